@@ -1,0 +1,137 @@
+"""Configuration: YAML files over frozen pydantic models. What is unknown is refused and the nearest name is given."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crm_spark.core.errors import ConfigError
+
+EXTENDS = "extends"
+
+
+class Config(BaseModel):
+    """Base of every configuration section: frozen, and no key that the model does not declare."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+C = TypeVar("C", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; plain data only (safe loader)."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a YAML file.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", "") or "not YAML"
+        raise ConfigError(f"{path}:{line} is not valid YAML ({problem}). Mend the file.") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: wanted a mapping of sections, got {type(content).__name__}.")
+    return content
+
+
+def merged(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """`overlay` over `base`, mapping by mapping; lists and scalars are replaced whole."""
+    result = dict(base)
+    for key, value in overlay.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result
+
+
+def read_layered(path: Path) -> dict[str, Any]:
+    """A YAML file over the file its `extends:` names, and so on.
+
+    A text that begins with `./` or `../` is a path relative to the file it stands in.
+    """
+    content = _located(read_yaml(path), path.parent.resolve())
+    parent = content.pop(EXTENDS, None)
+    if parent is None:
+        return content
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends: wanted the path of a YAML file, got {type(parent).__name__}.")
+    return merged(read_layered(path.parent / parent), content)
+
+
+def _located(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _located(inner, folder) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_located(inner, folder) for inner in value]
+    is_relative = isinstance(value, str) and value.startswith(("./", "../"))
+    return str((folder / value).resolve()) if is_relative else value
+
+
+def parse_overrides(assignments: list[str]) -> dict[str, Any]:
+    """`section.key=value` texts as a nested mapping; values are read as YAML scalars."""
+    result: dict[str, Any] = {}
+    for assignment in assignments:
+        dotted, separator, text = assignment.partition("=")
+        keys = dotted.strip().split(".")
+        if not separator or not all(keys):
+            raise ConfigError(f"--set {assignment}: wanted section.key=value.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        nested: dict[str, Any] = {keys[-1]: value}
+        for key in reversed(keys[:-1]):
+            nested = {key: nested}
+        result = merged(result, nested)
+    return result
+
+
+def validated(model: type[C], content: dict[str, Any], *, origin: str) -> C:
+    """`content` as a `model`.
+
+    Raises:
+        ConfigError: names the origin, the key, the value and what is allowed; an unknown key names the nearest one.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_sentence(model, dict(problem)) for problem in error.errors()]
+        raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _fields_at(model, problem["loc"][:-1])
+        nearest = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"; did you mean '{nearest[0]}'?" if nearest else f"; known keys: {', '.join(known)}" if known else ""
+        return f"{path}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{path}: missing, and there is no default"
+    got = problem.get("input")
+    shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else f", got a {type(got).__name__}"
+    return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}{shown}"
+
+
+def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    current: Any = model
+    for part in location:
+        fields = getattr(current, "model_fields", {})
+        if part not in fields:
+            return []
+        current = _model_in(fields[part].annotation)
+    return sorted(getattr(current, "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _model_in(argument)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,65 @@
+"""What a stage is given: session, tables, settings, logical date, run id, seed. No stage asks the clock or the environment."""
+
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from crm_spark.core.tables import TableStore
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage did. `status` is done, or skipped when it had nothing to work on; `note` says why in a sentence."""
+
+    num_rows: int = 0
+    status: str = "done"
+    note: str = ""
+
+
+def skipped(note: str) -> StageResult:
+    """The result of a stage whose input this company does not have."""
+    return StageResult(status="skipped", note=note)
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """Everything a stage may depend on.
+
+    Attributes:
+        spark: the session.
+        tables: the lake.
+        settings: the whole configuration; a stage reads its own section and `company`.
+        as_of: logical date: everything up to the end of this day is known, nothing later.
+        run_id: names this run.
+        fingerprint: digest of the stage's inputs and configuration; its batches are named after it.
+        started_at: the run's one look at the clock (UTC).
+        seed: every random draw is a hash of this and a key.
+        files_root: a local or mounted folder for what is no table: shards, bundles, the report.
+        is_dry_run: plan and check, write nothing.
+    """
+
+    spark: SparkSession
+    tables: TableStore
+    settings: Any
+    as_of: date
+    run_id: str
+    fingerprint: str
+    started_at: datetime
+    seed: int
+    files_root: Path
+    log: logging.Logger
+    is_dry_run: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def batch_id(self, part: str = "") -> str:
+        """The batch id of this stage's write to one table; the same inputs give the same id."""
+        return f"{self.fingerprint[:24]}{':' + part if part else ''}"
+
+
+def utc_now() -> datetime:
+    """Now, without a zone, in UTC; called once per run."""
+    return datetime.now(UTC).replace(tzinfo=None)

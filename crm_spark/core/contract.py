@@ -1,0 +1,164 @@
+"""Table contracts: what one row means, which columns it has, who may see them. Checked on every write."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructField, StructType
+
+from crm_spark.core.errors import ContractError
+
+
+_NO_MINIMUM = ("array", "map", "struct", "boolean", "binary")
+
+
+class Sensitivity(StrEnum):
+    """Who may see a column. Personal columns stay out of Delta's column statistics and of every published table."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    PERSONAL = "personal"
+
+
+@dataclass(frozen=True)
+class ColumnContract:
+    """One column: its type, whether it may be null, how sensitive it is, and what it means."""
+
+    name: str
+    type: DataType
+    doc: str
+    is_required: bool = False
+    sensitivity: Sensitivity = Sensitivity.INTERNAL
+
+
+def required(name: str, type: DataType, doc: str, sensitivity: Sensitivity = Sensitivity.INTERNAL) -> ColumnContract:
+    """A column that is never null."""
+    return ColumnContract(name, type, doc, True, sensitivity)
+
+
+def optional(name: str, type: DataType, doc: str, sensitivity: Sensitivity = Sensitivity.INTERNAL) -> ColumnContract:
+    """A column that may be null."""
+    return ColumnContract(name, type, doc, False, sensitivity)
+
+
+@dataclass(frozen=True)
+class TableContract:
+    """A table `layer.noun`: its grain, columns, partitioning.
+
+    Attributes:
+        name: `layer.noun`, singular; the table lies at `<lake>/<layer>/<noun>`.
+        grain: the columns that tell one row from another; unique and never null.
+        columns: in order.
+        doc: what one row means, in words.
+        partition_by: columns of the directory layout.
+        is_open: more columns than the declared ones are kept (bronze: every column of the source as text).
+    """
+
+    name: str
+    grain: tuple[str, ...]
+    columns: tuple[ColumnContract, ...]
+    doc: str
+    partition_by: tuple[str, ...] = ()
+    is_open: bool = False
+    _names: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        names = tuple(column.name for column in self.columns)
+        unknown = [name for name in (*self.grain, *self.partition_by) if name not in names]
+        if unknown:
+            raise ContractError(f"{self.name}: grain or partition columns {unknown} are not declared.")
+        object.__setattr__(self, "_names", names)
+
+    @property
+    def layer(self) -> str:
+        """`silver` of `silver.order`."""
+        return self.name.split(".")[0]
+
+    @property
+    def noun(self) -> str:
+        """`order` of `silver.order`."""
+        return self.name.split(".", 1)[1]
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The declared columns, in order."""
+        return self._names
+
+    @property
+    def schema(self) -> StructType:
+        """The declared columns as a Spark schema; grain columns are never null."""
+        return StructType([StructField(c.name, c.type, not self._is_required(c)) for c in self.columns])
+
+    @property
+    def statistics_columns(self) -> tuple[str, ...]:
+        """The columns Delta may keep minima and maxima of: none that holds personal data, none that is nested."""
+        plain = [c for c in self.columns if c.sensitivity is not Sensitivity.PERSONAL]
+        return tuple(c.name for c in plain if c.type.typeName() not in _NO_MINIMUM)
+
+    def _is_required(self, column: ColumnContract) -> bool:
+        return column.is_required or column.name in self.grain
+
+    def conformed(self, frame: DataFrame) -> DataFrame:
+        """`frame` with the declared columns in the declared order (an open table's others behind).
+
+        Raises:
+            ContractError: a column is missing, unexpected or of another type.
+        """
+        have = {f.name: f.dataType for f in frame.schema.fields}
+        missing = [n for n in self._names if n not in have]
+        extra = [] if self.is_open else sorted(set(have) - set(self._names))
+        if missing or extra:
+            raise ContractError(
+                f"{self.name}: missing {missing}, unexpected {extra}. Change crm_spark/contracts first, then the transform."
+            )
+        wrong = [
+            f"{c.name}: wanted {c.type.simpleString()}, got {have[c.name].simpleString()}"
+            for c in self.columns
+            if have[c.name].simpleString() != c.type.simpleString()
+        ]
+        if wrong:
+            raise ContractError(f"{self.name}: {'; '.join(wrong)}.")
+        return frame.select(*self._names, *sorted(set(have) - set(self._names)))
+
+    def check_rows(self, frame: DataFrame) -> int:
+        """Counts the rows, and looks for nulls in required columns and for two rows of one grain.
+
+        Returns:
+            The number of rows.
+
+        Raises:
+            ContractError: names the columns and how many rows; never a value.
+        """
+        must = [c.name for c in self.columns if self._is_required(c)]
+        nulls = [F.count(F.when(F.col(n).isNull(), 1)).alias(n) for n in must]
+        row = frame.agg(F.count(F.lit(1)).alias("_rows"), *nulls).first()
+        assert row is not None
+        missing = {n: row[n] for n in must if row[n]}
+        if missing:
+            raise ContractError(f"{self.name}: nulls where none may be, by column: {missing}.")
+        num_rows: int = row["_rows"]
+        keys = frame.groupBy(*self.grain).count().where("count > 1").agg(F.count(F.lit(1)), F.sum("count")).first()
+        if keys is not None and keys[0]:
+            raise ContractError(
+                f"{self.name}: {keys[0]} keys of grain {list(self.grain)} stand on {keys[1]} rows. "
+                "Deduplicate before writing."
+            )
+        return num_rows
+
+
+def data_dictionary(contracts: Iterable[TableContract]) -> list[dict[str, object]]:
+    """The contracts as rows: table, column, type, required, sensitivity, meaning."""
+    return [
+        {
+            "table": table.name,
+            "column": column.name,
+            "type": column.type.simpleString(),
+            "is_required": column.is_required or column.name in table.grain,
+            "sensitivity": str(column.sensitivity),
+            "doc": column.doc,
+        }
+        for table in contracts
+        for column in table.columns
+    ]

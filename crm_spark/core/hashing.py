@@ -1,0 +1,33 @@
+"""Digests: of files, of configuration, of frames."""
+
+import hashlib
+import json
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+
+def sha256_of(value: Any) -> str:
+    """SHA-256 (hex) of a JSON-able value, independent of the order of its keys."""
+    text = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row_hash(*columns: str) -> Column:
+    """SHA-256 (hex) over columns; a null differs from an empty text, and neighbours cannot run together."""
+    return F.sha2(F.to_json(F.struct(*columns), {"ignoreNullFields": "false"}), 256)
+
+
+def frame_digest(frame: DataFrame) -> str:
+    """Order-free digest of a frame's content: row count and the sum of 64-bit row hashes, columns by name."""
+    names = sorted(frame.columns)
+    cells = [F.to_json(F.col(f"`{n}`")) if _is_nested(frame, n) else F.col(f"`{n}`").cast("string") for n in names]
+    marked = [F.coalesce(cell, F.lit("\u0000")) for cell in cells]
+    total = F.sum(F.xxhash64(*marked).cast("decimal(38,0)"))
+    num_rows, sum_of_hashes = frame.agg(F.count(F.lit(1)), total).first() or (0, 0)
+    return f"{num_rows}:{sum_of_hashes or 0}"
+
+
+def _is_nested(frame: DataFrame, name: str) -> bool:
+    return frame.schema[name].dataType.typeName() in ("array", "map", "struct")

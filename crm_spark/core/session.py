@@ -1,0 +1,92 @@
+"""The only place that builds a SparkSession; each setting has its reason."""
+
+import os
+import sys
+from typing import Annotated
+
+from pydantic import Field
+from pyspark.sql import SparkSession
+
+from crm_spark.core.config import Config
+from crm_spark.core.errors import CrmError
+from crm_spark.core.java import find_java
+
+DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+
+
+class SessionConfig(Config):
+    """How Spark is started where the cluster does not say so itself."""
+
+    master: str | None = None
+    """Master URL, or null under spark-submit. `local[2,4]`: two threads, and a failed task is tried four times."""
+    driver_memory: str = "3g"
+    """Heap of a driver that this process starts itself."""
+    shuffle_partitions: Annotated[int, Field(ge=1)] | None = None
+    """Partitions after a shuffle; null leaves it to the cluster."""
+    local_dir: str | None = None
+    """Where shuffles and spills go; null: Spark's own choice."""
+    settings: dict[str, str] = {}
+    """Any further Spark setting, by its full name."""
+
+
+def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
+    """The session a job runs in.
+
+    Raises:
+        CrmError: there is no Java, or the Delta JARs are not on the class path.
+    """
+    builder = SparkSession.builder.appName(app_name)
+    if config.master:
+        os.environ.setdefault("JAVA_HOME", find_java())
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # else a warning, and an address that may not be ours
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers would take the system's python3
+        builder = (
+            builder.master(config.master)
+            .config("spark.driver.memory", config.driver_memory)
+            .config("spark.driver.host", "127.0.0.1")
+            .config("spark.ui.enabled", "false")
+            .config("spark.ui.showConsoleProgress", "false")
+        )
+    if config.shuffle_partitions:
+        builder = builder.config("spark.sql.shuffle.partitions", str(config.shuffle_partitions))
+    if config.local_dir:
+        builder = builder.config("spark.local.dir", config.local_dir)
+    settings = {
+        "spark.sql.extensions": DELTA_EXTENSION,
+        "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
+        # Naive times mean what their source declares, never what the machine's zone is.
+        "spark.sql.session.timeZone": "UTC",
+        # A cast that fails is our reason code, not a silent null.
+        "spark.sql.ansi.enabled": "true",
+        # A flipped bit in a page is an error instead of a wrong sum.
+        "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
+        "spark.sql.files.ignoreCorruptFiles": "false",
+        "spark.sql.files.ignoreMissingFiles": "false",
+        # 50 state partitions by default: small commits cost nine times as much.
+        "spark.databricks.delta.snapshotPartitions": "2",
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # A task kill is retried; a worker that dies says where.
+        "spark.python.worker.faulthandler.enabled": "true",
+        **config.settings,
+    }
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("ERROR")
+    _require_delta(spark)
+    return spark
+
+
+def _require_delta(spark: SparkSession) -> None:
+    jvm = spark._jvm
+    assert jvm is not None
+    loader = jvm.java.lang.Thread.currentThread().getContextClassLoader()
+    try:
+        loader.loadClass(DELTA_EXTENSION)
+    except Exception:
+        raise CrmError(
+            "Delta Lake is not on Spark's class path. On your own machine run `make setup`; on a cluster add "
+            "`--packages io.delta:delta-spark_4.2_2.13:4.4.0` to spark-submit."
+        ) from None

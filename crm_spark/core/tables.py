@@ -1,0 +1,213 @@
+"""The table store: the only module that knows Delta exists. Writes are idempotent by batch id.
+
+Delta remembers, per `txnAppId`, the highest `txnVersion` it committed and skips anything at or below it in silence,
+also when the content differs. So the batch id is the application id and the first 60 bits of the content digest are the
+version: the same pair again is a repeat, the same id with another number is an error, and both are known from the
+table's own log in one look, with nothing else to keep in step.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from delta.exceptions import DeltaConcurrentModificationException
+from delta.tables import DeltaTable
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from crm_spark.core.contract import TableContract
+from crm_spark.core.errors import BatchConflictError, CrmError
+
+_TXN_APP = "spark.databricks.delta.write.txnAppId"
+_TXN_VERSION = "spark.databricks.delta.write.txnVersion"
+_TXN_RESET = "spark.databricks.delta.write.txnVersion.autoReset.enabled"
+_ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class WriteResult:
+    """What a write did: the table, the rows it was given, and whether the batch had been committed before."""
+
+    table: str
+    num_rows: int
+    is_repeat: bool = False
+
+
+class TableStore:
+    """The lake: a root directory or URI with one Delta table per contract at `<root>/<layer>/<noun>`.
+
+    With a `catalog` (a schema prefix such as `main.crm`), every table is also registered there under `layer_noun`.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        root: str,
+        *,
+        catalog: str | None = None,
+        before_commit: Callable[[], None] = lambda: None,
+        is_dry_run: bool = False,
+    ):
+        self.spark = spark
+        self.root = root.rstrip("/")
+        self.catalog = catalog
+        self.before_commit = before_commit
+        self.is_dry_run = is_dry_run
+
+    def path(self, table: TableContract) -> str:
+        """Where the table lies."""
+        return f"{self.root}/{table.layer}/{table.noun}"
+
+    def version(self, table: TableContract) -> int:
+        """The table's newest version; -1 where there is none yet."""
+        return int(self._snapshot(table).version())
+
+    def exists(self, table: TableContract) -> bool:
+        """Whether the table has been written."""
+        return self.version(table) >= 0
+
+    def read(self, table: TableContract, *, version: int | None = None) -> DataFrame:
+        """The table, or an empty frame of its schema where it has not been written; `version` travels in time."""
+        if not self.exists(table):
+            return self.spark.createDataFrame([], table.schema)
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.load(self.path(table))
+
+    def committed(self, table: TableContract, batch_id: str, digest: str) -> bool:
+        """Whether this batch is in the table.
+
+        Raises:
+            BatchConflictError: the batch id was committed with other content.
+        """
+        seen = self._snapshot(table).transactions().get(batch_id)
+        if not seen.isDefined():
+            return False
+        if int(seen.get()) != _txn_version(digest):
+            raise BatchConflictError(
+                f"{table.name}: batch {batch_id} was committed before with other content. "
+                "A batch id names one content for ever: give the changed delivery another id."
+            )
+        return True
+
+    def append(self, table: TableContract, frame: DataFrame, *, batch_id: str, digest: str) -> WriteResult:
+        """Adds the rows once; an open table takes columns it has not seen before."""
+
+        def write(checked: DataFrame) -> None:
+            writer = checked.write.format("delta").mode("append").option("mergeSchema", str(table.is_open).lower())
+            writer.option("txnAppId", batch_id).option("txnVersion", _txn_version(digest)).save(self.path(table))
+
+        return self._write(table, frame, batch_id, digest, write)
+
+    def replace(
+        self, table: TableContract, frame: DataFrame, *, batch_id: str, digest: str, where: dict[str, Any] | None = None
+    ) -> WriteResult:
+        """Puts the rows in place of all rows, or of those where each named column equals its value."""
+
+        def write(checked: DataFrame) -> None:
+            writer = checked.write.format("delta").mode("overwrite")
+            if where:
+                writer = writer.option("replaceWhere", " AND ".join(f"{k} = '{v}'" for k, v in where.items()))
+            writer.option("txnAppId", batch_id).option("txnVersion", _txn_version(digest)).save(self.path(table))
+
+        return self._write(table, frame, batch_id, digest, write)
+
+    def merge(
+        self, table: TableContract, frame: DataFrame, *, batch_id: str, digest: str, insert_only: bool = False
+    ) -> WriteResult:
+        """Upserts by grain; a row that is already there with equal content is left untouched."""
+        others = [n for n in table.column_names if n not in table.grain]
+
+        def write(checked: DataFrame) -> None:
+            on = " AND ".join(f"t.{k} = s.{k}" for k in table.grain)
+            merge = DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(checked.alias("s"), on)
+            if not insert_only and others:
+                differs = " OR ".join(f"NOT (t.{n} <=> s.{n})" for n in others)
+                merge = merge.whenMatchedUpdateAll(condition=differs)
+            with self._transaction(batch_id, digest):
+                merge.whenNotMatchedInsertAll().execute()
+
+        return self._write(table, frame, batch_id, digest, write)
+
+    def _write(
+        self, table: TableContract, frame: DataFrame, batch_id: str, digest: str, write: Callable[[DataFrame], None]
+    ) -> WriteResult:
+        if self.committed(table, batch_id, digest):
+            return WriteResult(table.name, 0, is_repeat=True)
+        conformed = table.conformed(frame).persist(StorageLevel.MEMORY_AND_DISK)
+        try:
+            num_rows = table.check_rows(conformed)
+            if not self.is_dry_run:
+                self.before_commit()
+                self._create_if_missing(table)
+                self._with_retries(table, lambda: write(conformed))
+        finally:
+            conformed.unpersist()
+        return WriteResult(table.name, num_rows)
+
+    def _create_if_missing(self, table: TableContract) -> None:
+        if self.exists(table):
+            return
+        builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
+        # Column minima and maxima are copied into the transaction log, where erasure cannot reach them for a while.
+        builder = builder.property("delta.dataSkippingStatsColumns", ",".join(table.statistics_columns))
+        if table.partition_by:
+            builder = builder.partitionedBy(*table.partition_by)
+        builder.execute()
+        if self.catalog:
+            name = f"{self.catalog}.{table.layer}_{table.noun}"
+            self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{self.path(table)}'")
+
+    def _with_retries(self, table: TableContract, write: Callable[[], None]) -> None:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return write()
+            except DeltaConcurrentModificationException:
+                if attempt == _ATTEMPTS:
+                    raise CrmError(
+                        f"{table.name}: another writer won {_ATTEMPTS} times in a row. Run one refresh at a time."
+                    ) from None
+                time.sleep(random.uniform(0.1, 0.5) * attempt)
+
+    def _transaction(self, batch_id: str, digest: str) -> "_SessionTransaction":
+        return _SessionTransaction(self.spark, batch_id, digest)
+
+    def _snapshot(self, table: TableContract) -> Any:
+        jvm: Any = self.spark._jvm
+        nothing = jvm.scala.Option.empty
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(self.spark._jsparkSession, self.path(table))
+        return log.update(False, nothing(), nothing())
+
+
+class _SessionTransaction:
+    """MERGE takes its transaction id from the session's settings only; they must not outlive the statement."""
+
+    def __init__(self, spark: SparkSession, batch_id: str, digest: str):
+        self.spark, self.values = spark, {_TXN_APP: batch_id, _TXN_VERSION: str(_txn_version(digest)), _TXN_RESET: "true"}
+
+    def __enter__(self) -> None:
+        for key, value in self.values.items():
+            self.spark.conf.set(key, value)
+
+    def __exit__(self, *_: object) -> None:
+        for key in self.values:
+            self.spark.conf.unset(key)
+
+
+def _txn_version(digest: str) -> int:
+    """60 bits of a digest as Delta's transaction version, never 0."""
+    from hashlib import sha256
+
+    return int(sha256(digest.encode()).hexdigest()[:15], 16) | 1
+
+
+def latest(frame: DataFrame, *, by: tuple[str, ...], order: list[Any]) -> DataFrame:
+    """Grain: `by`. The first row of each key in the given order."""
+    from pyspark.sql import Window
+
+    ranked = frame.withColumn("_rank", F.row_number().over(Window.partitionBy(*by).orderBy(*order)))
+    return ranked.where("_rank = 1").drop("_rank")

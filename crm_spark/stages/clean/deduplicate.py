@@ -1,0 +1,36 @@
+"""One row per business key, whatever the order of arrival: latest by the source's own time, then source rank, then hash."""
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+EXACT_REPEAT, SUPERSEDED, FOLDED = "exact_repeat", "superseded", "folded"
+
+
+def _best_first() -> list[Column]:
+    return [
+        F.col("known_at").desc_nulls_last(),
+        F.col("_rank").desc(),
+        F.col("record_hash").desc(),
+        F.col("row_id").asc(),
+    ]
+
+
+def mark_duplicates(frame: DataFrame, existing: DataFrame, *, key: tuple[str, ...]) -> DataFrame:
+    """Grain as `frame`. Adds `_duplicate`: null for the row that stands for its key, else why it does not.
+
+    Args:
+        frame: typed rows with known_at, record_hash, row_id, `_rank`, `_is_folded`.
+        existing: what silver holds for these keys from other batches: the key, known_at, record_hash, row_id, `_rank`.
+        key: the business key.
+    """
+    columns = [*key, "known_at", "_rank", "record_hash", "row_id"]
+    held = existing.select(*columns).withColumn("_is_held", F.lit(True))
+    both = frame.withColumn("_is_held", F.lit(False)).unionByName(held, allowMissingColumns=True)
+    window = Window.partitionBy(*key)
+    # Of equal records the one that silver holds already stands.
+    ordered = window.orderBy(*_best_first()[:3], F.col("_is_held").desc(), F.col("row_id").asc())
+    first = F.first("record_hash").over(ordered)
+    is_first = F.row_number().over(ordered) == 1
+    why = F.when(F.col("_is_folded"), FOLDED).when(F.col("record_hash") == first, EXACT_REPEAT).otherwise(SUPERSEDED)
+    marked = both.withColumn("_duplicate", F.when(~is_first, why))
+    return marked.where(~F.col("_is_held")).drop("_is_held")

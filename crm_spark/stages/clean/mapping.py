@@ -1,0 +1,178 @@
+"""From text to typed columns: each mapping gives a value and, where it could not be had, a reason code."""
+
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, DoubleType, IntegerType, TimestampType
+
+from crm_spark.contracts.bronze_names import encoded
+from crm_spark.contracts.silver import NOUNS
+from crm_spark.contracts.source import HAS_DEFAULT, Feed, Mapping, Source
+
+VERBATIM = {"text", "title"}
+"""Columns that stay exactly as written, outer blanks included."""
+_TRUE = ("true", "t", "yes", "y", "1", "1.0", "ja", "j", "oui", "si", "sí", "x", "on")
+_FALSE = ("false", "f", "no", "n", "0", "0.0", "nein", "non", "off")
+_HAS_OFFSET = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A target column: its value, and its reason code where the source said something that is not a value."""
+
+    name: str
+    value: Column
+    reason: Column
+
+
+def typed_columns(source: Source, noun: str, feed: Feed, bronze: DataFrame, placeholders: list[str]) -> list[Typed]:
+    """Every mapped column of a feed, in the contract's order."""
+    reader = _Reader(source, tuple(bronze.columns), tuple(text.lower() for text in placeholders))
+    contract = NOUNS[noun]
+    return [
+        reader.typed(column.name, column.type, feed.columns[column.name])
+        for column in contract.columns
+        if column.name in feed.columns
+    ]
+
+
+def missing_required(noun: str, feed: Feed) -> list[str]:
+    """The mapped columns of a noun that may not be null."""
+    contract = NOUNS[noun]
+    must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
+    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    source: Source
+    columns: tuple[str, ...]
+    placeholders: tuple[str, ...]
+
+    def typed(self, name: str, kind: DataType, mapping: Mapping) -> Typed:
+        text = self._text(mapping, is_verbatim=name in VERBATIM)
+        if mapping.ranges:
+            return self._ranged(name, text, mapping)
+        value = self._converted(text, kind, mapping)
+        reason = F.when(text.isNotNull() & value.isNull(), F.lit(self._code(kind)))
+        if mapping.map:
+            mapped, unknown = self._mapped(text, mapping)
+            value = self._converted(mapped, kind, mapping)
+            reason = F.when(unknown, F.lit("unknown_value"))
+        return Typed(name, value, reason)
+
+    def _cell(self, column: str) -> Column:
+        stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
+        # A column this delivery lacks reads as empty: whether that matters, the noun's required columns decide.
+        return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")
+
+    def _text(self, mapping: Mapping, *, is_verbatim: bool) -> Column:
+        if mapping.value is not None:
+            return F.lit(str(mapping.value).lower() if isinstance(mapping.value, bool) else str(mapping.value))
+        if mapping.cases:
+            return self._cases(mapping)
+        if mapping.hash_of is not None:
+            return self._digest(mapping.hash_of)
+        cells = [self._cell(column) for column in mapping.from_]
+        text = cells[0] if len(cells) == 1 else F.concat_ws(mapping.join, *cells)
+        if is_verbatim:
+            return F.when(F.trim(text) != "", text)
+        text = F.trim(text)
+        if mapping.extract:
+            text = F.regexp_extract(text, mapping.extract, 1)
+        return F.when(~F.lower(text).isin(*self.placeholders, ""), text)
+
+    def _digest(self, hash_of: list[str] | str) -> Column:
+        names = [n for n in self.columns if not n.startswith("_")] if hash_of == "all" else None
+        cells = [F.col(f"`{n}`") for n in sorted(names)] if names is not None else [self._cell(n) for n in hash_of]
+        digest = F.substring(F.sha2(F.to_json(F.array(*cells)), 256), 1, 32)
+        if names is not None:
+            return digest
+        return F.when(F.coalesce(*(F.nullif(F.trim(c), F.lit("")) for c in cells)).isNotNull(), digest)
+
+    def _cases(self, mapping: Mapping) -> Column:
+        result: Column | None = None
+        for case in mapping.cases:
+            cell = F.coalesce(self._cell(case.column), F.lit(""))
+            hit = cell.rlike(case.matches) if case.matches is not None else cell == F.lit(case.equals)
+            result = F.when(hit, case.value) if result is None else result.when(hit, case.value)
+        assert result is not None
+        return result.otherwise(F.lit(mapping.otherwise))
+
+    def _mapped(self, text: Column, mapping: Mapping) -> tuple[Column, Column]:
+        pairs = [F.lit(part) for key, value in mapping.map.items() for part in (key.lower(), value)]
+        found = F.try_element_at(F.create_map(*pairs), F.lower(text))
+        if mapping.otherwise is not None:
+            return F.coalesce(found, F.lit(mapping.otherwise)), F.lit(False)
+        return found, text.isNotNull() & found.isNull()
+
+    def _ranged(self, name: str, text: Column, mapping: Mapping) -> Typed:
+        number = self._number(text).try_cast("double")
+        value = F.lit(None).cast("string")
+        for word, (low, high) in mapping.ranges.items():
+            value = F.when(number.between(low, high), F.lit(word)).otherwise(value)
+        failed = F.when(number.isNull(), F.lit("bad_number")).otherwise(F.lit("bad_rating"))
+        return Typed(name, value, F.when(text.isNotNull() & value.isNull(), failed))
+
+    def _converted(self, text: Column, kind: DataType, mapping: Mapping) -> Column:
+        if isinstance(kind, TimestampType):
+            return self._timestamp(text, mapping.formats or ["iso"])
+        if isinstance(kind, DateType):
+            return self._timestamp(text, mapping.formats or ["iso"], zone="UTC").cast("date")
+        if isinstance(kind, BooleanType):
+            lower = F.lower(text)
+            return F.when(lower.isin(*_TRUE), True).when(lower.isin(*_FALSE), False)
+        if isinstance(kind, DoubleType | DecimalType | IntegerType):
+            return self._scaled(text, mapping).try_cast(kind)
+        return text
+
+    def _scaled(self, text: Column, mapping: Mapping) -> Column:
+        number = self._number(text)
+        if mapping.scale is None and mapping.divide_by is None:
+            return number
+        # Decimal arithmetic: 0.1 x 3 of a price must be 0.3.
+        amount = number.try_cast("decimal(30,8)")
+        if mapping.scale is not None:
+            amount = amount * F.lit(str(mapping.scale)).cast("decimal(20,8)")
+        if mapping.divide_by is not None:
+            amount = F.try_divide(amount, self._number(self._cell(mapping.divide_by)).try_cast("decimal(20,8)"))
+        return amount
+
+    def _number(self, text: Column) -> Column:
+        if self.source.decimal == ",":
+            return F.replace(F.replace(text, F.lit("."), F.lit("")), F.lit(","), F.lit("."))
+        return F.replace(text, F.lit(","), F.lit(""))
+
+    def _timestamp(self, text: Column, formats: list[str], zone: str | None = None) -> Column:
+        return F.coalesce(*(self._parsed(text, name, zone or self.source.time_zone) for name in formats))
+
+    def _parsed(self, text: Column, name: str, zone: str) -> Column:
+        if name in ("epoch_seconds", "epoch_milliseconds"):
+            number = text.try_cast("double") / (1 if name == "epoch_seconds" else 1000)
+            return F.timestamp_seconds(F.when(number.between(-62_135_596_800, 253_402_300_799), number))
+        instant = F.try_to_timestamp(text) if name == "iso" else F.try_to_timestamp(text, F.lit(name))
+        if zone == "UTC":
+            return instant
+        # Without an offset of its own the time is the source's wall clock.
+        return F.when(text.rlike(_HAS_OFFSET), instant).otherwise(F.to_utc_timestamp(instant, zone))
+
+    def _code(self, kind: DataType) -> str:
+        if isinstance(kind, TimestampType | DateType):
+            return "bad_date"
+        if isinstance(kind, BooleanType):
+            return "bad_boolean"
+        return "bad_number" if isinstance(kind, DoubleType | DecimalType | IntegerType) else "bad_value"
+
+
+def reasons_of(reasons: list[Column]) -> Column:
+    """The distinct codes that are not null, as an array."""
+    if not reasons:
+        return F.array().cast("array<string>")
+    return F.array_distinct(F.array_compact(F.array(*reasons)))
+
+
+def any_true(columns: list[Column]) -> Column:
+    """True where any is."""
+    return reduce(lambda left, right: left | right, columns, F.lit(False))

@@ -1,0 +1,8 @@
+"""Runs the decide stage: `spark-submit jobs/decide.py --conf conf/local.yaml --lake DIR`."""
+
+import sys
+
+from crm_spark.job import main
+
+if __name__ == "__main__":
+    sys.exit(main("decide"))

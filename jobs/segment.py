@@ -1,0 +1,8 @@
+"""Runs the segment stage: `spark-submit jobs/segment.py --conf conf/local.yaml --lake DIR`."""
+
+import sys
+
+from crm_spark.job import main
+
+if __name__ == "__main__":
+    sys.exit(main("segment"))
