@@ -94,7 +94,7 @@ class TableContract:
     @property
     def statistics_columns(self) -> tuple[str, ...]:
         """The columns Delta may keep minima and maxima of: none that holds personal data, none that is nested."""
-        plain = [c for c in self.columns if c.sensitivity is not Sensitivity.PERSONAL]
+        plain = [c for c in self.columns if c.sensitivity is not Sensitivity.PERSONAL and c.name not in self.partition_by]
         return tuple(c.name for c in plain if c.type.typeName() not in _NO_MINIMUM)
 
     def _is_required(self, column: ColumnContract) -> bool:

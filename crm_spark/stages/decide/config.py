@@ -1,0 +1,88 @@
+"""What may vary in decide: everything, since the strategy is data."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from crm_spark.core.config import Config
+
+FACTS = {
+    "churn_probability": "number",
+    "churn_risk": "text",
+    "expected_revenue": "number",
+    "value_band": "text",
+    "segment": "text",
+    "recency_days": "number",
+    "num_orders": "number",
+    "num_orders_recent": "number",
+    "monetary": "number",
+    "lateness": "number",
+    "tenure_days": "number",
+    "num_tickets_recent": "number",
+    "last_satisfaction": "number",
+    "last_verdict": "text",
+    "num_campaign_contacts": "number",
+    "num_campaign_responses": "number",
+    "has_recommendation": "truth",
+}
+"""What a condition can ask about a customer. An unknown fact never fulfils a condition."""
+_OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of"}, "truth": {"is"}}
+
+
+class Condition(Config):
+    """One fact compared with one value."""
+
+    fact: str
+    at_least: float | None = None
+    at_most: float | None = None
+    is_: Annotated[str | bool | float | None, Field(alias="is")] = None
+    is_one_of: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _one_comparison(self) -> "Condition":
+        if self.fact not in FACTS:
+            raise ValueError(f"no such fact {self.fact}; known: {', '.join(sorted(FACTS))}")
+        named = {"at_least": self.at_least, "at_most": self.at_most, "is": self.is_, "is_one_of": self.is_one_of}
+        given = {name for name, value in named.items() if value is not None}
+        allowed = _OPERATORS[FACTS[self.fact]]
+        if len(given) != 1 or not given <= allowed:
+            raise ValueError(f"{self.fact}: give exactly one of {', '.join(sorted(allowed))}")
+        return self
+
+
+class Action(Config):
+    """What to do for customers who fulfil all conditions; of several actions the first in the list is chosen."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    title: str
+    """As the report says it."""
+    reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Reason code."""
+    is_contact: bool = True
+    """Whether it reaches out to the customer and so needs consent."""
+    when: list[Condition] = []
+
+
+class Strategy(Config):
+    """The actions, best first, and who is left alone."""
+
+    require_consent: Literal["given", "not_refused"] = "not_refused"
+    """Contact only those who agreed, or all who have not refused."""
+    holdout_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    """Share of the customers of each action who do not get it, so that its effect can be measured."""
+    actions: list[Action]
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> "Strategy":
+        names = [action.name for action in self.actions]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"actions: names stand more than once: {', '.join(repeated)}")
+        return self
+
+
+class DecideConfig(Config):
+    """Settings of the decide stage."""
+
+    strategy: str = "conf/strategy/default.yaml"
+    """YAML with the strategy."""

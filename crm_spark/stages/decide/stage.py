@@ -1,0 +1,85 @@
+"""Decide: scores + segments + what customers said -> actions.next_best, one action per customer."""
+
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import (
+    CHURN,
+    FEATURE_CUSTOMER,
+    LIFETIME_VALUE,
+    NEXT_BEST_ACTION,
+    RECOMMENDATION,
+    SCORE_TEXT,
+    SEGMENT,
+    SEGMENT_PROFILE,
+    TEXT_OF,
+)
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.core.config import read_yaml, validated
+from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.stages.decide.config import Strategy
+from crm_spark.stages.decide.policy import decide
+
+INPUTS = (CUSTOMER, FEATURE_CUSTOMER, SEGMENT, CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT, TEXT_OF)
+OUTPUTS = (NEXT_BEST_ACTION,)
+
+
+def inputs(ctx: JobContext) -> dict[str, Any]:
+    """The strategy counts as an input: a changed rule is a reason to decide again."""
+    return {"strategy": load_strategy(ctx.settings.decide.strategy).model_dump(mode="json")}
+
+
+def load_strategy(path: str) -> Strategy:
+    """The strategy in a YAML file.
+
+    Raises:
+        ConfigError: names file, key, value and what is allowed.
+    """
+    return validated(Strategy, read_yaml(Path(path)), origin=path)
+
+
+def run(ctx: JobContext) -> StageResult:
+    """One action for every customer."""
+    if not ctx.tables.exists(FEATURE_CUSTOMER):
+        return skipped("no source names a person")
+    strategy = load_strategy(ctx.settings.decide.strategy)
+    actions = decide(facts(ctx), strategy, seed=ctx.seed).withColumn("as_of", F.lit(ctx.as_of))
+    result = ctx.tables.replace(
+        NEXT_BEST_ACTION,
+        actions.select(*NEXT_BEST_ACTION.column_names),
+        batch_id=ctx.batch_id(),
+        digest=ctx.fingerprint,
+        where={"as_of": str(ctx.as_of)},
+    )
+    return StageResult(result.num_rows, note=f"{len(strategy.actions)} actions to choose from")
+
+
+def facts(ctx: JobContext) -> DataFrame:
+    """Grain: customer_id. What the strategy can ask about; whatever a company lacks is unknown."""
+    tables, day = ctx.tables, F.col("as_of") == F.lit(ctx.as_of)
+    features = tables.read(FEATURE_CUSTOMER).where(day).drop("as_of")
+    consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
+    churn = tables.read(CHURN).where(day)
+    churn = churn.select("customer_id", F.col("probability").alias("churn_probability"), F.col("risk").alias("churn_risk"))
+    value = tables.read(LIFETIME_VALUE).where(day).select("customer_id", "expected_revenue", "value_band")
+    profile = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", F.col("name").alias("segment"))
+    segment = tables.read(SEGMENT).where(day).join(F.broadcast(profile), "segment_id").select("customer_id", "segment")
+    offered = tables.read(RECOMMENDATION).where(day & (F.col("rank") == 1)).select("customer_id")
+    joined = features.join(consent, "customer_id", "left")
+    for part in (churn, value, segment, last_verdict(ctx)):
+        joined = joined.join(part, "customer_id", "left")
+    joined = joined.join(offered.withColumn("has_recommendation", F.lit(True)), "customer_id", "left")
+    return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", F.lit(False)))
+
+
+def last_verdict(ctx: JobContext) -> DataFrame:
+    """Grain: customer_id. `last_verdict`: what the newest text of the customer says, by the newest bundle's reading."""
+    links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    texts = ctx.tables.read(TEXT_OF).where(F.col("written_on") <= F.lit(ctx.as_of))
+    scores = ctx.tables.read(SCORE_TEXT).groupBy("text_hash").agg(F.max_by("label", "bundle_version").alias("verdict"))
+    said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
+    newest = F.struct("written_on", "record_id")
+    return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_verdict"))

@@ -1,0 +1,60 @@
+"""What customers did, under their customer id: the frames every feature is made from."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
+from crm_spark.core.tables import TableStore
+
+SATISFACTION = {"recommends": 1.0, "no_clear_opinion": 0.0, "does_not_recommend": -1.0}
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Events of customers; each frame has customer_id and `happened_on` (UTC day)."""
+
+    customers: DataFrame
+    """customer_id, joined_on."""
+    orders: DataFrame
+    """One row per order: status, channel, revenue (reporting currency, 0 where nothing was completed)."""
+    lines: DataFrame
+    """One row per completed line: product."""
+    interactions: DataFrame
+    feedback: DataFrame
+    contacts: DataFrame
+    responses: DataFrame
+
+
+def activity(tables: TableStore) -> Activity:
+    """Reads the frames; a guest without an id belongs to no customer and is in none of them."""
+    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    orders = _linked(tables.read(ORDER), links, "ordered_at").select(
+        "system", "order_id", "customer_id", "happened_on", "status", "channel"
+    )
+    sold = tables.read(ORDER_LINE).where(~F.col("is_return"))
+    revenue = sold.groupBy("system", "order_id").agg(F.sum("amount").cast("double").alias("revenue"))
+    is_completed = F.col("status") == "completed"
+    with_revenue = orders.join(revenue, ["system", "order_id"], "left").withColumn(
+        "revenue", F.when(is_completed, F.coalesce("revenue", F.lit(0.0))).otherwise(0.0)
+    )
+    lines = sold.join(orders.where(is_completed), ["system", "order_id"]).select(
+        "customer_id", "happened_on", F.concat_ws("|", "system", "product_id").alias("product")
+    )
+    return Activity(
+        customers=tables.read(CUSTOMER).select("customer_id", F.to_date("joined_at").alias("joined_on")),
+        orders=with_revenue,
+        lines=lines,
+        interactions=_linked(tables.read(INTERACTION), links, "happened_at").select("customer_id", "happened_on", "kind"),
+        feedback=_linked(tables.read(FEEDBACK), links, "given_at").select("customer_id", "happened_on", "label"),
+        contacts=_linked(tables.read(CAMPAIGN_CONTACT).where(~F.col("is_holdout")), links, "contacted_at").select(
+            "customer_id", "happened_on"
+        ),
+        responses=_linked(tables.read(CAMPAIGN_RESPONSE), links, "responded_at").select("customer_id", "happened_on"),
+    )
+
+
+def _linked(frame: DataFrame, links: DataFrame, event: str) -> DataFrame:
+    return frame.join(links, ["system", "person_id"]).withColumn("happened_on", F.to_date(event))

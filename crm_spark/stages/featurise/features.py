@@ -1,0 +1,128 @@
+"""The features, in groups that share a pass over their events. A new feature: a column here and in the contract.
+
+Every function gets events of which each row is repeated for every snapshot that may know it, and returns one row per
+customer and snapshot: grain customer_id x as_of.
+"""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import FEATURE_COLUMNS
+from crm_spark.stages.featurise.activity import SATISFACTION, Activity
+
+Group = Callable[[Activity, list[date], int], DataFrame]
+GROUPS: list[Group] = []
+KEY = ("customer_id", "as_of")
+
+
+def group(function: Group) -> Group:
+    """Makes a group of features part of the table."""
+    GROUPS.append(function)
+    return function
+
+
+def known(events: DataFrame, snapshots: list[date]) -> DataFrame:
+    """Each event once for every snapshot at whose end it had happened; `days_ago` counts from the snapshot back."""
+    days = F.array(*(F.lit(day) for day in snapshots))
+    repeated = events.withColumn("as_of", F.explode(days)).where(F.col("happened_on") <= F.col("as_of"))
+    return repeated.withColumn("days_ago", F.datediff("as_of", "happened_on"))
+
+
+def _count(condition: Column) -> Column:
+    return F.count(F.when(condition, 1)).cast("int")
+
+
+def _recent(horizon_days: int) -> Column:
+    return F.col("days_ago") < horizon_days
+
+
+@group
+def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """Recency, frequency, monetary, cadence, returns, channels."""
+    done = F.col("status") == "completed"
+    recent = _recent(horizon_days)
+    made = known(activity.orders, snapshots).groupBy(*KEY).agg(
+        F.min(F.when(done, F.col("days_ago"))).cast("int").alias("recency_days"),
+        F.max(F.when(done, F.col("days_ago"))).alias("_first_days_ago"),
+        _count(done).alias("num_orders"),
+        _count(done & recent).alias("num_orders_recent"),
+        F.sum("revenue").alias("monetary"),
+        F.sum(F.when(recent, F.col("revenue")).otherwise(0.0)).alias("monetary_recent"),
+        _count(~done).alias("num_returns"),
+        F.count_distinct(F.when(done, F.col("channel"))).cast("int").alias("num_channels"),
+    )
+    gaps = F.col("num_orders") - 1
+    cadence = F.when(gaps > 0, (F.col("_first_days_ago") - F.col("recency_days")) / gaps)
+    return (
+        made.withColumn("cadence_days", cadence)
+        .withColumn("lateness", F.when(F.col("cadence_days") > 0, F.col("recency_days") / F.col("cadence_days")))
+        .withColumn("mean_order_value", F.when(F.col("num_orders") > 0, F.col("monetary") / F.col("num_orders")))
+        .withColumn("return_fraction", F.col("num_returns") / (F.col("num_orders") + F.col("num_returns")))
+    )
+
+
+@group
+def assortment(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """How many different products."""
+    return known(activity.lines, snapshots).groupBy(*KEY).agg(F.count_distinct("product").cast("int").alias("num_products"))
+
+
+@group
+def contacts(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """Tickets, calls, visits."""
+    asked, recent = F.col("kind").isin("ticket", "call"), _recent(horizon_days)
+    return known(activity.interactions, snapshots).groupBy(*KEY).agg(
+        _count(asked).alias("num_tickets"),
+        _count(asked & recent).alias("num_tickets_recent"),
+        _count((F.col("kind") == "web") & recent).alias("num_web_events_recent"),
+    )
+
+
+@group
+def satisfaction(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """What customers said of themselves: 1 recommends, 0 no clear opinion, -1 does not recommend."""
+    score = F.lit(None).cast("double")
+    for label, value in SATISFACTION.items():
+        score = F.when(F.col("label") == label, F.lit(value)).otherwise(score)
+    scored = known(activity.feedback, snapshots).withColumn("score", score)
+    order = F.struct("happened_on", "score")
+    return scored.groupBy(*KEY).agg(
+        F.count(F.lit(1)).cast("int").alias("num_feedback"),
+        F.avg("score").alias("mean_satisfaction"),
+        F.max_by("score", F.when(F.col("score").isNotNull(), order)).alias("last_satisfaction"),
+    )
+
+
+@group
+def campaigns(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """How often the company wrote."""
+    return known(activity.contacts, snapshots).groupBy(*KEY).agg(_count(F.lit(True)).alias("num_campaign_contacts"))
+
+
+@group
+def responses(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """How often the customer reacted."""
+    return known(activity.responses, snapshots).groupBy(*KEY).agg(_count(F.lit(True)).alias("num_campaign_responses"))
+
+
+def snapshot_days(as_of: date, *, num_snapshots: int, horizon_days: int) -> list[date]:
+    """as_of and the days a whole number of horizons before it, newest first."""
+    return [as_of - timedelta(days=horizon_days * i) for i in range(num_snapshots)]
+
+
+def features(activity: Activity, snapshots: list[date], *, horizon_days: int) -> DataFrame:
+    """Grain: customer_id x as_of. Every customer the company knew by then, with explicit zeros."""
+    days = F.array(*(F.lit(day) for day in snapshots))
+    base = activity.customers.withColumn("as_of", F.explode(days))
+    base = base.where(F.col("joined_on").isNull() | (F.col("joined_on") <= F.col("as_of")))
+    result = base.withColumn("tenure_days", F.datediff("as_of", "joined_on").cast("int"))
+    for make in GROUPS:
+        result = result.join(make(activity, snapshots, horizon_days), list(KEY), "left")
+    columns = [
+        F.coalesce(F.col(c.name), F.lit(0).cast(c.type)).alias(c.name) if c.is_required else F.col(c.name).cast(c.type)
+        for c in FEATURE_COLUMNS
+    ]
+    return result.select(*KEY, *columns)

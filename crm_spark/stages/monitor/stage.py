@@ -1,0 +1,85 @@
+"""Monitor: scores, features, outcomes -> ops.metric, ops.drift. The relationship, the drift, the information gap."""
+
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import FEATURE_COLUMNS, FEATURE_CUSTOMER, SCORE_TEXT, SEGMENT, SEGMENT_PROFILE, TEXT_OF
+from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.ops import DRIFT
+from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
+from crm_spark.core.context import JobContext, StageResult
+from crm_spark.core.hashing import sha256_of
+from crm_spark.quality.measures import Measure, record
+from crm_spark.stages.monitor.config import MonitorConfig
+from crm_spark.stages.monitor.drift import drift_rows
+from crm_spark.stages.monitor.gap import gap_measures, with_shares
+from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
+from crm_spark.text.splits import is_unseen
+
+INPUTS = (FEATURE_CUSTOMER, SEGMENT, SCORE_TEXT, TEXT_OF, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, CUSTOMER_LINK)
+
+
+def run(ctx: JobContext) -> StageResult:
+    """Takes the figures of this date."""
+    measures: list[Measure] = []
+    num_drifted = 0
+    if ctx.tables.exists(FEATURE_CUSTOMER):
+        features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") <= F.lit(ctx.as_of)).cache()
+        days = [r["as_of"] for r in features.select("as_of").distinct().orderBy(F.desc("as_of")).limit(2).collect()]
+        before = days[1] if len(days) > 1 else None
+        currency = ctx.settings.company.currency
+        measures += activity_measures(features, newest=ctx.as_of, before=before, currency=currency)
+        num_drifted = _drift(ctx, features, days)
+        features.unpersist()
+    if ctx.tables.exists(CAMPAIGN_CONTACT):
+        measures += campaign_measures(_of_customers(ctx, CAMPAIGN_CONTACT), _of_customers(ctx, CAMPAIGN_RESPONSE))
+    if ctx.tables.exists(SCORE_TEXT):
+        measures += _gap(ctx)
+    record(ctx, "monitor", measures)
+    return StageResult(len(measures), note=f"{num_drifted} features moved more than chance explains")
+
+
+def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
+    cfg: MonitorConfig = ctx.settings.monitor
+    if len(days) < 2:
+        return 0
+    after, before = (features.where(F.col("as_of") == F.lit(day)) for day in days)
+    if min(after.count(), before.count()) < cfg.min_customers:
+        return 0
+    names = [c.name for c in FEATURE_COLUMNS]
+    as_doubles = [F.col(name).cast("double").alias(name) for name in names]
+    rows = drift_rows(
+        before.select(*as_doubles), after.select(*as_doubles), names, days=(days[1], days[0]), effect=cfg.psi_threshold
+    )
+    frame = ctx.spark.createDataFrame(rows, DRIFT.schema)
+    ctx.tables.merge(DRIFT, frame, batch_id=ctx.batch_id("drift"), digest=sha256_of(rows))
+    return sum(1 for row in rows if row[3] > row[4])
+
+
+def _of_customers(ctx: JobContext, table: Any) -> DataFrame:
+    links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    return ctx.tables.read(table).join(links, ["system", "person_id"])
+
+
+def _gap(ctx: JobContext) -> list[Measure]:
+    """Over the texts that training never saw, by source and by segment of the writer."""
+    tables = ctx.tables
+    labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull())
+    newest = tables.read(SCORE_TEXT).groupBy("text_hash").agg(
+        *(F.max_by(f"p_{label}", "bundle_version").alias(f"p_{label}") for label in ("recommends", "does_not_recommend", "no_clear_opinion"))
+    )
+    unseen = labelled.where(is_unseen(F.col("system"), F.col("person_id"), F.col("text_hash"), seed=ctx.seed))
+    read = with_shares(unseen.join(newest, "text_hash")).cache()
+    if read.isEmpty():
+        return []
+    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    day = F.col("as_of") == F.lit(ctx.as_of)
+    segments = tables.read(SEGMENT).where(day).join(tables.read(SEGMENT_PROFILE).where(day), ["segment_id", "as_of"])
+    by_person = read.join(links, ["system", "person_id"]).join(segments.select("customer_id", "name"), "customer_id")
+    measures = gap_measures(read.withColumn("slice", F.lit("all")), dimension="all")
+    measures += gap_measures(read.withColumn("slice", F.col("source")), dimension="source")
+    measures += gap_measures(by_person.withColumn("slice", F.col("name")), dimension="segment")
+    read.unpersist()
+    return measures

@@ -1,0 +1,86 @@
+"""Predict: features -> scores.churn, scores.lifetime_value. Learned on one snapshot, judged on the next, used on the last."""
+
+from datetime import date
+
+from pyspark import StorageLevel
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import CHURN, FEATURE_CUSTOMER, LIFETIME_VALUE
+from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.quality.measures import Measure, record
+from crm_spark.stages.predict.config import PredictConfig
+from crm_spark.stages.predict.evaluation import churn_measures, value_measures
+from crm_spark.stages.predict.examples import buyers, labelled
+from crm_spark.stages.predict.models import fit_churn, fit_value, score_churn
+
+INPUTS = (FEATURE_CUSTOMER,)
+OUTPUTS = (CHURN, LIFETIME_VALUE)
+MODEL = "xgboost"
+
+
+def run(ctx: JobContext) -> StageResult:
+    """Churn and lifetime value for every customer who has ordered."""
+    cfg: PredictConfig = ctx.settings.predict
+    features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") <= F.lit(ctx.as_of)).cache()
+    days = [row["as_of"] for row in features.select("as_of").distinct().orderBy(F.desc("as_of")).limit(3).collect()]
+    if len(days) < 3:
+        return skipped("the history is shorter than three horizons")
+    newest, middle, oldest = days
+    train = labelled(features, known=oldest, outcome=middle).persist(StorageLevel.MEMORY_AND_DISK)
+    num_train, num_lapsed = _size(train)
+    if num_train < cfg.min_customers or num_lapsed in (0, num_train):
+        return skipped(f"{num_train} customers had ordered by {oldest}, {num_lapsed} of them lapsed: too few to learn from")
+    test = labelled(features, known=middle, outcome=newest).persist(StorageLevel.MEMORY_AND_DISK)
+    measures = _evaluate(ctx, train, test, base_rate=num_lapsed / num_train)
+    both = train.unionByName(test)
+    customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
+    num_rows = _write_scores(ctx, both, customers, day=newest)
+    record(ctx, "predict", measures)
+    for frame in (features, train, test, customers):
+        frame.unpersist()
+    said = {m.metric: m.value for m in measures if m.model == MODEL}
+    return StageResult(num_rows, note=f"churn AUC {said.get('churn_auc', float('nan')):.3f} on {middle}, unseen by the model")
+
+
+def _size(examples: DataFrame) -> tuple[int, int]:
+    row = examples.agg(F.count(F.lit(1)), F.coalesce(F.sum("has_lapsed"), F.lit(0))).first()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+def _evaluate(ctx: JobContext, train: DataFrame, test: DataFrame, *, base_rate: float) -> list[Measure]:
+    cfg: PredictConfig = ctx.settings.predict
+    churn = score_churn(fit_churn(train, cfg, seed=ctx.seed), test).cache()
+    value = fit_value(train, cfg, seed=ctx.seed).transform(test).cache()
+    measures = churn_measures(churn, base_rate=base_rate, model=MODEL)
+    measures += value_measures(value, currency=ctx.settings.company.currency, model=MODEL)
+    churn.unpersist()
+    value.unpersist()
+    return measures
+
+
+def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *, day: date) -> int:
+    """Refits on both labelled snapshots and scores the newest one."""
+    cfg: PredictConfig = ctx.settings.predict
+    where, digest = {"as_of": str(day)}, ctx.fingerprint
+    model = F.lit(f"{MODEL}:{ctx.fingerprint[:8]}")
+    risk = F.when(F.col("probability") >= cfg.high_risk, "high").when(F.col("probability") >= cfg.medium_risk, "medium")
+    churn = score_churn(fit_churn(examples, cfg, seed=ctx.seed), customers).select(
+        "customer_id", "as_of", "probability", risk.otherwise("low").alias("risk"), "reasons", model.alias("model")
+    )
+    result = ctx.tables.replace(CHURN, churn, batch_id=ctx.batch_id("churn"), digest=digest, where=where)
+    value = fit_value(examples, cfg, seed=ctx.seed).transform(customers)
+    value = value.withColumn("expected_revenue", F.col("expected_revenue").cast("decimal(18,4)"))
+    banded = value.select(
+        "customer_id", "as_of", "expected_revenue", value_band("expected_revenue").alias("value_band"), model.alias("model")
+    )
+    ctx.tables.replace(LIFETIME_VALUE, banded, batch_id=ctx.batch_id("value"), digest=digest, where=where)
+    return result.num_rows
+
+
+def value_band(column: str) -> Column:
+    """high: the top tenth; medium: the next four tenths; low: the rest."""
+    # One ordering over all customers: a single number per row goes through it.
+    rank = F.percent_rank().over(Window.orderBy(F.col(column).desc()))
+    return F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")

@@ -1,0 +1,77 @@
+"""Recommend: orders -> scores.recommendation. The model that did better on the last horizon, unseen, makes the offers."""
+
+from datetime import timedelta
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import RECOMMENDATION
+from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.silver import ORDER, ORDER_LINE
+from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.quality.measures import Measure, record
+from crm_spark.stages.recommend.config import RecommendConfig
+from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
+
+INPUTS = (ORDER, ORDER_LINE, CUSTOMER_LINK)
+OUTPUTS = (RECOMMENDATION,)
+
+
+def run(ctx: JobContext) -> StageResult:
+    """Offers for every customer who has ordered."""
+    cfg: RecommendConfig = ctx.settings.recommend
+    lines = purchases(ctx).where(F.col("happened_on") <= F.lit(ctx.as_of)).persist(StorageLevel.MEMORY_AND_DISK)
+    cut = ctx.as_of - timedelta(days=ctx.settings.company.horizon_days)
+    before = bought(lines.where(F.col("happened_on") <= F.lit(cut))).cache()
+    after = lines.where(F.col("happened_on") > F.lit(cut)).select("customer_id", "product").distinct()
+    fresh = after.join(before, ["customer_id", "product"], "left_anti").join(
+        before.select("customer_id").distinct(), "customer_id"
+    )
+    if before.select("customer_id").distinct().count() < cfg.min_customers:
+        return skipped(f"fewer than {cfg.min_customers} customers bought a named product before {cut}")
+    known = before.select("customer_id").distinct()
+    als, num_judged = hit_rate(als_offers(before, cfg, seed=ctx.seed), fresh)
+    popular, _ = hit_rate(popular_offers(before, known, cfg), fresh)
+    history = bought(lines).cache()
+    winner = "als" if als > popular else "popularity"
+    customers = history.select("customer_id").distinct()
+    offers = als_offers(history, cfg, seed=ctx.seed) if winner == "als" else popular_offers(history, customers, cfg)
+    result = ctx.tables.replace(
+        RECOMMENDATION,
+        _as_contract(offers, ctx, winner),
+        batch_id=ctx.batch_id(),
+        digest=ctx.fingerprint,
+        where={"as_of": str(ctx.as_of)},
+    )
+    name = f"hit_rate_at_{cfg.num_recommendations}"
+    measures = [
+        Measure(name, "als", als, "fraction", num_judged),
+        Measure(name, "popularity", popular, "fraction", num_judged, is_baseline=True),
+    ]
+    record(ctx, "recommend", measures)
+    for frame in (lines, before, history):
+        frame.unpersist()
+    return StageResult(result.num_rows, note=f"hit rate {als:.3f} (ALS) against {popular:.3f} (popularity); {winner} is used")
+
+
+def purchases(ctx: JobContext) -> DataFrame:
+    """Grain: completed order line of a known customer. customer_id, product (system|product_id), happened_on."""
+    links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    orders = ctx.tables.read(ORDER).where("status = 'completed'").join(links, ["system", "person_id"])
+    orders = orders.select("system", "order_id", "customer_id", F.to_date("ordered_at").alias("happened_on"))
+    sold = ctx.tables.read(ORDER_LINE).where(~F.col("is_return") & F.col("product_id").isNotNull())
+    product = F.concat_ws("|", "system", "product_id").alias("product")
+    return sold.join(orders, ["system", "order_id"]).select("customer_id", product, "happened_on")
+
+
+def _as_contract(offers: DataFrame, ctx: JobContext, model: str) -> DataFrame:
+    return offers.select(
+        "customer_id",
+        F.lit(ctx.as_of).alias("as_of"),
+        F.col("rank").cast("int"),
+        F.split_part("product", F.lit("|"), F.lit(1)).alias("system"),
+        F.regexp_replace("product", r"^[^|]*\|", "").alias("product_id"),
+        F.col("score").cast("double"),
+        F.lit(model).alias("model"),
+    )

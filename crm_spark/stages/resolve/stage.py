@@ -1,0 +1,109 @@
+"""Resolve: silver people -> one customer id. Ids are carried over from the links of last time, never minted anew."""
+
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
+from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, EVENT_TIMES, FEEDBACK, INTERACTION, ORDER, PERSON
+from crm_spark.core.config import read_yaml
+from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.errors import ConfigError
+from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.golden import golden_record
+from crm_spark.stages.resolve.identity import assign, events
+from crm_spark.stages.resolve.linkage import candidates, link, present_columns
+
+ACTIVITY = (ORDER, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
+INPUTS = (PERSON, *ACTIVITY)
+OUTPUTS = (CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT)
+_KEYS = ["system", "person_id"]
+
+
+def run(ctx: JobContext) -> StageResult:
+    """Links the records of a person over all systems."""
+    cfg: ResolveConfig = ctx.settings.resolve
+    people = ctx.tables.read(PERSON)
+    seen = first_seen(ctx).cache()
+    everyone = people.select(*_KEYS).union(seen.select(*_KEYS)).distinct()
+    everyone = everyone.withColumn("record_key", F.concat_ws("|", *_KEYS)).cache()
+    if everyone.isEmpty():
+        return skipped("no source names a person")
+    records = candidates(people, max_block=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
+    pairs, clusters, note = _linked(ctx, cfg, records)
+    members = everyone.select("record_key").join(clusters, "record_key", "left")
+    members = members.withColumn("cluster", F.coalesce("cluster", "record_key"))
+    links = ctx.tables.read(CUSTOMER_LINK).select(
+        F.concat_ws("|", *_KEYS).alias("record_key"), F.col("customer_id").alias("former_id")
+    )
+    # Cut the plan: ids are read from the very table that is replaced below.
+    assigned = assign(members, links).localCheckpoint()
+    _write(ctx, assigned, everyone, pairs, people, seen)
+    num_customers = assigned.select("customer_id").distinct().count()
+    num_records = everyone.count()
+    for frame in (seen, everyone, records):
+        frame.unpersist()
+    return StageResult(num_customers, note=f"{num_records} records are {num_customers} customers; {note}")
+
+
+def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[DataFrame, DataFrame, str]:
+    present = present_columns(records)
+    num_records = records.count()
+    if not present:
+        nothing = ctx.spark.createDataFrame([], "record_key_l string, record_key_r string, match_probability double")
+        alone = ctx.spark.createDataFrame([], "record_key string, cluster string")
+        return nothing, alone, "no attribute to tell people by, so each id is a customer"
+    pairs, clusters, backend = link(ctx.spark, records, present, cfg, num_records=num_records, seed=ctx.seed)
+    return pairs, clusters, f"compared with Splink on {backend}"
+
+
+def _write(
+    ctx: JobContext, assigned: DataFrame, everyone: DataFrame, pairs: DataFrame, people: DataFrame, seen: DataFrame
+) -> None:
+    ends = pairs.select(F.col("record_key_l").alias("record_key"), "match_probability").union(
+        pairs.select("record_key_r", "match_probability")
+    )
+    strongest = ends.groupBy("record_key").agg(F.max("match_probability").alias("match_probability"))
+    linked = assigned.join(everyone, "record_key").join(strongest, "record_key", "left")
+    happened = events(assigned).withColumn("batch_id", F.lit(ctx.batch_id()))
+    event_id = F.sha2(F.concat_ws("|", "kind", "customer_id", "other_customer_id", "batch_id"), 256)
+    digest = ctx.fingerprint
+    # Events first: on a rerun after a kill the links below already carry the ids, and nothing would look like an event.
+    ctx.tables.merge(
+        IDENTITY_EVENT,
+        happened.withColumn("event_id", event_id),
+        batch_id=ctx.batch_id("event"),
+        digest=digest,
+        insert_only=True,
+    )
+    golden = golden_record(linked.select(*_KEYS, "customer_id"), people, seen)
+    ctx.tables.merge(CUSTOMER_LINK, linked.select(*CUSTOMER_LINK.column_names), batch_id=ctx.batch_id("link"), digest=digest)
+    ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest)
+
+
+def first_seen(ctx: JobContext) -> DataFrame:
+    """Grain: system, person_id. The earliest event of everyone an order, ticket, review or campaign names."""
+    parts = [
+        ctx.tables.read(table)
+        .where(F.col("person_id").isNotNull())
+        .select(*_KEYS, F.col(EVENT_TIMES[table.noun]).alias("at"))
+        for table in ACTIVITY
+    ]
+    union = parts[0]
+    for part in parts[1:]:
+        union = union.unionByName(part)
+    return union.groupBy(*_KEYS).agg(F.min("at").alias("first_seen_at"))
+
+
+def nicknames(path: str | None) -> dict[str, str]:
+    """Short form -> full name; a short form of several names stays as it is, since it tells nothing of which."""
+    if path is None:
+        return {}
+    full_names: dict[str, set[str]] = {}
+    for full, shorts in read_yaml(Path(path)).items():
+        if not isinstance(shorts, list):
+            raise ConfigError(f"{path}: {full}: wanted a list of short forms, got {type(shorts).__name__}.")
+        for short in shorts:
+            full_names.setdefault(str(short).lower(), set()).add(str(full).lower())
+    return {short: next(iter(names)) for short, names in full_names.items() if len(names) == 1}

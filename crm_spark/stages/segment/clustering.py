@@ -1,0 +1,93 @@
+"""KMeans on standardised log features; the number of segments by silhouette; centres matched to those of last time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pyspark.ml.clustering import KMeans, KMeansModel
+from pyspark.ml.evaluation import ClusteringEvaluator
+from pyspark.ml.feature import PCA, StandardScaler, VectorAssembler
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from scipy.optimize import linear_sum_assignment
+
+from crm_spark.stages.segment.config import Archetype, SegmentConfig
+
+INPUT_FEATURES = ("recency_days", "num_orders", "monetary")
+"""Recency, frequency, monetary: no attribute of the person."""
+_PARTITIONS = 4
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """The fitted segmentation; `centres` in the scaled space, one row per cluster of the model."""
+
+    model: KMeansModel
+    centres: np.ndarray
+    silhouette: float
+    silhouette_by_k: dict[int, float]
+    num_rows: int
+
+
+def scaled(features: DataFrame) -> DataFrame:
+    """Grain as before; adds `scaled`: log1p of each input feature, mean 0, standard deviation 1, and `map` (2-D PCA)."""
+    logs = [F.log1p(F.greatest(F.col(name).cast("double"), F.lit(0.0))).alias(f"log_{name}") for name in INPUT_FEATURES]
+    # The same rows in the same partitions whatever came before: the start of KMeans draws per partition.
+    frame = features.select("*", *logs).repartition(_PARTITIONS, "customer_id").sortWithinPartitions("customer_id")
+    names = [f"log_{name}" for name in INPUT_FEATURES]
+    assembled = VectorAssembler(inputCols=names, outputCol="logs").transform(frame)
+    scaler = StandardScaler(inputCol="logs", outputCol="scaled", withMean=True, withStd=True).fit(assembled)
+    ready = scaler.transform(assembled)
+    axes = PCA(k=2, inputCol="scaled", outputCol="map").fit(ready)
+    loading = axes.pc.toArray()[INPUT_FEATURES.index("monetary")]
+    placed = axes.transform(ready).withColumn("map", vector_to_array("map"))
+    # A component's sign is arbitrary: let money grow to the right and upwards.
+    x_sign, y_sign = (1.0 if value >= 0 else -1.0 for value in loading)
+    placed = placed.withColumn("map_x", F.col("map")[0] * x_sign).withColumn("map_y", F.col("map")[1] * y_sign)
+    return placed.drop("map", "logs", *names)
+
+
+def fit(ready: DataFrame, cfg: SegmentConfig, *, seed: int) -> Clustering:
+    """The clustering with the best silhouette among the allowed numbers of segments."""
+    num_rows = ready.count()
+    draw = F.pmod(F.xxhash64(F.lit(seed), F.col("customer_id")), F.lit(1_000_000))
+    fraction = min(1.0, cfg.silhouette_rows / num_rows)
+    sample = ready.where(draw < F.lit(int(fraction * 1_000_000))).cache()
+    evaluator = ClusteringEvaluator(featuresCol="scaled", predictionCol="prediction")
+    models, scores = {}, {}
+    for k in range(cfg.min_k, min(cfg.max_k, max(cfg.min_k, num_rows - 1)) + 1):
+        models[k] = KMeans(k=k, seed=seed, featuresCol="scaled", predictionCol="prediction", maxIter=20).fit(ready)
+        scores[k] = float(evaluator.evaluate(models[k].transform(sample)))
+    sample.unpersist()
+    best = max(scores, key=lambda k: scores[k])
+    centres = np.array([centre for centre in models[best].clusterCenters()])
+    return Clustering(models[best], centres, scores[best], scores, num_rows)
+
+
+def matched_ids(centres: np.ndarray, former: dict[int, np.ndarray], *, max_distance: float = 1.5) -> list[int]:
+    """A stable segment id for each centre: that of the former centre it continues, else the next free one.
+
+    Args:
+        centres: shape (k, features).
+        former: segment id -> centre of the last refit, shape (features,).
+        max_distance: in standard deviations; farther is another segment.
+    """
+    ids: dict[int, int] = {}
+    if former:
+        names = sorted(former)
+        cost = np.array([[float(np.linalg.norm(centre - former[name])) for name in names] for centre in centres])
+        for row, column in zip(*linear_sum_assignment(cost)):
+            if cost[row, column] <= max_distance:
+                ids[int(row)] = names[int(column)]
+    free = (i for i in range(1, len(centres) + len(former) + 1) if i not in former)
+    return [ids[row] if row in ids else next(free) for row in range(len(centres))]
+
+
+def archetype_names(centres: np.ndarray, archetypes: list[Archetype]) -> list[str]:
+    """A name for each centre, no two alike: the assignment of archetypes with the least total distance."""
+    spread = centres.std(axis=0)
+    relative = (centres - centres.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    ideal = np.array([[a.recency, a.frequency, a.monetary] for a in archetypes])
+    cost = np.linalg.norm(relative[:, None, :] - ideal[None, :, :], axis=2)
+    rows, columns = linear_sum_assignment(cost)
+    return [archetypes[int(column)].name for _, column in sorted(zip(rows, columns))]
