@@ -79,7 +79,8 @@ class Pipeline:
         results = {}
         for stage in stages:
             ctx = self._context(stage)
-            if last.get(stage.name) == ctx.fingerprint:
+            is_wanted = getattr(stage.module, "must_run", lambda _: False)(ctx)
+            if last.get(stage.name) == ctx.fingerprint and not is_wanted:
                 self.log.info("%-10s up to date", stage.name)
                 results[stage.name] = StageResult(status="unchanged")
                 continue

@@ -1,0 +1,36 @@
+# Two commands: `make demo` shows what the suite does for a company, `make test` passes its tests. Both set up first.
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+DEMO ?= build/demo
+CUSTOMERS ?= 2000
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help setup demo test test-full lint bench lock clean
+
+help:                ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+setup:               ## Python packages, Java, Delta: once; later runs return at once
+	@sh deploy/setup.sh
+
+demo: setup          ## a generated company through every stage, and its report
+	@$(PY) -m crm_spark.demo --out $(DEMO) --customers $(CUSTOMERS)
+
+lint: setup          ## ruff and mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+test: setup lint     ## the tests, in at most 20 minutes
+	@$(PY) -m pytest -m "not slow and not gpu"
+
+test-full: setup lint ## all tests, the slow ones too
+	@$(PY) -m pytest
+
+bench: setup         ## benchmarks; one of them: make bench NAME=refresh
+	@$(PY) -m benchmarks $(NAME)
+
+lock: setup          ## write requirements.lock anew from pyproject.toml
+	@sh deploy/lock.sh
+
+clean:               ## what demo, test and bench made; the set-up stays
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,205 @@
+"""Everything the report says, read from the lake as small aggregates. No figure is made anywhere else."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import (
+    CHURN,
+    LIFETIME_VALUE,
+    NEXT_BEST_ACTION,
+    RECOMMENDATION,
+    SCORE_TEXT,
+    SEGMENT,
+    SEGMENT_PROFILE,
+    TEXT_OF,
+)
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE, RUN
+from crm_spark.contracts.silver import PRODUCT
+from crm_spark.core.tables import TableStore
+
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the lake says as of a day; a list is empty where this company has no such data."""
+
+    company: str
+    currency: str
+    horizon_days: int
+    as_of: date
+    flow: Rows = field(default_factory=list)
+    """source, noun, num_in, num_accepted, num_quarantined, num_duplicate, last_event_at."""
+    deliveries: Rows = field(default_factory=list)
+    """source, files, bytes, rows, refused, skipped."""
+    reasons: Rows = field(default_factory=list)
+    """source, reason, n, and a pointer to one example."""
+    num_customers: int = 0
+    num_records: int = 0
+    segments: Rows = field(default_factory=list)
+    segment_map: Rows = field(default_factory=list)
+    """name, x, y of sampled customers."""
+    texts: Rows = field(default_factory=list)
+    """source, label, n: what the model reads in all texts."""
+    texts_by_month: Rows = field(default_factory=list)
+    risk: Rows = field(default_factory=list)
+    """value_band, risk, n, expected_revenue, at_stake."""
+    churn_histogram: Rows = field(default_factory=list)
+    churn_reasons: Rows = field(default_factory=list)
+    actions: Rows = field(default_factory=list)
+    """action, reason, n, num_holdout, at_stake."""
+    offers: Rows = field(default_factory=list)
+    """product, name, n: what is offered most often."""
+    metrics: Rows = field(default_factory=list)
+    drift: Rows = field(default_factory=list)
+    runs: Rows = field(default_factory=list)
+
+
+def collect_facts(
+    tables: TableStore, *, company: str, currency: str, horizon_days: int, as_of: date, map_points: int, seed: int
+) -> Facts:
+    """Reads the facts; every query returns a handful of rows however large the lake is."""
+    day = F.col("as_of") == F.lit(as_of)
+    return Facts(
+        company=company,
+        currency=currency,
+        horizon_days=horizon_days,
+        as_of=as_of,
+        flow=_flow(tables),
+        deliveries=_deliveries(tables),
+        reasons=_reasons(tables),
+        num_customers=tables.read(CUSTOMER).count(),
+        num_records=tables.read(CUSTOMER_LINK).count(),
+        segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
+        segment_map=_map(tables, as_of, map_points, seed),
+        texts=_texts(tables),
+        texts_by_month=_texts_by_month(tables, as_of),
+        risk=_risk(tables, as_of),
+        churn_histogram=_histogram(tables.read(CHURN).where(day)),
+        churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),
+        actions=_actions(tables.read(NEXT_BEST_ACTION).where(day)),
+        offers=_offers(tables, as_of),
+        metrics=_rows(tables.read(METRIC).where(day).orderBy("stage", "metric", "slice", "is_baseline")),
+        drift=_rows(tables.read(DRIFT).where(day).orderBy(F.desc("psi"))),
+        runs=_runs(tables),
+    )
+
+
+def _rows(frame: DataFrame) -> Rows:
+    return [row.asDict() for row in frame.collect()]
+
+
+def _flow(tables: TableStore) -> Rows:
+    counts = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
+    sums = [F.sum(name).alias(name) for name in counts]
+    newest = F.max("last_event_at").alias("last_event_at")
+    return _rows(tables.read(BATCH_FATE).groupBy("source", "noun").agg(*sums, newest).orderBy("source", "noun"))
+
+
+def _deliveries(tables: TableStore) -> Rows:
+    def number(fate: str, what: str) -> Any:
+        return F.sum(F.when(F.col("fate") == fate, F.col(what)).otherwise(0))
+
+    frame = tables.read(DELIVERY).withColumn("one", F.lit(1))
+    return _rows(
+        frame.groupBy("source")
+        .agg(
+            number("ingested", "one").alias("files"),
+            number("ingested", "num_bytes").alias("bytes"),
+            number("ingested", "num_rows").alias("rows"),
+            number("refused", "one").alias("refused"),
+            number("skipped", "one").alias("skipped"),
+        )
+        .orderBy("source")
+    )
+
+
+def _reasons(tables: TableStore) -> Rows:
+    exploded = tables.read(QUARANTINE).withColumn("reason", F.explode("reasons"))
+    example = F.min(F.struct("file", "position"))
+    counted = exploded.groupBy("source", "noun", "fate", "reason").agg(F.count(F.lit(1)).alias("n"), example.alias("e"))
+    return _rows(
+        counted.select("source", "noun", "fate", "reason", "n", F.col("e.file").alias("file"), F.col("e.position").alias("position"))
+        .orderBy(F.desc("n"))
+        .limit(60)
+    )
+
+
+def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
+    day = F.col("as_of") == F.lit(as_of)
+    placed = tables.read(SEGMENT).where(day & (F.col("segment_id") > 0))
+    names = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", "name")
+    drawn = placed.orderBy(F.xxhash64(F.lit(seed), F.col("customer_id"))).limit(num_points)
+    # Ids stay in the lake: the page may be sent around.
+    return _rows(drawn.join(F.broadcast(names), "segment_id").select("name", F.round("map_x", 3).alias("x"), F.round("map_y", 3).alias("y")))
+
+
+def _texts(tables: TableStore) -> Rows:
+    said = tables.read(TEXT_OF).join(_current(tables), "text_hash")
+    return _rows(said.groupBy("source", "verdict").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "verdict"))
+
+
+def _texts_by_month(tables: TableStore, as_of: date) -> Rows:
+    said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_current(tables), "text_hash")
+    month = F.date_format("written_on", "yyyy-MM").alias("month")
+    counted = said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))
+    return _rows(counted.orderBy("month", "verdict"))
+
+
+def _current(tables: TableStore) -> DataFrame:
+    """Grain: text_hash. The reading by the bundle that read most texts; a bundle being rolled out has read fewer."""
+    scores = tables.read(SCORE_TEXT)
+    most = scores.groupBy("bundle_version").count().orderBy(F.desc("count"), "bundle_version").limit(1)
+    return scores.join(F.broadcast(most.select("bundle_version")), "bundle_version").select(
+        "text_hash", F.col("label").alias("verdict")
+    )
+
+
+def _risk(tables: TableStore, as_of: date) -> Rows:
+    day = F.col("as_of") == F.lit(as_of)
+    churn = tables.read(CHURN).where(day).select("customer_id", "probability", "risk")
+    value = tables.read(LIFETIME_VALUE).where(day).select("customer_id", "expected_revenue", "value_band")
+    joined = churn.join(value, "customer_id").groupBy("value_band", "risk")
+    return _rows(
+        joined.agg(
+            F.count(F.lit(1)).alias("n"),
+            F.sum(F.col("expected_revenue").cast("double")).alias("expected_revenue"),
+            F.sum(F.col("probability") * F.col("expected_revenue").cast("double")).alias("at_stake"),
+        )
+    )
+
+
+def _histogram(churn: DataFrame) -> Rows:
+    bucket = F.least(F.floor(F.col("probability") * 20), F.lit(19)).alias("bucket")
+    return _rows(churn.groupBy(bucket).agg(F.count(F.lit(1)).alias("n")).orderBy("bucket"))
+
+
+def _churn_reasons(churn: DataFrame) -> Rows:
+    first = churn.where("risk <> 'low'").select(F.col("reasons")[0].alias("reason")).where("reason IS NOT NULL")
+    return _rows(first.groupBy("reason").agg(F.count(F.lit(1)).alias("n")).orderBy(F.desc("n")).limit(8))
+
+
+def _actions(actions: DataFrame) -> Rows:
+    return _rows(
+        actions.groupBy("action", "reason")
+        .agg(F.count(F.lit(1)).alias("n"), F.sum("is_holdout").alias("num_holdout"), F.sum("priority").alias("at_stake"))
+        .orderBy(F.desc("n"))
+    )
+
+
+def _offers(tables: TableStore, as_of: date) -> Rows:
+    first = tables.read(RECOMMENDATION).where((F.col("as_of") == F.lit(as_of)) & (F.col("rank") <= 3))
+    names = tables.read(PRODUCT).select("system", "product_id", "name")
+    most = first.groupBy("system", "product_id").agg(F.count(F.lit(1)).alias("n")).orderBy(F.desc("n"), "product_id").limit(8)
+    return _rows(most.join(names, ["system", "product_id"], "left").orderBy(F.desc("n"), "product_id"))
+
+
+def _runs(tables: TableStore) -> Rows:
+    frame = tables.read(RUN)
+    newest = frame.groupBy("stage").agg(F.max_by(F.struct("status", "num_rows", "seconds", "note", "ended_at"), "ended_at").alias("r"))
+    return _rows(newest.select("stage", "r.*").orderBy("ended_at"))

@@ -1,0 +1,45 @@
+"""Report: the lake's figures -> one self-contained HTML page."""
+
+from pathlib import Path
+
+from crm_spark.contracts.features import TABLES as MADE
+from crm_spark.contracts.gold import CUSTOMER
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE
+from crm_spark.contracts.source import load_sources
+from crm_spark.core.config import read_yaml
+from crm_spark.core.context import JobContext, StageResult
+from crm_spark.stages.report.facts import collect_facts
+from crm_spark.stages.report.render import render, write_page
+
+INPUTS = (*MADE, CUSTOMER, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
+
+
+def must_run(ctx: JobContext) -> bool:
+    """A page that was deleted is made again."""
+    return not page_path(ctx).exists()
+
+
+def page_path(ctx: JobContext) -> Path:
+    """Where the page lies."""
+    return Path(ctx.files_root) / ctx.settings.report.file_name
+
+
+def run(ctx: JobContext) -> StageResult:
+    """Reads the facts and writes the page."""
+    company = ctx.settings.company
+    facts = collect_facts(
+        ctx.tables,
+        company=company.name,
+        currency=company.currency,
+        horizon_days=company.horizon_days,
+        as_of=ctx.as_of,
+        map_points=ctx.settings.report.map_points,
+        seed=ctx.seed,
+    )
+    strategy = read_yaml(Path(ctx.settings.decide.strategy))
+    titles = {action["name"]: action["title"] for action in strategy.get("actions", [])}
+    page = render(facts, load_sources(Path(ctx.settings.ingest.sources_dir)), titles)
+    path = page_path(ctx)
+    if not ctx.is_dry_run:
+        write_page(page, path)
+    return StageResult(1, note=f"{path} ({len(page) / 1e6:.1f} MB)")

