@@ -1,0 +1,186 @@
+"""What customers do on a day. Each function answers for any days alone: nothing is carried from one day to the next."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm_spark.world.draws import Draws, Floats
+from crm_spark.world.people import CATEGORIES, PRODUCTS_PER_CATEGORY, Index, People
+from crm_spark.world.spec import WorldSpec
+
+FADING_DAYS = 60
+"""So long before leaving a customer visits and orders less."""
+REVIEW_DELAY, SURVEY_DELAY = 6, 11
+CAMPAIGN_EVERY, RESPONSE_DELAY = 30, 2
+SLOWED_CATEGORY = 2
+_MONTH_FACTOR = np.array([0.9, 0.85, 0.95, 1.0, 1.0, 0.95, 0.85, 0.85, 1.0, 1.05, 1.3, 1.6])
+_WEEKDAY_FACTOR = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.1, 0.9])
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of customers on days: `who` counts within the block."""
+
+    who: Index
+    day: Index
+
+    def where(self, mask: NDArray[np.bool_]) -> "Events":
+        """The events for which it is true."""
+        return Events(self.who[mask], self.day[mask])
+
+
+def _on_days(days: range, draw_mask) -> Events:  # type: ignore[no-untyped-def]
+    found = [(np.flatnonzero(draw_mask(day)), day) for day in days]
+    who = np.concatenate([w for w, _ in found]) if found else np.zeros(0, np.int64)
+    day = np.concatenate([np.full(len(w), d) for w, d in found]) if found else np.zeros(0, np.int64)
+    return Events(who.astype(np.int64), day.astype(np.int64))
+
+
+def presence(people: People, day: int) -> Floats:
+    """How present each customer is: 0 before joining and after leaving, fading towards the end."""
+    is_here = (people.join_day <= day) & (day < people.leave_day)
+    return is_here * np.clip(0.25 + 0.75 * (people.leave_day - day) / FADING_DAYS, 0.25, 1.0)
+
+
+def season(spec: WorldSpec, day: int) -> float:
+    """Factor on orders: December peak, weekends."""
+    on = spec.day_on(day)
+    return float(_MONTH_FACTOR[on.month - 1] * _WEEKDAY_FACTOR[on.weekday()])
+
+
+def order_probability(spec: WorldSpec, people: People, day: int) -> Floats:
+    """Probability of an order on a day, campaign effect and shift included."""
+    factor = np.ones(len(people.number))
+    if day >= spec.shift_day:
+        factor = np.where(people.category == SLOWED_CATEGORY, 0.67, 1.0)
+    last_campaign = (day // CAMPAIGN_EVERY) * CAMPAIGN_EVERY
+    if 0 < day - last_campaign <= 7 and last_campaign > 0:
+        contacted = is_contacted(spec, people, last_campaign) & ~is_held_out(spec, people, last_campaign)
+        factor = factor * np.where(contacted & people.is_responsive, 1.8, 1.0)
+    return np.clip(people.rate * season(spec, day) * presence(people, day) * factor, 0, 0.9)
+
+
+def orders(spec: WorldSpec, people: People, days: range) -> Events:
+    """At most one order per customer and day."""
+    draw = Draws(spec.seed)
+    return _on_days(days, lambda d: draw.uniform("order", people.number, d) < order_probability(spec, people, d))
+
+
+def tickets(spec: WorldSpec, people: People, days: range) -> Events:
+    """The unhappier, the more; after the shift half as many again."""
+    draw = Draws(spec.seed)
+
+    def mask(day: int) -> NDArray[np.bool_]:
+        factor = 1.5 if day >= spec.shift_day else 1.0
+        chance = 0.0016 * factor * np.exp(-1.1 * people.mood) * (presence(people, day) > 0)
+        return np.asarray(draw.uniform("ticket", people.number, day) < chance)
+
+    return _on_days(days, mask)
+
+
+def visits(spec: WorldSpec, people: People, days: range) -> Events:
+    """Web visits, thinned."""
+    draw = Draws(spec.seed)
+    return _on_days(days, lambda d: draw.uniform("visit", people.number, d) < 0.035 * presence(people, d))
+
+
+def reviews(spec: WorldSpec, people: People, days: range) -> Events:
+    """Reviews of orders placed some days before; `day` is the day of the review."""
+    return _after_orders(spec, people, days, REVIEW_DELAY, "review", 0.22)
+
+
+def surveys(spec: WorldSpec, people: People, days: range) -> Events:
+    """Survey answers after orders of customers the CRM knows."""
+    answered = _after_orders(spec, people, days, SURVEY_DELAY, "survey", 0.15)
+    return answered.where(people.in_crm[answered.who])
+
+
+def _after_orders(spec: WorldSpec, people: People, days: range, delay: int, stream: str, share: float) -> Events:
+    placed = orders(spec, people, range(days.start - delay, days.stop - delay))
+    writes = Draws(spec.seed).uniform(stream, people.number[placed.who], placed.day) < share
+    chosen = placed.where(writes & (placed.day >= 0))
+    return Events(chosen.who, chosen.day + delay)
+
+
+def is_contacted(spec: WorldSpec, people: People, day: int) -> NDArray[np.bool_]:
+    """Chosen for the campaign of a day: some of those in the CRM who have not refused."""
+    chosen = Draws(spec.seed).uniform("chosen", people.number, day) < 0.4
+    return np.asarray(chosen & people.in_crm & (people.consent != 2) & (people.join_day <= day))
+
+
+def is_held_out(spec: WorldSpec, people: People, day: int) -> NDArray[np.bool_]:
+    """Of those, a random fifth is left alone."""
+    return np.asarray(Draws(spec.seed).uniform("held out", people.number, day) < 0.2)
+
+
+def campaign_contacts(spec: WorldSpec, people: People, days: range) -> Events:
+    """Everyone chosen for a campaign, the hold-out too."""
+    starts = range(days.start, days.stop)
+    return _on_days(
+        starts, lambda d: is_contacted(spec, people, d) & (d % CAMPAIGN_EVERY == 0) & (d > 0)
+    )
+
+
+def campaign_responses(spec: WorldSpec, people: People, days: range) -> Events:
+    """Responses, two days after; responsive people answer far more often, the hold-out has nothing to answer."""
+    draw = Draws(spec.seed)
+
+    def mask(day: int) -> NDArray[np.bool_]:
+        sent = day - RESPONSE_DELAY
+        if sent <= 0 or sent % CAMPAIGN_EVERY:
+            return np.zeros(len(people.number), bool)
+        reached = is_contacted(spec, people, sent) & ~is_held_out(spec, people, sent)
+        chance = np.where(people.is_responsive, 0.3, 0.04)
+        return np.asarray(reached & (draw.uniform("response", people.number, sent) < chance))
+
+    return _on_days(days, mask)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Order lines; `order` counts within the orders they belong to."""
+
+    order: Index
+    position: Index
+    product: Index
+    quantity: Index
+    price_cents: Index
+
+
+def list_price_cents(spec: WorldSpec, product: Index) -> Index:
+    """List price of a product: log-normal, from one to a few hundred."""
+    draw = Draws(spec.seed)
+    return np.asarray(np.round(np.exp(np.log(22.0) + 0.75 * draw.normal("price", product)) * 100), dtype=np.int64)
+
+
+def order_lines(spec: WorldSpec, people: People, placed: Events) -> Lines:
+    """One to four lines an order, mostly from the customer's two favourite categories, popular products first."""
+    draw = Draws(spec.seed)
+    number, day = people.number[placed.who], placed.day
+    size = 1 + draw.index("lines", 4, number, day) * (draw.uniform("more", number, day) < 0.6)
+    order = np.repeat(np.arange(len(number)), size)
+    position = np.arange(len(order)) - np.repeat(np.cumsum(size) - size, size)
+    place = (number[order], day[order], position)
+    which = draw.uniform("which", *place)
+    owner = placed.who[order]
+    category = np.select(
+        [which < 0.6, which < 0.82], [people.category[owner], people.second_category[owner]], draw.index("any", len(CATEGORIES), *place)
+    )
+    # Zipf-like: the square of a uniform draw prefers small ranks; a personal offset makes taste finer than categories.
+    rank = (draw.uniform("rank", *place) ** 2.2 * PRODUCTS_PER_CATEGORY).astype(np.int64)
+    corner = draw.index("corner", 3, people.number[owner]) * 9
+    product = category * PRODUCTS_PER_CATEGORY + (rank + corner) % PRODUCTS_PER_CATEGORY
+    sways = np.exp(0.12 * np.log(people.basket[owner]))
+    cents = np.maximum(np.round(list_price_cents(spec, product) * sways), 99).astype(np.int64)
+    quantity = 1 + (draw.uniform("quantity", *place) < 0.2) * (1 + draw.index("pieces", 3, *place)) * (
+        people.basket[owner] > 0.7
+    )
+    return Lines(order, position, product, quantity.astype(np.int64), cents)
+
+
+def second_of_day(spec: WorldSpec, stream: str, number: Index, day: Index) -> Index:
+    """Between 7 and 23 o'clock, mostly in the evening."""
+    draw = Draws(spec.seed)
+    mean = (draw.uniform(stream, number, day, 1) + draw.uniform(stream, number, day, 2)) / 2
+    return np.asarray(7 * 3600 + (mean**0.8) * 16 * 3600 - 1, dtype=np.int64)

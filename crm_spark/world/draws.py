@@ -1,0 +1,50 @@
+"""Randomness as a function: a draw is a hash of seed, stream and place, so no draw depends on another one.
+
+The hash is the finaliser of splitmix64 (Steele, Lea, Flood 2014), applied once for each part of the place.
+"""
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+Ints = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+
+
+def mix(value: Ints) -> Ints:
+    """64 bits, well mixed; shape as given."""
+    with np.errstate(over="ignore"):
+        z = value + _GAMMA
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return z ^ (z >> np.uint64(31))
+
+
+class Draws:
+    """The draws of one world."""
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def bits(self, stream: str, *place: object) -> Ints:
+        """64 random bits for each place; parts of the place are numbers or arrays that broadcast."""
+        name = hashlib.sha256(f"{self.seed}:{stream}".encode()).digest()[:8]
+        state = np.asarray(np.frombuffer(name, dtype=np.uint64)[0])
+        for part in place:
+            state = mix(state ^ np.asarray(part).astype(np.int64).astype(np.uint64))
+        return mix(state)
+
+    def uniform(self, stream: str, *place: object) -> Floats:
+        """In [0, 1)."""
+        return (self.bits(stream, *place) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+    def normal(self, stream: str, *place: object) -> Floats:
+        """Mean 0, standard deviation 1."""
+        return np.asarray(ndtri(np.clip(self.uniform(stream, *place), 1e-12, 1 - 1e-12)))
+
+    def index(self, stream: str, size: int, *place: object) -> NDArray[np.int64]:
+        """A whole number in [0, size)."""
+        return (self.uniform(stream, *place) * size).astype(np.int64)

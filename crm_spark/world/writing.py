@@ -1,0 +1,58 @@
+"""Writes a source's records in its own format. The same records give the same bytes; a file appears whole or not at all."""
+
+import csv
+import gzip
+import io
+import json
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import parquet as pq
+
+from crm_spark.world.dirt import Record
+from crm_spark.world.records import SourceFile
+
+
+def write_file(file: SourceFile, records: list[Record], path: Path) -> int:
+    """Writes the records to `path`; returns the number of bytes."""
+    if file.format == "parquet":
+        content = _parquet(file, records)
+    else:
+        text = _csv(file, records) if file.format.startswith("csv") else _jsonl(file, records)
+        content = text.encode("utf-8")
+    if file.format.endswith(".gz"):
+        content = gzip.compress(content, compresslevel=6, mtime=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.tmp")
+    draft.write_bytes(content)
+    draft.replace(path)
+    return len(content)
+
+
+def _csv(file: SourceFile, records: list[Record]) -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=file.delimiter, lineterminator="\n")
+    writer.writerow(file.columns)
+    for record in records:
+        if record.raw is not None:
+            out.write(f"{record.raw}\n")
+        else:
+            writer.writerow([record.row[name] for name in file.columns])
+    return out.getvalue()
+
+
+def _jsonl(file: SourceFile, records: list[Record]) -> str:
+    lines = [r.raw if r.raw is not None else json.dumps({n: r.row[n] for n in file.columns}, ensure_ascii=False) for r in records]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _parquet(file: SourceFile, records: list[Record]) -> bytes:
+    # Surveys come from a tool that knows numbers only as numbers: a column is typed by what most of its cells are.
+    columns = {}
+    for name in file.columns:
+        cells = [record.row[name] for record in records]
+        is_number = all(cell is None or isinstance(cell, int) for cell in cells)
+        columns[name] = pa.array(cells, pa.int64()) if is_number else pa.array([None if c is None else str(c) for c in cells], pa.string())
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out, compression="snappy")
+    return out.getvalue()
