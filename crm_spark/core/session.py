@@ -22,6 +22,8 @@ class SessionConfig(Config):
     """Master URL, or null under spark-submit. `local[2,4]`: two threads, and a failed task is tried four times."""
     driver_memory: str = "3g"
     """Heap of a driver that this process starts itself."""
+    java_options: str = ""
+    """Options of a driver JVM that this process starts itself."""
     shuffle_partitions: Annotated[int, Field(ge=1)] | None = None
     """Partitions after a shuffle; null leaves it to the cluster."""
     local_dir: str | None = None
@@ -44,6 +46,7 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         builder = (
             builder.master(config.master)
             .config("spark.driver.memory", config.driver_memory)
+            .config("spark.driver.extraJavaOptions", config.java_options)
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.ui.enabled", "false")
             .config("spark.ui.showConsoleProgress", "false")

@@ -51,7 +51,7 @@ def _parquet(file: SourceFile, records: list[Record]) -> bytes:
     columns = {}
     for name in file.columns:
         cells = [record.row[name] for record in records]
-        is_number = all(cell is None or isinstance(cell, int) for cell in cells)
+        is_number = any(isinstance(cell, int) for cell in cells) and all(cell is None or isinstance(cell, int) for cell in cells)
         columns[name] = pa.array(cells, pa.int64()) if is_number else pa.array([None if c is None else str(c) for c in cells], pa.string())
     out = io.BytesIO()
     pq.write_table(pa.table(columns), out, compression="snappy")

@@ -39,9 +39,11 @@ def read_records(spark: SparkSession, source: Source, paths: list[str], system: 
 
 
 def _by_header(source: Source, paths: list[str], system: fs.FileSystem) -> list[tuple[tuple[str, ...], list[str]]]:
-    headers = [(header_of(source, path, system), path) for path in paths]
-    headers.sort()
-    return [(header, [path for _, path in group]) for header, group in groupby(headers, key=lambda pair: pair[0])]
+    assert source.files is not None
+    # Parquet files may also differ in the types of their columns, and one read has one type for each.
+    types = {path: _parquet_types(path, system) if source.files.format == "parquet" else "" for path in paths}
+    headers = sorted((header_of(source, path, system), types[path], path) for path in paths)
+    return [(key[0], [path for *_, path in group]) for key, group in groupby(headers, key=lambda entry: entry[:2])]
 
 
 def header_of(source: Source, path: str, system: fs.FileSystem) -> tuple[str, ...]:
@@ -80,6 +82,11 @@ def _csv_header(files: Files, path: str, system: fs.FileSystem) -> list[str]:
 def _parquet_columns(path: str, system: fs.FileSystem) -> list[str]:
     with system.open_input_file(path) as source:
         return list(pq.read_schema(source).names)
+
+
+def _parquet_types(path: str, system: fs.FileSystem) -> str:
+    with system.open_input_file(path) as source:
+        return str([str(kind) for kind in pq.read_schema(source).types])
 
 
 def _read_group(spark: SparkSession, files: Files, header: tuple[str, ...], paths: list[str]) -> DataFrame:

@@ -1,0 +1,98 @@
+"""How well texts are read: figures from probabilities and labels, for the model and for its baselines alike."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import confusion_matrix, f1_score
+
+from crm_spark.stages.train.readers import Rows
+from crm_spark.text.labels import LABELS
+
+Probabilities = NDArray[np.float64]
+_FLOOR = 1e-9
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures on one side; `confusion[i][j]`: texts of label i that were read as j."""
+
+    accuracy: float
+    macro_f1: float
+    cross_entropy_bits: float
+    calibration_error: float
+    recall: list[float]
+    confusion: list[list[int]]
+    num_rows: int
+
+
+def evaluate(probabilities: Probabilities, labels: NDArray[np.int64]) -> Evaluation:
+    """The figures; probabilities (N, K), labels (N,)."""
+    said = probabilities.argmax(1)
+    classes = np.arange(len(LABELS))
+    confusion = confusion_matrix(labels, said, labels=classes)
+    given = np.clip(probabilities[np.arange(len(labels)), labels], _FLOOR, 1.0)
+    return Evaluation(
+        accuracy=float((said == labels).mean()),
+        macro_f1=float(f1_score(labels, said, labels=classes, average="macro", zero_division=0)),
+        cross_entropy_bits=float(-np.log2(given).mean()),
+        calibration_error=calibration_error(probabilities, labels),
+        recall=[float(confusion[k, k] / max(confusion[k].sum(), 1)) for k in classes],
+        confusion=confusion.tolist(),
+        num_rows=len(labels),
+    )
+
+
+def calibration_error(probabilities: Probabilities, labels: NDArray[np.int64], *, num_bins: int = 15) -> float:
+    """Expected calibration error: mean gap between confidence and accuracy over equal-width bins, weighted by size."""
+    confidence, hit = probabilities.max(1), probabilities.argmax(1) == labels
+    bins = np.minimum((confidence * num_bins).astype(int), num_bins - 1)
+    gaps = [abs(confidence[bins == b].mean() - hit[bins == b].mean()) * (bins == b).sum() for b in np.unique(bins)]
+    return float(sum(gaps) / len(labels))
+
+
+def majority(train: Rows, size: int) -> Probabilities:
+    """Always the shares of the training side: the most common verdict wins every time."""
+    real = train.label[train.weight > 0]
+    shares = np.bincount(real, minlength=len(LABELS)) / len(real)
+    return np.tile(np.clip(shares, _FLOOR, 1.0), (size, 1))
+
+
+def tfidf_lr(train: Rows, test: Rows, *, seed: int) -> Probabilities:
+    """TF-IDF over one and two neighbouring tokens of the encoder's own tokenizer, logistic regression."""
+    vectoriser = TfidfVectorizer(analyzer=_pairs, min_df=2, sublinear_tf=True)
+    model = LogisticRegression(C=3.0, max_iter=300, random_state=seed)
+    learned = train.weight > 0
+    model.fit(vectoriser.fit_transform(_documents(train, learned)), train.label[learned])
+    found = model.predict_proba(vectoriser.transform(_documents(test, test.weight > 0)))
+    result = np.full((len(found), len(LABELS)), _FLOOR)
+    result[:, model.classes_] = found
+    return result
+
+
+def _pairs(tokens: list[int]) -> list[str]:
+    words = [str(token) for token in tokens]
+    return words + [f"{a} {b}" for a, b in zip(words, words[1:])]
+
+
+def _documents(rows: Rows, chosen: NDArray[np.bool_]) -> list[list[int]]:
+    """Token ids without the special tokens at both ends."""
+    return [ids[1 : n - 1].tolist() for ids, n in zip(rows.input_ids[chosen], rows.num_tokens[chosen])]
+
+
+def best_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The temperature with the least cross-entropy on the validation side (Guo et al. 2017)."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        return evaluate(softmax(logits / np.exp(log_temperature)), labels).cross_entropy_bits
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))
+
+
+def softmax(logits: NDArray[np.float64]) -> Probabilities:
+    """Rows of probabilities."""
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(1, keepdims=True))

@@ -1,0 +1,39 @@
+"""Shards through petastorm: the only importer of petastorm, behind the interface of `readers`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from crm_spark.stages.train import petastorm_arrow  # noqa: F401  (first: it lets petastorm run on this Arrow)
+from crm_spark.stages.train.readers import COLUMNS, Rows
+
+from petastorm import make_batch_reader  # isort: skip
+
+_URL_PREFIX = "file://"
+
+
+def row_groups(paths: list[Path], *, rank: int, world_size: int, seed: int) -> Iterator[Rows]:
+    """The row groups of a rank in an order drawn from `seed` (at least 1: petastorm takes 0 for no seed)."""
+    reader = make_batch_reader(
+        [f"{_URL_PREFIX}{path}" for path in paths],
+        schema_fields=[f"^{name}$" for name in COLUMNS],
+        reader_pool_type="thread",
+        workers_count=1,
+        shuffle_row_groups=True,
+        seed=seed,
+        cur_shard=rank,
+        shard_count=world_size,
+        num_epochs=1,
+    )
+    try:
+        for batch in reader:
+            yield Rows(
+                input_ids=np.stack(batch.input_ids),
+                num_tokens=np.asarray(batch.num_tokens),
+                label=np.asarray(batch.label),
+                weight=np.asarray(batch.weight),
+            )
+    finally:
+        reader.stop()
+        reader.join()

@@ -1,0 +1,92 @@
+"""A deployable model: weights, encoder configuration, tokenizer, card. Its content hash is its version."""
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crm_spark.core.errors import BundleError
+
+INDEX, REGISTRY = "bundle.json", "registry.json"
+WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.json"
+FILES = (WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle on disk whose files are the ones its index names."""
+
+    folder: Path
+    version: str
+    card: dict[str, Any]
+
+
+def sha256_of_file(path: Path) -> str:
+    """SHA-256 (hex) of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as source:
+        while chunk := source.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def seal(draft: Path, bundles: Path) -> Bundle:
+    """Indexes the files of `draft` and moves it to `bundles/<version>`; an equal bundle that is there already stays."""
+    digests = {name: sha256_of_file(draft / name) for name in FILES}
+    version = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
+    (draft / INDEX).write_text(json.dumps({"version": version, "sha256": digests}, indent=1, sort_keys=True))
+    target = bundles / version
+    if target.exists():
+        shutil.rmtree(draft)
+    else:
+        bundles.mkdir(parents=True, exist_ok=True)
+        os.replace(draft, target)
+    return open_bundle(target)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """The bundle, once all its files were found unaltered.
+
+    Raises:
+        BundleError: a file is missing or altered.
+    """
+    index_path = folder / INDEX
+    if not index_path.exists():
+        raise BundleError(f"{folder}: no {INDEX}; this is no bundle.")
+    index = json.loads(index_path.read_text(encoding="utf-8"))
+    for name in FILES:
+        path = folder / name
+        if not path.exists() or sha256_of_file(path) != index["sha256"].get(name):
+            raise BundleError(f"{folder}: {name} is missing or altered; nothing is scored with it. Restore or train again.")
+    version = hashlib.sha256(json.dumps(index["sha256"], sort_keys=True).encode()).hexdigest()[:16]
+    if version != index["version"]:
+        raise BundleError(f"{folder}: {INDEX} does not fit its version.")
+    return Bundle(folder, version, json.loads((folder / CARD).read_text(encoding="utf-8")))
+
+
+def read_registry(bundles: Path) -> dict[str, Any]:
+    """`current`, `candidate` and `retired` versions."""
+    path = bundles / REGISTRY
+    if not path.exists():
+        return {"current": None, "candidate": None, "retired": []}
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def register(bundles: Path, version: str, *, is_promoted: bool) -> dict[str, Any]:
+    """Makes a version the candidate, or the current one in place of the one before."""
+    registry = read_registry(bundles)
+    if is_promoted:
+        former = registry["current"]
+        if former and former != version:
+            registry["retired"] = [*[v for v in registry["retired"] if v not in (former, version)], former]
+        registry["current"], registry["candidate"] = version, None
+    else:
+        registry["candidate"] = version
+    draft = bundles / f".{REGISTRY}.draft"
+    draft.write_text(json.dumps(registry, indent=1, sort_keys=True))
+    draft.replace(bundles / REGISTRY)
+    return registry

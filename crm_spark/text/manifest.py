@@ -1,0 +1,84 @@
+"""The manifest of a shard set: which files, with which digests, made from what. Written last; a reader trusts nothing else."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from crm_spark.core.errors import BundleError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """One Parquet file of one row group."""
+
+    name: str
+    split: str
+    sha256: str
+    num_rows: int
+    num_examples: int
+    """Rows that are examples; the others are padding of weight 0."""
+
+
+@dataclass(frozen=True)
+class ShardManifest:
+    """What a shard set holds.
+
+    Attributes:
+        files: every file.
+        max_length: tokens in each row, padding included.
+        max_world_size: number of ranks that divides the row groups of every split.
+        encoder: the encoder whose tokenizer made the token ids.
+        classes: examples per label for each split.
+        dropped: rows left out, by reason.
+        inputs: versions of the source tables and the configuration's digest.
+    """
+
+    files: tuple[ShardFile, ...]
+    max_length: int
+    max_world_size: int
+    encoder: str
+    classes: dict[str, dict[str, int]]
+    dropped: dict[str, int]
+    inputs: dict[str, Any]
+
+    def of(self, split: str) -> list[ShardFile]:
+        """The files of a split, by name."""
+        return sorted((f for f in self.files if f.split == split), key=lambda f: f.name)
+
+    def num_examples(self, split: str) -> int:
+        """Examples in a split."""
+        return sum(f.num_examples for f in self.of(split))
+
+
+def write_manifest(manifest: ShardManifest, folder: Path) -> None:
+    """Puts the manifest in place whole."""
+    draft = folder / f".{MANIFEST}.draft"
+    with draft.open("w", encoding="utf-8") as out:
+        json.dump(asdict(manifest), out, indent=1, sort_keys=True)
+        out.flush()
+        os.fsync(out.fileno())
+    draft.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> ShardManifest:
+    """The manifest, once every file it names was found unaltered.
+
+    Raises:
+        BundleError: there is none, or a file is missing or altered.
+    """
+    from crm_spark.text.bundle import sha256_of_file
+
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BundleError(f"{folder}: no {MANIFEST}; the shard set is not complete. Run the shard stage again.")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["files"] = tuple(ShardFile(**entry) for entry in content["files"])
+    manifest = ShardManifest(**content)
+    for file in manifest.files:
+        if not (folder / file.name).exists() or sha256_of_file(folder / file.name) != file.sha256:
+            raise BundleError(f"{folder}: {file.name} is missing or not the file the manifest names. Run the shard stage again.")
+    return manifest

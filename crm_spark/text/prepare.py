@@ -1,0 +1,55 @@
+"""The text a model sees: title and text, personal data taken out. The same in sharding and in scoring."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.silver import FEEDBACK, INTERACTION
+from crm_spark.core.tables import TableStore
+
+_PATTERNS = (
+    (r"[\w.+-]+@[\w-]+(\.[\w-]+)+", "[email]"),
+    (r"\b[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,4})?\b", "[iban]"),
+    (r"\b\d(?:[ -]?\d){12,18}\b", "[card]"),
+    (r"(?:\+|\b00|\b0)\d(?:[ /()-]{0,2}\d){6,13}\b", "[phone]"),
+)
+
+
+def redacted(text: Column) -> Column:
+    """E-mail addresses, IBANs, card and phone numbers replaced by what they are."""
+    for pattern, name in _PATTERNS:
+        text = F.regexp_replace(text, pattern, name)
+    return text
+
+
+def read_text(title: Column, text: Column) -> Column:
+    """Title and text in one, redacted; null where there is neither."""
+    joined = F.concat_ws("\n", title, text)
+    return F.when(F.trim(joined) != "", redacted(joined))
+
+
+def all_texts(tables: TableStore) -> DataFrame:
+    """Grain: system x noun x record_id. Every text in silver with its hash, writer, day and, for feedback, label."""
+    feedback = tables.read(FEEDBACK).select(
+        "system",
+        F.lit("feedback").alias("noun"),
+        F.col("feedback_id").alias("record_id"),
+        "source",
+        "person_id",
+        "product_id",
+        F.to_date("given_at").alias("written_on"),
+        "label",
+        read_text(F.col("title"), F.col("text")).alias("text"),
+    )
+    interaction = tables.read(INTERACTION).select(
+        "system",
+        F.lit("interaction").alias("noun"),
+        F.col("interaction_id").alias("record_id"),
+        "source",
+        "person_id",
+        "product_id",
+        F.to_date("happened_at").alias("written_on"),
+        F.lit(None).cast("string").alias("label"),
+        F.when(F.col("text").isNotNull(), read_text(F.col("topic"), F.col("text"))).alias("text"),
+    )
+    both = feedback.unionByName(interaction).where(F.col("text").isNotNull())
+    return both.withColumn("text_hash", F.sha2("text", 256)).withColumn("num_characters", F.length("text").cast("int"))
