@@ -1,6 +1,7 @@
 """Configuration: YAML files over frozen pydantic models. What is unknown is refused and the nearest name is given."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,10 +22,21 @@ class Config(BaseModel):
 C = TypeVar("C", bound=BaseModel)
 
 
+class _Loader(yaml.SafeLoader):
+    """Plain data, and of words only true and false are truth values: a column called No stays a text (YAML 1.2)."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; plain data only (safe loader)."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a YAML file.") from None
     except yaml.YAMLError as error:
@@ -80,7 +92,7 @@ def parse_overrides(assignments: list[str]) -> dict[str, Any]:
         if not separator or not all(keys):
             raise ConfigError(f"--set {assignment}: wanted section.key=value.")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _Loader)
         except yaml.YAMLError:
             value = text
         nested: dict[str, Any] = {keys[-1]: value}

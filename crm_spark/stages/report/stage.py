@@ -1,5 +1,6 @@
 """Report: the lake's figures -> one self-contained HTML page."""
 
+import json
 from pathlib import Path
 
 from crm_spark.contracts.features import TABLES as MADE
@@ -9,6 +10,7 @@ from crm_spark.contracts.source import load_sources
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult
 from crm_spark.stages.report.facts import collect_facts
+from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.render import render, write_page
 
 INPUTS = (*MADE, CUSTOMER, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
@@ -38,8 +40,9 @@ def run(ctx: JobContext) -> StageResult:
     )
     strategy = read_yaml(Path(ctx.settings.decide.strategy))
     titles = {action["name"]: action["title"] for action in strategy.get("actions", [])}
-    page = render(facts, load_sources(Path(ctx.settings.ingest.sources_dir)), titles)
-    path = page_path(ctx)
+    sources = load_sources(Path(ctx.settings.ingest.sources_dir))
+    page, path = render(facts, sources, titles), page_path(ctx)
     if not ctx.is_dry_run:
+        write_page(json.dumps(findings(facts, primary_nouns(sources)), indent=1), path.with_name("findings.json"))
         write_page(page, path)
     return StageResult(1, note=f"{path} ({len(page) / 1e6:.1f} MB)")

@@ -1,0 +1,84 @@
+"""One JVM for all tests of a run; everything else is made anew for each test."""
+
+import shutil
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # tests/support
+
+ROOT = Path(__file__).resolve().parent.parent
+SLOWEST_FIRST = ("tests/e2e", "tests/torch", "tests/spark")
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """local[2,4]: two threads, and a task that fails is tried again, as on a cluster. No UI; C1 only: tests are short."""
+    from crm_spark.core.session import SessionConfig, build_session
+
+    config = SessionConfig(
+        master="local[2,4]",
+        driver_memory="2g",
+        shuffle_partitions=2,
+        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m",
+    )
+    session = build_session(config, app_name="tests")
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def store(spark, tmp_path):
+    """An empty lake."""
+    from crm_spark.core.tables import TableStore
+
+    return TableStore(spark, str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def make_context(spark, tmp_path):
+    """A context for a stage on an empty lake; the settings are those of conf/local.yaml with overrides."""
+    from crm_spark.core.context import JobContext
+    from crm_spark.core.log import get_logger
+    from crm_spark.core.tables import TableStore
+    from crm_spark.settings import load_settings
+
+    def make(*overrides: str, fingerprint: str = "f" * 64, as_of: date = date(2025, 1, 31)) -> JobContext:
+        lake = tmp_path / "lake"
+        return JobContext(
+            spark=spark,
+            tables=TableStore(spark, str(lake)),
+            settings=load_settings(ROOT / "conf" / "local.yaml", list(overrides)),
+            as_of=as_of,
+            run_id="test",
+            fingerprint=fingerprint,
+            started_at=datetime(2025, 2, 1, 12, tzinfo=UTC).replace(tzinfo=None),
+            seed=11,
+            files_root=lake / "files",
+            log=get_logger(),
+        )
+
+    return make
+
+
+def _chromium() -> str | None:
+    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a real Chromium."""
+    path = _chromium()
+    if path is None:
+        pytest.skip("no Chromium on this machine (Debian: apt install chromium)")
+    return path
+
+
+def pytest_collection_modifyitems(items):
+    """Marks by folder, so that no test forgets its tier."""
+    for item in items:
+        folder = Path(item.fspath).relative_to(ROOT / "tests").parts[0]
+        if folder in ("spark", "torch", "e2e", "browser", "faults"):
+            item.add_marker(getattr(pytest.mark, folder))

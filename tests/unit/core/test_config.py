@@ -1,0 +1,76 @@
+"""Configuration that is wrong says where and what is allowed."""
+
+import pytest
+
+from crm_spark.core.config import merged, parse_overrides, read_layered, validated
+from crm_spark.core.errors import ConfigError, ExitCode
+from crm_spark.settings import Settings
+
+MINIMAL = {"ingest": {"sources_dir": "x"}}
+
+
+def refusal(content):
+    with pytest.raises(ConfigError) as caught:
+        validated(Settings, content, origin="conf/mine.yaml")
+    return str(caught.value)
+
+
+def test_unknown_key_names_file_key_and_the_nearest_known_one():
+    said = refusal({**MINIMAL, "company": {"horizon_day": 91}})
+    assert said == "conf/mine.yaml: company.horizon_day: unknown key; did you mean 'horizon_days'?"
+
+
+def test_unknown_section_names_the_nearest_known_one():
+    assert "segmnt: unknown key; did you mean 'segment'?" in refusal({**MINIMAL, "segmnt": {}})
+
+
+def test_wrong_type_names_the_value_it_got():
+    said = refusal({**MINIMAL, "company": {"horizon_days": "soon"}})
+    assert said.startswith("conf/mine.yaml: company.horizon_days:") and said.endswith("got 'soon'")
+
+
+def test_impossible_value_says_what_is_allowed():
+    assert "greater than or equal to 7, got 3" in refusal({**MINIMAL, "company": {"horizon_days": 3}})
+
+
+def test_thresholds_that_contradict_each_other_are_refused():
+    assert "wanted medium_risk < high_risk" in refusal({**MINIMAL, "predict": {"medium_risk": 0.8, "high_risk": 0.6}})
+
+
+def test_missing_value_without_default_is_named():
+    assert "ingest: missing" in refusal({})
+
+
+def test_configuration_errors_end_with_exit_code_2():
+    assert ConfigError("x").exit_code == ExitCode.BAD_INPUT == 2
+
+
+def test_overlay_goes_over_what_it_extends_and_paths_stay_with_their_file(tmp_path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "base.yaml").write_text("seed: 1\ncompany: {name: A, currency: EUR}\ningest: {sources_dir: ./sources}\n")
+    (tmp_path / "deep" / "mine.yaml").write_text("extends: ../base.yaml\ncompany: {name: B}\n")
+    assert read_layered(tmp_path / "deep" / "mine.yaml") == {
+        "seed": 1,
+        "company": {"name": "B", "currency": "EUR"},
+        "ingest": {"sources_dir": str(tmp_path / "sources")},
+    }
+
+
+def test_overrides_are_typed_as_yaml():
+    assert parse_overrides(["a.b=3", "a.c=[1, 2]", "d=x=y"]) == {"a": {"b": 3, "c": [1, 2]}, "d": "x=y"}
+
+
+def test_override_without_a_value_is_refused():
+    with pytest.raises(ConfigError, match=r"--set company: wanted section\.key=value"):
+        parse_overrides(["company"])
+
+
+def test_merging_replaces_lists_whole():
+    assert merged({"a": [1, 2], "b": {"c": 1}}, {"a": [3], "b": {"d": 2}}) == {"a": [3], "b": {"c": 1, "d": 2}}
+
+
+def test_yaml_tags_are_never_executed(tmp_path):
+    path = tmp_path / "evil.yaml"
+    path.write_text("seed: !!python/object/apply:os.system ['true']\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        read_layered(path)
