@@ -1,14 +1,19 @@
 """What a stage is given: session, tables, settings, logical date, run id, seed. No stage asks the clock or the environment."""
 
 import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.sql import SparkSession
 
 from crm_spark.core.tables import TableStore
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,15 @@ class JobContext:
     def batch_id(self, part: str = "") -> str:
         """The batch id of this stage's write to one table; the same inputs give the same id."""
         return f"{self.fingerprint[:24]}{':' + part if part else ''}"
+
+
+def in_parallel(work: Callable[[T], R], items: Iterable[T], *, num_threads: int = 3) -> list[R]:
+    """The results of `work` in the order of the items, a few at a time.
+
+    Small writes are mostly planning and waiting for commits: several at once keep the cores busy.
+    """
+    with ThreadPoolExecutor(num_threads) as pool:
+        return list(pool.map(work, items))
 
 
 def utc_now() -> datetime:

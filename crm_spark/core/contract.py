@@ -133,16 +133,15 @@ class TableContract:
         """
         must = [c.name for c in self.columns if self._is_required(c)]
         nulls = [F.count(F.when(F.col(n).isNull(), 1)).alias(n) for n in must]
-        row = frame.agg(F.count(F.lit(1)).alias("_rows"), *nulls).first()
+        row = frame.agg(F.count(F.lit(1)).alias("_rows"), F.count_distinct(F.struct(*self.grain)).alias("_keys"), *nulls).first()
         assert row is not None
         missing = {n: row[n] for n in must if row[n]}
         if missing:
             raise ContractError(f"{self.name}: nulls where none may be, by column: {missing}.")
         num_rows: int = row["_rows"]
-        keys = frame.groupBy(*self.grain).count().where("count > 1").agg(F.count(F.lit(1)), F.sum("count")).first()
-        if keys is not None and keys[0]:
+        if row["_keys"] != num_rows:
             raise ContractError(
-                f"{self.name}: {keys[0]} keys of grain {list(self.grain)} stand on {keys[1]} rows. "
+                f"{self.name}: {num_rows} rows have only {row['_keys']} keys of grain {list(self.grain)}. "
                 "Deduplicate before writing."
             )
         return num_rows

@@ -7,16 +7,17 @@ table's own log in one look, with nothing else to keep in step.
 """
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from crm_spark.core.contract import TableContract
 from crm_spark.core.errors import BatchConflictError, CrmError
@@ -25,6 +26,7 @@ _TXN_APP = "spark.databricks.delta.write.txnAppId"
 _TXN_VERSION = "spark.databricks.delta.write.txnVersion"
 _TXN_RESET = "spark.databricks.delta.write.txnVersion.autoReset.enabled"
 _ATTEMPTS = 12
+_SESSION_SETTINGS = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -121,14 +123,20 @@ class TableStore:
     ) -> WriteResult:
         """Upserts by grain; a row that is already there with equal content is left untouched."""
         others = [n for n in table.column_names if n not in table.grain]
+        is_empty = not self.exists(table)
 
         def write(checked: DataFrame) -> None:
+            if is_empty:  # nothing to compare with: an append is the same and costs a third
+                writer = checked.write.format("delta").mode("append")
+                writer.option("txnAppId", batch_id).option("txnVersion", _txn_version(digest)).save(self.path(table))
+                return
             on = " AND ".join(f"t.{k} = s.{k}" for k in table.grain)
             merge = DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(checked.alias("s"), on)
             if not insert_only and others:
                 differs = " OR ".join(f"NOT (t.{n} <=> s.{n})" for n in others)
                 merge = merge.whenMatchedUpdateAll(condition=differs)
-            with self._transaction(batch_id, digest):
+            # The settings belong to the session: one MERGE at a time, whatever else runs beside it.
+            with _SESSION_SETTINGS, _SessionTransaction(self.spark, batch_id, digest):
                 merge.whenNotMatchedInsertAll().execute()
 
         return self._write(table, frame, batch_id, digest, write)
@@ -173,9 +181,6 @@ class TableStore:
                     ) from None
                 time.sleep(random.uniform(0.1, 0.5) * attempt)
 
-    def _transaction(self, batch_id: str, digest: str) -> "_SessionTransaction":
-        return _SessionTransaction(self.spark, batch_id, digest)
-
     def _snapshot(self, table: TableContract) -> Any:
         jvm: Any = self.spark._jvm
         nothing = jvm.scala.Option.empty
@@ -200,14 +205,5 @@ class _SessionTransaction:
 
 def _txn_version(digest: str) -> int:
     """60 bits of a digest as Delta's transaction version, never 0."""
-    from hashlib import sha256
-
     return int(sha256(digest.encode()).hexdigest()[:15], 16) | 1
 
-
-def latest(frame: DataFrame, *, by: tuple[str, ...], order: list[Any]) -> DataFrame:
-    """Grain: `by`. The first row of each key in the given order."""
-    from pyspark.sql import Window
-
-    ranked = frame.withColumn("_rank", F.row_number().over(Window.partitionBy(*by).orderBy(*order)))
-    return ranked.where("_rank = 1").drop("_rank")

@@ -13,7 +13,7 @@ from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, QUARANTINE
 from crm_spark.contracts.silver import EVENT_TIMES, NOUNS
 from crm_spark.contracts.source import Source, load_sources
-from crm_spark.core.context import JobContext, StageResult
+from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.errors import CrmError, GateError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.quality.rules import QualityRules, load_rules
@@ -56,14 +56,9 @@ def run(ctx: JobContext) -> StageResult:
     pending = pending_work(sources, ctx.tables.read(DELIVERY).collect(), ctx.tables.read(BATCH_FATE).collect())
     judged = [(work, _judged(ctx, sources, rules, work).persist(StorageLevel.MEMORY_AND_DISK)) for work in pending]
     try:
-        fates = [row for work, frame in judged for row in _fates(work, frame)]
+        fates = [row for rows in in_parallel(lambda pair: _fates(*pair), judged) for row in rows]
         _require_sane(ctx, fates)
-        for work, frame in judged:
-            accepted = frame.where("_fate = 'accepted'").select(*NOUNS[work.noun].column_names)
-            result = ctx.tables.merge(
-                NOUNS[work.noun], accepted, batch_id=f"clean:{work.digest[:24]}", digest=work.digest
-            )
-            ctx.log.info("clean %-18s %9d rows to silver", work.noun, result.num_rows)
+        in_parallel(lambda pair: _to_silver(ctx, *pair), judged)
         if judged:
             _write_fates(ctx, judged, fates, rules)
     finally:
@@ -71,6 +66,12 @@ def run(ctx: JobContext) -> StageResult:
             frame.unpersist()
     num_quarantined = sum(row["num_quarantined"] for row in fates)
     return StageResult(sum(row["num_accepted"] for row in fates), note=f"{num_quarantined} quarantined")
+
+
+def _to_silver(ctx: JobContext, work: Pending, frame: DataFrame) -> None:
+    accepted = frame.where("_fate = 'accepted'").select(*NOUNS[work.noun].column_names)
+    result = ctx.tables.merge(NOUNS[work.noun], accepted, batch_id=f"clean:{work.digest[:24]}", digest=work.digest)
+    ctx.log.info("clean %-18s %9d rows to silver", work.noun, result.num_rows)
 
 
 def pending_work(sources: dict[str, Source], deliveries: list[Row], fates: list[Row]) -> list[Pending]:

@@ -3,6 +3,8 @@
 import csv
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 
 from pyarrow import ArrowInvalid, fs
@@ -20,18 +22,24 @@ _POSITION_BITS = 33
 POSITION_COLUMNS = ("_path", "_block", "_position", "_corrupt")
 
 
+@contextmanager
+def one_file_per_task(spark: SparkSession) -> Iterator[None]:
+    """One file, or one split of it, per task: only then does the running number of a task count from 0 in its block."""
+    spark.conf.set("spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB")
+    try:
+        yield
+    finally:
+        spark.conf.unset("spark.sql.files.openCostInBytes")
+
+
 def read_records(spark: SparkSession, source: Source, paths: list[str], system: fs.FileSystem) -> DataFrame:
     """Grain: record. The source's columns as text, `_path`, `_block`, `_position`, `_corrupt`.
 
     Files are grouped by their own header, so a column that moved, came or went is found by name and never by position.
+    To be read, and written, within `one_file_per_task`.
     """
     assert source.files is not None
-    # One file, or one split of it, per task: only then does the running number of a task count from 0 in its block.
-    spark.conf.set("spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB")
-    try:
-        frames = [_read_group(spark, source.files, header, group) for header, group in _by_header(source, paths, system)]
-    finally:
-        spark.conf.unset("spark.sql.files.openCostInBytes")
+    frames = [_read_group(spark, source.files, header, group) for header, group in _by_header(source, paths, system)]
     result = frames[0]
     for frame in frames[1:]:
         result = result.unionByName(frame, allowMissingColumns=True)

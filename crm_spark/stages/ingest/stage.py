@@ -5,6 +5,7 @@ same batches, also when more files have arrived in between.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
@@ -13,21 +14,19 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.contracts.source import Source, load_sources
-from crm_spark.core.context import JobContext, StageResult
+from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.stages.ingest.config import IngestConfig
 from crm_spark.stages.ingest.discovery import Delivery, SourceFile, file_system, list_files, sha256_of_file, unseen
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reading import header_of, normalised, read_records
+from crm_spark.stages.ingest.reading import header_of, normalised, one_file_per_task, read_records
 
 PLANNED, INGESTED, SKIPPED, REFUSED = "planned", "ingested", "skipped", "refused"
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """What decides whether there is anything to ingest: the listing of every source's files, and how they are read."""
-    from pathlib import Path
-
     cfg: IngestConfig = ctx.settings.ingest
     found: dict[str, Any] = {}
     for source in load_sources(Path(cfg.sources_dir)):
@@ -41,8 +40,6 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 
 def run(ctx: JobContext) -> StageResult:
     """Reads every new file of every source into bronze."""
-    from pathlib import Path
-
     cfg: IngestConfig = ctx.settings.ingest
     sources = {source.name: source for source in load_sources(Path(cfg.sources_dir))}
     history = ctx.tables.read(DELIVERY).collect()
@@ -57,13 +54,14 @@ def run(ctx: JobContext) -> StageResult:
         for delivery in deliveries:
             ctx.log.info("would ingest %s: %d files", delivery.source, len(delivery.files))
         return StageResult(0, note="dry run")
-    outcomes = []
-    for delivery in deliveries:
-        rows = _ingest(ctx, sources[delivery.source], delivery)
-        num_rows += sum(row["num_rows"] for row in rows)
-        outcomes.extend(rows)
+    with one_file_per_task(ctx.spark):
+        done = in_parallel(lambda delivery: _ingest(ctx, sources[delivery.source], delivery), deliveries)
+    outcomes = [row for rows in done for row in rows]
+    num_rows += sum(row["num_rows"] for row in outcomes)
     if outcomes:
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
+    if not outcomes and not verdicts and not num_rows and history:
+        return StageResult(status="nothing")
     refused = [v for v in verdicts if v["fate"] == REFUSED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
     if not history and not outcomes and not num_rows:

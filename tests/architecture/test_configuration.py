@@ -1,0 +1,59 @@
+"""Every YAML that ships loads, and the README says what is true."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from crm_spark.contracts.source import load_source
+from crm_spark.core.config import read_layered, read_yaml, validated
+from crm_spark.quality.rules import QualityRules, load_rules
+from crm_spark.settings import load_settings
+from crm_spark.stages.decide.stage import load_strategy
+from crm_spark.stages.resolve.stage import nicknames
+from crm_spark.world.spec import WorldSpec
+
+ROOT = Path(__file__).resolve().parents[2]
+CONF = ROOT / "conf"
+EVERY = sorted(CONF.rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: p.relative_to(CONF).as_posix())
+def test_configuration_loads(path):
+    kind = path.parent.name
+    if kind == "sources":
+        assert load_source(path).name == path.stem
+    elif kind == "quality":
+        validated(QualityRules, read_yaml(path), origin=str(path))
+    elif kind == "strategy":
+        assert load_strategy(str(path)).actions
+    elif path.stem == "nicknames":
+        assert nicknames(str(path))["bill"] == "william" and "chris" not in nicknames(str(path))
+    elif path.stem == "world":
+        validated(WorldSpec, read_layered(path), origin=str(path))
+    else:
+        assert load_settings(path, []).company.horizon_days == 91
+
+
+def test_paths_in_the_settings_exist():
+    settings = load_settings(CONF / "local.yaml", [])
+    assert load_rules(Path(settings.clean.rules_dir)).rules
+    assert Path(settings.ingest.sources_dir).is_dir() and Path(settings.decide.strategy).is_file()
+
+
+def test_commands_of_the_readme_exist():
+    readme = (ROOT / "README.md").read_text()
+    made = set(re.findall(r"`make ([a-z-]+)", readme)) | set(re.findall(r"^make ([a-z-]+)", readme, re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert {"demo", "test"} <= made <= targets
+    for job in re.findall(r"jobs/(\w+)\.py", readme):
+        assert (ROOT / "jobs" / f"{job}.py").exists()
+    for path in re.findall(r"`(conf/[\w./-]+|crm_spark/[\w./-]+|tests/[\w./-]+)`", readme):
+        assert (ROOT / path.split("<")[0].rstrip("*")).exists(), path
+
+
+def test_nothing_names_a_package_index_or_a_machine():
+    pattern = r"https?://[^ ]*(/simple|/maven2|/packages/[0-9a-f]{2}/)|--index-url|[ \"(=](/home|/root|/Users)/[a-z]"
+    found = subprocess.run(["git", "grep", "-nIE", pattern, "--", ".", ":!tests/architecture"], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout == ""

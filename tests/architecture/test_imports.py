@@ -1,0 +1,86 @@
+"""Who may import whom. An edge that is not listed here fails."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "crm_spark"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ALLOWED = {
+    "core": {"core"},
+    "contracts": {"core", "contracts"},
+    "quality": {"core", "contracts", "quality"},
+    "governance": {"core", "contracts", "governance"},
+    "text": {"core", "contracts", "text"},
+    "stages": {"core", "contracts", "quality", "governance", "text", "stages"},
+    "world": {"core", "contracts", "world"},
+    # The top modules put rooms together: they may know all of them but the world; the demo alone generates one.
+    "settings": {"core", "stages"},
+    "pipeline": {"core", "contracts", "settings", "stages"},
+    "job": {"core", "settings", "pipeline"},
+    "demo": {"core", "settings", "pipeline", "world"},
+    "__init__": set(),
+}
+ONLY_IN = {
+    "delta": {"core/tables.py"},
+    "splink": {"stages/resolve"},
+    "petastorm": {"stages/train/petastorm_reader.py", "stages/train/petastorm_arrow.py"},
+    "torch": {"text/model.py", "stages/train", "stages/score/scorer.py"},
+    "xgboost": {"stages/predict"},
+    "plotly": {"stages/report"},
+}
+
+
+def imported(path):
+    """The dotted names a module imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def offences(path):
+    place = path.relative_to(PACKAGE).as_posix()
+    for name in imported(path):
+        parts = name.split(".")
+        if parts[0] == "crm_spark" and len(parts) > 1 and parts[1] not in ALLOWED[room(path)]:
+            yield f"{place} imports {name}"
+        if parts[:2] == ["crm_spark", "stages"] and room(path) == "stages" and parts[2] != place.split("/")[1]:
+            yield f"{place} imports another stage: {name}"
+        if parts[0] in ONLY_IN and not any(place.startswith(home) for home in ONLY_IN[parts[0]]):
+            yield f"{place} imports {parts[0]}"
+        if parts[0] == "pyspark" and place.startswith("stages/train/"):
+            yield f"{place} imports pyspark: training runs without a JVM"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(PACKAGE).as_posix())
+def test_imports_go_one_way(path):
+    assert list(offences(path)) == []
+
+
+def test_the_check_sees_an_edge_that_is_forbidden(tmp_path, monkeypatch):
+    bad = tmp_path / "stages" / "clean" / "x.py"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("def f():\n    from crm_spark.stages.ingest import reading\n    import delta\n")
+    monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
+    assert list(offences(bad)) == ["stages/clean/x.py imports another stage: crm_spark.stages.ingest", "stages/clean/x.py imports delta"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.py")), ids=lambda p: p.name)
+def test_a_job_is_a_doorway(path):
+    assert len(path.read_text().splitlines()) <= 30
+
+
+def test_every_stage_has_its_job():
+    from crm_spark.pipeline import STAGES
+
+    jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}
+    assert {stage.name for stage in STAGES} | {"refresh", "generate"} == jobs

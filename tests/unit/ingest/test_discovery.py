@@ -1,0 +1,58 @@
+"""Which files belong to a source."""
+
+import os
+
+import pytest
+
+from crm_spark.contracts.source import load_source
+from crm_spark.core.errors import InputError
+from crm_spark.stages.ingest.discovery import Delivery, SourceFile, file_system, glob_pattern, list_files, sha256_of_file
+
+
+def source(tmp_path, glob):
+    path = tmp_path / "s.yaml"
+    path.write_text(f"files: {{path: '{glob}', format: csv}}\n")
+    return load_source(path)
+
+
+def lay(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a\n1\n")
+
+
+def test_a_star_stays_within_a_folder_and_two_go_below(tmp_path):
+    assert glob_pattern("*/a*.csv").fullmatch("x/a1.csv") and not glob_pattern("*/a*.csv").fullmatch("x/y/a1.csv")
+    assert glob_pattern("**/a.csv").fullmatch("x/y/a.csv") and glob_pattern("**/a.csv").fullmatch("a.csv")
+
+
+def test_files_that_are_hidden_or_still_written_are_left_alone(tmp_path):
+    lay(tmp_path / "data", "d/a.csv", "d/.a.csv", "d/_a.csv", "d/a.csv.tmp", "d/b.txt")
+    assert [f.name for f in list_files(source(tmp_path, "*/*"), str(tmp_path / "data"))] == ["d/a.csv", "d/b.txt"]
+
+
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path):
+    lay(tmp_path, "secret.csv", "data/d/a.csv")
+    os.symlink(tmp_path / "secret.csv", tmp_path / "data" / "d" / "b.csv")
+    with pytest.raises(InputError, match=r"d/b\.csv leads out of"):
+        list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not a folder"):
+        list_files(source(tmp_path, "*"), str(tmp_path / "nowhere"))
+
+
+def test_digest_is_sha256_of_the_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    system, root = file_system(str(tmp_path))
+    assert sha256_of_file(system, f"{root}/a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_delivery_is_named_by_names_and_bytes_in_any_order():
+    from datetime import datetime
+
+    a, b = (SourceFile("s", name, name, 1, datetime(2025, 1, 1)) for name in "ab")
+    assert Delivery("s", (a, b), ("1", "2")).batch_id == Delivery("s", (b, a), ("2", "1")).batch_id
+    assert Delivery("s", (a, b), ("1", "2")).batch_id != Delivery("s", (a, b), ("2", "1")).batch_id

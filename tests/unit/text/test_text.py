@@ -1,0 +1,84 @@
+"""Batches, manifests, bundles."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from crm_spark.core.errors import BundleError
+from crm_spark.text.batches import padded, token_batches
+from crm_spark.text.bundle import FILES, open_bundle, read_registry, register, seal
+from crm_spark.text.manifest import ShardFile, ShardManifest, read_manifest, write_manifest
+
+LENGTHS = [5, 120, 7, 7, 64, 3, 128, 9]
+
+
+def test_batches_hold_every_text_exactly_once():
+    batches = token_batches(LENGTHS, max_tokens=256)
+    assert sorted(int(i) for batch in batches for i in batch) == list(range(8))
+
+
+def test_batches_keep_the_token_budget():
+    for batch in token_batches(LENGTHS, max_tokens=256):
+        assert len(batch) * max(LENGTHS[i] for i in batch) <= 256
+
+
+def test_a_text_over_the_budget_is_a_batch_of_its_own():
+    assert [len(b) for b in token_batches([500, 2, 2], max_tokens=100)] == [1, 2]
+
+
+def test_padding_is_masked():
+    tokens, mask = padded([[7, 8], [9]])
+    assert tokens.tolist() == [[7, 8], [9, 0]] and mask.tolist() == [[1, 1], [1, 0]]
+
+
+def draft_bundle(folder):
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_text(json.dumps({"file": name}))
+    return folder
+
+
+def test_bundle_is_named_by_its_content(tmp_path):
+    one = seal(draft_bundle(tmp_path / "a"), tmp_path / "bundles")
+    two = seal(draft_bundle(tmp_path / "b"), tmp_path / "bundles")
+    assert one.version == two.version and len(one.version) == 16
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("fault", ["altered", "deleted"])
+def test_a_bundle_with_a_file_altered_or_deleted_is_refused(tmp_path, name, fault):
+    bundle = seal(draft_bundle(tmp_path / "draft"), tmp_path / "bundles")
+    path = bundle.folder / name
+    path.unlink() if fault == "deleted" else path.write_bytes(path.read_bytes()[:-1] + b"]")
+    with pytest.raises(BundleError, match=name):
+        open_bundle(bundle.folder)
+
+
+def test_promotion_retires_the_bundle_before(tmp_path):
+    register(tmp_path, "one", is_promoted=True)
+    register(tmp_path, "two", is_promoted=False)
+    assert read_registry(tmp_path) == {"current": "one", "candidate": "two", "retired": []}
+    register(tmp_path, "three", is_promoted=True)
+    assert read_registry(tmp_path) == {"current": "three", "candidate": None, "retired": ["one"]}
+
+
+def test_shards_with_a_flipped_bit_are_refused(tmp_path):
+    content = b"0123456789" * 100
+    (tmp_path / "train").mkdir()
+    path = tmp_path / "train" / "00000.parquet"
+    path.write_bytes(content)
+    file = ShardFile("train/00000.parquet", "train", hashlib.sha256(content).hexdigest(), 4, 3)
+    write_manifest(ShardManifest((file,), 8, 1, "embedded", {}, {}, {}), tmp_path)
+    assert read_manifest(tmp_path).num_examples("train") == 3
+    flipped = np.frombuffer(content, np.uint8).copy()
+    flipped[500] ^= 1
+    path.write_bytes(flipped.tobytes())
+    with pytest.raises(BundleError, match="00000.parquet is missing or not the file"):
+        read_manifest(tmp_path)
+
+
+def test_shards_without_a_manifest_are_refused(tmp_path):
+    with pytest.raises(BundleError, match="not complete"):
+        read_manifest(tmp_path)
