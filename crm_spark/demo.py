@@ -47,7 +47,15 @@ def _run(out: Path, customers: int) -> int:
         mark.write_text(spec.model_dump_json())
         num = sum(records for records, _ in totals.values())
         seconds = time.monotonic() - started
-        get_logger().info("%-10s %-7s %10d rows %7.1f s  %d customers, %d sources", "generate", "done", num, seconds, customers, len(totals))
+        get_logger().info(
+            "%-10s %-7s %10d rows %7.1f s  %d customers, %d sources",
+            "generate",
+            "done",
+            num,
+            seconds,
+            customers,
+            len(totals),
+        )
     lake = str(out / f"lake-{customers}")
     with Lease(lake, run_id="demo") as lease:
         Pipeline(settings, lake=lake, before_commit=lease.require_held).run()

@@ -64,7 +64,12 @@ class Pipeline:
         before_commit: Any = lambda: None,
         run_id: str | None = None,
     ):
-        self.settings, self.lake, self.asked_as_of, self.is_dry_run = settings, lake, as_of or settings.as_of, is_dry_run
+        self.settings, self.lake, self.asked_as_of, self.is_dry_run = (
+            settings,
+            lake,
+            as_of or settings.as_of,
+            is_dry_run,
+        )
         self.run_id = run_id or uuid.uuid4().hex[:12]
         self.started_at = utc_now()
         self.log = get_logger()
@@ -91,7 +96,9 @@ class Pipeline:
         started = time.monotonic()
         result: StageResult = stage.module.run(ctx)
         seconds = time.monotonic() - started
-        self.log.info("%-10s %-7s %10d rows %7.1f s  %s", stage.name, result.status, result.num_rows, seconds, result.note)
+        self.log.info(
+            "%-10s %-7s %10d rows %7.1f s  %s", stage.name, result.status, result.num_rows, seconds, result.note
+        )
         if not self.is_dry_run and result.status != "nothing":
             self._record(stage, ctx, result, seconds)
         return result
@@ -169,5 +176,7 @@ def files_root(lake: str) -> Path:
         InputError: the lake is no local or mounted folder.
     """
     if "://" in lake and not lake.startswith("file://"):
-        raise InputError(f"{lake}: shards and bundles need a folder that every node mounts; give the lake by its mounted path.")
+        raise InputError(
+            f"{lake}: shards and bundles need a folder that every node mounts; give the lake by its mounted path."
+        )
     return Path(lake.removeprefix("file://")) / "files"

@@ -18,7 +18,11 @@ from crm_spark.core.java import HOW_TO_INSTALL, JavaNotFoundError, find_java  # 
 
 VENV, STATE = ROOT / ".venv", ROOT / ".setup"
 PYTHON = VENV / ("Scripts" if os.name == "nt" else "bin") / "python"
-LOCK, BOOTSTRAP_LOCK, JAR_LOCK = ROOT / "requirements.lock", ROOT / "deploy" / "uv.lock.txt", ROOT / "deploy" / "jars.sha256"
+LOCK, BOOTSTRAP_LOCK, JAR_LOCK = (
+    ROOT / "requirements.lock",
+    ROOT / "deploy" / "uv.lock.txt",
+    ROOT / "deploy" / "jars.sha256",
+)
 NEEDED_BYTES = 9 * 1024**3
 STEPS = "environment", "jars", "spark"
 
@@ -89,12 +93,16 @@ def _install_java() -> None:
 def _environment() -> None:
     free = shutil.disk_usage(ROOT).free
     if free < NEEDED_BYTES:
-        raise SetupError(f"{free / 1e9:.1f} GB are free and {NEEDED_BYTES / 1e9:.0f} GB are needed. Make room on this disk.")
+        raise SetupError(
+            f"{free / 1e9:.1f} GB are free and {NEEDED_BYTES / 1e9:.0f} GB are needed. Make room on this disk."
+        )
     if not PYTHON.exists():
         result = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True)
         if result.returncode != 0:
             shutil.rmtree(VENV, ignore_errors=True)
-            raise SetupError("the virtual environment could not be made; on Debian install it with: apt install python3.11-venv")
+            raise SetupError(
+                "the virtual environment could not be made; on Debian install it with: apt install python3.11-venv"
+            )
     _run(
         [str(PYTHON), "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(BOOTSTRAP_LOCK)],
         "the installer could not be fetched",
@@ -120,7 +128,9 @@ def _jars(java: str) -> None:
             target.unlink(missing_ok=True)
             command = [f"{java}/bin/java", "-jar", str(ivy), "-cache", str(STATE / "ivy"), "-notransitive", "-warn"]
             command += ["-confs", "master", "-dependency", organisation, artifact, version]
-            _run([*command, "-retrieve", f"{folder}/[artifact]-[revision].[ext]"], f"{artifact}.jar could not be fetched")
+            _run(
+                [*command, "-retrieve", f"{folder}/[artifact]-[revision].[ext]"], f"{artifact}.jar could not be fetched"
+            )
         if not target.exists() or _digest(target) != digest:
             target.unlink(missing_ok=True)
             raise SetupError(f"{target.name} is not the file it should be (SHA-256 differs). Run the command again.")
@@ -146,7 +156,9 @@ def _run(command: list[str], problem: str) -> None:
         return
     (STATE / "last-error.log").write_text(result.stdout + result.stderr)
     last = (result.stderr.strip() or result.stdout.strip() or "no message").splitlines()[-1]
-    raise SetupError(f"{problem} ({last[:200]}). Check the network and run the command again; details: .setup/last-error.log")
+    raise SetupError(
+        f"{problem} ({last[:200]}). Check the network and run the command again; details: .setup/last-error.log"
+    )
 
 
 if __name__ == "__main__":

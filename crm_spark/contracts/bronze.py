@@ -12,7 +12,9 @@ ENVELOPE = (
     required("_batch_id", STRING, "The delivery this record came in."),
     required("_arrived_at", TIMESTAMP, "Ingest time."),
     required("_run_id", STRING, "The run that read it."),
-    optional("_corrupt", STRING, "The record's raw text where it could not be split into columns.", Sensitivity.PERSONAL),
+    optional(
+        "_corrupt", STRING, "The record's raw text where it could not be split into columns.", Sensitivity.PERSONAL
+    ),
 )
 
 

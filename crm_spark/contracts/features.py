@@ -153,9 +153,21 @@ NEXT_BEST_ACTION = TableContract(
         required("action", STRING, "Name of the action in the strategy, or `none`."),
         required("reason", STRING, "Reason code of the rule that chose it, or of the suppression."),
         required("is_holdout", INT, "1: the action is withheld from this customer to measure its effect."),
-        required("priority", DOUBLE, "Expected revenue at stake, reporting currency: churn probability x expected revenue."),
+        required(
+            "priority", DOUBLE, "Expected revenue at stake, reporting currency: churn probability x expected revenue."
+        ),
     ),
     partition_by=("as_of",),
 )
 
-TABLES = (FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE, CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT, TEXT_OF, NEXT_BEST_ACTION)
+TABLES = (
+    FEATURE_CUSTOMER,
+    SEGMENT,
+    SEGMENT_PROFILE,
+    CHURN,
+    LIFETIME_VALUE,
+    RECOMMENDATION,
+    SCORE_TEXT,
+    TEXT_OF,
+    NEXT_BEST_ACTION,
+)

@@ -35,7 +35,9 @@ CUSTOMER_LINK = TableContract(
         required("system", STRING, "Name space of person_id."),
         required("person_id", STRING, "The system's id of the person."),
         CUSTOMER_ID,
-        optional("match_probability", DOUBLE, "Strongest match with another record of the customer; null: it stands alone."),
+        optional(
+            "match_probability", DOUBLE, "Strongest match with another record of the customer; null: it stands alone."
+        ),
     ),
 )
 IDENTITY_EVENT = TableContract(

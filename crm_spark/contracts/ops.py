@@ -12,7 +12,9 @@ DELIVERY = TableContract(
         required("file", STRING, "Name below the source's folder."),
         required("file_sha256", STRING, "Digest of its bytes."),
         required("num_bytes", LONG, "Size."),
-        required("modified_at", TIMESTAMP, "The file system's time of change; with the size it saves reading the file again."),
+        required(
+            "modified_at", TIMESTAMP, "The file system's time of change; with the size it saves reading the file again."
+        ),
         required("num_rows", LONG, "Records read from it into bronze."),
         required("batch_id", STRING, "The batch it became part of."),
         required("fate", STRING, "planned, ingested, skipped (same bytes as before) or refused."),
@@ -48,7 +50,9 @@ BATCH_FATE = TableContract(
         required("num_in", LONG, "Bronze records that carry the noun."),
         required("num_accepted", LONG, "In silver."),
         required("num_quarantined", LONG, "In ops.quarantine with reasons."),
-        required("num_duplicate", LONG, "Declared duplicates: exact repeats, older versions, rows folded into one key."),
+        required(
+            "num_duplicate", LONG, "Declared duplicates: exact repeats, older versions, rows folded into one key."
+        ),
         optional("last_event_at", TIMESTAMP, "Newest event time among the accepted."),
     ),
 )
@@ -73,10 +77,14 @@ METRIC = TableContract(
     grain=("metric", "stage", "slice", "model", "as_of"),
     doc="A measured figure: how good a model is and its baseline beside it, how the business stands.",
     columns=(
-        required("metric", STRING, "What is measured: auc, macro_f1, cross_entropy_bits, mean_absolute_error, hit_rate ..."),
+        required(
+            "metric", STRING, "What is measured: auc, macro_f1, cross_entropy_bits, mean_absolute_error, hit_rate ..."
+        ),
         required("stage", STRING, "The stage that measured it."),
         required("slice", STRING, "all, or `dimension=value`."),
-        required("model", STRING, "The model, or the baseline (majority, last_value, recency, popularity, tfidf_lr ...)."),
+        required(
+            "model", STRING, "The model, or the baseline (majority, last_value, recency, popularity, tfidf_lr ...)."
+        ),
         required("as_of", DATE, "Logical date of the run."),
         required("value", DOUBLE, "The figure."),
         required("unit", STRING, "fraction, bits, days, rows, or an ISO currency code."),

@@ -14,7 +14,9 @@ SILVER_ENVELOPE = (
     required("row_id", STRING, "The bronze record it was made from."),
     required("record_hash", STRING, "Digest of the business columns: equal content, equal hash."),
     required("batch_id", STRING, "The delivery it came in."),
-    optional("known_at", TIMESTAMP, "When the source says it last changed this record; decides which version is latest."),
+    optional(
+        "known_at", TIMESTAMP, "When the source says it last changed this record; decides which version is latest."
+    ),
 )
 
 SYSTEM = required("system", STRING, "Name space of the ids.")
@@ -65,7 +67,9 @@ ORDER_LINE = _noun(
     required("unit_price", MONEY, "Price of one unit in `currency`."),
     required("currency", STRING, "ISO 4217 code of unit_price."),
     required("amount", MONEY, "quantity x unit_price in the company's reporting currency."),
-    required("is_return", BOOLEAN, "The goods came back or the line was cancelled; false where the source does not say."),
+    required(
+        "is_return", BOOLEAN, "The goods came back or the line was cancelled; false where the source does not say."
+    ),
 )
 PRODUCT = _noun(
     "product",
@@ -101,7 +105,9 @@ FEEDBACK = _noun(
     optional("title", STRING, "Title.", PERSONAL),
     optional("text", STRING, "The text as written.", PERSONAL),
     optional("rating", DOUBLE, "The score on the source's own scale."),
-    optional("label", STRING, "recommends, does_not_recommend or no_clear_opinion; from the rating by the source's map."),
+    optional(
+        "label", STRING, "recommends, does_not_recommend or no_clear_opinion; from the rating by the source's map."
+    ),
 )
 CAMPAIGN_CONTACT = _noun(
     "campaign_contact",
@@ -127,8 +133,7 @@ CAMPAIGN_RESPONSE = _noun(
 )
 
 NOUNS: dict[str, TableContract] = {
-    t.noun: t
-    for t in (PERSON, PRODUCT, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
+    t.noun: t for t in (PERSON, PRODUCT, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
 }
 """Every noun a source can feed, by name."""
 

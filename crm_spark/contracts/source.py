@@ -121,7 +121,12 @@ class Mapping(Config):
     def source_columns(self) -> list[str]:
         """The columns of the source this reads."""
         hashed = self.hash_of if isinstance(self.hash_of, list) else []
-        return [*self.from_, *hashed, *(case.column for case in self.cases), *([self.divide_by] if self.divide_by else [])]
+        return [
+            *self.from_,
+            *hashed,
+            *(case.column for case in self.cases),
+            *([self.divide_by] if self.divide_by else []),
+        ]
 
 
 class Feed(Config):
@@ -178,7 +183,9 @@ class Source(Config):
             must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
             missing = sorted(must - FILLED_BY_CLEAN - HAS_DEFAULT - set(feed.columns))
             if missing:
-                raise ValueError(f"feeds.{noun}.columns: nothing is mapped to {', '.join(missing)}, which may not be empty")
+                raise ValueError(
+                    f"feeds.{noun}.columns: nothing is mapped to {', '.join(missing)}, which may not be empty"
+                )
         return self
 
 
@@ -201,5 +208,7 @@ def load_sources(folder: Path) -> tuple[Source, ...]:
     """
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
-        raise ConfigError(f"ingest.sources_dir: {folder} holds no *.yaml. Give the folder with one YAML per source system.")
+        raise ConfigError(
+            f"ingest.sources_dir: {folder} holds no *.yaml. Give the folder with one YAML per source system."
+        )
     return tuple(load_source(path) for path in paths)

@@ -10,7 +10,6 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 from crm_spark.core.errors import ContractError
 
-
 _NO_MINIMUM = ("array", "map", "struct", "boolean", "binary")
 
 
@@ -94,7 +93,9 @@ class TableContract:
     @property
     def statistics_columns(self) -> tuple[str, ...]:
         """The columns Delta may keep minima and maxima of: none that holds personal data, none that is nested."""
-        plain = [c for c in self.columns if c.sensitivity is not Sensitivity.PERSONAL and c.name not in self.partition_by]
+        plain = [
+            c for c in self.columns if c.sensitivity is not Sensitivity.PERSONAL and c.name not in self.partition_by
+        ]
         return tuple(c.name for c in plain if c.type.typeName() not in _NO_MINIMUM)
 
     def _is_required(self, column: ColumnContract) -> bool:
@@ -133,7 +134,9 @@ class TableContract:
         """
         must = [c.name for c in self.columns if self._is_required(c)]
         nulls = [F.count(F.when(F.col(n).isNull(), 1)).alias(n) for n in must]
-        row = frame.agg(F.count(F.lit(1)).alias("_rows"), F.count_distinct(F.struct(*self.grain)).alias("_keys"), *nulls).first()
+        row = frame.agg(
+            F.count(F.lit(1)).alias("_rows"), F.count_distinct(F.struct(*self.grain)).alias("_keys"), *nulls
+        ).first()
         assert row is not None
         missing = {n: row[n] for n in must if row[n]}
         if missing:

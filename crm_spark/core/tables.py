@@ -192,7 +192,10 @@ class _SessionTransaction:
     """MERGE takes its transaction id from the session's settings only; they must not outlive the statement."""
 
     def __init__(self, spark: SparkSession, batch_id: str, digest: str):
-        self.spark, self.values = spark, {_TXN_APP: batch_id, _TXN_VERSION: str(_txn_version(digest)), _TXN_RESET: "true"}
+        self.spark, self.values = (
+            spark,
+            {_TXN_APP: batch_id, _TXN_VERSION: str(_txn_version(digest)), _TXN_RESET: "true"},
+        )
 
     def __enter__(self) -> None:
         for key, value in self.values.items():
@@ -206,4 +209,3 @@ class _SessionTransaction:
 def _txn_version(digest: str) -> int:
     """60 bits of a digest as Delta's transaction version, never 0."""
     return int(sha256(digest.encode()).hexdigest()[:15], 16) | 1
-

@@ -60,7 +60,9 @@ def open_bundle(folder: Path) -> Bundle:
     for name in FILES:
         path = folder / name
         if not path.exists() or sha256_of_file(path) != index["sha256"].get(name):
-            raise BundleError(f"{folder}: {name} is missing or altered; nothing is scored with it. Restore or train again.")
+            raise BundleError(
+                f"{folder}: {name} is missing or altered; nothing is scored with it. Restore or train again."
+            )
     version = hashlib.sha256(json.dumps(index["sha256"], sort_keys=True).encode()).hexdigest()[:16]
     if version != index["version"]:
         raise BundleError(f"{folder}: {INDEX} does not fit its version.")

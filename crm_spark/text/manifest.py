@@ -80,5 +80,7 @@ def read_manifest(folder: Path) -> ShardManifest:
     manifest = ShardManifest(**content)
     for file in manifest.files:
         if not (folder / file.name).exists() or sha256_of_file(folder / file.name) != file.sha256:
-            raise BundleError(f"{folder}: {file.name} is missing or not the file the manifest names. Run the shard stage again.")
+            raise BundleError(
+                f"{folder}: {file.name} is missing or not the file the manifest names. Run the shard stage again."
+            )
     return manifest

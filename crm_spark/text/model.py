@@ -37,7 +37,9 @@ def pretrained(folder: Path) -> TextClassifier:
 def save_model(model: TextClassifier, folder: Path) -> None:
     """Writes the weights and the encoder's configuration."""
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, str(folder / WEIGHTS))
-    (folder / ENCODER_CONFIG).write_text(json.dumps(model.encoder.config.to_dict(), indent=1, sort_keys=True, default=str))
+    (folder / ENCODER_CONFIG).write_text(
+        json.dumps(model.encoder.config.to_dict(), indent=1, sort_keys=True, default=str)
+    )
 
 
 def load_model(bundle: Bundle) -> TextClassifier:

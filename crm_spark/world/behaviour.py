@@ -117,9 +117,7 @@ def is_held_out(spec: WorldSpec, people: People, day: int) -> NDArray[np.bool_]:
 def campaign_contacts(spec: WorldSpec, people: People, days: range) -> Events:
     """Everyone chosen for a campaign, the hold-out too."""
     starts = range(days.start, days.stop)
-    return _on_days(
-        starts, lambda d: is_contacted(spec, people, d) & (d % CAMPAIGN_EVERY == 0) & (d > 0)
-    )
+    return _on_days(starts, lambda d: is_contacted(spec, people, d) & (d % CAMPAIGN_EVERY == 0) & (d > 0))
 
 
 def campaign_responses(spec: WorldSpec, people: People, days: range) -> Events:
@@ -165,7 +163,9 @@ def order_lines(spec: WorldSpec, people: People, placed: Events) -> Lines:
     which = draw.uniform("which", *place)
     owner = placed.who[order]
     category = np.select(
-        [which < 0.6, which < 0.82], [people.category[owner], people.second_category[owner]], draw.index("any", len(CATEGORIES), *place)
+        [which < 0.6, which < 0.82],
+        [people.category[owner], people.second_category[owner]],
+        draw.index("any", len(CATEGORIES), *place),
     )
     # Zipf-like: the square of a uniform draw prefers small ranks; a personal offset makes taste finer than categories.
     rank = (draw.uniform("rank", *place) ** 2.2 * PRODUCTS_PER_CATEGORY).astype(np.int64)

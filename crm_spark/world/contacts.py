@@ -65,7 +65,10 @@ class Registry:
         elif kind == "nickname":
             given = NICKNAMES[given]
         elif kind == "moved":
-            home = tuple(int(self.draw.index(f"{system} {part}", size, i)) for part, size in (("c", len(CITIES)), ("s", len(STREETS)), ("h", 140)))
+            home = tuple(
+                int(self.draw.index(f"{system} {part}", size, i))
+                for part, size in (("c", len(CITIES)), ("s", len(STREETS)), ("h", 140))
+            )
         elif kind == "married":
             family = family_name(int(self.draw.index("married", 460, i)))
         elif kind == "other_mail":
@@ -87,7 +90,11 @@ class Registry:
 def _typo(name: str, draw: int) -> str:
     """Two neighbouring letters swapped, or one lost."""
     place = 1 + draw % max(len(name) - 2, 1)
-    return name[:place] + name[place + 1] + name[place] + name[place + 2 :] if draw % 2 and place + 1 < len(name) else name[:place] + name[place + 1 :]
+    return (
+        name[:place] + name[place + 1] + name[place] + name[place + 2 :]
+        if draw % 2 and place + 1 < len(name)
+        else name[:place] + name[place + 1 :]
+    )
 
 
 def crm_id(number: int) -> str:
@@ -181,6 +188,20 @@ def shop_accounts(spec: WorldSpec, people: People, days: range) -> SourceFile:
             }
         )
         keys.append(number)
-    columns = ("customer_no", "first_name", "last_name", "email", "phone", "street", "zip", "city", "date_of_birth", "created_at")
-    faults = (Planted("missing_required", "customer_no", ""), Planted("future_date", "created_at", "2099-06-01 00:00:00"))
+    columns = (
+        "customer_no",
+        "first_name",
+        "last_name",
+        "email",
+        "phone",
+        "street",
+        "zip",
+        "city",
+        "date_of_birth",
+        "created_at",
+    )
+    faults = (
+        Planted("missing_required", "customer_no", ""),
+        Planted("future_date", "created_at", "2099-06-01 00:00:00"),
+    )
     return SourceFile("shop_accounts", "csv", columns, rows, faults, ",", keys)

@@ -57,7 +57,9 @@ def run_task(spec: WorldSpec, task: Task, out: str) -> list[tuple[str, int, int]
     return written
 
 
-def _write_truths(spec: WorldSpec, task: Task, folder: Path, dirty: list[Row], texts: list[Row], campaigns: list[Row]) -> None:
+def _write_truths(
+    spec: WorldSpec, task: Task, folder: Path, dirty: list[Row], texts: list[Row], campaigns: list[Row]
+) -> None:
     place = f"{task.folder}-{task.block:04d}"
     for table, rows in (("dirty_row", dirty), ("text", texts), ("campaign_effect", campaigns)):
         write_truth(rows, folder, table, place)

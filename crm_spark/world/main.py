@@ -29,7 +29,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    asked = {name: value for name in ("customers", "days", "from_day", "seed") if (value := getattr(arguments, name)) is not None}
+    asked = {
+        name: value
+        for name in ("customers", "days", "from_day", "seed")
+        if (value := getattr(arguments, name)) is not None
+    }
     content = {**read_layered(Path(arguments.conf)), **parse_overrides(arguments.set), **asked}
     spec = validated(WorldSpec, content, origin=arguments.conf)
     if spec.from_day > spec.days:
@@ -47,13 +51,20 @@ def _run(arguments: argparse.Namespace) -> int:
     totals = generate(spark, spec, tasks, str(Path(arguments.out).resolve()))
     for source, (records, size) in totals.items():
         get_logger().info("generate   %-20s %10d records %9.1f MB", source, records, size / 1e6)
-    get_logger().info("generate   %d customers, %d deliveries, %.1f s", spec.customers, spec.days + 1 - spec.from_day, time.monotonic() - started)
+    get_logger().info(
+        "generate   %d customers, %d deliveries, %.1f s",
+        spec.customers,
+        spec.days + 1 - spec.from_day,
+        time.monotonic() - started,
+    )
     return ExitCode.DONE
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Generates a synthetic company whose truth is known.")
-    parser.add_argument("--out", required=True, help="folder for drops/ (what the stages read) and truth/ (what none reads)")
+    parser.add_argument(
+        "--out", required=True, help="folder for drops/ (what the stages read) and truth/ (what none reads)"
+    )
     parser.add_argument("--conf", default=DEFAULT_CONF)
     parser.add_argument("--customers", type=int)
     parser.add_argument("--days", type=int, help="daily deliveries after the history")

@@ -20,7 +20,7 @@ class Task:
 def drop_days(spec: WorldSpec, drop: int) -> range:
     """The days of the world in a delivery: the whole history in the first, one day in each of the others."""
     if drop == 0:
-        return range(0, spec.history_days)
+        return range(spec.history_days)
     return range(spec.history_days + drop - 1, spec.history_days + drop)
 
 

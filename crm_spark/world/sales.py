@@ -29,10 +29,17 @@ def products(spec: WorldSpec) -> SourceFile:
     number = np.arange(len(CATEGORIES) * PRODUCTS_PER_CATEGORY)
     prices = list_price_cents(spec, number)
     rows = [
-        {"Artikel": sku(int(p)), "Bezeichnung": _product_name(int(p)), "Gruppe": CATEGORIES[int(p) // PRODUCTS_PER_CATEGORY], "Listenpreis": german_number(int(c))}
+        {
+            "Artikel": sku(int(p)),
+            "Bezeichnung": _product_name(int(p)),
+            "Gruppe": CATEGORIES[int(p) // PRODUCTS_PER_CATEGORY],
+            "Listenpreis": german_number(int(c)),
+        }
         for p, c in zip(number, prices)
     ]
-    return SourceFile("products", "csv", ("Artikel", "Bezeichnung", "Gruppe", "Listenpreis"), rows, (), ";", [int(p) for p in number])
+    return SourceFile(
+        "products", "csv", ("Artikel", "Bezeichnung", "Gruppe", "Listenpreis"), rows, (), ";", [int(p) for p in number]
+    )
 
 
 def is_on_market(spec: WorldSpec, people: People, placed: Events) -> np.ndarray:
@@ -81,7 +88,9 @@ def shop_orders(spec: WorldSpec, people: People, days: range) -> list[SourceFile
         Planted("missing_required", "BestellNr", ""),
     )
     return [
-        SourceFile("shop_orders", "csv", ("BestellNr", "KundenNr", "Datum", "Uhrzeit", "Status"), heads, head_faults, ";", keys),
+        SourceFile(
+            "shop_orders", "csv", ("BestellNr", "KundenNr", "Datum", "Uhrzeit", "Status"), heads, head_faults, ";", keys
+        ),
         _shop_lines(people, placed, lines, keys),
     ]
 
@@ -104,7 +113,9 @@ def _shop_lines(people: People, placed: Events, lines: Lines, keys: list[int]) -
         Planted("missing_required", "BestellNr", ""),
     )
     line_keys = [keys[int(o)] * 10 + int(p) for o, p in zip(lines.order, lines.position)]
-    return SourceFile("shop_order_lines", "csv", ("BestellNr", "Pos", "Artikel", "Menge", "Einzelpreis"), rows, faults, ";", line_keys)
+    return SourceFile(
+        "shop_order_lines", "csv", ("BestellNr", "Pos", "Artikel", "Menge", "Einzelpreis"), rows, faults, ";", line_keys
+    )
 
 
 def marketplace_orders(spec: WorldSpec, people: People, days: range) -> SourceFile:

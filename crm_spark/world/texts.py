@@ -86,5 +86,6 @@ def write(draw: Draws, stream: str, meaning: Index, number: Index, day: Index, *
     which = np.searchsorted(_LANGUAGE_FROM, draw.uniform(f"{stream} language", number), side="right") - 1
     bits = draw.bits(f"{stream} words", number, day)
     return [
-        compose(MEANINGS[m], LANGUAGES[w], int(b), is_long=is_long) for m, w, b in zip(meaning, which, np.atleast_1d(bits))
+        compose(MEANINGS[m], LANGUAGES[w], int(b), is_long=is_long)
+        for m, w, b in zip(meaning, which, np.atleast_1d(bits))
     ]

@@ -59,7 +59,11 @@ def support_tickets(spec: WorldSpec, people: People, days: range) -> tuple[Sourc
         truth.append(_text_truth("support_tickets", ticket, text))
         keys.append(int(number[k]) * 10_000 + day)
     columns = ("ticket", "from", "opened", "channel", "subject", "body")
-    faults = (Planted("missing_required", "ticket", None), Planted("bad_date", "opened", "yesterday"), Planted("future_date", "opened", "2099-01-01T00:00:00+01:00"))
+    faults = (
+        Planted("missing_required", "ticket", None),
+        Planted("bad_date", "opened", "yesterday"),
+        Planted("future_date", "opened", "2099-01-01T00:00:00+01:00"),
+    )
     return SourceFile("support_tickets", "jsonl", columns, rows, faults, "", keys), truth
 
 
@@ -89,7 +93,12 @@ def shop_reviews(spec: WorldSpec, people: People, days: range) -> tuple[SourceFi
         truth.append(_text_truth("reviews", review, text))
         keys.append(int(number[k]) * 10_000 + day)
     columns = ("review_id", "customer_no", "sku", "stars", "title", "body", "posted")
-    faults = (Planted("bad_rating", "stars", "9"), Planted("bad_number", "stars", "****"), Planted("bad_date", "posted", "soon"), Planted("missing_required", "review_id", ""))
+    faults = (
+        Planted("bad_rating", "stars", "9"),
+        Planted("bad_number", "stars", "****"),
+        Planted("bad_date", "posted", "soon"),
+        Planted("missing_required", "review_id", ""),
+    )
     return SourceFile("reviews", "csv", columns, rows, faults, ",", keys), truth
 
 
@@ -106,20 +115,40 @@ def survey_answers(spec: WorldSpec, people: People, days: range) -> tuple[Source
         answer = f"U{day:04d}{int(number[k]):08d}"
         comment = text.body if has_comment[k] else None
         sent = at(midnight_of(spec), day, 50_000).strftime("%Y-%m-%d")
-        rows.append({"answer_id": answer, "contact": crm_id(int(number[k])), "answered_on": sent, "score": int(score[k]), "comment": comment})
+        rows.append(
+            {
+                "answer_id": answer,
+                "contact": crm_id(int(number[k])),
+                "answered_on": sent,
+                "score": int(score[k]),
+                "comment": comment,
+            }
+        )
         if comment:
             truth.append(_text_truth("surveys", answer, text))
         keys.append(int(number[k]) * 10_000 + day)
     columns = ("answer_id", "contact", "answered_on", "score", "comment")
-    faults = (Planted("bad_rating", "score", 42), Planted("bad_date", "answered_on", "n.d."), Planted("missing_required", "answer_id", None))
+    faults = (
+        Planted("bad_rating", "score", 42),
+        Planted("bad_date", "answered_on", "n.d."),
+        Planted("missing_required", "answer_id", None),
+    )
     return SourceFile("surveys", "parquet", columns, rows, faults, "", keys), truth
 
 
 def _text_truth(source: str, record_id: str, text: Text) -> Row:
-    return {"source": source, "record_id": record_id, "meaning": text.meaning, "language": text.language, "construction": text.construction}
+    return {
+        "source": source,
+        "record_id": record_id,
+        "meaning": text.meaning,
+        "language": text.language,
+        "construction": text.construction,
+    }
 
 
-def _rating(draw: Draws, stream: str, meaning: Index, number: Index, day: Index, scale: tuple[tuple[int, int], ...]) -> Index:
+def _rating(
+    draw: Draws, stream: str, meaning: Index, number: Index, day: Index, scale: tuple[tuple[int, int], ...]
+) -> Index:
     """A score in the range of the meaning; one in sixteen people picks any."""
     low, high = (np.array([r[end] for r in scale])[meaning] for end in (0, 1))
     fair = low + np.floor(draw.uniform(f"{stream} score", number, day) * (high - low + 1)).astype(np.int64)
@@ -177,9 +206,29 @@ def campaign_files(spec: WorldSpec, people: People, days: range) -> list[SourceF
         for w, d in zip(back.who, back.day)
     ]
     response_keys = [int(people.number[w]) * 10_000 + int(d) for w, d in zip(back.who, back.day)]
-    contact_faults = (Planted("bad_date", "sent", "2024/13/45"), Planted("unknown_value", "group", "???"), Planted("missing_required", "campaign", ""))
+    contact_faults = (
+        Planted("bad_date", "sent", "2024/13/45"),
+        Planted("unknown_value", "group", "???"),
+        Planted("missing_required", "campaign", ""),
+    )
     response_faults = (Planted("bad_date", "when", "?soon"), Planted("missing_required", "campaign", ""))
     return [
-        SourceFile("campaign_contacts", "csv", ("campaign", "contact", "sent", "channel", "group"), contact_rows, contact_faults, "|", contact_keys),
-        SourceFile("campaign_responses", "csv", ("campaign", "contact", "when", "kind"), response_rows, response_faults, ",", response_keys),
+        SourceFile(
+            "campaign_contacts",
+            "csv",
+            ("campaign", "contact", "sent", "channel", "group"),
+            contact_rows,
+            contact_faults,
+            "|",
+            contact_keys,
+        ),
+        SourceFile(
+            "campaign_responses",
+            "csv",
+            ("campaign", "contact", "when", "kind"),
+            response_rows,
+            response_faults,
+            ",",
+            response_keys,
+        ),
     ]

@@ -42,7 +42,10 @@ def _csv(file: SourceFile, records: list[Record]) -> str:
 
 
 def _jsonl(file: SourceFile, records: list[Record]) -> str:
-    lines = [r.raw if r.raw is not None else json.dumps({n: r.row[n] for n in file.columns}, ensure_ascii=False) for r in records]
+    lines = [
+        r.raw if r.raw is not None else json.dumps({n: r.row[n] for n in file.columns}, ensure_ascii=False)
+        for r in records
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -51,8 +54,14 @@ def _parquet(file: SourceFile, records: list[Record]) -> bytes:
     columns = {}
     for name in file.columns:
         cells = [record.row[name] for record in records]
-        is_number = any(isinstance(cell, int) for cell in cells) and all(cell is None or isinstance(cell, int) for cell in cells)
-        columns[name] = pa.array(cells, pa.int64()) if is_number else pa.array([None if c is None else str(c) for c in cells], pa.string())
+        is_number = any(isinstance(cell, int) for cell in cells) and all(
+            cell is None or isinstance(cell, int) for cell in cells
+        )
+        columns[name] = (
+            pa.array(cells, pa.int64())
+            if is_number
+            else pa.array([None if c is None else str(c) for c in cells], pa.string())
+        )
     out = io.BytesIO()
     pq.write_table(pa.table(columns), out, compression="snappy")
     return out.getvalue()

@@ -71,7 +71,10 @@ def test_the_check_sees_an_edge_that_is_forbidden(tmp_path, monkeypatch):
     bad.parent.mkdir(parents=True)
     bad.write_text("def f():\n    from crm_spark.stages.ingest import reading\n    import delta\n")
     monkeypatch.setitem(globals(), "PACKAGE", tmp_path)
-    assert list(offences(bad)) == ["stages/clean/x.py imports another stage: crm_spark.stages.ingest", "stages/clean/x.py imports delta"]
+    assert list(offences(bad)) == [
+        "stages/clean/x.py imports another stage: crm_spark.stages.ingest",
+        "stages/clean/x.py imports delta",
+    ]
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.py")), ids=lambda p: p.name)

@@ -48,7 +48,9 @@ def decide(facts: DataFrame, strategy: Strategy, *, seed: int) -> DataFrame:
     is_allowed = F.coalesce(consent, F.lit(strategy.require_consent == "not_refused"))
     is_suppressed = F.col("_chosen").isin(*contacts) & ~is_allowed if contacts else F.lit(False)
     picked = facts.withColumn("_chosen", chosen).withColumn("_reason", reason)
-    stake = F.coalesce("churn_probability", F.lit(0.0)) * F.coalesce(F.col("expected_revenue").cast("double"), F.lit(0.0))
+    stake = F.coalesce("churn_probability", F.lit(0.0)) * F.coalesce(
+        F.col("expected_revenue").cast("double"), F.lit(0.0)
+    )
     decided = picked.withColumn("action", F.when(is_suppressed, NO_ACTION).otherwise(F.col("_chosen")))
     held = in_holdout(F.col("customer_id"), F.col("action"), seed=seed, fraction=strategy.holdout_fraction)
     return decided.select(

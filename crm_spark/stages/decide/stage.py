@@ -63,7 +63,9 @@ def facts(ctx: JobContext) -> DataFrame:
     features = tables.read(FEATURE_CUSTOMER).where(day).drop("as_of")
     consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
     churn = tables.read(CHURN).where(day)
-    churn = churn.select("customer_id", F.col("probability").alias("churn_probability"), F.col("risk").alias("churn_risk"))
+    churn = churn.select(
+        "customer_id", F.col("probability").alias("churn_probability"), F.col("risk").alias("churn_risk")
+    )
     value = tables.read(LIFETIME_VALUE).where(day).select("customer_id", "expected_revenue", "value_band")
     profile = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", F.col("name").alias("segment"))
     segment = tables.read(SEGMENT).where(day).join(F.broadcast(profile), "segment_id").select("customer_id", "segment")

@@ -47,7 +47,9 @@ def activity(tables: TableStore) -> Activity:
         customers=tables.read(CUSTOMER).select("customer_id", F.to_date("joined_at").alias("joined_on")),
         orders=with_revenue,
         lines=lines,
-        interactions=_linked(tables.read(INTERACTION), links, "happened_at").select("customer_id", "happened_on", "kind"),
+        interactions=_linked(tables.read(INTERACTION), links, "happened_at").select(
+            "customer_id", "happened_on", "kind"
+        ),
         feedback=_linked(tables.read(FEEDBACK), links, "given_at").select("customer_id", "happened_on", "label"),
         contacts=_linked(tables.read(CAMPAIGN_CONTACT).where(~F.col("is_holdout")), links, "contacted_at").select(
             "customer_id", "happened_on"

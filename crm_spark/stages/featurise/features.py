@@ -44,15 +44,19 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
     """Recency, frequency, monetary, cadence, returns, channels."""
     done = F.col("status") == "completed"
     recent = _recent(horizon_days)
-    made = known(activity.orders, snapshots).groupBy(*KEY).agg(
-        F.min(F.when(done, F.col("days_ago"))).cast("int").alias("recency_days"),
-        F.max(F.when(done, F.col("days_ago"))).alias("_first_days_ago"),
-        _count(done).alias("num_orders"),
-        _count(done & recent).alias("num_orders_recent"),
-        F.sum("revenue").alias("monetary"),
-        F.sum(F.when(recent, F.col("revenue")).otherwise(0.0)).alias("monetary_recent"),
-        _count(~done).alias("num_returns"),
-        F.count_distinct(F.when(done, F.col("channel"))).cast("int").alias("num_channels"),
+    made = (
+        known(activity.orders, snapshots)
+        .groupBy(*KEY)
+        .agg(
+            F.min(F.when(done, F.col("days_ago"))).cast("int").alias("recency_days"),
+            F.max(F.when(done, F.col("days_ago"))).alias("_first_days_ago"),
+            _count(done).alias("num_orders"),
+            _count(done & recent).alias("num_orders_recent"),
+            F.sum("revenue").alias("monetary"),
+            F.sum(F.when(recent, F.col("revenue")).otherwise(0.0)).alias("monetary_recent"),
+            _count(~done).alias("num_returns"),
+            F.count_distinct(F.when(done, F.col("channel"))).cast("int").alias("num_channels"),
+        )
     )
     gaps = F.col("num_orders") - 1
     cadence = F.when(gaps > 0, (F.col("_first_days_ago") - F.col("recency_days")) / gaps)
@@ -67,17 +71,25 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
 @group
 def assortment(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
     """How many different products."""
-    return known(activity.lines, snapshots).groupBy(*KEY).agg(F.count_distinct("product").cast("int").alias("num_products"))
+    return (
+        known(activity.lines, snapshots)
+        .groupBy(*KEY)
+        .agg(F.count_distinct("product").cast("int").alias("num_products"))
+    )
 
 
 @group
 def contacts(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
     """Tickets, calls, visits."""
     asked, recent = F.col("kind").isin("ticket", "call"), _recent(horizon_days)
-    return known(activity.interactions, snapshots).groupBy(*KEY).agg(
-        _count(asked).alias("num_tickets"),
-        _count(asked & recent).alias("num_tickets_recent"),
-        _count((F.col("kind") == "web") & recent).alias("num_web_events_recent"),
+    return (
+        known(activity.interactions, snapshots)
+        .groupBy(*KEY)
+        .agg(
+            _count(asked).alias("num_tickets"),
+            _count(asked & recent).alias("num_tickets_recent"),
+            _count((F.col("kind") == "web") & recent).alias("num_web_events_recent"),
+        )
     )
 
 

@@ -65,7 +65,9 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
     assert source.files is not None
     system, root = file_system(data_dir)
     if system.get_file_info(root).type != fs.FileType.Directory:
-        raise InputError(f"ingest.data_dir: {data_dir} is not a folder. Give the folder below which the sources' files lie.")
+        raise InputError(
+            f"ingest.data_dir: {data_dir} is not a folder. Give the folder below which the sources' files lie."
+        )
     wanted = glob_pattern(source.files.path)
     found = []
     for info in system.get_file_info(fs.FileSelector(root, recursive=True)):

@@ -103,6 +103,18 @@ def _highest(frame: DataFrame, jdbc: Jdbc, before: str | None) -> str | None:
 def _record(ctx: JobContext, source: Source, digest: str, num_rows: int, watermark: str | None) -> None:
     assert source.jdbc is not None
     table = source.jdbc.table
-    row = (source.name, table, digest, 0, ctx.started_at, num_rows, digest[:32], "ingested", None, watermark, ctx.started_at)
+    row = (
+        source.name,
+        table,
+        digest,
+        0,
+        ctx.started_at,
+        num_rows,
+        digest[:32],
+        "ingested",
+        None,
+        watermark,
+        ctx.started_at,
+    )
     frame = ctx.spark.createDataFrame([row], DELIVERY.schema)
     ctx.tables.merge(DELIVERY, frame, batch_id=ctx.batch_id(f"jdbc:{source.name}"), digest=digest)

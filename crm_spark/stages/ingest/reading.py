@@ -64,7 +64,9 @@ def header_of(source: Source, path: str, system: fs.FileSystem) -> tuple[str, ..
     if source.files.format == "jsonl":
         return ()
     try:
-        names = _csv_header(source.files, path, system) if source.files.format == "csv" else _parquet_columns(path, system)
+        names = (
+            _csv_header(source.files, path, system) if source.files.format == "csv" else _parquet_columns(path, system)
+        )
     except (OSError, ArrowInvalid, UnicodeError, csv.Error) as error:
         raise InputError(
             f"{source.name}: {path} cannot be read as {source.files.format} ({type(error).__name__}). "

@@ -65,11 +65,15 @@ def run(ctx: JobContext) -> StageResult:
     refused = [v for v in verdicts if v["fate"] == REFUSED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
     if not history and not outcomes and not num_rows:
-        raise InputError(f"No source has a file below {cfg.data_dir}. Check ingest.data_dir and the sources' files.path.")
+        raise InputError(
+            f"No source has a file below {cfg.data_dir}. Check ingest.data_dir and the sources' files.path."
+        )
     return StageResult(num_rows, note=note)
 
 
-def _plan(ctx: JobContext, sources: dict[str, Source], history: list[Row]) -> tuple[list[Delivery], list[dict[str, Any]]]:
+def _plan(
+    ctx: JobContext, sources: dict[str, Source], history: list[Row]
+) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
     deliveries: list[Delivery] = []
     verdicts: list[dict[str, Any]] = []
@@ -85,7 +89,9 @@ def _plan(ctx: JobContext, sources: dict[str, Source], history: list[Row]) -> tu
             reason = None if digest in known else _refusal(ctx, source, file)
             if digest in known:
                 ctx.log.info("%s: %s has the bytes of a file known before; skipped", source.name, file.name)
-                verdicts.append(_verdict(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes"))
+                verdicts.append(
+                    _verdict(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes")
+                )
             elif reason:
                 verdicts.append(_verdict(ctx, file, digest, f"refused:{digest[:16]}", REFUSED, reason))
             else:
@@ -135,7 +141,9 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery) -> list[dict[st
     records = read_records(ctx.spark, source, [f.path for f in delivery.files], system)
     frame = with_envelope(records, _file_table(ctx, delivery), run_id=ctx.run_id, arrived_at=ctx.started_at)
     ctx.tables.append(table, frame, batch_id=delivery.batch_id, digest=delivery.batch_id)
-    counts = ctx.tables.read(table).where(F.col("_batch_id") == delivery.batch_id).groupBy("_file_sha256").count().collect()
+    counts = (
+        ctx.tables.read(table).where(F.col("_batch_id") == delivery.batch_id).groupBy("_file_sha256").count().collect()
+    )
     by_digest = {row["_file_sha256"]: row["count"] for row in counts}
     return [
         {**_verdict(ctx, f, d, delivery.batch_id, INGESTED), "num_rows": by_digest.get(d, 0)}

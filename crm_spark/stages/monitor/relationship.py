@@ -38,9 +38,11 @@ def retention(features: DataFrame, *, newest: date, before: date, currency: str)
     """Of those who ordered in the horizon before, the share who ordered in the newest; and the revenue of both."""
     then = features.where((F.col("as_of") == F.lit(before)) & (F.col("num_orders_recent") > 0)).select("customer_id")
     now = features.where(F.col("as_of") == F.lit(newest)).select("customer_id", "num_orders_recent")
-    row = then.join(now, "customer_id").agg(
-        F.count(F.lit(1)).alias("n"), F.avg((F.col("num_orders_recent") > 0).cast("double")).alias("kept")
-    ).first()
+    row = (
+        then.join(now, "customer_id")
+        .agg(F.count(F.lit(1)).alias("n"), F.avg((F.col("num_orders_recent") > 0).cast("double")).alias("kept"))
+        .first()
+    )
     past = features.where(F.col("as_of") == F.lit(before)).agg(F.sum("monetary_recent"), F.count(F.lit(1))).first()
     assert row is not None and past is not None
     measures = [Measure("revenue_before", OBSERVED, past[0] or 0.0, currency, past[1])]
@@ -63,6 +65,13 @@ def campaign_measures(contacts: DataFrame, responses: DataFrame) -> list[Measure
     )
     names = {False: ("contacted", False), True: ("holdout", True)}
     return [
-        Measure("campaign_response", names[r["is_holdout"]][0], r["rate"], "fraction", r["n"], is_baseline=names[r["is_holdout"]][1])
+        Measure(
+            "campaign_response",
+            names[r["is_holdout"]][0],
+            r["rate"],
+            "fraction",
+            r["n"],
+            is_baseline=names[r["is_holdout"]][1],
+        )
         for r in rates.collect()
     ]

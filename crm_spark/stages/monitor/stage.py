@@ -5,7 +5,14 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import FEATURE_COLUMNS, FEATURE_CUSTOMER, SCORE_TEXT, SEGMENT, SEGMENT_PROFILE, TEXT_OF
+from crm_spark.contracts.features import (
+    FEATURE_COLUMNS,
+    FEATURE_CUSTOMER,
+    SCORE_TEXT,
+    SEGMENT,
+    SEGMENT_PROFILE,
+    TEXT_OF,
+)
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
@@ -67,8 +74,15 @@ def _gap(ctx: JobContext) -> list[Measure]:
     """Over the texts that training never saw, by source and by segment of the writer."""
     tables = ctx.tables
     labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull())
-    newest = tables.read(SCORE_TEXT).groupBy("text_hash").agg(
-        *(F.max_by(f"p_{label}", "bundle_version").alias(f"p_{label}") for label in ("recommends", "does_not_recommend", "no_clear_opinion"))
+    newest = (
+        tables.read(SCORE_TEXT)
+        .groupBy("text_hash")
+        .agg(
+            *(
+                F.max_by(f"p_{label}", "bundle_version").alias(f"p_{label}")
+                for label in ("recommends", "does_not_recommend", "no_clear_opinion")
+            )
+        )
     )
     unseen = labelled.where(is_unseen(F.col("system"), F.col("person_id"), F.col("text_hash"), seed=ctx.seed))
     read = with_shares(unseen.join(newest, "text_hash")).cache()

@@ -1,7 +1,6 @@
 """How good a prediction was on days the model had not seen, beside the plain guess anyone could make."""
 
 import math
-from datetime import date
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import Column, DataFrame

@@ -32,9 +32,9 @@ def _trees(cfg: PredictConfig, *, seed: int) -> dict[str, Any]:
 
 def fit_churn(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
     """A classifier of has_lapsed; its transform adds probability and each feature's contribution (exact SHAP, log-odds)."""
-    return SparkXGBClassifier(
-        label_col="has_lapsed", pred_contrib_col="contributions", **_trees(cfg, seed=seed)
-    ).fit(examples)
+    return SparkXGBClassifier(label_col="has_lapsed", pred_contrib_col="contributions", **_trees(cfg, seed=seed)).fit(
+        examples
+    )
 
 
 def fit_value(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:

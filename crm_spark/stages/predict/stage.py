@@ -30,7 +30,9 @@ def run(ctx: JobContext) -> StageResult:
     train = labelled(features, known=oldest, outcome=middle).persist(StorageLevel.MEMORY_AND_DISK)
     num_train, num_lapsed = _size(train)
     if num_train < cfg.min_customers or num_lapsed in (0, num_train):
-        return skipped(f"{num_train} customers had ordered by {oldest}, {num_lapsed} of them lapsed: too few to learn from")
+        return skipped(
+            f"{num_train} customers had ordered by {oldest}, {num_lapsed} of them lapsed: too few to learn from"
+        )
     test = labelled(features, known=middle, outcome=newest).persist(StorageLevel.MEMORY_AND_DISK)
     measures = _evaluate(ctx, train, test, base_rate=num_lapsed / num_train)
     both = train.unionByName(test)
@@ -40,7 +42,9 @@ def run(ctx: JobContext) -> StageResult:
     for frame in (features, train, test, customers):
         frame.unpersist()
     said = {m.metric: m.value for m in measures if m.model == MODEL}
-    return StageResult(num_rows, note=f"churn AUC {said.get('churn_auc', float('nan')):.3f} on {middle}, unseen by the model")
+    return StageResult(
+        num_rows, note=f"churn AUC {said.get('churn_auc', float('nan')):.3f} on {middle}, unseen by the model"
+    )
 
 
 def _size(examples: DataFrame) -> tuple[int, int]:
@@ -73,7 +77,11 @@ def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *,
     value = fit_value(examples, cfg, seed=ctx.seed).transform(customers)
     value = value.withColumn("expected_revenue", F.col("expected_revenue").cast("decimal(18,4)"))
     banded = value.select(
-        "customer_id", "as_of", "expected_revenue", value_band("expected_revenue").alias("value_band"), model.alias("model")
+        "customer_id",
+        "as_of",
+        "expected_revenue",
+        value_band("expected_revenue").alias("value_band"),
+        model.alias("model"),
     )
     ctx.tables.replace(LIFETIME_VALUE, banded, batch_id=ctx.batch_id("value"), digest=digest, where=where)
     return result.num_rows

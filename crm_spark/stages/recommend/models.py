@@ -74,6 +74,8 @@ def hit_rate(offers: DataFrame, later: DataFrame) -> tuple[float, int]:
         later: customer_id, product: bought afterwards for the first time.
     """
     buyers = later.select("customer_id").distinct()
-    hit = offers.select("customer_id", "product").join(later, ["customer_id", "product"]).select("customer_id").distinct()
+    hit = (
+        offers.select("customer_id", "product").join(later, ["customer_id", "product"]).select("customer_id").distinct()
+    )
     num_buyers = buyers.count()
     return (hit.join(buyers, "customer_id").count() / num_buyers if num_buyers else float("nan")), num_buyers

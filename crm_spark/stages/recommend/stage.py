@@ -52,7 +52,9 @@ def run(ctx: JobContext) -> StageResult:
     record(ctx, "recommend", measures)
     for frame in (lines, before, history):
         frame.unpersist()
-    return StageResult(result.num_rows, note=f"hit rate {als:.3f} (ALS) against {popular:.3f} (popularity); {winner} is used")
+    return StageResult(
+        result.num_rows, note=f"hit rate {als:.3f} (ALS) against {popular:.3f} (popularity); {winner} is used"
+    )
 
 
 def purchases(ctx: JobContext) -> DataFrame:

@@ -42,7 +42,9 @@ def bars(
     return {"data": data, "layout": layout}
 
 
-def columns(names: list[str], series: dict[str, list[float]], *, unit: str, colours: list[str], height: int = 300) -> Figure:
+def columns(
+    names: list[str], series: dict[str, list[float]], *, unit: str, colours: list[str], height: int = 300
+) -> Figure:
     """Stacked columns over time or over ordered classes."""
     data = [
         {
@@ -88,7 +90,10 @@ def flow(links: list[tuple[str, str, float, str]]) -> Figure:
         },
     }
     sources = {link[0] for link in links}
-    return {"data": [data], "layout": {"height": max(320, 46 * len(sources) + 90), "margin": {"l": 8, "r": 8, "t": 8, "b": 8}}}
+    return {
+        "data": [data],
+        "layout": {"height": max(320, 46 * len(sources) + 90), "margin": {"l": 8, "r": 8, "t": 8, "b": 8}},
+    }
 
 
 def scatter(points: dict[str, tuple[list[float], list[float]]], *, x: str, y: str) -> Figure:
@@ -129,5 +134,9 @@ def matrix(rows: list[str], cols: list[str], values: list[list[float]], texts: l
         "ygap": 3,
         "hovertemplate": f"%{{y}}, %{{x}}: %{{text}} {unit}<extra></extra>",
     }
-    layout = {"height": 90 + 64 * len(rows), "yaxis": {"autorange": "reversed", "automargin": True}, "xaxis": {"side": "top"}}
+    layout = {
+        "height": 90 + 64 * len(rows),
+        "yaxis": {"autorange": "reversed", "automargin": True},
+        "xaxis": {"side": "top"},
+    }
     return {"data": [data], "layout": layout}

@@ -124,7 +124,15 @@ def _reasons(tables: TableStore) -> Rows:
     example = F.min(F.struct("file", "position"))
     counted = exploded.groupBy("source", "noun", "fate", "reason").agg(F.count(F.lit(1)).alias("n"), example.alias("e"))
     return _rows(
-        counted.select("source", "noun", "fate", "reason", "n", F.col("e.file").alias("file"), F.col("e.position").alias("position"))
+        counted.select(
+            "source",
+            "noun",
+            "fate",
+            "reason",
+            "n",
+            F.col("e.file").alias("file"),
+            F.col("e.position").alias("position"),
+        )
         .orderBy(F.desc("n"))
         .limit(60)
     )
@@ -136,7 +144,11 @@ def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
     names = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", "name")
     drawn = placed.orderBy(F.xxhash64(F.lit(seed), F.col("customer_id"))).limit(num_points)
     # Ids stay in the lake: the page may be sent around.
-    return _rows(drawn.join(F.broadcast(names), "segment_id").select("name", F.round("map_x", 3).alias("x"), F.round("map_y", 3).alias("y")))
+    return _rows(
+        drawn.join(F.broadcast(names), "segment_id").select(
+            "name", F.round("map_x", 3).alias("x"), F.round("map_y", 3).alias("y")
+        )
+    )
 
 
 def _texts(tables: TableStore) -> Rows:
@@ -147,7 +159,9 @@ def _texts(tables: TableStore) -> Rows:
 def _texts_by_month(tables: TableStore, as_of: date) -> Rows:
     said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_current(tables), "text_hash")
     month = F.date_format("written_on", "yyyy-MM").alias("month")
-    counted = said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))
+    counted = (
+        said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))
+    )
     return _rows(counted.orderBy("month", "verdict"))
 
 
@@ -187,7 +201,9 @@ def _churn_reasons(churn: DataFrame) -> Rows:
 def _actions(actions: DataFrame) -> Rows:
     return _rows(
         actions.groupBy("action", "reason")
-        .agg(F.count(F.lit(1)).alias("n"), F.sum("is_holdout").alias("num_holdout"), F.sum("priority").alias("at_stake"))
+        .agg(
+            F.count(F.lit(1)).alias("n"), F.sum("is_holdout").alias("num_holdout"), F.sum("priority").alias("at_stake")
+        )
         .orderBy(F.desc("n"))
     )
 
@@ -195,11 +211,18 @@ def _actions(actions: DataFrame) -> Rows:
 def _offers(tables: TableStore, as_of: date) -> Rows:
     first = tables.read(RECOMMENDATION).where((F.col("as_of") == F.lit(as_of)) & (F.col("rank") <= 3))
     names = tables.read(PRODUCT).select("system", "product_id", "name")
-    most = first.groupBy("system", "product_id").agg(F.count(F.lit(1)).alias("n")).orderBy(F.desc("n"), "product_id").limit(8)
+    most = (
+        first.groupBy("system", "product_id")
+        .agg(F.count(F.lit(1)).alias("n"))
+        .orderBy(F.desc("n"), "product_id")
+        .limit(8)
+    )
     return _rows(most.join(names, ["system", "product_id"], "left").orderBy(F.desc("n"), "product_id"))
 
 
 def _runs(tables: TableStore) -> Rows:
     frame = tables.read(RUN)
-    newest = frame.groupBy("stage").agg(F.max_by(F.struct("status", "num_rows", "seconds", "note", "ended_at"), "ended_at").alias("r"))
+    newest = frame.groupBy("stage").agg(
+        F.max_by(F.struct("status", "num_rows", "seconds", "note", "ended_at"), "ended_at").alias("r")
+    )
     return _rows(newest.select("stage", "r.*").orderBy("ended_at"))

@@ -69,7 +69,9 @@ def _revenue(facts: Facts, primary: dict[str, str]) -> str:
     now, before, kept = (value(facts, name) for name in ("revenue_recent", "revenue_before", "retention"))
     if not now:
         return ""
-    change = f", {abs(now / before - 1):.0%} {'more' if now >= before else 'less'} than in the time before" if before else ""
+    change = (
+        f", {abs(now / before - 1):.0%} {'more' if now >= before else 'less'} than in the time before" if before else ""
+    )
     held = f"; {percent(kept)} of those who bought then bought again" if kept is not None else ""
     return f"The last {facts.horizon_days} days brought {money(now, facts.currency)}{change}{held}."
 

@@ -52,7 +52,9 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
         made.append(("Bought lately", count(active), f"{percent(active / facts.num_customers)} of all, {horizon}"))
     now, before = value(facts, "revenue_recent"), value(facts, "revenue_before")
     if now:
-        made.append(("Revenue", money(now, currency), f"{now / before - 1:+.0%} on the time before" if before else horizon))
+        made.append(
+            ("Revenue", money(now, currency), f"{now / before - 1:+.0%} on the time before" if before else horizon)
+        )
     kept = value(facts, "retention")
     if kept is not None:
         made.append(("Came back", percent(kept), "of those who bought in the time before"))
@@ -70,20 +72,35 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
 def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
     """The flow of rows from each source to its fate."""
     flow = [row for row in facts.flow if primary.get(row["source"]) == row["noun"] and row["num_in"]]
-    fates = (("num_accepted", "Accepted", "@flow_good"), ("num_duplicate", "Repeats", "@flow_muted"), ("num_quarantined", "Set aside", "@flow_bad"))
+    fates = (
+        ("num_accepted", "Accepted", "@flow_good"),
+        ("num_duplicate", "Repeats", "@flow_muted"),
+        ("num_quarantined", "Set aside", "@flow_bad"),
+    )
     links = [(plain(r["source"]), name, float(r[key]), colour) for r in flow for key, name, colour in fates if r[key]]
     table = Table(
         ["Source", "Records", "Accepted", "Repeats and older versions", "Set aside"],
-        [[plain(r["source"]), *(count(r[k]) for k in ("num_in", "num_accepted", "num_duplicate", "num_quarantined"))] for r in flow],
+        [
+            [plain(r["source"]), *(count(r[k]) for k in ("num_in", "num_accepted", "num_duplicate", "num_quarantined"))]
+            for r in flow
+        ],
     )
     unused = [d for d in facts.deliveries if d["source"] not in primary and d["rows"]]
-    notes = [f"{plain(d['source'])}: {count(d['rows'])} records are kept as received; nothing is made of them yet." for d in unused]
+    notes = [
+        f"{plain(d['source'])}: {count(d['rows'])} records are kept as received; nothing is made of them yet."
+        for d in unused
+    ]
     refused = sum(d["refused"] for d in facts.deliveries)
     if refused:
         notes.append(f"{count(refused)} files could not be read and were refused whole; ask for them again.")
     total, files = sum(r["num_in"] for r in flow), sum(d["files"] for d in facts.deliveries)
     lead = f"{count(total)} records arrived in {count(files)} files. Accepted, repeated and set aside add up to what came in, for every delivery."
-    chart = Chart("From each source to its fate", charts.flow(links), "A flow diagram from sources to accepted, repeated, set aside.", table)
+    chart = Chart(
+        "From each source to its fate",
+        charts.flow(links),
+        "A flow diagram from sources to accepted, repeated, set aside.",
+        table,
+    )
     return Panel("came-in", "What came in, and what became of it", lead, [chart], notes=notes)
 
 
@@ -98,7 +115,16 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
     numbers = [float(n) for _, n in ordered]
     table = Table(
         ["Source", "Noun", "Reason", "Example: file, record", "Records"],
-        [[plain(r["source"]), plain(r["noun"]), QUARANTINE.get(r["reason"], r["reason"]), f"{r['file']}, {r['position']}", count(r["n"])] for r in bad],
+        [
+            [
+                plain(r["source"]),
+                plain(r["noun"]),
+                QUARANTINE.get(r["reason"], r["reason"]),
+                f"{r['file']}, {r['position']}",
+                count(r["n"]),
+            ]
+            for r in bad
+        ],
         numeric_from=4,
     )
     fresh = [r for r in facts.flow if r["last_event_at"] is not None]
@@ -108,7 +134,9 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
         numeric_from=3,
     )
     if not bad:
-        return Panel("quality", "Data quality", "No record had to be set aside.", tables=[("Newest event by source", freshness)])
+        return Panel(
+            "quality", "Data quality", "No record had to be set aside.", tables=[("Newest event by source", freshness)]
+        )
     chart = Chart(
         "Why records were set aside",
         charts.bars(names, {"records": numbers}, unit="records", colours=["@bad"], texts=[count(n) for n in numbers]),
@@ -128,7 +156,16 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
         return Panel("customers", "Customers and segments", "There are no orders to tell groups of customers by.")
     rows, currency = facts.segments, facts.currency
     table = Table(
-        ["Segment", "Customers", "Share of customers", "Share of revenue", "Orders", "Days since last order", "Spent so far", "Satisfaction"],
+        [
+            "Segment",
+            "Customers",
+            "Share of customers",
+            "Share of revenue",
+            "Orders",
+            "Days since last order",
+            "Spent so far",
+            "Satisfaction",
+        ],
         [
             [
                 r["name"],
@@ -154,7 +191,9 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
         "Bars: each segment's share of customers and of revenue.",
         table,
     )
-    clouds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in names if any(p["name"] == name for p in facts.segment_map)}
+    clouds: dict[str, tuple[list[float], list[float]]] = {
+        name: ([], []) for name in names if any(p["name"] == name for p in facts.segment_map)
+    }
     for point in facts.segment_map:
         clouds.setdefault(point["name"], ([], []))[0].append(point["x"])
         clouds[point["name"]][1].append(point["y"])
@@ -165,7 +204,13 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
         Table(["Segment", "Customers drawn"], [[name, count(len(xs))] for name, (xs, _) in clouds.items()]),
     )
     lead = "Groups of customers who buy alike, by how lately, how often and how much. The middle customer of each stands for it in the table."
-    return Panel("customers", "Customers and segments", lead, [sizes, where], tables=[("The typical customer of each segment", table)])
+    return Panel(
+        "customers",
+        "Customers and segments",
+        lead,
+        [sizes, where],
+        tables=[("The typical customer of each segment", table)],
+    )
 
 
 def voice(facts: Facts, primary: dict[str, str]) -> Panel:
@@ -177,11 +222,21 @@ def voice(facts: Facts, primary: dict[str, str]) -> Panel:
     by = {(r["source"], r["verdict"]): r["n"] for r in facts.texts}
     total = {s: sum(by.get((s, label), 0) for label in LABELS) for s in sources}
     shares = {words: [100 * by.get((s, label), 0) / total[s] for s in sources] for label, words in LABELS.items()}
-    table = Table(["Source", "Texts", *LABELS.values()], [[plain(s), count(total[s]), *(count(by.get((s, label), 0)) for label in LABELS)] for s in sources])
+    table = Table(
+        ["Source", "Texts", *LABELS.values()],
+        [[plain(s), count(total[s]), *(count(by.get((s, label), 0)) for label in LABELS)] for s in sources],
+    )
     shown = [
         Chart(
             "Verdicts by source",
-            charts.bars([plain(s) for s in sources], shares, unit="per cent of texts", colours=colours, is_stacked=True, number=".0f"),
+            charts.bars(
+                [plain(s) for s in sources],
+                shares,
+                unit="per cent of texts",
+                colours=colours,
+                is_stacked=True,
+                number=".0f",
+            ),
             "Stacked bars: share of verdicts in each source.",
             table,
         )
@@ -190,8 +245,17 @@ def voice(facts: Facts, primary: dict[str, str]) -> Panel:
         months = sorted({r["month"] for r in facts.texts_by_month})[-24:]
         monthly = {(r["month"], r["verdict"]): r["n"] for r in facts.texts_by_month}
         series = {words: [float(monthly.get((m, label), 0)) for m in months] for label, words in LABELS.items()}
-        over_time = Table(["Month", *LABELS.values()], [[m, *(count(monthly.get((m, label), 0)) for label in LABELS)] for m in months])
-        shown.append(Chart("Verdicts by month", charts.columns(months, series, unit="texts", colours=colours), "Stacked columns: texts a month by verdict.", over_time))
+        over_time = Table(
+            ["Month", *LABELS.values()], [[m, *(count(monthly.get((m, label), 0)) for label in LABELS)] for m in months]
+        )
+        shown.append(
+            Chart(
+                "Verdicts by month",
+                charts.columns(months, series, unit="texts", colours=colours),
+                "Stacked columns: texts a month by verdict.",
+                over_time,
+            )
+        )
     return Panel("voice", "What customers say", _voice_lead(facts, sources), [*shown, *_gap_charts(facts)])
 
 
@@ -202,7 +266,10 @@ def _voice_lead(facts: Facts, sources: list[str]) -> str:
 def _gap_charts(facts: Facts) -> list[Chart]:
     """The information gap by source and by segment."""
     made = []
-    for dimension, title in (("source", "Where the information gap is widest, by source"), ("segment", "The information gap by segment")):
+    for dimension, title in (
+        ("source", "Where the information gap is widest, by source"),
+        ("segment", "The information gap by segment"),
+    ):
         rows = [r for r in facts.metrics if r["metric"] == "information_gap" and r["slice"].startswith(f"{dimension}=")]
         slices = sorted({r["slice"] for r in rows})
         if not slices:
@@ -211,27 +278,58 @@ def _gap_charts(facts: Facts) -> list[Chart]:
         size = {r["slice"]: r["num_rows"] for r in rows}
         slices.sort(key=lambda s: -bits.get((s, False), 0.0))
         names = [plain(s.split("=", 1)[1]) if dimension == "source" else s.split("=", 1)[1] for s in slices]
-        series = {"after reading": [bits.get((s, False), 0.0) for s in slices], "without reading": [bits.get((s, True), 0.0) for s in slices]}
+        series = {
+            "after reading": [bits.get((s, False), 0.0) for s in slices],
+            "without reading": [bits.get((s, True), 0.0) for s in slices],
+        }
         table = Table(
             [dimension.capitalize(), "Texts", "Bits after reading", "Bits without reading"],
-            [[n, count(size[s]), f"{bits.get((s, False), 0):.3f}", f"{bits.get((s, True), 0):.3f}"] for n, s in zip(names, slices)],
+            [
+                [n, count(size[s]), f"{bits.get((s, False), 0):.3f}", f"{bits.get((s, True), 0):.3f}"]
+                for n, s in zip(names, slices)
+            ],
         )
-        made.append(Chart(title, charts.bars(names, series, unit="bits a text", number=".2f", colours=["@c1", "@neutral"]), f"Bars: bits a text by {dimension}.", table))
+        made.append(
+            Chart(
+                title,
+                charts.bars(names, series, unit="bits a text", number=".2f", colours=["@c1", "@neutral"]),
+                f"Bars: bits a text by {dimension}.",
+                table,
+            )
+        )
     return made
 
 
 def churn_and_value(facts: Facts, primary: dict[str, str]) -> Panel:
     """Who may leave, and what is at stake."""
     if not facts.risk:
-        return Panel("churn", "Who may leave, and what is at stake", "There is too little history of orders to predict who comes back.")
+        return Panel(
+            "churn",
+            "Who may leave, and what is at stake",
+            "There is too little history of orders to predict who comes back.",
+        )
     bands, risks = ["high", "medium", "low"], ["low", "medium", "high"]
     cell = {(r["value_band"], r["risk"]): r for r in facts.risk}
     stake = [[cell[(b, k)]["at_stake"] if (b, k) in cell else 0.0 for k in risks] for b in bands]
-    texts = [[f"{count(cell[(b, k)]['n'])}<br>{money(cell[(b, k)]['at_stake'], facts.currency)}" if (b, k) in cell else "none" for k in risks] for b in bands]
+    texts = [
+        [
+            f"{count(cell[(b, k)]['n'])}<br>{money(cell[(b, k)]['at_stake'], facts.currency)}"
+            if (b, k) in cell
+            else "none"
+            for k in risks
+        ]
+        for b in bands
+    ]
     table = Table(
         ["Value", "Risk", "Customers", "Expected revenue", "At stake"],
         [
-            [b, k, count(cell[(b, k)]["n"]), money(cell[(b, k)]["expected_revenue"], facts.currency), money(cell[(b, k)]["at_stake"], facts.currency)]
+            [
+                b,
+                k,
+                count(cell[(b, k)]["n"]),
+                money(cell[(b, k)]["expected_revenue"], facts.currency),
+                money(cell[(b, k)]["at_stake"], facts.currency),
+            ]
             for b in bands
             for k in risks
             if (b, k) in cell
@@ -247,7 +345,13 @@ def churn_and_value(facts: Facts, primary: dict[str, str]) -> Panel:
     names = [f"{5 * r['bucket']}–{5 * r['bucket'] + 5}%" for r in facts.churn_histogram]
     spread = Chart(
         f"How likely customers are not to buy in the next {facts.horizon_days} days",
-        charts.columns(names, {"customers": [float(r["n"]) for r in facts.churn_histogram]}, unit="customers", colours=["@c1"], height=260),
+        charts.columns(
+            names,
+            {"customers": [float(r["n"]) for r in facts.churn_histogram]},
+            unit="customers",
+            colours=["@c1"],
+            height=260,
+        ),
         "Columns: number of customers by probability of not buying.",
         Table(["Probability", "Customers"], [[n, count(r["n"])] for n, r in zip(names, facts.churn_histogram)]),
     )
@@ -258,7 +362,9 @@ def churn_and_value(facts: Facts, primary: dict[str, str]) -> Panel:
         shown.append(
             Chart(
                 "What raises the risk most, among customers at risk",
-                charts.bars(why, {"customers": numbers}, unit="customers", colours=["@c1"], texts=[count(n) for n in numbers]),
+                charts.bars(
+                    why, {"customers": numbers}, unit="customers", colours=["@c1"], texts=[count(n) for n in numbers]
+                ),
                 "Bars: number of customers by the sign that raises their risk most.",
                 Table(["Sign", "Customers"], [[w, count(n)] for w, n in zip(why, numbers)]),
             )
@@ -275,25 +381,43 @@ def actions(facts: Facts, primary: dict[str, str], titles: dict[str, str]) -> Pa
     names = [titles.get(r["action"], plain(r["action"])) for r in chosen]
     table = Table(
         ["Action", "Because", "Customers", "Withheld to measure", "Revenue at stake"],
-        [[n, plain(r["reason"]).lower(), count(r["n"]), count(r["num_holdout"]), money(r["at_stake"], facts.currency)] for n, r in zip(names, chosen)],
+        [
+            [
+                n,
+                plain(r["reason"]).lower(),
+                count(r["n"]),
+                count(r["num_holdout"]),
+                money(r["at_stake"], facts.currency),
+            ]
+            for n, r in zip(names, chosen)
+        ],
         numeric_from=2,
     )
     series = {
         "gets the action": [float(r["n"] - r["num_holdout"]) for r in chosen],
         "withheld to measure the effect": [float(r["num_holdout"]) for r in chosen],
     }
-    chart = Chart("One action for each customer", charts.bars(names, series, unit="customers", is_stacked=True, colours=["@c1", "@neutral"]), "Stacked bars: customers by action.", table)
+    chart = Chart(
+        "One action for each customer",
+        charts.bars(names, series, unit="customers", is_stacked=True, colours=["@c1", "@neutral"]),
+        "Stacked bars: customers by action.",
+        table,
+    )
     nobody = {r["reason"]: r["n"] for r in facts.actions if r["action"] == "none"}
     notes = []
     if nobody.get("no_consent"):
-        notes.append(f"{count(nobody['no_consent'])} customers would get an action and are left alone because they refused contact.")
+        notes.append(
+            f"{count(nobody['no_consent'])} customers would get an action and are left alone because they refused contact."
+        )
     if nobody.get("no_rule_applies"):
         notes.append(f"{count(nobody['no_rule_applies'])} customers need nothing now.")
     lead = "Each customer gets the first action of the strategy that fits. A share, drawn at random, does not get it: the difference will show what it is worth."
     tables = []
     if facts.offers:
         offered = [[r["name"] or r["product_id"], count(r["n"])] for r in facts.offers]
-        tables.append(("Products recommended most often (among the first three offers)", Table(["Product", "Customers"], offered)))
+        tables.append(
+            ("Products recommended most often (among the first three offers)", Table(["Product", "Customers"], offered))
+        )
     return Panel("actions", "What to do next", lead, [chart], tables=tables, notes=notes)
 
 
@@ -314,13 +438,25 @@ def how_good(facts: Facts, primary: dict[str, str]) -> Panel:
     """Every model beside its baseline, on data it had not seen."""
     rows = []
     for prefix, title, remark, more_is_better in _JUDGED:
-        found = [r for r in facts.metrics if r["slice"] == "all" and (r["metric"] == prefix or (prefix.endswith("_") and r["metric"].startswith(prefix)))]
+        found = [
+            r
+            for r in facts.metrics
+            if r["slice"] == "all"
+            and (r["metric"] == prefix or (prefix.endswith("_") and r["metric"].startswith(prefix)))
+        ]
         ours = [r for r in found if not r["is_baseline"]]
         for guess in (r for r in found if r["is_baseline"]):
             for mine in ours[:1]:
                 is_better = mine["value"] > guess["value"] if more_is_better else mine["value"] < guess["value"]
                 rows.append(
-                    [title, remark, _figure(mine), f"{_figure(guess)} ({MODELS.get(guess['model'], plain(guess['model']).lower())})", "better" if is_better else "not better", count(mine["num_rows"])]
+                    [
+                        title,
+                        remark,
+                        _figure(mine),
+                        f"{_figure(guess)} ({MODELS.get(guess['model'], plain(guess['model']).lower())})",
+                        "better" if is_better else "not better",
+                        count(mine["num_rows"]),
+                    ]
                 )
     if not rows:
         return Panel("how-good", "How good are the predictions", "Nothing has been predicted yet.")
@@ -344,11 +480,31 @@ def watch(facts: Facts, primary: dict[str, str]) -> Panel:
     moved = [r for r in facts.drift if r["psi"] > r["threshold"]]
     tables = []
     if facts.drift:
-        shown = [[plain(r["feature"]), f"{r['psi']:.3f}", f"{r['threshold']:.3f}", "moved" if r["psi"] > r["threshold"] else "steady"] for r in facts.drift]
-        tables.append(("How far each figure moved since the snapshot before", Table(["Figure", "Change (PSI)", "Noticeable from", ""], shown)))
-    runs = [[plain(r["stage"]), r["status"], count(r["num_rows"]), f"{r['seconds']:.1f}", r["note"] or ""] for r in facts.runs]
+        shown = [
+            [
+                plain(r["feature"]),
+                f"{r['psi']:.3f}",
+                f"{r['threshold']:.3f}",
+                "moved" if r["psi"] > r["threshold"] else "steady",
+            ]
+            for r in facts.drift
+        ]
+        tables.append(
+            (
+                "How far each figure moved since the snapshot before",
+                Table(["Figure", "Change (PSI)", "Noticeable from", ""], shown),
+            )
+        )
+    runs = [
+        [plain(r["stage"]), r["status"], count(r["num_rows"]), f"{r['seconds']:.1f}", r["note"] or ""]
+        for r in facts.runs
+    ]
     tables.append(("What ran last", Table(["Stage", "Result", "Rows", "Seconds", "Said"], runs, numeric_from=2)))
-    lead = f"{len(moved)} of {len(facts.drift)} figures moved more than chance explains since the snapshot before." if facts.drift else "There is no earlier snapshot to compare with yet."
+    lead = (
+        f"{len(moved)} of {len(facts.drift)} figures moved more than chance explains since the snapshot before."
+        if facts.drift
+        else "There is no earlier snapshot to compare with yet."
+    )
     return Panel("watch", "What changed, and what ran", lead, tables=tables)
 
 

@@ -82,9 +82,9 @@ def percent(fraction: float, digits: int = 0) -> str:
     """A fraction as per cent; never 0 % or 100 % where a few rows are neither."""
     shown = f"{fraction:.{digits}%}"
     if fraction > 0 and float(shown[:-1]) == 0:
-        return f"under {10 ** -digits:.{digits}f}%"
+        return f"under {10**-digits:.{digits}f}%"
     if fraction < 1 and float(shown[:-1]) == 100:
-        return f"over {100 - 10 ** -digits:.{digits}f}%"
+        return f"over {100 - 10**-digits:.{digits}f}%"
     return shown
 
 

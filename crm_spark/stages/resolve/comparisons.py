@@ -27,7 +27,9 @@ def comparisons(present: set[str]) -> list[Any]:
     """The comparisons of the columns this company has."""
     known = {
         "given_key": cl.JaroWinklerAtThresholds("given_key", [0.92, 0.8]).configure(term_frequency_adjustments=True),
-        "family_name": cl.JaroWinklerAtThresholds("family_name", [0.92, 0.8]).configure(term_frequency_adjustments=True),
+        "family_name": cl.JaroWinklerAtThresholds("family_name", [0.92, 0.8]).configure(
+            term_frequency_adjustments=True
+        ),
         "email_match": cl.JaroWinklerAtThresholds("email_match", [0.95]).configure(term_frequency_adjustments=True),
         "phone": cl.ExactMatch("phone"),
         "birth_on": cl.LevenshteinAtThresholds("birth_on", [1, 2]),

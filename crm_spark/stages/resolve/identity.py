@@ -33,7 +33,9 @@ def assign(members: DataFrame, links: DataFrame) -> DataFrame:
         .withColumn("fresh_id", minted("first_key"))
         .join(taken, "fresh_id", "left")
         # A split-off part may begin with the very record its former id was minted from.
-        .withColumn("fresh_id", F.when(F.col("_is_taken"), minted("first_key", "fresh_id")).otherwise(F.col("fresh_id")))
+        .withColumn(
+            "fresh_id", F.when(F.col("_is_taken"), minted("first_key", "fresh_id")).otherwise(F.col("fresh_id"))
+        )
         .select("cluster", F.coalesce("kept_id", "fresh_id").alias("customer_id"))
     )
     return known.join(ids, "cluster").select("record_key", "cluster", "customer_id", "former_id")
@@ -45,10 +47,16 @@ def events(assigned: DataFrame) -> DataFrame:
     former = assigned.where("former_id IS NOT NULL").select("former_id").distinct()
     fresh = current.join(former, current.customer_id == former.former_id, "left_anti")
     fresh = fresh.select("customer_id")
-    moved = assigned.where("former_id IS NOT NULL AND former_id <> customer_id").select("customer_id", "former_id").distinct()
+    moved = (
+        assigned.where("former_id IS NOT NULL AND former_id <> customer_id")
+        .select("customer_id", "former_id")
+        .distinct()
+    )
     gone = moved.join(current.withColumnRenamed("customer_id", "former_id"), "former_id", "left_anti")
     merged = gone.select(
-        F.lit("merged").alias("kind"), F.col("former_id").alias("customer_id"), F.col("customer_id").alias("other_customer_id")
+        F.lit("merged").alias("kind"),
+        F.col("former_id").alias("customer_id"),
+        F.col("customer_id").alias("other_customer_id"),
     )
     split = moved.join(current.withColumnRenamed("customer_id", "former_id"), "former_id", "left_semi").select(
         F.lit("split").alias("kind"), "customer_id", F.col("former_id").alias("other_customer_id")

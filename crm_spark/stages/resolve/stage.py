@@ -6,7 +6,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
-from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, EVENT_TIMES, FEEDBACK, INTERACTION, ORDER, PERSON
+from crm_spark.contracts.silver import (
+    CAMPAIGN_CONTACT,
+    CAMPAIGN_RESPONSE,
+    EVENT_TIMES,
+    FEEDBACK,
+    INTERACTION,
+    ORDER,
+    PERSON,
+)
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.core.errors import ConfigError
@@ -78,7 +86,9 @@ def _write(
         insert_only=True,
     )
     golden = golden_record(linked.select(*_KEYS, "customer_id"), people, seen)
-    ctx.tables.merge(CUSTOMER_LINK, linked.select(*CUSTOMER_LINK.column_names), batch_id=ctx.batch_id("link"), digest=digest)
+    ctx.tables.merge(
+        CUSTOMER_LINK, linked.select(*CUSTOMER_LINK.column_names), batch_id=ctx.batch_id("link"), digest=digest
+    )
     ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest)
 
 

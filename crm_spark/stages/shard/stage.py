@@ -45,7 +45,9 @@ def run(ctx: JobContext) -> StageResult:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     sizes = {s: sum(n for (split, _), n in counts.items() if split == s) for s in SPLITS}
-    files = [file for split in SPLITS for file in _write_split(ctx.spark, sided, split, sizes[split], folder, cfg, ctx.seed)]
+    files = [
+        file for split in SPLITS for file in _write_split(ctx.spark, sided, split, sizes[split], folder, cfg, ctx.seed)
+    ]
     manifest = ShardManifest(
         files=tuple(files),
         max_length=cfg.max_length,

@@ -9,7 +9,9 @@ import pandas as pd
 SCHEMA = "name string, split string, sha256 string, num_rows long, num_examples long"
 
 
-def group_writer(folder: str, encoder: str, *, max_length: int, group_rows: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def group_writer(
+    folder: str, encoder: str, *, max_length: int, group_rows: int
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
     """A function of the rows of one group: tokenises, pads, writes `<split>/<group>.parquet`, says what it wrote."""
 
     def write(rows: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """How well texts are read: figures from probabilities and labels, for the model and for its baselines alike."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def tfidf_lr(train: Rows, test: Rows, *, seed: int) -> Probabilities:
 
 def _pairs(tokens: list[int]) -> list[str]:
     words = [str(token) for token in tokens]
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:])]
+    return words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
 
 
 def _documents(rows: Rows, chosen: NDArray[np.bool_]) -> list[list[int]]:

@@ -12,6 +12,7 @@ except that two stub modules and one attribute exist while petastorm is being im
 
 Any fsspec or ``pyarrow.fs`` file system can be passed to petastorm as ``filesystem=``; hdfs:// URLs do not work.
 """
+
 import contextlib
 import importlib
 import pickle
@@ -104,16 +105,22 @@ class ParquetDataset:
             files = [(path, []) for path in ([path_or_paths] if isinstance(path_or_paths, str) else path_or_paths)]
             for path, _ in files:
                 if not self.fs.isfile(path):
-                    raise FileNotFoundError("no such Parquet file or directory: {}".format(path))
+                    raise FileNotFoundError(f"no such Parquet file or directory: {path}")
         names = [name for name, _ in files[0][1]] if files else []
         if any([name for name, _ in keys] != names for _, keys in files):
-            raise ValueError("the files of {} do not have the same partition columns".format(self.paths))
+            raise ValueError(f"the files of {self.paths} do not have the same partition columns")
         self.partitions = _Partitions(
-            _PartitionLevel(name, {keys[level][1] for _, keys in files}) for level, name in enumerate(names))
+            _PartitionLevel(name, {keys[level][1] for _, keys in files}) for level, name in enumerate(names)
+        )
         self.pieces = [
-            ParquetDatasetPiece(path, self.fs.open, None, [
-                (level.name, level.keys.index(value)) for level, (_, value) in zip(self.partitions, keys)])
-            for path, keys in files]
+            ParquetDatasetPiece(
+                path,
+                self.fs.open,
+                None,
+                [(level.name, level.keys.index(value)) for level, (_, value) in zip(self.partitions, keys)],
+            )
+            for path, keys in files
+        ]
         if filters is not None:
             self.pieces = self._filter(filters)
 
@@ -121,7 +128,7 @@ class ParquetDataset:
         base = self.fs._strip_protocol(directory).rstrip("/")
         files = []
         for path in sorted(self.fs.find(base)):
-            *parents, name = path[len(base):].strip("/").split("/")
+            *parents, name = path[len(base) :].strip("/").split("/")
             if name in ("_metadata", "_common_metadata") and not parents:
                 with self.fs.open(path) as source:
                     setattr(self, name[1:], read_metadata(source))
@@ -131,7 +138,7 @@ class ParquetDataset:
             if any(part.startswith(("_", ".")) and "=" not in part for part in parents):
                 continue
             if not all("=" in part for part in parents):
-                raise ValueError("{} is in a directory that is not named column=value".format(path))
+                raise ValueError(f"{path} is in a directory that is not named column=value")
             files.append((path, [tuple(unquote(text) for text in part.split("=", 1)) for part in parents]))
         if self.common_metadata is None:
             self.common_metadata, self.common_metadata_path = self.metadata, self.metadata_path
@@ -166,8 +173,10 @@ class _Numpy:
 # --- installation -----------------------------------------------------------------------------------------
 @contextlib.contextmanager
 def _stubs_for_import():
-    stubs = {"pyarrow.filesystem": {"LocalFileSystem": LocalFileSystem},
-             "pyarrow.hdfs": {"HadoopFileSystem": type("HadoopFileSystem", (), {})}}
+    stubs = {
+        "pyarrow.filesystem": {"LocalFileSystem": LocalFileSystem},
+        "pyarrow.hdfs": {"HadoopFileSystem": type("HadoopFileSystem", (), {})},
+    }
     for name, members in stubs.items():
         sys.modules[name] = types.ModuleType(name)
         vars(sys.modules[name]).update(members)
@@ -186,7 +195,7 @@ class _Subprocess:
     @staticmethod
     def Popen(args, executable):
         _, _, entry_point, argument = args
-        code = "import runpy, {}; runpy.run_module({!r}, run_name='__main__')".format(__name__, entry_point)
+        code = f"import runpy, {__name__}; runpy.run_module({entry_point!r}, run_name='__main__')"
         return subprocess.Popen([executable, "-c", code, argument])
 
 
@@ -228,9 +237,11 @@ def _in_order(current_worker_done):
     finishes at that moment, it ends the epoch early: rows are missing, without any error.  A worker is finished only
     if everything had been handed out before its outstanding work was counted.
     """
+
     def current_worker_done_in_order(pool, worker_id):
         handed_out = pool._ventilator is None or pool._ventilator.completed()
         return handed_out and current_worker_done(pool, worker_id)
+
     return current_worker_done_in_order
 
 
@@ -238,8 +249,12 @@ _PICKLED_NAMES = {
     "builtins": {"set"},
     "collections": {"OrderedDict", "defaultdict"},
     "decimal": {"Decimal"},
-    "numpy": {"dtype", "ndarray"} | {name for name in dir(numpy) if isinstance(getattr(numpy, name), type)
-                                     and issubclass(getattr(numpy, name), numpy.generic)},
+    "numpy": {"dtype", "ndarray"}
+    | {
+        name
+        for name in dir(numpy)
+        if isinstance(getattr(numpy, name), type) and issubclass(getattr(numpy, name), numpy.generic)
+    },
     "numpy.core.multiarray": {"scalar", "_reconstruct"},
     "numpy._core.multiarray": {"scalar", "_reconstruct"},
     "petastorm.codecs": {"ScalarCodec", "NdarrayCodec", "CompressedNdarrayCodec", "CompressedImageCodec"},
@@ -255,7 +270,7 @@ def _find_class(unpickler, module, name):
     """
     if name in _PICKLED_NAMES.get(module, ()) or (module == "pyspark.sql.types" and re.fullmatch(r"\w+Type", name)):
         return pickle.Unpickler.find_class(unpickler, module, name)
-    raise pickle.UnpicklingError("{}.{} is not allowed in _common_metadata".format(module, name))
+    raise pickle.UnpicklingError(f"{module}.{name} is not allowed in _common_metadata")
 
 
 if version("petastorm") != SUPPORTED_PETASTORM:

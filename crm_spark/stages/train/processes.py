@@ -32,7 +32,13 @@ def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path) -> None:
         # Gloo ranks that are started anew find a shared store of the dead round and hang.
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
     }
-    command = [sys.executable, "-m", "crm_spark.stages.train.processes", "--standalone", f"--nproc-per-node={num_ranks}"]
+    command = [
+        sys.executable,
+        "-m",
+        "crm_spark.stages.train.processes",
+        "--standalone",
+        f"--nproc-per-node={num_ranks}",
+    ]
     command += ["-m", "crm_spark.stages.train.worker", "--spec", str(spec)]
     shows_progress = sys.stderr.isatty()
     with log.open("wb") as out:
@@ -41,13 +47,17 @@ def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path) -> None:
         try:
             code = agent.wait(timeout=max_seconds)
         except subprocess.TimeoutExpired:
-            raise CrmError(f"train: not finished after {max_seconds} s (train.max_seconds); ended. Log: {log}") from None
+            raise CrmError(
+                f"train: not finished after {max_seconds} s (train.max_seconds); ended. Log: {log}"
+            ) from None
         finally:
             if agent.poll() is None:
                 os.killpg(agent.pid, signal.SIGKILL)
                 agent.wait()
     if code != 0:
-        raise CrmError(f"train: a rank failed (exit code {code}). Log: {log}. Run the stage again to resume from the checkpoint.")
+        raise CrmError(
+            f"train: a rank failed (exit code {code}). Log: {log}. Run the stage again to resume from the checkpoint."
+        )
 
 
 if __name__ == "__main__":

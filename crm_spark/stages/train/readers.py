@@ -52,9 +52,7 @@ def read_rows(path: Path) -> Rows:
     return Rows(flat.reshape(-1, width), *columns)
 
 
-def micro_batches(
-    groups: Iterator[Rows], *, batch_rows: int, window_rows: int, seed: int
-) -> Iterator[Rows]:
+def micro_batches(groups: Iterator[Rows], *, batch_rows: int, window_rows: int, seed: int) -> Iterator[Rows]:
     """Batches of equal numbers of rows, rows of like length together.
 
     Rows are sorted by length within a window, cut, and the batches of the window come in an order drawn from `seed`

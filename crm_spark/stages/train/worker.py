@@ -47,7 +47,9 @@ def main() -> None:
     # Before the first collective: unequal steps would leave the last rank waiting for ever.
     plan = _steps(manifest, cfg, world_size)
     dist.init_process_group("gloo", timeout=timedelta(seconds=cfg.timeout_seconds))
-    device = torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
+    device = (
+        torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
+    )
     model = pretrained(encoder_dir(manifest.encoder)).to(device)
     started = time.monotonic()
     losses = train(model, shards, manifest, cfg, plan, out / "checkpoints", device=device, seed=spec["seed"])
@@ -73,9 +75,7 @@ def _steps(manifest: ShardManifest, cfg: TrainConfig, world_size: int) -> int:
     return per_epoch
 
 
-def batches_of(
-    shards: Path, manifest: ShardManifest, cfg: TrainConfig, *, epoch: int, seed: int
-) -> Iterator[Rows]:
+def batches_of(shards: Path, manifest: ShardManifest, cfg: TrainConfig, *, epoch: int, seed: int) -> Iterator[Rows]:
     """This rank's micro-batches of an epoch; the same on every run."""
     rank, world_size = dist.get_rank(), dist.get_world_size()
     paths = [shards / file.name for file in manifest.of(TRAIN)]
@@ -142,7 +142,12 @@ def _all_batches(shards: Path, manifest: ShardManifest, cfg: TrainConfig, steps:
 def _tensors(batch: Rows, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     width = batch.input_ids.shape[1]
     mask = np.arange(width)[None, :] < batch.num_tokens[:, None]
-    arrays = (batch.input_ids.astype(np.int64), mask.astype(np.int64), batch.label.astype(np.int64), batch.weight.copy())
+    arrays = (
+        batch.input_ids.astype(np.int64),
+        mask.astype(np.int64),
+        batch.label.astype(np.int64),
+        batch.weight.copy(),
+    )
     tokens, masked, label, weight = (torch.from_numpy(array).to(device) for array in arrays)
     return tokens, masked, label, weight
 
@@ -232,7 +237,10 @@ def _finish(
     """Temperature on the validation side, figures on the test side, the files of the bundle."""
     torch.set_num_threads(os.cpu_count() or 1)
     device = next(model.parameters()).device
-    sides = {split: joined([read_rows(shards / file.name) for file in manifest.of(split)]) for split in (TRAIN, VALIDATION, TEST)}
+    sides = {
+        split: joined([read_rows(shards / file.name) for file in manifest.of(split)])
+        for split in (TRAIN, VALIDATION, TEST)
+    }
     real = {split: rows.label[rows.weight > 0].astype(np.int64) for split, rows in sides.items()}
     logits = {s: logits_of(model, sides[s], device=device, is_bf16=_uses_bf16(cfg)) for s in (VALIDATION, TEST)}
     temperature = best_temperature(logits[VALIDATION], real[VALIDATION])

@@ -40,7 +40,9 @@ def test_two_origins_of_one_value_are_refused(tmp_path):
 
 
 def test_unknown_zone_is_refused(tmp_path):
-    assert "zone of the IANA data base" in refusal(written(tmp_path, head="time_zone: Mars/Base\nfiles: {path: x, format: csv}\n"))
+    assert "zone of the IANA data base" in refusal(
+        written(tmp_path, head="time_zone: Mars/Base\nfiles: {path: x, format: csv}\n")
+    )
 
 
 def test_unknown_format_says_what_is_allowed(tmp_path):

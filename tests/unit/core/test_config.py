@@ -47,7 +47,9 @@ def test_configuration_errors_end_with_exit_code_2():
 
 def test_overlay_goes_over_what_it_extends_and_paths_stay_with_their_file(tmp_path):
     (tmp_path / "deep").mkdir()
-    (tmp_path / "base.yaml").write_text("seed: 1\ncompany: {name: A, currency: EUR}\ningest: {sources_dir: ./sources}\n")
+    (tmp_path / "base.yaml").write_text(
+        "seed: 1\ncompany: {name: A, currency: EUR}\ningest: {sources_dir: ./sources}\n"
+    )
     (tmp_path / "deep" / "mine.yaml").write_text("extends: ../base.yaml\ncompany: {name: B}\n")
     assert read_layered(tmp_path / "deep" / "mine.yaml") == {
         "seed": 1,

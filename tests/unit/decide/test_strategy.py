@@ -22,7 +22,9 @@ def test_a_fact_nobody_knows_is_refused():
 
 
 def test_a_comparison_that_does_not_fit_the_fact_is_refused():
-    assert "value_band: give exactly one of is, is_one_of" in refusal(action(when=[{"fact": "value_band", "at_least": 1}]))
+    assert "value_band: give exactly one of is, is_one_of" in refusal(
+        action(when=[{"fact": "value_band", "at_least": 1}])
+    )
 
 
 def test_two_actions_of_one_name_are_refused():

@@ -6,7 +6,14 @@ import pytest
 
 from crm_spark.contracts.source import load_source
 from crm_spark.core.errors import InputError
-from crm_spark.stages.ingest.discovery import Delivery, SourceFile, file_system, glob_pattern, list_files, sha256_of_file
+from crm_spark.stages.ingest.discovery import (
+    Delivery,
+    SourceFile,
+    file_system,
+    glob_pattern,
+    list_files,
+    sha256_of_file,
+)
 
 
 def source(tmp_path, glob):

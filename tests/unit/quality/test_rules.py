@@ -23,7 +23,9 @@ def test_a_column_the_noun_lacks_is_refused():
     assert "order_line has no column colour" in refusal(column="colour")
 
 
-@pytest.mark.parametrize("code", ["Too Low", "x; drop table", "`a`", "(select 1)", "a'b", "reflect('java.lang.Runtime')"])
+@pytest.mark.parametrize(
+    "code", ["Too Low", "x; drop table", "`a`", "(select 1)", "a'b", "reflect('java.lang.Runtime')"]
+)
 def test_a_code_is_a_plain_word(code):
     assert "code" in refusal(code=code)
 

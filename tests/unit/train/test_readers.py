@@ -39,19 +39,25 @@ def test_row_groups_are_a_multiple_of_the_largest_world_size(num_rows, expected)
 @pytest.mark.parametrize("window_rows", [1, 30, 1000])
 def test_micro_batches_hold_every_row_exactly_once(window_rows):
     groups = iter([rows(0, 25), rows(25, 25), rows(50, 25)])
-    seen = [int(i) for b in micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3) for i in b.input_ids[:, 0]]
+    seen = [
+        int(i) for b in micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3) for i in b.input_ids[:, 0]
+    ]
     assert sorted(seen) == list(range(75))
 
 
 def test_number_of_micro_batches_is_the_one_that_was_planned():
     for window_rows in (1, 30, 1000):
-        found = len(list(micro_batches(iter([rows(0, 25), rows(25, 25)]), batch_rows=8, window_rows=window_rows, seed=3)))
+        found = len(
+            list(micro_batches(iter([rows(0, 25), rows(25, 25)]), batch_rows=8, window_rows=window_rows, seed=3))
+        )
         assert [found] == num_steps([25, 25], world_size=1, batch_rows=8, window_rows=window_rows)
 
 
 def test_order_of_micro_batches_is_a_function_of_the_seed():
     def order(seed):
-        return [b.input_ids[0, 0] for b in micro_batches(iter([rows(0, 64)]), batch_rows=4, window_rows=1000, seed=seed)]
+        return [
+            b.input_ids[0, 0] for b in micro_batches(iter([rows(0, 64)]), batch_rows=4, window_rows=1000, seed=seed)
+        ]
 
     assert order(1) == order(1) != order(2)
 

@@ -32,7 +32,7 @@ def test_draws_depend_on_seed_stream_and_place_alone():
 
 def test_uniform_draws_fill_the_interval_evenly():
     drawn = Draws(3).uniform("even", np.arange(100_000))
-    assert abs(drawn.mean() - 0.5) < 0.005 and 0 <= drawn.min() and drawn.max() < 1
+    assert abs(drawn.mean() - 0.5) < 0.005 and drawn.min() >= 0 and drawn.max() < 1
 
 
 def test_scattered_numbers_never_collide():
@@ -41,20 +41,23 @@ def test_scattered_numbers_never_collide():
 
 def test_days_alone_are_the_days_of_a_long_run():
     crowd = people(SPEC, 0)
-    whole = orders(SPEC, crowd, range(0, 60))
+    whole = orders(SPEC, crowd, range(60))
     parts = [orders(SPEC, crowd, range(day, day + 1)) for day in range(60)]
     assert np.array_equal(whole.who, np.concatenate([p.who for p in parts]))
     assert np.array_equal(whole.day, np.concatenate([p.day for p in parts]))
 
 
 def test_a_block_is_the_same_whatever_the_number_of_customers():
-    small, large = people(SPEC.model_copy(update={"block": 500}), 1), people(SPEC.model_copy(update={"block": 500, "customers": 9000}), 1)
+    small, large = (
+        people(SPEC.model_copy(update={"block": 500}), 1),
+        people(SPEC.model_copy(update={"block": 500, "customers": 9000}), 1),
+    )
     assert np.array_equal(small.leave_day, large.leave_day) and np.array_equal(small.number, np.arange(500, 1000))
 
 
 def test_lines_belong_to_orders_and_have_positive_amounts():
     crowd = people(SPEC, 0)
-    placed = orders(SPEC, crowd, range(0, 100))
+    placed = orders(SPEC, crowd, range(100))
     lines = order_lines(SPEC, crowd, placed)
     assert set(lines.order) == set(range(len(placed.who)))
     assert lines.quantity.min() >= 1 and lines.price_cents.min() >= 99
@@ -62,19 +65,19 @@ def test_lines_belong_to_orders_and_have_positive_amounts():
 
 def test_spend_is_heavy_tailed():
     crowd = people(WorldSpec(customers=20_000), 0)
-    placed = orders(WorldSpec(customers=20_000), crowd, range(0, 365))
+    placed = orders(WorldSpec(customers=20_000), crowd, range(365))
     per_customer = np.sort(np.bincount(placed.who, minlength=len(crowd.number)))[::-1]
     assert 0.35 < per_customer[: len(per_customer) // 10].sum() / per_customer.sum() < 0.7
 
 
 def test_crm_duplicates_are_the_asked_share():
-    contacts = crm_contacts(WorldSpec(customers=10_000), people(WorldSpec(customers=10_000), 0), range(0, 900))
+    contacts = crm_contacts(WorldSpec(customers=10_000), people(WorldSpec(customers=10_000), 0), range(900))
     twins = sum(1 for key in contacts.keys if key >= 20_000_000)
     assert abs(twins / len(contacts.rows) - 0.15) < 0.015
 
 
 def test_dirt_is_the_asked_share_and_each_fault_stands_where_it_says():
-    accounts = shop_accounts(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(0, 540))
+    accounts = shop_accounts(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(540))
     records, planted = soiled(WorldSpec(customers=20_000), accounts)
     assert abs(len(planted) / len(accounts.rows) - 0.02) < 0.004
     for number, reason in planted:
@@ -89,25 +92,37 @@ def test_dirt_is_the_asked_share_and_each_fault_stands_where_it_says():
 
 @pytest.mark.parametrize("meaning", MEANINGS)
 def test_the_same_bits_give_the_same_text(meaning):
-    one, two = compose(meaning, "en", 12345678901234567, is_long=True), compose(meaning, "en", 12345678901234567, is_long=True)
+    one, two = (
+        compose(meaning, "en", 12345678901234567, is_long=True),
+        compose(meaning, "en", 12345678901234567, is_long=True),
+    )
     assert one == two and one.meaning == meaning and "{" not in one.body
 
 
 def test_few_texts_are_equal():
-    texts = [t["body"] for t in shop_reviews(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(0, 300))[0].rows]
+    texts = [
+        t["body"]
+        for t in shop_reviews(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(300))[0].rows
+    ]
     assert len(texts) > 3000 and 1 - len(set(texts)) / len(texts) < 0.05
 
 
 def test_ratings_mostly_agree_with_what_the_text_means():
     spec = WorldSpec(customers=20_000)
-    file, truth = shop_reviews(spec, people(spec, 0), range(0, 300))
-    scale = {"1": "does_not_recommend", "2": "does_not_recommend", "3": "no_clear_opinion", "4": "recommends", "5": "recommends"}
+    file, truth = shop_reviews(spec, people(spec, 0), range(300))
+    scale = {
+        "1": "does_not_recommend",
+        "2": "does_not_recommend",
+        "3": "no_clear_opinion",
+        "4": "recommends",
+        "5": "recommends",
+    }
     agree = sum(scale[row["stars"]] == true["meaning"] for row, true in zip(file.rows, truth)) / len(truth)
     assert 0.92 < agree < 0.99
 
 
 def test_history_is_one_delivery_and_each_later_day_another():
-    assert drop_days(SPEC, 0) == range(0, 200) and drop_days(SPEC, 2) == range(201, 202)
+    assert drop_days(SPEC, 0) == range(200) and drop_days(SPEC, 2) == range(201, 202)
     assert str(drop_on(SPEC, 0)) == "2024-07-19"  # 2024-01-01 and 200 days
     assert len(plan(SPEC)) == 4 and len(plan(SPEC.model_copy(update={"from_day": 2}))) == 2
 

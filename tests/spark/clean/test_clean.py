@@ -1,0 +1,166 @@
+"""From files to silver: every row is accepted, set aside with its reason, or a declared repeat."""
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.company import SECOND, deliver, lay_out
+
+from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, QUARANTINE
+from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
+from crm_spark.core.errors import GateError
+from crm_spark.settings import load_settings
+from crm_spark.stages.clean import stage as clean
+from crm_spark.stages.ingest import stage as ingest
+
+
+@pytest.fixture
+def company(make_context, tmp_path):
+    """Runs ingest and clean on the hand-made company and gives the context."""
+
+    def refreshed(*, fingerprint="1" * 64, overrides=()):
+        path = tmp_path / "company.yaml"
+        path = path if path.exists() else lay_out(tmp_path)
+        from dataclasses import replace
+
+        ctx = replace(make_context(fingerprint=fingerprint), settings=load_settings(path, list(overrides)))
+        ingest.run(ctx)
+        clean.run(ctx)
+        return ctx
+
+    return refreshed
+
+
+def fates(ctx):
+    columns = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
+    return {
+        (r["source"], r["noun"], r["batch_id"]): tuple(r[c] for c in columns)
+        for r in ctx.tables.read(BATCH_FATE).collect()
+    }
+
+
+def reasons(ctx):
+    return {(r["noun"], r["position"]): r["reasons"] for r in ctx.tables.read(QUARANTINE).collect()}
+
+
+def test_every_row_is_accounted_for_with_its_reason(company):
+    ctx = company()
+    by_noun = {noun: counts for (_, noun, _), counts in fates(ctx).items()}
+    assert by_noun["order_line"] == (12, 6, 5, 1)
+    # orders: lines without a number carry no order; A1 and A2 stand for two lines each
+    assert by_noun["order"] == (11, 5, 4, 2)
+    assert by_noun["feedback"] == (4, 3, 1, 0)
+    assert reasons(ctx) == {
+        ("order_line", 3): ["exact_repeat"],
+        ("order_line", 4): ["non_positive_price"],
+        ("order_line", 5): ["non_positive_quantity"],
+        ("order_line", 6): ["bad_number"],
+        ("order_line", 10): ["missing_required"],
+        ("order_line", 11): ["malformed_record"],
+        ("order", 7): ["bad_date"],
+        ("order", 8): ["future_date"],
+        ("order", 9): ["unknown_value"],
+        ("order", 11): ["malformed_record"],
+        ("feedback", 2): ["bad_rating"],
+    }
+
+
+def test_times_are_utc_and_money_is_exact(company):
+    ctx = company()
+    order = ctx.tables.read(ORDER).where("order_id = 'A1'").first()
+    assert order["ordered_at"] == datetime(2025, 1, 5, 22, 30)  # 23:30 in Berlin in winter
+    line = ctx.tables.read(ORDER_LINE).where("line_id = 'A1-1'").first()
+    assert (line["unit_price"], line["currency"], line["amount"]) == (
+        Decimal("10.5"),
+        "USD",
+        Decimal("10.5"),
+    )  # 2 x 10.5 x 0.5
+
+
+def test_texts_are_as_written(company):
+    texts = {r["feedback_id"]: r["text"] for r in company().tables.read(FEEDBACK).collect()}
+    assert texts == {"r1": 'Good, "really" good.\nTwo lines, one comma.', "r2": "  kept as written  ", "r4": None}
+
+
+def test_bronze_keeps_the_cells_of_a_broken_row_and_its_raw_text(company):
+    ctx = company()
+    row = ctx.tables.read(bronze("orders")).where("_position = 11").first()
+    assert row["_corrupt"] == "A9" and row["_row_id"].endswith(":0:11")
+
+
+def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):
+    company()
+    deliver(tmp_path, "2", SECOND, [])
+    ctx = company(fingerprint="2" * 64)
+    second = [counts for (_, noun, _), counts in fates(ctx).items() if noun == "order_line" and counts[0] == 2]
+    assert second == [(2, 1, 0, 1)]
+    assert ctx.tables.read(ORDER_LINE).count() == 7
+
+
+def test_running_again_changes_no_table(company):
+    ctx = company()
+    tables = (DELIVERY, bronze("orders"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, BATCH_FATE)
+    before = [ctx.tables.version(t) for t in tables]
+    company(fingerprint="3" * 64)
+    assert [ctx.tables.version(t) for t in tables] == before
+
+
+def test_the_same_bytes_under_another_name_are_skipped_and_said(company, tmp_path):
+    company()
+    (tmp_path / "data" / "9").mkdir()
+    (tmp_path / "data" / "9" / "orders.csv").write_bytes((tmp_path / "data" / "1" / "orders.csv").read_bytes())
+    ctx = company(fingerprint="4" * 64)
+    assert ctx.tables.read(bronze("orders")).count() == 12
+    fate = ctx.tables.read(DELIVERY).where("file = '9/orders.csv'").first()
+    assert (fate["fate"], fate["reason"]) == ("skipped", "same_bytes")
+
+
+def test_a_file_that_cannot_be_read_is_refused_and_the_rest_goes_on(company, tmp_path):
+    lay_out(tmp_path)
+    (tmp_path / "data" / "1" / "orders-broken.csv").write_text("")
+    ctx = company()
+    assert {r["file"]: r["fate"] for r in ctx.tables.read(DELIVERY).where("fate <> 'planned'").collect()} == {
+        "1/orders.csv": "ingested",
+        "1/reviews.csv": "ingested",
+        "1/orders-broken.csv": "refused",
+    }
+
+
+def test_columns_in_another_order_are_found_by_name(company, tmp_path):
+    company()
+    folder = tmp_path / "data" / "2"
+    folder.mkdir()
+    (folder / "orders.csv").write_text(
+        "Price;Qty;No;Pos;Customer;Item;Day;State;Extra\n4,00;3;C1;1;K9;Z;09.01.2025 10:00;OK;x\n"
+    )
+    ctx = company(fingerprint="5" * 64)
+    line = ctx.tables.read(ORDER_LINE).where("order_id = 'C1'").first()
+    assert (line["quantity"], line["unit_price"], line["product_id"]) == (3.0, Decimal("4"), "Z")
+    assert ctx.tables.read(bronze("orders")).where("No = 'C1'").first()["Extra"] == "x"
+
+
+def test_a_delivery_that_is_mostly_bad_stops_before_silver(company):
+    with pytest.raises(GateError, match="more than 10%") as caught:
+        _mostly_bad(company)
+    assert caught.value.exit_code == 3
+
+
+def _mostly_bad(company):
+    import support.company as made
+
+    rows = [f"D{i};1;K1;X;none;1,00;05.01.2025 10:00;OK" for i in range(30)]
+    original, made.FIRST = made.FIRST, rows
+    try:
+        company(overrides=["clean.max_quarantined_fraction=0.1"])
+    finally:
+        made.FIRST = original
+
+
+def test_a_digest_of_files_survives_touching_them(company, tmp_path):
+    company()
+    path = Path(tmp_path / "data" / "1" / "orders.csv")
+    path.touch()
+    ctx = company(fingerprint="6" * 64)
+    assert ctx.tables.read(bronze("orders")).count() == 12

@@ -1,0 +1,43 @@
+"""Which of several records stands for a key does not depend on the order of arrival."""
+
+from datetime import datetime
+from itertools import permutations
+
+from pyspark.sql import functions as F
+
+from crm_spark.stages.clean.deduplicate import mark_duplicates
+
+SCHEMA = "id string, known_at timestamp, record_hash string, row_id string, _rank int, _is_folded boolean"
+EARLY, LATE = datetime(2025, 1, 1), datetime(2025, 2, 1)
+ROWS = [
+    ("a", EARLY, "h1", "r1", 0, False),
+    ("a", LATE, "h2", "r2", 0, False),
+    ("a", LATE, "h2", "r3", 0, False),
+    ("b", None, "h9", "r4", 0, False),
+]
+
+
+def verdicts(spark, rows, held=()):
+    marked = mark_duplicates(
+        spark.createDataFrame(rows, SCHEMA), spark.createDataFrame(list(held), SCHEMA), key=("id",)
+    )
+    return {row["row_id"]: row["_duplicate"] for row in marked.select("row_id", F.col("_duplicate")).collect()}
+
+
+def test_latest_wins_whatever_the_order(spark):
+    expected = {"r1": "superseded", "r2": None, "r3": "exact_repeat", "r4": None}
+    for order in list(permutations(ROWS))[::5]:
+        assert verdicts(spark, list(order)) == expected
+
+
+def test_a_record_silver_holds_already_is_a_repeat(spark):
+    assert verdicts(spark, [ROWS[1]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r2": "exact_repeat"}
+
+
+def test_a_late_record_older_than_silver_is_superseded(spark):
+    assert verdicts(spark, [ROWS[0]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r1": "superseded"}
+
+
+def test_at_equal_times_the_source_of_higher_rank_wins(spark):
+    rows = [("a", LATE, "h5", "r1", 0, False), ("a", LATE, "h1", "r2", 1, False)]
+    assert verdicts(spark, rows) == {"r1": "superseded", "r2": None}

@@ -1,0 +1,113 @@
+"""Writes happen once, whole, and only as the contract allows. Read back by a reader that shares no code with Spark."""
+
+import pytest
+from deltalake import DeltaTable
+
+from crm_spark.contracts.types import LONG, STRING
+from crm_spark.core.contract import Sensitivity, TableContract, optional, required
+from crm_spark.core.errors import BatchConflictError, ContractError
+
+NOTE = TableContract(
+    name="silver.note",
+    grain=("id",),
+    doc="A note.",
+    columns=(
+        required("id", STRING, "Id."),
+        required("size", LONG, "Size."),
+        optional("mail", STRING, "Mail.", Sensitivity.PERSONAL),
+    ),
+)
+
+
+def notes(spark, *rows):
+    return spark.createDataFrame(rows, "id string, size long, mail string")
+
+
+def content(store):
+    table = DeltaTable(store.path(NOTE)).to_pyarrow_table().to_pylist()
+    return sorted((row["id"], row["size"], row["mail"]) for row in table)
+
+
+def test_the_same_batch_twice_is_written_once(spark, store):
+    for is_repeat in (False, True, True):
+        assert store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="d").is_repeat == is_repeat
+    assert content(store) == [("a", 1, None)]
+
+
+def test_the_same_batch_id_with_other_content_is_refused_for_every_kind_of_write(spark, store):
+    store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="one")
+    for write in (store.append, store.merge, store.replace):
+        with pytest.raises(BatchConflictError, match="batch b1 was committed before with other content"):
+            write(NOTE, notes(spark, ("b", 2, None)), batch_id="b1", digest="two")
+    assert content(store) == [("a", 1, None)]
+
+
+def test_merge_inserts_updates_and_leaves_equal_rows_alone(spark, store):
+    store.merge(NOTE, notes(spark, ("a", 1, "x"), ("b", 2, None)), batch_id="b1", digest="1")
+    store.merge(NOTE, notes(spark, ("a", 1, "x"), ("b", 3, None), ("c", 4, None)), batch_id="b2", digest="2")
+    assert content(store) == [("a", 1, "x"), ("b", 3, None), ("c", 4, None)]
+    store.merge(NOTE, notes(spark, ("c", 9, None), ("d", 5, None)), batch_id="b3", digest="3", insert_only=True)
+    assert content(store) == [("a", 1, "x"), ("b", 3, None), ("c", 4, None), ("d", 5, None)]
+
+
+def test_a_merge_that_was_committed_is_not_applied_again(spark, store):
+    store.merge(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1")
+    store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2")
+    assert store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2").is_repeat
+    assert store.version(NOTE) == 2  # created, appended, merged
+
+
+def test_replace_touches_only_the_rows_it_names(spark, store):
+    store.append(NOTE, notes(spark, ("a", 1, None), ("b", 2, None)), batch_id="b1", digest="1")
+    store.replace(NOTE, notes(spark, ("c", 2, None)), batch_id="b2", digest="2", where={"size": 2})
+    assert content(store) == [("a", 1, None), ("c", 2, None)]
+
+
+def test_two_rows_of_one_grain_are_refused_and_nothing_is_written(spark, store):
+    with pytest.raises(ContractError, match=r"2 rows have only 1 keys of grain \['id'\]"):
+        store.append(NOTE, notes(spark, ("a", 1, None), ("a", 2, None)), batch_id="b1", digest="1")
+    assert not store.exists(NOTE)
+
+
+def test_a_null_where_none_may_be_is_refused_by_name_and_number(spark, store):
+    with pytest.raises(ContractError, match=r"nulls where none may be, by column: \{'size': 1\}"):
+        store.append(NOTE, notes(spark, ("secret", None, "me@home.example")), batch_id="b1", digest="1")
+
+
+def test_a_column_too_many_or_of_another_type_is_refused(spark, store):
+    with pytest.raises(ContractError, match=r"missing \['mail'\], unexpected \['post'\]"):
+        store.append(NOTE, notes(spark, ("a", 1, None)).withColumnRenamed("mail", "post"), batch_id="b", digest="1")
+    with pytest.raises(ContractError, match="size: wanted bigint, got string"):
+        store.append(
+            NOTE,
+            spark.createDataFrame([("a", "1", "m")], "id string, size string, mail string"),
+            batch_id="b",
+            digest="1",
+        )
+
+
+def test_personal_columns_stay_out_of_the_transaction_log(spark, store, tmp_path):
+    store.append(NOTE, notes(spark, ("a", 1, "zz-canary@home.example")), batch_id="b1", digest="1")
+    log = b"".join(path.read_bytes() for path in (tmp_path / "lake/silver/note/_delta_log").iterdir() if path.is_file())
+    assert b"minValues" in log and b"canary" not in log
+
+
+def test_a_dry_run_checks_and_writes_nothing(spark, tmp_path):
+    from crm_spark.core.tables import TableStore
+
+    store = TableStore(spark, str(tmp_path / "dry"), is_dry_run=True)
+    assert store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1").num_rows == 1
+    assert not (tmp_path / "dry").exists()
+
+
+def test_who_lost_the_lease_commits_nothing(spark, tmp_path):
+    from crm_spark.core.errors import LeaseHeldError
+    from crm_spark.core.tables import TableStore
+
+    def lost():
+        raise LeaseHeldError("lost")
+
+    store = TableStore(spark, str(tmp_path / "lake"), before_commit=lost)
+    with pytest.raises(LeaseHeldError):
+        store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1")
+    assert not store.exists(NOTE)
