@@ -92,7 +92,7 @@ class Lease:
         except FileNotFoundError:
             return
         is_here = holder is not None and holder.get("host") == socket.gethostname()
-        if age > TIME_TO_LIVE_SECONDS or (is_here and holder is not None and not _is_alive(int(holder["pid"]))):
+        if age > TIME_TO_LIVE_SECONDS or (is_here and holder is not None and not _is_alive(int(str(holder["pid"])))):
             aside = path.with_name(f"{LEASE_FILE}.dead.{os.getpid()}")
             try:
                 os.rename(path, aside)  # of several takers one renames, the others find it gone

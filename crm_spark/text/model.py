@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import AutoConfig, AutoModel, PreTrainedModel
 
 from crm_spark.text.bundle import ENCODER_CONFIG, WEIGHTS, Bundle
 from crm_spark.text.labels import LABELS
@@ -15,7 +15,7 @@ from crm_spark.text.labels import LABELS
 class TextClassifier(nn.Module):
     """Logits of the verdicts from token ids."""
 
-    def __init__(self, encoder: nn.Module, hidden_size: int, *, dropout: float = 0.1):
+    def __init__(self, encoder: PreTrainedModel, hidden_size: int, *, dropout: float = 0.1):
         super().__init__()
         self.encoder, self.dropout = encoder, nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, len(LABELS))

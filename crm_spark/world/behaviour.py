@@ -30,7 +30,7 @@ class Events:
         return Events(self.who[mask], self.day[mask])
 
 
-def _on_days(days: range, draw_mask) -> Events:  # type: ignore[no-untyped-def]
+def _on_days(days: range, draw_mask) -> Events:
     found = [(np.flatnonzero(draw_mask(day)), day) for day in days]
     who = np.concatenate([w for w, _ in found]) if found else np.zeros(0, np.int64)
     day = np.concatenate([np.full(len(w), d) for w, d in found]) if found else np.zeros(0, np.int64)
@@ -40,7 +40,7 @@ def _on_days(days: range, draw_mask) -> Events:  # type: ignore[no-untyped-def]
 def presence(people: People, day: int) -> Floats:
     """How present each customer is: 0 before joining and after leaving, fading towards the end."""
     is_here = (people.join_day <= day) & (day < people.leave_day)
-    return is_here * np.clip(0.25 + 0.75 * (people.leave_day - day) / FADING_DAYS, 0.25, 1.0)
+    return np.where(is_here, 1.0, 0.0) * np.clip(0.25 + 0.75 * (people.leave_day - day) / FADING_DAYS, 0.25, 1.0)
 
 
 def season(spec: WorldSpec, day: int) -> float:

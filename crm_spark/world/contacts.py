@@ -65,9 +65,10 @@ class Registry:
         elif kind == "nickname":
             given = NICKNAMES[given]
         elif kind == "moved":
-            home = tuple(
-                int(self.draw.index(f"{system} {part}", size, i))
-                for part, size in (("c", len(CITIES)), ("s", len(STREETS)), ("h", 140))
+            home = (
+                int(self.draw.index(f"{system} c", len(CITIES), i)),
+                int(self.draw.index(f"{system} s", len(STREETS), i)),
+                int(self.draw.index(f"{system} h", 140, i)),
             )
         elif kind == "married":
             family = family_name(int(self.draw.index("married", 460, i)))

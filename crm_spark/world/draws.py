@@ -32,9 +32,9 @@ class Draws:
     def bits(self, stream: str, *place: object) -> Ints:
         """64 random bits for each place; parts of the place are numbers or arrays that broadcast."""
         name = hashlib.sha256(f"{self.seed}:{stream}".encode()).digest()[:8]
-        state = np.asarray(np.frombuffer(name, dtype=np.uint64)[0])
+        state: Ints = np.asarray(np.frombuffer(name, dtype=np.uint64)[0])
         for part in place:
-            state = mix(state ^ np.asarray(part).astype(np.int64).astype(np.uint64))
+            state = mix(state ^ np.asarray(part, dtype=np.int64).astype(np.uint64))
         return mix(state)
 
     def uniform(self, stream: str, *place: object) -> Floats:

@@ -1,6 +1,7 @@
 """Who the customers are, and what will become of them: a closed form of the customer's number."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,8 +224,8 @@ def people(spec: WorldSpec, block: int) -> People:
     )
 
 
-def scattered(number: Index, salt: int) -> Index:
-    """Numbers that look drawn and never collide: an affine map modulo a prime."""
+def scattered(number: Any, salt: int) -> Any:
+    """Numbers (one or an array) that look drawn and never collide: an affine map modulo a prime."""
     return (number * (48_271 + 2 * salt) + 12_345_701 * (salt + 1)) % _PRIME
 
 

@@ -6,7 +6,6 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf
-from pyspark.sql.types import StringType
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"
 _DOTS_IGNORED = ("gmail.com", "googlemail.com")
@@ -14,7 +13,7 @@ _DOTS_IGNORED = ("gmail.com", "googlemail.com")
 
 def name(raw: Column) -> Column:
     """Title case, one blank between words, hyphens kept."""
-    spaced = F.trim(F.regexp_replace(F.normalize(raw) if hasattr(F, "normalize") else raw, r"\s+", " "))
+    spaced = F.trim(F.regexp_replace(raw, r"\s+", " "))
     return F.nullif(F.initcap(F.lower(spaced)), F.lit(""))
 
 
@@ -47,7 +46,7 @@ def street(raw: Column) -> Column:
     return F.nullif(F.trim(F.regexp_replace(plain, r"\s+", " ")), F.lit(""))
 
 
-@pandas_udf(StringType())
+@pandas_udf("string")  # type: ignore[call-overload]
 def e164(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
     """E.164 of a phone number as written in a region, or null. Python: numbering plans are the phonenumbers library's."""
     import phonenumbers

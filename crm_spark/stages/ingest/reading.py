@@ -114,7 +114,7 @@ def _read_group(spark: SparkSession, files: Files, header: tuple[str, ...], path
     return frame.select(*cells, *_envelope(block, position), F.col("_corrupt"))
 
 
-def _envelope(block, position):  # type: ignore[no-untyped-def]
+def _envelope(block, position):
     path = F.url_decode(F.replace(F.col("_metadata.file_path"), F.lit("+"), F.lit("%2B")))
     return (
         F.regexp_replace(path, "^file:/+", "/").alias("_path"),
@@ -151,7 +151,7 @@ def _read_jsonl(spark: SparkSession, files: Files, paths: list[str]) -> DataFram
     return frame if "_corrupt" in frame.columns else frame.withColumn("_corrupt", F.lit(None).cast("string"))
 
 
-def _as_text(frame: DataFrame, name: str):  # type: ignore[no-untyped-def]
+def _as_text(frame: DataFrame, name: str):
     column = F.col(f"`{name}`")
     kind = frame.schema[name].dataType.typeName()
     if kind in ("struct", "array", "map"):

@@ -29,7 +29,7 @@ def gap_measures(read: DataFrame, *, dimension: str) -> list[Measure]:
     return measures
 
 
-def _chosen(prefix: str):  # type: ignore[no-untyped-def]
+def _chosen(prefix: str):
     """The probability that was given to the label that came true."""
     value = F.lit(_FLOOR)
     for label in LABELS:

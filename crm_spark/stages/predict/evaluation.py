@@ -17,6 +17,7 @@ def churn_measures(scored: DataFrame, *, base_rate: float, model: str) -> list[M
     Args:
         scored: has_lapsed, probability, recency_days.
         base_rate: share of lapsed customers in the training snapshot, which is all the plain guess knows.
+        model: the model's name.
     """
     num_rows = scored.count()
     frame = scored.withColumn("recency_days", F.nanvl("recency_days", F.lit(1e9))).cache()
@@ -54,6 +55,8 @@ def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Meas
 
     Args:
         scored: revenue (what was spent), expected_revenue, monetary_recent (the last value, the plain guess).
+        currency: of the amounts.
+        model: the model's name.
     """
     num_rows = scored.count()
     measures = []

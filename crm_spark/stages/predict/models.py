@@ -52,7 +52,7 @@ def score_churn(model: Any, customers: DataFrame) -> DataFrame:
     """Grain as before; adds probability (double) and reasons (names of the features that raise it most)."""
     from pyspark.ml.functions import vector_to_array
 
-    scored = model.transform(customers).withColumn("probability", vector_to_array("probability")[1])
+    scored = model.transform(customers).withColumn("probability", vector_to_array(F.col("probability"))[1])
     return scored.withColumn("reasons", top_reasons(F.col("contributions")[0])).drop("contributions")
 
 

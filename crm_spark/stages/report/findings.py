@@ -21,9 +21,9 @@ def primary_nouns(sources: tuple[Source, ...]) -> dict[str, str]:
 def metric(facts: Facts, name: str, *, model: str | None = None, is_baseline: bool = False, slice: str = "all") -> Any:
     """The row of ops.metric, or null."""
     for row in facts.metrics:
-        if row["metric"] == name and row["slice"] == slice and bool(row["is_baseline"]) == is_baseline:
-            if model is None or row["model"] == model:
-                return row
+        is_named = row["metric"] == name and row["slice"] == slice and bool(row["is_baseline"]) == is_baseline
+        if is_named and model in (None, row["model"]):
+            return row
     return None
 
 

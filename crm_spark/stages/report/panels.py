@@ -94,7 +94,10 @@ def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
     if refused:
         notes.append(f"{count(refused)} files could not be read and were refused whole; ask for them again.")
     total, files = sum(r["num_in"] for r in flow), sum(d["files"] for d in facts.deliveries)
-    lead = f"{count(total)} records arrived in {count(files)} files. Accepted, repeated and set aside add up to what came in, for every delivery."
+    lead = (
+        f"{count(total)} records arrived in {count(files)} files. Accepted, repeated and set aside add up to what came in, "
+        "for every delivery."
+    )
     chart = Chart(
         "From each source to its fate",
         charts.flow(links),
@@ -111,7 +114,7 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
     for row in bad:
         by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
     ordered = sorted(by_reason.items(), key=lambda item: -item[1])[:10]
-    names = [QUARANTINE.get(code, plain(code)) for code, _ in ordered]
+    names = [QUARANTINE.get(code) or plain(code) for code, _ in ordered]
     numbers = [float(n) for _, n in ordered]
     table = Table(
         ["Source", "Noun", "Reason", "Example: file, record", "Records"],
@@ -119,7 +122,7 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
             [
                 plain(r["source"]),
                 plain(r["noun"]),
-                QUARANTINE.get(r["reason"], r["reason"]),
+                QUARANTINE.get(r["reason"]) or plain(r["reason"]),
                 f"{r['file']}, {r['position']}",
                 count(r["n"]),
             ]
@@ -203,7 +206,10 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
         "Scatter: sampled customers by their first two principal components, coloured by segment.",
         Table(["Segment", "Customers drawn"], [[name, count(len(xs))] for name, (xs, _) in clouds.items()]),
     )
-    lead = "Groups of customers who buy alike, by how lately, how often and how much. The middle customer of each stands for it in the table."
+    lead = (
+        "Groups of customers who buy alike, by how lately, how often and how much. The middle customer of each stands for it "
+        "in the table."
+    )
     return Panel(
         "customers",
         "Customers and segments",
@@ -369,7 +375,10 @@ def churn_and_value(facts: Facts, primary: dict[str, str]) -> Panel:
                 Table(["Sign", "Customers"], [[w, count(n)] for w, n in zip(why, numbers)]),
             )
         )
-    lead = f"Expected revenue is what a customer will probably spend in the next {facts.horizon_days} days; at stake is the part that the risk of not coming back takes from it."
+    lead = (
+        f"Expected revenue is what a customer will probably spend in the next {facts.horizon_days} days; at stake is the part "
+        "that the risk of not coming back takes from it."
+    )
     return Panel("churn", "Who may leave, and what is at stake", lead, shown)
 
 
@@ -411,7 +420,10 @@ def actions(facts: Facts, primary: dict[str, str], titles: dict[str, str]) -> Pa
         )
     if nobody.get("no_rule_applies"):
         notes.append(f"{count(nobody['no_rule_applies'])} customers need nothing now.")
-    lead = "Each customer gets the first action of the strategy that fits. A share, drawn at random, does not get it: the difference will show what it is worth."
+    lead = (
+        "Each customer gets the first action of the strategy that fits. A share, drawn at random, does not get it: the "
+        "difference will show what it is worth."
+    )
     tables = []
     if facts.offers:
         offered = [[r["name"] or r["product_id"], count(r["n"])] for r in facts.offers]
@@ -462,7 +474,10 @@ def how_good(facts: Facts, primary: dict[str, str]) -> Panel:
         return Panel("how-good", "How good are the predictions", "Nothing has been predicted yet.")
     table = Table(["What", "Measured as", "Ours", "Plain guess", "", "Measured on"], rows, numeric_from=2)
     won = sum(1 for row in rows if row[4] == "better")
-    lead = f"Each was judged on what happened later, or on texts it had not seen, beside the plain guess anyone could make. Ours is better in {won} of {len(rows)} comparisons."
+    lead = (
+        "Each was judged on what happened later, or on texts it had not seen, beside the plain guess anyone could make. "
+        f"Ours is better in {won} of {len(rows)} comparisons."
+    )
     return Panel("how-good", "How good are the predictions", lead, tables=[("Ours and the plain guess", table)])
 
 

@@ -40,7 +40,7 @@ def scaled(features: DataFrame) -> DataFrame:
     ready = scaler.transform(assembled)
     axes = PCA(k=2, inputCol="scaled", outputCol="map").fit(ready)
     loading = axes.pc.toArray()[INPUT_FEATURES.index("monetary")]
-    placed = axes.transform(ready).withColumn("map", vector_to_array("map"))
+    placed = axes.transform(ready).withColumn("map", vector_to_array(F.col("map")))
     # A component's sign is arbitrary: let money grow to the right and upwards.
     x_sign, y_sign = (1.0 if value >= 0 else -1.0 for value in loading)
     placed = placed.withColumn("map_x", F.col("map")[0] * x_sign).withColumn("map_y", F.col("map")[1] * y_sign)

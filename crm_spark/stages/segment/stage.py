@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE
@@ -49,7 +49,7 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(result.num_rows, note=f"{len(ids)} segments (silhouette by number: {tried})")
 
 
-def _nowhere() -> list[object]:
+def _nowhere() -> list[Column]:
     return [F.lit(0.0).alias("map_x"), F.lit(0.0).alias("map_y")]
 
 

@@ -20,7 +20,9 @@ import re
 import subprocess
 import sys
 import types
+from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 from urllib.parse import unquote
 
 import fsspec.implementations.local
@@ -39,6 +41,7 @@ class LocalFileSystem(fsspec.implementations.local.LocalFileSystem):
     """fsspec's local file system with native Arrow files, so that reading does not hold the GIL."""
 
     def open(self, path, mode="rb", **kwargs):
+        """A native Arrow file for plain reading and writing."""
         if mode in ("rb", "wb"):
             return pyarrow.OSFile(self._strip_protocol(path), mode)
         return super().open(path, mode, **kwargs)
@@ -57,10 +60,12 @@ class ParquetDatasetPiece:
         self.partition_keys = list(partition_keys)  # (partition name, position in the values of that level)
 
     def get_metadata(self):
+        """The file's footer."""
         with self.open_file_func(self.path) as source:
             return read_metadata(source)
 
     def read(self, columns, partitions):
+        """The row group as a table, partition columns behind."""
         with self.open_file_func(self.path) as source:
             table = parquet.ParquetFile(source).read_row_group(self.row_group, columns=sorted(columns))
         for level, (name, position) in enumerate(self.partition_keys):
@@ -172,8 +177,8 @@ class _Numpy:
 
 # --- installation -----------------------------------------------------------------------------------------
 @contextlib.contextmanager
-def _stubs_for_import():
-    stubs = {
+def _stubs_for_import() -> Iterator[None]:
+    stubs: dict[str, dict[str, Any]] = {
         "pyarrow.filesystem": {"LocalFileSystem": LocalFileSystem},
         "pyarrow.hdfs": {"HadoopFileSystem": type("HadoopFileSystem", (), {})},
     }

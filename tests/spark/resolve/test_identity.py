@@ -52,7 +52,10 @@ def test_resolving_again_from_the_result_changes_nothing(spark):
 
 
 def people(spark, *rows):
-    schema = "system string, person_id string, given_name string, family_name string, email_match string, phone string, birth_on date, street string, postcode string"
+    schema = (
+        "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
+        "birth_on date, street string, postcode string"
+    )
     return spark.createDataFrame([("s", *row) for row in rows], schema)
 
 

@@ -11,7 +11,13 @@ import pytest
 from crm_spark.core.errors import ExitCode, LeaseHeldError
 from crm_spark.core.lease import LEASE_FILE, TIME_TO_LIVE_SECONDS, Lease
 
-HOLD = "import sys,time\nfrom crm_spark.core.lease import Lease\nwith Lease(sys.argv[1], run_id='other'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+HOLD = """
+import sys, time
+from crm_spark.core.lease import Lease
+with Lease(sys.argv[1], run_id="other"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def hold_in_another_process(root):

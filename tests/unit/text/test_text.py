@@ -75,7 +75,7 @@ def test_shards_with_a_flipped_bit_are_refused(tmp_path):
     flipped = np.frombuffer(content, np.uint8).copy()
     flipped[500] ^= 1
     path.write_bytes(flipped.tobytes())
-    with pytest.raises(BundleError, match="00000.parquet is missing or not the file"):
+    with pytest.raises(BundleError, match=r"00000\.parquet is missing or not the file"):
         read_manifest(tmp_path)
 
 
