@@ -44,7 +44,7 @@ def test_paths_in_the_settings_exist():
 
 def test_commands_of_the_readme_exist():
     readme = (ROOT / "README.md").read_text()
-    made = set(re.findall(r"`make ([a-z-]+)", readme)) | set(re.findall(r"^make ([a-z-]+)", readme, re.M))
+    made = set(re.findall(r"`make ([a-z-]+)", readme)) | set(re.findall(r"^ *make ([a-z-]+)", readme, re.M))
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     assert {"demo", "test"} <= made <= targets
     for job in re.findall(r"jobs/(\w+)\.py", readme):

@@ -6,6 +6,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf
+from pyspark.sql.types import StringType
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"
 _DOTS_IGNORED = ("gmail.com", "googlemail.com")
@@ -46,7 +47,7 @@ def street(raw: Column) -> Column:
     return F.nullif(F.trim(F.regexp_replace(plain, r"\s+", " ")), F.lit(""))
 
 
-@pandas_udf("string")  # type: ignore[call-overload]
+@pandas_udf(StringType())  # type: ignore[call-overload]
 def e164(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
     """E.164 of a phone number as written in a region, or null. Python: numbering plans are the phonenumbers library's."""
     import phonenumbers
