@@ -9,6 +9,8 @@ from typing import Any
 from crm_spark.core.errors import BundleError
 
 MANIFEST = "manifest.json"
+TRAIN, VALIDATION, TEST = SPLITS = "train", "validation", "test"
+"""The sides of a shard set."""
 
 
 @dataclass(frozen=True)

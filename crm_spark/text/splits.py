@@ -3,7 +3,8 @@
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+from crm_spark.text.manifest import TEST, TRAIN, VALIDATION
+
 TEST_PER_MILLE, VALIDATION_PER_MILLE = 200, 100
 
 

@@ -11,12 +11,11 @@ from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.shard.writing import SCHEMA, group_writer
-from crm_spark.text.manifest import MANIFEST, ShardFile, ShardManifest, write_manifest
+from crm_spark.text.manifest import MANIFEST, SPLITS, TEST, VALIDATION, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
-from crm_spark.text.splits import TEST, TRAIN, VALIDATION, side
+from crm_spark.text.splits import side
 
 INPUTS = (FEEDBACK,)
-SPLITS = (TRAIN, VALIDATION, TEST)
 
 
 def shard_dir(ctx: JobContext) -> Path:

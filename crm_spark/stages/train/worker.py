@@ -28,9 +28,8 @@ from crm_spark.stages.train.readers import Rows, direct_row_groups, joined, micr
 from crm_spark.text.batches import token_batches
 from crm_spark.text.bundle import CARD, TOKENIZER
 from crm_spark.text.encoder import encoder_dir
-from crm_spark.text.manifest import ShardManifest, read_manifest
+from crm_spark.text.manifest import SPLITS, TEST, TRAIN, VALIDATION, ShardManifest, read_manifest
 from crm_spark.text.model import TextClassifier, has_fast_bf16, pretrained, save_model
-from crm_spark.text.splits import TEST, TRAIN, VALIDATION
 
 
 def main() -> None:
@@ -237,10 +236,7 @@ def _finish(
     """Temperature on the validation side, figures on the test side, the files of the bundle."""
     torch.set_num_threads(os.cpu_count() or 1)
     device = next(model.parameters()).device
-    sides = {
-        split: joined([read_rows(shards / file.name) for file in manifest.of(split)])
-        for split in (TRAIN, VALIDATION, TEST)
-    }
+    sides = {split: joined([read_rows(shards / file.name) for file in manifest.of(split)]) for split in SPLITS}
     real = {split: rows.label[rows.weight > 0].astype(np.int64) for split, rows in sides.items()}
     logits = {s: logits_of(model, sides[s], device=device, is_bf16=_uses_bf16(cfg)) for s in (VALIDATION, TEST)}
     temperature = best_temperature(logits[VALIDATION], real[VALIDATION])

@@ -1,0 +1,72 @@
+"""A BERT of two layers with random weights, and shards of texts that a few words decide: seconds to train on."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from crm_spark.core.hashing import sha256_of
+from crm_spark.text.encoder import encoder_dir
+from crm_spark.text.labels import LABELS
+from crm_spark.text.manifest import ShardFile, ShardManifest, write_manifest
+
+WORDS = {
+    "recommends": "wonderful perfect lovely excellent",
+    "does_not_recommend": "broken awful refund useless",
+    "no_clear_opinion": "average medium fine ordinary",
+}
+
+
+def tiny_encoder(folder: Path) -> Path:
+    """Writes the model with the embedded encoder's tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(5)
+    config = BertConfig(
+        vocab_size=30_522, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    shutil.copyfile(encoder_dir("embedded") / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+def text_of(number: int) -> tuple[str, str]:
+    """Text and label of an example; every number another text."""
+    draw = np.random.default_rng(number)
+    label = LABELS[number % len(LABELS)]
+    words = (
+        draw.permutation(WORDS[label].split())[:2].tolist() + draw.permutation(["the", "shirt", "came", "on"]).tolist()
+    )
+    return " ".join([*draw.permutation(words).tolist(), f"n{number}"]), label
+
+
+def write_shards(
+    folder: Path, encoder: Path, *, num_groups: int, group_rows: int, num_examples: int, max_length: int = 16
+) -> ShardManifest:
+    """A shard set of three splits of the same size; rows beyond the examples are padding."""
+    from crm_spark.stages.shard.writing import group_writer
+
+    files, classes = [], {}
+    for s, split in enumerate(("train", "validation", "test")):
+        numbers = np.arange(num_examples) + s * num_examples
+        rows = pd.DataFrame([text_of(int(n)) for n in numbers], columns=["text", "label"])
+        rows["text_hash"], rows["split"], rows["source"] = [sha256_of(int(n)) for n in numbers], split, "made_up"
+        rows["position"] = np.arange(num_examples)
+        rows["group"] = rows["position"] % num_groups
+        writer = group_writer(str(folder), str(encoder), max_length=max_length, group_rows=group_rows)
+        for _, group in rows.groupby("group"):
+            files.append(ShardFile(**writer(group).iloc[0].to_dict()))
+        classes[split] = rows["label"].value_counts().to_dict()
+    manifest = ShardManifest(
+        files=tuple(files),
+        max_length=max_length,
+        max_world_size=num_groups,
+        encoder=str(encoder),
+        classes=classes,
+        dropped={},
+        inputs={"seed": 1},
+    )
+    write_manifest(manifest, folder)
+    return manifest
