@@ -10,7 +10,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # tests/support
 
 ROOT = Path(__file__).resolve().parent.parent
-SLOWEST_FIRST = ("tests/e2e", "tests/torch", "tests/spark")
 
 
 @pytest.fixture(scope="session")
@@ -61,6 +60,14 @@ def make_context(spark, tmp_path):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def generated(spark, tmp_path_factory):
+    """A generated company of 1,000 customers after one whole refresh: what the tests of whole runs look at."""
+    from support.refreshed import refreshed_company
+
+    return refreshed_company(spark, tmp_path_factory.mktemp("generated"))
 
 
 def _chromium() -> str | None:

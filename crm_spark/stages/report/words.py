@@ -59,6 +59,7 @@ MODELS = {
     "popularity": "the best sellers",
     "majority": "always the most common answer",
     "tfidf_lr": "counting words",
+    "tfidf_lr_balanced": "counting words, rare verdicts weighted up",
 }
 
 

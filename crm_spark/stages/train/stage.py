@@ -60,16 +60,24 @@ def run(ctx: JobContext) -> StageResult:
     bundles = Path(ctx.files_root) / "bundles"
     bundle = seal(out / "bundle", bundles)
     test = result["test"]
-    is_promoted = test[MODEL]["macro_f1"] > test["majority"]["macro_f1"]
+    is_promoted = is_better(test[MODEL], test["majority"])
     register(bundles, bundle.version, is_promoted=is_promoted)
     record(ctx, "train", _measures(test))
     shutil.rmtree(out / "checkpoints", ignore_errors=True)
     verdict = "in use" if is_promoted else "kept as candidate: no better than always the same answer"
+    counting = max(figures["macro_f1"] for name, figures in test.items() if name.startswith("tfidf"))
     note = (
-        f"macro-F1 {test[MODEL]['macro_f1']:.3f} (counting words {test['tfidf_lr']['macro_f1']:.3f}, "
+        f"macro-F1 {test[MODEL]['macro_f1']:.3f} (counting words {counting:.3f}, "
         f"majority {test['majority']['macro_f1']:.3f}); bundle {bundle.version} {verdict}; {result['seconds']:.0f} s of training"
     )
     return StageResult(result["training"]["examples_seen"], note=note)
+
+
+def is_better(model: dict[str, Any], baseline: dict[str, Any]) -> bool:
+    """Tells the verdicts apart better, and is less surprised by what customers say."""
+    return bool(
+        model["macro_f1"] > baseline["macro_f1"] and model["cross_entropy_bits"] < baseline["cross_entropy_bits"]
+    )
 
 
 def _measures(test: dict[str, Any]) -> list[Measure]:

@@ -122,7 +122,7 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), cfg.max_norm)
         optimiser.step()
         schedule.step()
-        losses.append(float(each.sum() / weight.sum().clamp(min=1)) / float(np.log(2)))
+        losses.append(float(each.detach().sum() / weight.sum().clamp(min=1)) / float(np.log(2)))
         if rank == 0:
             bar.update(step + 1, f"{np.mean(losses[-20:]):.3f} bits")
             if (step + 1) % cfg.checkpoint_steps == 0 and step + 1 < total:
@@ -243,7 +243,10 @@ def _finish(
     figures = {
         "bert": evaluate(softmax(logits[TEST] / temperature), real[TEST]),
         "majority": evaluate(majority(sides[TRAIN], len(real[TEST])), real[TEST]),
-        "tfidf_lr": evaluate(tfidf_lr(sides[TRAIN], sides[TEST], seed=spec["seed"]), real[TEST]),
+        **{
+            name: evaluate(tfidf_lr(sides[TRAIN], sides[TEST], seed=spec["seed"], is_balanced=even), real[TEST])
+            for name, even in (("tfidf_lr", False), ("tfidf_lr_balanced", True))
+        },
     }
     card = {
         "temperature": temperature,

@@ -1,0 +1,1 @@
+"""Comparisons side by side: `make bench`, or `make bench NAME=refresh`."""

@@ -1,0 +1,130 @@
+"""The three example companies on their real files. The files are not part of the project: give their folder with `--data`."""
+
+import argparse
+import csv
+import gzip
+import hashlib
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from deltalake import DeltaTable
+
+from benchmarks.__main__ import Skipped
+from benchmarks.figures import OUT, Figure
+from benchmarks.watching import Watched, watch
+
+EXAMPLES = ("online_retail", "clothing_reviews", "complete_journey")
+
+
+def run(arguments: argparse.Namespace) -> list[Figure]:
+    """Refreshes each example from nothing and counts.
+
+    Raises:
+        Skipped: the files are not at hand.
+    """
+    data = arguments.data or os.environ.get("CRM_SPARK_EXAMPLES")
+    if not data or not Path(data).is_dir():
+        raise Skipped(
+            "give the folder that holds online_retail/, clothing_reviews/ and complete_journey/ with --data or in CRM_SPARK_EXAMPLES"
+        )
+    figures: list[Figure] = []
+    for name in EXAMPLES:
+        lake = OUT / f"example-{name}"
+        shutil.rmtree(lake, ignore_errors=True)
+        command = [
+            sys.executable,
+            "jobs/refresh.py",
+            "--conf",
+            f"conf/examples/{name}/company.yaml",
+            "--lake",
+            str(lake),
+        ]
+        taken = watch([*command, "--set", f"ingest.data_dir={Path(data) / name}"])
+        figures += _time(name, taken) + _conservation(name, lake)
+        if name == "online_retail":
+            figures += online_retail(lake)
+        elif name == "clothing_reviews":
+            figures += clothing_reviews(lake, Path(data) / name / "clothing_reviews.csv.gz")
+        else:
+            figures += row_counts(name, lake)
+    return figures
+
+
+def _time(name: str, taken: Watched) -> list[Figure]:
+    return [Figure(f"{name}: refresh", taken.seconds, "seconds"), Figure(f"{name}: peak memory", taken.peak_mb, "MB")]
+
+
+def _conservation(name: str, lake: Path) -> list[Figure]:
+    """Rows that are neither accepted nor set aside nor a declared repeat."""
+    fates = DeltaTable(str(lake / "ops" / "batch_fate")).to_pyarrow_table().to_pandas()
+    lost = (fates.num_in - fates.num_accepted - fates.num_quarantined - fates.num_duplicate).abs().sum()
+    return [Figure(f"{name}: rows unaccounted for", float(lost), "rows", "== 0")]
+
+
+def online_retail(lake: Path) -> list[Figure]:
+    """The standard policy: no customer, cancelled, non-positive quantity or price, exact repeats out of revenue."""
+    tables = {
+        name: DeltaTable(str(lake / name)).to_pyarrow_table().to_pandas()
+        for name in ("silver/order", "gold/customer_link")
+    }
+    lines = DeltaTable(str(lake / "silver/order_line")).to_pyarrow_dataset()
+    lines = lines.to_table(columns=["system", "order_id", "amount", "is_return"]).to_pandas()
+    fates = DeltaTable(str(lake / "ops/batch_fate")).to_pyarrow_table().to_pandas()
+    orders = tables["silver/order"][tables["silver/order"].status == "completed"]
+    sold = lines[~lines.is_return].merge(orders[["system", "order_id", "person_id"]], on=["system", "order_id"])
+    sold = sold.merge(tables["gold/customer_link"][["system", "person_id", "customer_id"]], on=["system", "person_id"])
+    num_in = int(fates[fates.noun == "order_line"].num_in.sum())
+    return [
+        Figure("online_retail: lines in", num_in, "rows", "== 541909"),
+        Figure("online_retail: lines that are revenue", len(sold), "rows", "== 392692"),
+        Figure("online_retail: customers", sold.customer_id.nunique(), "customers", "== 4338"),
+        Figure("online_retail: revenue", float(sold.amount.sum()), "GBP", "== 8887208.89"),
+    ]
+
+
+def clothing_reviews(lake: Path, source: Path) -> list[Figure]:
+    """Texts equal to those of the file (read by Python's own CSV module), and how well the held-out fifth is read."""
+    with gzip.open(source, "rt", encoding="utf-8", newline="") as file:
+        wanted = {row[""]: _digest(row["Review Text"]) for row in csv.DictReader(file)}
+    silver = (
+        DeltaTable(str(lake / "silver/feedback"))
+        .to_pyarrow_dataset()
+        .to_table(columns=["feedback_id", "text"])
+        .to_pylist()
+    )
+    equal = sum(1 for row in silver if _digest(row["text"] or "") == wanted[row["feedback_id"]])
+    metrics = DeltaTable(str(lake / "ops/metric")).to_pyarrow_table().to_pandas()
+    figures = [
+        Figure("clothing_reviews: reviews in", len(wanted), "rows", "== 23486"),
+        Figure("clothing_reviews: texts equal to the source", equal, "rows", f"== {len(wanted)}"),
+    ]
+    for name, unit in (
+        ("macro_f1", "fraction"),
+        ("accuracy", "fraction"),
+        ("cross_entropy", "bits"),
+        ("calibration_error", "fraction"),
+    ):
+        for row in metrics[(metrics.metric == name) & (metrics.slice == "all")].itertuples():
+            figures.append(
+                Figure(f"clothing_reviews: {name} of {row.model} on {row.num_rows:,} unseen texts", row.value, unit)
+            )
+    return figures
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row_counts(name: str, lake: Path) -> list[Figure]:
+    """Rows of every table."""
+    found = sorted(log.parent for log in lake.glob("*/*/_delta_log"))
+    return [
+        Figure(
+            f"{name}: {table.relative_to(lake).as_posix()}",
+            DeltaTable(str(table)).to_pyarrow_dataset().count_rows(),
+            "rows",
+        )
+        for table in found
+    ]

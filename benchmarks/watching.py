@@ -1,0 +1,87 @@
+"""Runs a command and watches what it says and how much memory its whole process tree holds."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = (
+    "ingest", "clean", "resolve", "featurise", "segment", "predict", "recommend", "shard", "train", "score", "decide", "monitor",
+    "report",
+)  # fmt: skip
+_MB = 1e6
+
+
+@dataclass
+class Watched:
+    """What a run took.
+
+    Attributes:
+        seconds: wall time of the whole command, JVM start included.
+        peak_mb: largest sum of resident memory over the process tree, JVM and Python workers included.
+        stage_seconds: wall time of each stage, as the run says it.
+        stage_peak_mb: the peak while the stage ran.
+        said: the log.
+    """
+
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    stage_peak_mb: dict[str, float] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+
+def watch(command: Sequence[str], *, interval: float = 0.25) -> Watched:
+    """Runs the command to its end; its log goes on to standard error.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    result, started = Watched(), time.monotonic()
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    peak_since = [0.0]
+    stop = threading.Event()
+
+    def sample() -> None:
+        while not stop.wait(interval):
+            held = _tree_mb(process.pid)
+            peak_since[0], result.peak_mb = max(peak_since[0], held), max(result.peak_mb, held)
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    assert process.stderr is not None
+    for line in process.stderr:
+        sys.stderr.write(line)
+        result.said.append(line.rstrip())
+        words = line.split()
+        if len(words) > 5 and words[1] in STAGES and words[4] == "rows":
+            result.stage_seconds[words[1]] = float(words[5])
+            result.stage_peak_mb[words[1]], peak_since[0] = peak_since[0], 0.0
+    code = process.wait()
+    stop.set()
+    sampler.join()
+    result.seconds = time.monotonic() - started
+    if code != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {code}")
+    return result
+
+
+def _tree_mb(pid: int) -> float:
+    """Proportional where the system tells (pages that processes share are counted once), else resident."""
+    total = 0.0
+    try:
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            try:
+                memory = process.memory_full_info() if sys.platform == "linux" else process.memory_info()
+                total += getattr(memory, "pss", memory.rss) / _MB
+            except psutil.Error:
+                continue
+    except psutil.Error:
+        return 0.0
+    return total

@@ -1,0 +1,132 @@
+"""A whole refresh of a generated company, held against what only its generator knows."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.refreshed import files_of
+
+from crm_spark.contracts.features import CHURN, FEATURE_CUSTOMER, NEXT_BEST_ACTION, SEGMENT
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, METRIC, QUARANTINE
+from crm_spark.contracts.source import load_sources
+from crm_spark.pipeline import STAGES
+
+STAGE_NAMES = [stage.name for stage in STAGES]
+
+
+def frame(generated, table):
+    return generated.tables.read(table).toPandas()
+
+
+def test_every_stage_does_its_work(generated):
+    assert list(generated.results) == STAGE_NAMES
+    assert {name: r.status for name, r in generated.results.items()} == dict.fromkeys(STAGE_NAMES, "done")
+
+
+def test_every_record_of_every_file_is_accounted_for(generated):
+    fates, deliveries = frame(generated, BATCH_FATE), frame(generated, DELIVERY)
+    sums = fates.num_accepted + fates.num_quarantined + fates.num_duplicate
+    assert (fates.num_in == sums).all()
+    ingested = deliveries[deliveries.fate == "ingested"].groupby("source").num_rows.sum().to_dict()
+    assert len(ingested) == 12
+    for source in load_sources(Path(generated.pipeline.settings.ingest.sources_dir)):
+        for noun, feed in source.feeds.items():
+            if not feed.fold:  # a folded noun reads only the records that name its key
+                taken = fates[(fates.source == source.name) & (fates.noun == noun)].num_in.sum()
+                assert taken == ingested[source.name], (source.name, noun)
+
+
+def test_planted_dirty_rows_are_found_by_their_reason_and_few_others_are(generated):
+    planted, found = generated.truth("dirty_row"), frame(generated, QUARANTINE)
+    found = found.explode("reasons").rename(columns={"reasons": "reason"})
+    keys = ["source", "file", "position", "reason"]
+    hits = planted.merge(found[keys].drop_duplicates(), on=keys)
+    assert len(planted) > 200 and len(hits) / len(planted) >= 0.99
+    quarantined = found[found.fate == "quarantined"][["source", "file", "position"]].drop_duplicates()
+    innocent = quarantined.merge(planted[["source", "file", "position"]], how="left", indicator=True)
+    num_records = int(frame(generated, DELIVERY).num_rows.sum())
+    assert (innocent["_merge"] == "left_only").sum() / num_records <= 0.001
+
+
+def test_records_of_one_person_are_one_customer(generated):
+    truth = generated.truth("person")[["system", "person_id", "customer"]]
+    both = frame(generated, CUSTOMER_LINK).merge(truth, on=["system", "person_id"])
+    pairs = lambda sizes: float((sizes * (sizes - 1) / 2).sum())  # noqa: E731
+    shared = pairs(both.groupby(["customer", "customer_id"]).size())
+    precision, recall = (
+        shared / pairs(both.groupby("customer_id").size()),
+        shared / pairs(both.groupby("customer").size()),
+    )
+    assert precision >= 0.98 and recall >= 0.9, (precision, recall)
+
+
+def test_every_customer_is_in_every_output(generated):
+    customers = set(frame(generated, CUSTOMER).customer_id)
+    as_of = frame(generated, NEXT_BEST_ACTION).as_of.max()
+    for table in (FEATURE_CUSTOMER, SEGMENT, NEXT_BEST_ACTION):
+        rows = frame(generated, table)
+        rows = rows[rows.as_of == as_of]
+        assert set(rows.customer_id) == customers and len(rows) == len(customers), table.name
+
+
+def test_churn_ranks_customers_as_the_truth_does(generated):
+    from sklearn.metrics import roc_auc_score
+
+    truth = generated.truth("person")[["system", "person_id", "customer"]]
+    links = frame(generated, CUSTOMER_LINK).merge(truth, on=["system", "person_id"])
+    whole = links.groupby("customer_id").customer.agg(["nunique", "first"])
+    owner = whole[whole["nunique"] == 1]["first"].rename("customer").reset_index()
+    outcome = generated.truth("customer")[["customer", "orders_in_horizon"]]
+    scored = frame(generated, CHURN).merge(owner, on="customer_id").merge(outcome, on="customer")
+    assert roc_auc_score(scored.orders_in_horizon == 0, scored.probability) > 0.65
+
+
+def test_everything_predicted_stands_beside_its_baseline(generated):
+    metrics = frame(generated, METRIC)
+    for name in ("churn_auc", "value_mean_absolute_error", "hit_rate_at_10", "macro_f1", "information_gap"):
+        rows = metrics[(metrics.metric == name) & (metrics.slice == "all")]
+        assert set(rows.is_baseline) == {0, 1}, name
+
+
+def test_a_second_refresh_writes_nothing(generated):
+    before = files_of(generated.lake)
+    results = generated.pipeline.run()
+    assert {r.status for r in results.values()} == {"unchanged"}
+    assert files_of(generated.lake) == before
+
+
+def test_any_delta_reader_finds_the_tables(generated):
+    from deltalake import DeltaTable
+
+    table = DeltaTable(str(generated.lake / "gold" / "customer")).to_pyarrow_table()
+    assert table.num_rows == generated.tables.read(CUSTOMER).count() > 900
+
+
+def test_no_direct_identifier_is_in_the_columns_that_delta_keeps_statistics_of(generated):
+    log = "".join(path.read_text() for path in (generated.lake / "silver" / "person" / "_delta_log").glob("*.json"))
+    addresses = pd.Series(generated.tables.read(CUSTOMER).select("email").toPandas().email.dropna())
+    assert len(addresses) > 500 and not any(address in log for address in addresses)
+
+
+def test_no_direct_identifier_is_in_the_report(generated):
+    page = generated.report.read_text()
+    rows = generated.tables.read(CUSTOMER).select("email", "phone", "customer_id").toPandas()
+    assert not any(value in page for column in rows for value in rows[column].dropna())
+
+
+def test_findings_are_ten_sentences_at_most_and_each_is_on_the_page(generated):
+    findings = json.loads((generated.lake / "files" / "findings.json").read_text())
+    page = generated.report.read_text().replace("&#39;", "'")
+    assert 8 <= len(findings) <= 10 and all(sentence in page for sentence in findings)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=STAGE_NAMES)
+def test_a_stage_that_is_forced_again_changes_no_table(generated, stage):
+    """Same inputs, same batch ids: what was committed stays, byte for byte."""
+    if stage.name in ("train", "report"):
+        pytest.skip("writes files, not tables")
+    before = {t.name: generated.tables.version(t) for t in (CUSTOMER, SEGMENT, CHURN, NEXT_BEST_ACTION, METRIC)}
+    generated.pipeline.run((stage,), is_forced=True)
+    assert {t.name: generated.tables.version(t) for t in (CUSTOMER, SEGMENT, CHURN, NEXT_BEST_ACTION, METRIC)} == before

@@ -1,0 +1,135 @@
+"""SIGKILL in the middle of a refresh: the next one ends with the tables of a run that nothing disturbed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.company import SECOND, deliver, lay_out
+from support.refreshed import FAST, ROOT, digests, generate_company, settings_for
+
+from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.features import TABLES as MADE
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
+from crm_spark.contracts.ops import BATCH_FATE, DRIFT, METRIC, QUARANTINE
+from crm_spark.contracts.silver import NOUNS
+from crm_spark.contracts.source import load_sources
+from crm_spark.core.tables import TableStore
+from crm_spark.stages.train.processes import end_with_parent
+
+
+def start(job, *arguments):
+    """A job in a process group of its own, so that its JVM dies with it; it dies with the tests as well."""
+    command = [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *map(str, arguments)]
+    return subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=end_with_parent
+    )
+
+
+def kill_when(process, is_time):
+    """Kills the whole group as soon as `is_time` says so; true if it was still running then."""
+    deadline = time.monotonic() + 280
+    while process.poll() is None and time.monotonic() < deadline:
+        if is_time():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def finish(job, *arguments):
+    process = start(job, *arguments)
+    _, said = process.communicate(timeout=400)
+    assert process.returncode == 0, said[-3000:]
+    return said
+
+
+def has_files(folder):
+    return lambda: folder.exists() and any(folder.rglob("*.parquet"))
+
+
+def content(spark, lake, conf_sources):
+    store = TableStore(spark, str(lake))
+    sources = [bronze(source.name) for source in load_sources(conf_sources)]
+    return digests(
+        store,
+        [
+            *sources,
+            *NOUNS.values(),
+            CUSTOMER,
+            CUSTOMER_LINK,
+            IDENTITY_EVENT,
+            *MADE,
+            QUARANTINE,
+            BATCH_FATE,
+            METRIC,
+            DRIFT,
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(spark, tmp_path_factory):
+    root = tmp_path_factory.mktemp("undisturbed")
+    conf = lay_out(root, second=True)
+    finish("refresh", "--conf", conf, "--lake", root / "lake")
+    return content(spark, root / "lake", root / "sources")
+
+
+def test_killed_in_three_stages_one_after_the_other(spark, tmp_path, undisturbed):
+    conf, lake = lay_out(tmp_path, second=True), tmp_path / "lake"
+    for appears in ("ops/delivery", "silver/order_line", "gold/customer_link"):
+        process = start("refresh", "--conf", conf, "--lake", lake)
+        assert kill_when(process, has_files(lake / appears)), f"the run ended before {appears} appeared"
+    finish("refresh", "--conf", conf, "--lake", lake)
+    assert content(spark, lake, tmp_path / "sources") == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "appears", ["bronze/orders", "silver/feedback", "ops/quarantine", "ops/batch_fate", "gold/customer"]
+)
+def test_killed_as_soon_as_a_table_appears(spark, tmp_path, undisturbed, appears):
+    conf, lake = lay_out(tmp_path, second=True), tmp_path / "lake"
+    assert kill_when(start("refresh", "--conf", conf, "--lake", lake), has_files(lake / appears))
+    finish("refresh", "--conf", conf, "--lake", lake)
+    assert content(spark, lake, tmp_path / "sources") == undisturbed
+
+
+@pytest.mark.slow
+def test_digests_would_tell_a_lost_row(spark, tmp_path, undisturbed):
+    """The negative control: a company with one line less has other tables."""
+    conf = lay_out(tmp_path)
+    deliver(tmp_path, "2", SECOND[1:], [])
+    finish("refresh", "--conf", conf, "--lake", tmp_path / "lake")
+    other = content(spark, tmp_path / "lake", tmp_path / "sources")
+    assert other["silver.order_line"] != undisturbed["silver.order_line"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_generated_company_killed_in_six_stages(spark, tmp_path):
+    """Killed in ingest, clean, resolve, featurise, predict and train, one after the other; the last run ends with equal tables."""
+    company = tmp_path / "company"
+    generate_company(spark, company)
+    conf, sets = "conf/demo.yaml", [a for s in [f"ingest.data_dir={company / 'drops'}", *FAST] for a in ("--set", s)]
+    finish("refresh", "--conf", conf, "--lake", tmp_path / "whole", *sets)
+    lake = tmp_path / "killed"
+    for folder in (
+        "bronze/web_events",
+        "silver/person",
+        "gold/customer_link",
+        "features/customer",
+        "scores/churn",
+        "files/training",
+    ):
+        process = start("refresh", "--conf", conf, "--lake", lake, *sets)
+        appeared = (lake / folder).exists if folder == "files/training" else has_files(lake / folder)
+        assert kill_when(process, appeared), f"the run ended before {folder} appeared"
+    finish("refresh", "--conf", conf, "--lake", lake, *sets)
+    sources = Path(settings_for(company).ingest.sources_dir)
+    assert content(spark, lake, sources) == content(spark, tmp_path / "whole", sources)

@@ -1,0 +1,75 @@
+"""What a strategy can ask about a customer is read as of the day, and texts by the bundle in use."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from support.lake import AS_OF, lake_context, put
+
+from crm_spark.contracts.features import (
+    CHURN,
+    FEATURE_CUSTOMER,
+    LIFETIME_VALUE,
+    NEXT_BEST_ACTION,
+    SCORE_TEXT,
+    TEXT_OF,
+)
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.stages.decide import stage
+from crm_spark.text.bundle import register
+
+FORMER, CURRENT = "ffff", "aaaa"
+"""Versions are digests: the newer one may well be the smaller."""
+STRATEGY = """
+holdout_fraction: 0
+actions:
+  - {name: call, title: Call, reason: unhappy, when: [{fact: last_verdict, is: does_not_recommend}]}
+  - {name: care, title: Care, reason: top_value, when: [{fact: value_band, is: high}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def ctx(spark, tmp_path_factory):
+    """Three customers; only `anna` has said something, and only `ben` has scores."""
+    root = tmp_path_factory.mktemp("lake")
+    (root / "strategy.yaml").write_text(STRATEGY)
+    ctx = lake_context(spark, root / "lake", f"decide.strategy={root / 'strategy.yaml'}")
+    names = ("anna", "ben", "cleo")
+    put(ctx.tables, CUSTOMER, [{"customer_id": name} for name in names])
+    put(ctx.tables, CUSTOMER_LINK, [{"system": "shop", "person_id": f"p-{n}", "customer_id": n} for n in names])
+    put(ctx.tables, FEATURE_CUSTOMER, [{"customer_id": name, "as_of": AS_OF} for name in names])
+    scored = {"customer_id": "ben", "as_of": AS_OF}
+    put(ctx.tables, CHURN, [{**scored, "probability": 0.5, "risk": "medium"}])
+    put(ctx.tables, LIFETIME_VALUE, [{**scored, "expected_revenue": Decimal(40), "value_band": "high"}])
+    texts = [  # what was said on 1 February is not known on 31 January
+        ("r1", date(2025, 1, 5), "early"),
+        ("r2", date(2025, 1, 20), "late"),
+        ("r3", date(2025, 2, 1), "tomorrow"),
+    ]
+    text = {"system": "shop", "noun": "feedback", "person_id": "p-anna"}
+    put(ctx.tables, TEXT_OF, [{**text, "record_id": r, "written_on": day, "text_hash": h} for r, day, h in texts])
+    readings = [
+        ("early", CURRENT, "recommends"),
+        ("late", CURRENT, "does_not_recommend"),
+        ("late", FORMER, "recommends"),
+        ("tomorrow", CURRENT, "no_clear_opinion"),
+    ]
+    put(ctx.tables, SCORE_TEXT, [{"text_hash": h, "bundle_version": v, "label": label} for h, v, label in readings])
+    bundles = ctx.files_root / "bundles"
+    bundles.mkdir(parents=True)
+    register(bundles, FORMER, is_promoted=True)
+    register(bundles, CURRENT, is_promoted=True)
+    return ctx
+
+
+def test_the_last_verdict_is_that_of_the_newest_text_by_the_bundle_in_use(ctx):
+    assert [tuple(row) for row in stage.last_verdict(ctx).collect()] == [("anna", "does_not_recommend")]
+
+
+def test_every_customer_gets_an_action_whatever_is_unknown_of_them(ctx):
+    assert stage.run(ctx).num_rows == 3
+    rows = ctx.tables.read(NEXT_BEST_ACTION).where("customer_id <> 'anna'").collect()
+    assert {row["customer_id"]: (row["action"], row["priority"], row["as_of"]) for row in rows} == {
+        "ben": ("care", 20.0, AS_OF),  # 0.5 x 40
+        "cleo": ("none", 0.0, AS_OF),
+    }

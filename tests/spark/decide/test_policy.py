@@ -1,0 +1,140 @@
+"""One action per customer: the first rule that fits, unless contact was refused; a fair share is held out."""
+
+import pytest
+from pyspark.sql import functions as F
+
+from crm_spark.core.config import validated
+from crm_spark.stages.decide.config import FACTS, Strategy
+from crm_spark.stages.decide.policy import decide, holds
+
+TYPES = {"number": "double", "text": "string", "truth": "boolean"}
+SCHEMA = "customer_id string, has_marketing_consent boolean, " + ", ".join(f"{n} {TYPES[t]}" for n, t in FACTS.items())
+
+
+def facts(spark, *rows):
+    names = [column.split()[0] for column in SCHEMA.split(", ")]
+    return spark.createDataFrame([tuple(row.get(name) for name in names) for row in rows], SCHEMA)
+
+
+def strategy(**change):
+    actions = [
+        {
+            "name": "call",
+            "title": "Call",
+            "reason": "unhappy",
+            "when": [
+                {"fact": "last_satisfaction", "at_most": -1},
+                {"fact": "value_band", "is_one_of": ["high", "medium"]},
+            ],
+        },
+        {"name": "mail", "title": "Mail", "reason": "late", "when": [{"fact": "lateness", "at_least": 1.5}]},
+        {
+            "name": "flag",
+            "title": "Flag for the desk",
+            "reason": "at_risk",
+            "is_contact": False,
+            "when": [{"fact": "churn_risk", "is": "high"}],
+        },
+    ]
+    return validated(Strategy, {"holdout_fraction": 0, "actions": actions, **change}, origin="test")
+
+
+def chosen(frame, rules):
+    rows = decide(frame, rules, seed=11).collect()
+    found = {row["customer_id"]: (row["action"], row["reason"]) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+UNHAPPY = {"last_satisfaction": -1.0, "value_band": "high"}
+EVERYONE = (
+    {"customer_id": "fits_all", **UNHAPPY, "lateness": 2.0, "churn_risk": "high"},
+    {"customer_id": "half_of_the_first", **UNHAPPY, "value_band": "low", "lateness": 1.5},
+    {"customer_id": "only_the_last", "lateness": 1.49, "churn_risk": "high"},
+    {"customer_id": "fits_none", "lateness": 0.0, "churn_risk": "low"},
+    {"customer_id": "unknown"},
+    {"customer_id": "refused", **UNHAPPY, "has_marketing_consent": False},
+    {"customer_id": "refused_no_contact", "churn_risk": "high", "has_marketing_consent": False},
+    {"customer_id": "agreed", **UNHAPPY, "has_marketing_consent": True},
+)
+
+
+@pytest.fixture(scope="module")
+def found(spark):
+    return chosen(facts(spark, *EVERYONE), strategy())
+
+
+def test_every_customer_gets_exactly_one_decision(found):
+    assert set(found) == {row["customer_id"] for row in EVERYONE} and len(found) == 8
+
+
+def test_the_first_rule_that_fits_wins(found):
+    assert found["fits_all"] == ("call", "unhappy")
+    assert found["half_of_the_first"] == ("mail", "late")  # all conditions must hold; 1.5 is at least 1.5
+    assert found["only_the_last"] == ("flag", "at_risk")
+    assert found["fits_none"] == ("none", "no_rule_applies")
+
+
+def test_an_unknown_fact_fulfils_no_condition(spark, found):
+    assert found["unknown"] == ("none", "no_rule_applies")
+    conditions = [
+        {"fact": "recency_days", "at_least": -1e9},
+        {"fact": "recency_days", "at_most": 1e9},
+        {"fact": "segment", "is_one_of": ["Champions"]},
+        {"fact": "has_recommendation", "is": False},
+    ]
+    rules = strategy(actions=[{"name": "any", "title": "Any", "reason": "any", "when": conditions}])
+    columns = [holds(condition).alias(str(i)) for i, condition in enumerate(rules.actions[0].when)]
+    assert list(facts(spark, {"customer_id": "a"}).select(*columns).first()) == [False] * 4
+
+
+def test_a_refusal_of_contact_wins_over_every_rule_that_contacts(found):
+    assert found["refused"] == ("none", "no_consent")
+    assert found["refused_no_contact"] == ("flag", "at_risk")
+    assert found["agreed"] == ("call", "unhappy")
+
+
+def test_where_consent_must_be_given_silence_is_no_consent(spark):
+    found = chosen(facts(spark, *EVERYONE), strategy(require_consent="given"))
+    assert found["fits_all"] == ("none", "no_consent")
+    assert found["agreed"] == ("call", "unhappy")
+
+
+def test_an_action_without_conditions_is_for_everyone_else(spark):
+    rest = {"name": "rest", "title": "Rest", "reason": "else", "when": []}
+    assert chosen(facts(spark, {"customer_id": "a"}), strategy(actions=[rest])) == {"a": ("rest", "else")}
+
+
+def test_priority_is_the_revenue_that_the_risk_may_take(spark):
+    frame = facts(
+        spark,
+        {"customer_id": "a", "churn_probability": 0.25, "expected_revenue": 120.5},
+        {"customer_id": "b", "expected_revenue": 10.0},
+    )
+    found = {row["customer_id"]: row["priority"] for row in decide(frame, strategy(), seed=11).collect()}
+    assert found == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; nothing is known of b's risk
+
+
+@pytest.fixture(scope="module")
+def crowd(spark):
+    """4,000 customers for whom the same rule fits, and 1,000 for whom none does."""
+    made = facts(spark, {}).drop("customer_id", "lateness").crossJoin(spark.range(5000))
+    lateness = F.when(F.col("id") < 4000, 2.0).otherwise(0.0)
+    return made.select(F.concat(F.lit("c"), F.col("id")).alias("customer_id"), lateness.alias("lateness"), "*").drop(
+        "id"
+    )
+
+
+def held(frame, *, seed):
+    rows = decide(frame, strategy(holdout_fraction=0.1), seed=seed).collect()
+    assert {row["action"] for row in rows if row["is_holdout"]} == {
+        "mail"
+    }  # nothing is withheld where there is nothing
+    return {row["customer_id"] for row in rows if row["is_holdout"]}
+
+
+def test_the_holdout_is_the_asked_share_and_the_same_after_repartitioning(crowd):
+    first = held(crowd, seed=11)
+    assert abs(len(first) / 4000 - 0.1) < 0.0142  # three standard deviations: 3 x sqrt(0.1 x 0.9 / 4000)
+    assert held(crowd.repartition(7, "lateness"), seed=11) == first
+    assert held(crowd, seed=12) != first

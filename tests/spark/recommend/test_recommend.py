@@ -1,0 +1,145 @@
+"""Offers are of what a customer has not bought, whoever the customer is and in whatever order the rows lie."""
+
+import math
+from datetime import date, datetime
+
+import pytest
+from support.lake import AS_OF, lake_context, put
+
+from crm_spark.contracts.features import RECOMMENDATION
+from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.ops import METRIC
+from crm_spark.contracts.silver import ORDER, ORDER_LINE
+from crm_spark.stages.recommend import stage
+from crm_spark.stages.recommend.config import RecommendConfig
+from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
+
+SMALL = RecommendConfig(num_recommendations=2, rank=4, num_iterations=3)
+PURCHASES = [("c1", "a"), ("c1", "b"), ("c2", "a"), ("c2", "c"), ("c3", "a"), ("c3", "b"), ("c3", "c"), ("c4", "d")]
+NUM_PRODUCTS = 100
+
+
+def pairs(spark, rows):
+    return spark.createDataFrame(rows, "customer_id string, product string")
+
+
+def history(spark, rows):
+    return spark.createDataFrame([(*row, 1) for row in rows], "customer_id string, product string, times long")
+
+
+def by_customer(offers):
+    found = {}
+    for row in sorted(offers.collect(), key=lambda r: (r["customer_id"], r["rank"])):
+        found.setdefault(row["customer_id"], []).append(row["product"])
+    return found
+
+
+def test_the_most_bought_products_are_offered_to_who_has_not_bought_them(spark):
+    known = history(spark, PURCHASES)
+    offers = popular_offers(known, known.select("customer_id").distinct(), SMALL)
+    # buyers: a 3, b 2, c 2, d 1; b goes before c by name
+    assert by_customer(offers) == {"c1": ["c", "d"], "c2": ["b", "d"], "c3": ["d"], "c4": ["a", "b"]}
+
+
+def test_hit_rate_is_a_share_of_those_who_bought_something_new(spark):
+    offers = pairs(spark, [("c1", "x"), ("c1", "y"), ("c2", "x"), ("c3", "z"), ("c9", "x")])
+    later = pairs(spark, [("c1", "x"), ("c1", "y"), ("c2", "z"), ("c3", "z"), ("c4", "x")])
+    # c1 and c3 of c1, c2, c3, c4; c1 counts once, c9 bought nothing later
+    assert hit_rate(offers, later) == (0.5, 4)
+    rate, num_buyers = hit_rate(offers, later.limit(0))
+    assert math.isnan(rate) and num_buyers == 0
+
+
+def test_buying_a_product_twice_a_day_is_one_time(spark):
+    rows = [("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 5))]
+    lines = spark.createDataFrame(rows, "customer_id string, product string, happened_on date")
+    assert [tuple(row) for row in bought(lines).collect()] == [("c1", "a", 2)]
+
+
+def tastes():
+    """Customers of two tastes; one who bought nearly everything; one who bought one product."""
+    rows = {("heavy", f"p{i:02d}") for i in range(90)} | {("light", "p03")}
+    for i in range(40):
+        half = 50 * (i % 2)
+        rows |= {(f"c{i:02d}", f"p{half + (i * 7 + j * j) % 50:02d}") for j in range(12)}
+    return sorted(rows)
+
+
+@pytest.fixture(scope="module")
+def tasted(spark):
+    """What ALS offers each of those customers."""
+    return by_customer(als_offers(history(spark, tastes()), SMALL, seed=11))
+
+
+def test_offers_are_of_a_customers_taste_and_never_of_what_was_bought(tasted):
+    had = set(tastes())
+    assert not [(who, what) for who, offers in tasted.items() for what in offers if (who, what) in had]
+    fitting = [
+        (what < "p50") == (int(who[1:]) % 2 == 0) for who, offers in tasted.items() if who[0] == "c" for what in offers
+    ]
+    assert len(fitting) == 80 and sum(fitting) / 80 > 0.9  # 40 customers, 2 offers each
+    assert len(tasted["light"]) == 2
+
+
+def test_who_bought_nearly_everything_is_offered_the_rest(tasted):
+    assert len(tasted.get("heavy", [])) == 2  # ten products are left
+
+
+def test_the_order_of_rows_changes_no_offer(spark, tasted):
+    shuffled = history(spark, tastes()[::-1]).repartition(5)
+    assert by_customer(als_offers(shuffled, SMALL, seed=11)) == tasted
+
+
+AUTUMN, JANUARY, TOMORROW = datetime(2024, 10, 1), datetime(2025, 1, 15), datetime(2025, 2, 1)
+
+
+def orders():
+    """Twelve customers who bought `a` in autumn; six of them `b` in January; what else there is does not count."""
+    made = [(f"o{i}", f"p{i:02d}", AUTUMN, "completed", "a", False) for i in range(12)]
+    made += [(f"n{i}", f"p{i:02d}", JANUARY, "completed", "b|2", False) for i in range(6)]
+    made += [
+        ("x1", "p06", JANUARY, "cancelled", "b|2", False),
+        ("x2", "p07", JANUARY, "completed", "b|2", True),
+        ("x3", None, JANUARY, "completed", "b|2", False),
+        ("x4", "p08", JANUARY, "completed", None, False),
+        ("x5", "p09", TOMORROW, "completed", "b|2", False),
+    ]
+    return made
+
+
+@pytest.fixture(scope="module")
+def recommended(spark, tmp_path_factory):
+    overrides = ("recommend.min_customers=10", "recommend.rank=2", "recommend.num_iterations=1")
+    ctx = lake_context(spark, tmp_path_factory.mktemp("lake"), *overrides)
+    columns = ("order_id", "person_id", "ordered_at", "status")
+    put(ctx.tables, ORDER, [{"system": "shop", **dict(zip(columns, row))} for row in orders()])
+    lines = [
+        {"system": "shop", "line_id": row[0], "order_id": row[0], "product_id": row[4], "is_return": row[5]}
+        for row in orders()
+    ]
+    put(ctx.tables, ORDER_LINE, lines)
+    links = [{"system": "shop", "person_id": f"p{i:02d}", "customer_id": f"c{i:02d}"} for i in range(12)]
+    put(ctx.tables, CUSTOMER_LINK, links)
+    result = stage.run(ctx)
+    return ctx.tables.read(RECOMMENDATION).collect(), ctx.tables.read(METRIC).collect(), result
+
+
+def test_everyone_is_offered_what_they_have_not_bought_by_then(recommended):
+    offers, _, result = recommended
+    found = {row["customer_id"]: (row["rank"], row["system"], row["product_id"]) for row in offers}
+    # Cancelled, sent back, without a name, or bought tomorrow is not bought: six of twelve can still be offered `b|2`.
+    assert found == {f"c{i:02d}": (1, "shop", "b|2") for i in range(6, 12)}
+    assert result.num_rows == len(offers) == 6
+    assert {row["as_of"] for row in offers} == {AS_OF}
+
+
+def test_models_are_judged_on_the_last_horizon_alone(recommended):
+    _, measured, _ = recommended
+    # Before the horizon only `a` had been sold, and everyone had it: nothing could be offered, six bought something new.
+    assert {r["model"]: (r["value"], r["num_rows"]) for r in measured} == {"als": (0.0, 6), "popularity": (0.0, 6)}
+
+
+def test_a_company_without_products_is_told_so(spark, tmp_path):
+    result = stage.run(lake_context(spark, tmp_path))
+    assert result.status == "skipped"
+    assert result.note == "fewer than 50 customers bought a named product before 2024-11-01"

@@ -1,0 +1,249 @@
+"""Facts of a lake written by hand, and the page made of them."""
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+from support.lake import AS_OF, lake_context, put
+
+from crm_spark.contracts.features import (
+    CHURN,
+    LIFETIME_VALUE,
+    NEXT_BEST_ACTION,
+    RECOMMENDATION,
+    SCORE_TEXT,
+    SEGMENT,
+    SEGMENT_PROFILE,
+    TEXT_OF,
+)
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE, RUN
+from crm_spark.contracts.silver import PRODUCT
+from crm_spark.core.context import in_parallel
+from crm_spark.stages.report import stage
+from crm_spark.stages.report.facts import collect_facts
+
+BEFORE = date(2024, 11, 1)
+DANGEROUS = "<script>alert('lamp')</script>"
+
+
+def fate(noun, batch_id, *counts, newest=None):
+    names = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
+    return {"source": "orders", "noun": noun, "batch_id": batch_id, **dict(zip(names, counts)), "last_event_at": newest}
+
+
+def scored(name, probability, risk, expected, band, reasons):
+    churn = {"customer_id": name, "probability": probability, "risk": risk, "reasons": reasons}
+    return churn, {"customer_id": name, "expected_revenue": Decimal(expected), "value_band": band}
+
+
+SCORES = [
+    scored("anna", 0.75, "high", "200.00", "high", ["lateness", "monetary"]),
+    scored("ben", 0.5, "medium", "100.00", "high", ["lateness"]),
+    scored("cleo", 0.125, "low", "10.00", "low", ["recency_days"]),
+    scored("dora", 1.0, "high", "40.00", "high", ["monetary"]),
+]
+CONTENT = {
+    BATCH_FATE: [
+        fate("order", "b1", 10, 7, 2, 1, newest=datetime(2025, 1, 20)),
+        fate("order", "b2", 5, 5, 0, 0, newest=datetime(2025, 1, 25)),
+        fate("person", "b1", 4, 4, 0, 0),
+    ],
+    DELIVERY: [
+        {"source": "orders", "file": "1", "file_sha256": "1", "num_bytes": 50, "num_rows": 10, "fate": "ingested"},
+        {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 5, "fate": "ingested"},
+        {"source": "orders", "file": "3", "file_sha256": "3", "num_bytes": 9, "num_rows": 0, "fate": "refused"},
+        {"source": "orders", "file": "1", "file_sha256": "4", "num_bytes": 9, "num_rows": 0, "fate": "skipped"},
+    ],
+    QUARANTINE: [
+        {"row_id": "1", "source": "orders", "noun": "order", "file": "b.csv", "position": 9, "fate": "quarantined",
+         "reasons": ["bad_date", "bad_number"]},
+        {"row_id": "2", "source": "orders", "noun": "order", "file": "a.csv", "position": 3, "fate": "quarantined",
+         "reasons": ["bad_date"]},
+        {"row_id": "3", "source": "orders", "noun": "order", "file": "a.csv", "position": 4, "fate": "duplicate",
+         "reasons": ["exact_repeat"]},
+    ],
+    CUSTOMER: [{"customer_id": name} for name in ("anna", "ben", "cleo", "dora")],
+    CUSTOMER_LINK: [{"system": "shop", "person_id": f"p{i}", "customer_id": "anna"} for i in range(5)],
+    SEGMENT: [
+        {"customer_id": "anna", "as_of": AS_OF, "segment_id": 1, "map_x": 0.1234567, "map_y": -1.0},
+        {"customer_id": "ben", "as_of": AS_OF, "segment_id": 0},
+        {"customer_id": "cleo", "as_of": BEFORE, "segment_id": 1},
+    ],
+    SEGMENT_PROFILE: [
+        {"segment_id": 0, "as_of": AS_OF, "name": "Has not bought yet", "num_customers": 3, "revenue_fraction": 0.0},
+        {"segment_id": 1, "as_of": AS_OF, "name": "Champions", "num_customers": 1, "revenue_fraction": 1.0},
+        {"segment_id": 1, "as_of": BEFORE, "name": "Champions", "num_customers": 99, "revenue_fraction": 1.0},
+    ],
+    CHURN: [{"as_of": AS_OF, **churn} for churn, _ in SCORES]
+    + [{**SCORES[0][0], "as_of": BEFORE, "reasons": ["monetary"]}],
+    LIFETIME_VALUE: [{"as_of": AS_OF, **value} for _, value in SCORES],
+    NEXT_BEST_ACTION: [
+        {"customer_id": "anna", "as_of": AS_OF, "action": "vip_care", "reason": "top_value", "priority": 150.0},
+        {"customer_id": "ben", "as_of": AS_OF, "action": "vip_care", "reason": "top_value", "priority": 50.0,
+         "is_holdout": 1},
+        {"customer_id": "cleo", "as_of": AS_OF, "action": "none", "reason": "no_consent", "priority": 1.25},
+        {"customer_id": "cleo", "as_of": BEFORE, "action": "vip_care", "reason": "top_value"},
+    ],
+    RECOMMENDATION: [
+        {"customer_id": who, "as_of": AS_OF, "rank": rank, "system": "shop", "product_id": product}
+        for who, rank, product in [
+            ("anna", 1, "lamp"), ("ben", 2, "lamp"), ("cleo", 3, "lamp"), ("anna", 2, "vase"), ("ben", 4, "vase"),
+        ]
+    ],
+    PRODUCT: [{"system": "shop", "product_id": "lamp", "name": DANGEROUS}],
+    SCORE_TEXT: [
+        {"text_hash": "t1", "bundle_version": "old", "label": "recommends"},
+        {"text_hash": "t2", "bundle_version": "old", "label": "does_not_recommend"},
+        {"text_hash": "t1", "bundle_version": "rolling_out", "label": "no_clear_opinion"},
+    ],
+    TEXT_OF: [
+        {"system": "shop", "noun": "feedback", "record_id": record, "source": "reviews", "text_hash": text,
+         "written_on": day}
+        for record, text, day in [
+            ("1", "t1", date(2025, 1, 5)), ("2", "t1", date(2025, 1, 6)), ("3", "t2", date(2024, 12, 31)),
+            ("4", "t2", None), ("5", "t1", date(2025, 2, 1)), ("6", "unread", date(2025, 1, 5)),
+        ]
+    ],
+    METRIC: [
+        {"metric": "retention", "stage": "monitor", "slice": "all", "model": "observed", "as_of": AS_OF, "value": 0.5,
+         "unit": "fraction", "num_rows": 8},
+        {"metric": "retention", "stage": "monitor", "slice": "all", "model": "observed", "as_of": BEFORE, "value": 0.9,
+         "unit": "fraction", "num_rows": 8},
+    ],
+    DRIFT: [
+        {"feature": "monetary", "as_of": AS_OF, "psi": 0.3, "threshold": 0.1},
+        {"feature": "monetary", "as_of": BEFORE, "psi": 9.0, "threshold": 0.1},
+    ],
+    RUN: [
+        {"run_id": run, "stage": "clean", "status": status, "num_rows": rows, "ended_at": at}
+        for run, status, rows, at in [
+            ("1", "done", 12, datetime(2025, 1, 30)), ("2", "skipped", 0, datetime(2025, 1, 31)),
+        ]
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ctx(spark, tmp_path_factory):
+    ctx = lake_context(spark, tmp_path_factory.mktemp("lake"))
+    in_parallel(lambda item: put(ctx.tables, *item), CONTENT.items())
+    return ctx
+
+
+def collected(tables):
+    return collect_facts(tables, company="Us", currency="EUR", horizon_days=91, as_of=AS_OF, map_points=100, seed=11)
+
+
+@pytest.fixture(scope="module")
+def facts(ctx):
+    return collected(ctx.tables)
+
+
+@pytest.fixture(scope="module")
+def page(ctx):
+    """The page's text, after the stage."""
+    assert stage.must_run(ctx)
+    stage.run(ctx)
+    assert not stage.must_run(ctx)
+    return stage.page_path(ctx).read_text(encoding="utf-8")
+
+
+def test_what_came_in_is_added_up_over_deliveries(facts):
+    assert [tuple(row.values()) for row in facts.flow] == [
+        ("orders", "order", 15, 12, 2, 1, datetime(2025, 1, 25)),  # 10 + 5 = 12 + 2 + 1
+        ("orders", "person", 4, 4, 0, 0, None),
+    ]
+    told = {"source": "orders", "files": 2, "bytes": 70, "rows": 15, "refused": 1, "skipped": 1}
+    assert facts.deliveries == [told]
+
+
+def test_reasons_are_counted_each_with_one_example(facts):
+    found = {(r["fate"], r["reason"]): (r["n"], r["file"], r["position"]) for r in facts.reasons}
+    assert found == {
+        ("quarantined", "bad_date"): (2, "a.csv", 3),
+        ("quarantined", "bad_number"): (1, "b.csv", 9),
+        ("duplicate", "exact_repeat"): (1, "a.csv", 4),
+    }
+
+
+def test_customers_are_counted_and_placed_without_their_ids(facts):
+    assert (facts.num_customers, facts.num_records) == (4, 5)
+    assert [(row["name"], row["num_customers"]) for row in facts.segments] == [
+        ("Champions", 1),
+        ("Has not bought yet", 3),
+    ]
+    assert facts.segment_map == [{"name": "Champions", "x": 0.123, "y": -1.0}]
+
+
+def test_texts_are_counted_by_the_bundle_that_read_most(facts):
+    # t1 stands in three records and t2 in two; the other bundle has read t1 only; one text nobody has read
+    found = [(row["source"], row["verdict"], row["n"]) for row in facts.texts]
+    assert found == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 3)]
+
+
+def test_months_hold_what_was_written_by_the_day(facts):
+    found = [(row["month"], row["verdict"], row["n"]) for row in facts.texts_by_month]
+    assert found == [("2024-12", "does_not_recommend", 1), ("2025-01", "recommends", 2)]
+
+
+def test_risk_and_value_meet_in_one_table(facts):
+    found = {(r["value_band"], r["risk"]): (r["n"], r["expected_revenue"], r["at_stake"]) for r in facts.risk}
+    assert found == {
+        ("high", "high"): (2, 240.0, 190.0),  # 200 + 40; 0.75 x 200 + 1 x 40
+        ("high", "medium"): (1, 100.0, 50.0),
+        ("low", "low"): (1, 10.0, 1.25),
+    }
+    # twentieths: 0.125 is in the third, 0.5 in the eleventh, 0.75 in the sixteenth, 1.0 in the last
+    assert [(r["bucket"], r["n"]) for r in facts.churn_histogram] == [(2, 1), (10, 1), (15, 1), (19, 1)]
+
+
+def test_only_customers_at_risk_count_for_what_raises_it(facts):
+    assert facts.churn_reasons == [{"reason": "lateness", "n": 2}, {"reason": "monetary", "n": 1}]
+
+
+def test_a_customer_whose_risk_nothing_raises_is_counted_without_a_reason(spark, tmp_path):
+    tables = lake_context(spark, tmp_path).tables
+    put(tables, CHURN, [{"customer_id": "anna", "as_of": AS_OF, "probability": 0.5, "risk": "medium", "reasons": []}])
+    facts = collected(tables)
+    assert (facts.churn_reasons, facts.churn_histogram) == ([], [{"bucket": 10, "n": 1}])
+
+
+def test_actions_and_offers_are_those_of_the_day(facts):
+    assert [tuple(row.values()) for row in facts.actions] == [
+        ("vip_care", "top_value", 2, 1, 200.0),
+        ("none", "no_consent", 1, 0, 1.25),
+    ]
+    found = [(row["product_id"], row["name"], row["n"]) for row in facts.offers]
+    assert found == [("lamp", DANGEROUS, 3), ("vase", None, 1)]  # the fourth offer is not among the first three
+
+
+def test_figures_drift_and_runs_are_the_newest(facts):
+    assert [row["value"] for row in facts.metrics] == [0.5]
+    assert [row["psi"] for row in facts.drift] == [0.3]
+    assert [(row["stage"], row["status"], row["num_rows"]) for row in facts.runs] == [("clean", "skipped", 0)]
+
+
+def test_numbers_on_the_page_are_those_of_the_lake(page):
+    assert "<td>Personal care for the best customers</td>" in page  # the strategy's title of vip_care
+    for cell in ("€240", "€190", "€200", "0.300", "50%"):
+        assert f">{cell}<" in page
+    assert ">9.000<" not in page and ">99<" not in page  # drift and segments of an earlier day
+
+
+def test_a_products_name_is_a_text_and_never_a_script(page):
+    assert "&lt;script&gt;alert(" in page and DANGEROUS not in page and "<script>alert" not in page
+
+
+def test_no_customer_is_named_on_the_page(page):
+    assert not [name for name in ("anna", "cleo", "dora") if name in page.split("<script>", 1)[0]]
+
+
+def test_findings_lie_beside_the_page(ctx, page):
+    said = json.loads((ctx.files_root / "findings.json").read_text())
+    assert "5 records of people turned out to be 4 customers: 20% were the same person again." in said
+
+
+def test_a_page_that_cannot_be_made_leaves_no_half_page(ctx, page):
+    assert sorted(path.name for path in ctx.files_root.iterdir()) == ["findings.json", "report.html"]

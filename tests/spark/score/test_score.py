@@ -1,0 +1,185 @@
+"""Texts get the scores one process would give them, once, whatever they are made of; an altered bundle reads none."""
+
+import hashlib
+import json
+import shutil
+from datetime import datetime
+
+import pytest
+from support.lake import lake_context, put
+from support.tiny_bert import tiny_encoder
+
+from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF
+from crm_spark.contracts.silver import FEEDBACK, INTERACTION
+from crm_spark.core.errors import BundleError
+from crm_spark.stages.score import stage
+from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
+from crm_spark.text.bundle import CARD, WEIGHTS, open_bundle, register, seal
+from crm_spark.text.labels import LABELS
+
+MAX_LENGTH = 24
+ODD = {
+    "null": None,
+    "empty": "",
+    "blank": " \n\t ",
+    "long": "word " * 10_000,
+    "emoji": "👩‍👩‍👧‍👦 😡😡 👍🏽",
+    "rtl": "المنتج ممتاز وأنصح به",
+    "cjk": "商品はとても良かったです。质量很好。",
+    "mixed": "naïve Ünïcödé – ½ price\u0000\ufffd",
+}
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def feedback(texts):
+    return [
+        {"system": "shop", "source": "reviews", "feedback_id": key, "title": title, "text": text}
+        for key, title, text in texts
+    ]
+
+
+TEXTS = [
+    ("r1", None, "Same words"),
+    ("r2", None, "Same words"),
+    ("r3", "Same", "words"),  # a title makes it another text
+    ("r4", None, "Write to me@home.example"),
+    ("r5", None, "Write to you@work.example"),  # the same once addresses are taken out
+    ("r6", None, None),
+    *((f"n{i}", None, f"Number {i} " + "and on " * (i % 9)) for i in range(20)),
+]
+TICKETS = [
+    {"system": "desk", "source": "tickets", "interaction_id": "t1", "text": "Same words"},
+    {"system": "desk", "source": "tickets", "interaction_id": "t2", "topic": "search", "text": None},  # a web event
+]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """A BERT of two layers with random weights, sealed."""
+    import torch
+    from transformers import BertModel
+
+    from crm_spark.text.model import TextClassifier, save_model
+
+    root = tmp_path_factory.mktemp("bundle")
+    encoder = tiny_encoder(root / "encoder")
+    draft = root / "draft"
+    draft.mkdir()
+    torch.manual_seed(3)
+    model = TextClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False), 32)
+    torch.nn.init.normal_(model.head.weight, std=3.0)  # so that scores differ well
+    save_model(model, draft)
+    shutil.copyfile(encoder / "tokenizer.json", draft / "tokenizer.json")
+    (draft / CARD).write_text(json.dumps({"temperature": 1.5, "max_length": MAX_LENGTH}))
+    return seal(draft, root / "bundles")
+
+
+@pytest.fixture(scope="module")
+def context(spark, tmp_path_factory, bundle):
+    """Contexts on a lake with the texts and the bundle in use."""
+    lake = tmp_path_factory.mktemp("lake")
+
+    def make(fingerprint):
+        return lake_context(spark, lake, "score.window_rows=7", "score.max_tokens=512", fingerprint=fingerprint * 64)
+
+    ctx = make("0")
+    put(ctx.tables, FEEDBACK, feedback(TEXTS))
+    put(ctx.tables, INTERACTION, [{"happened_at": datetime(2025, 1, 5), **ticket} for ticket in TICKETS])
+    bundles = ctx.files_root / "bundles"
+    shutil.copytree(bundle.folder, bundles / bundle.version)
+    register(bundles, bundle.version, is_promoted=True)
+    return make
+
+
+@pytest.fixture(scope="module")
+def first(context):
+    """The first run: its result, and the scores by text."""
+    ctx = context("1")
+    result = stage.run(ctx)
+    rows = ctx.tables.read(SCORE_TEXT).collect()
+    found = {row["text_hash"]: row for row in rows}
+    assert len(found) == len(rows)
+    return result, found, ctx.tables.read(TEXT_OF).collect()
+
+
+def test_equal_texts_are_read_once(first, bundle):
+    result, scores, texts = first
+    # Same words, Same\nwords, Write to [email], 20 numbers; r6 has no text, t2 is a visit
+    assert result.num_rows == len(scores) == 23
+    assert {row["bundle_version"] for row in scores.values()} == {bundle.version}
+    assert {row["text_hash"] for row in texts} == set(scores)
+    records = {row["record_id"]: row["text_hash"] for row in texts}
+    assert set(records) == {"r1", "r2", "r3", "r4", "r5", "t1", *(f"n{i}" for i in range(20))}
+    assert records["r1"] == records["r2"] == records["t1"] == digest("Same words")
+    assert records["r3"] == digest("Same\nwords")
+    assert records["r4"] == records["r5"] == digest("Write to [email]")
+
+
+def test_scores_are_those_of_a_single_process(first, bundle):
+    _, scores, _ = first
+    texts = ["Same words", "Same\nwords", "Write to [email]", *(text for key, _, text in TEXTS if key[0] == "n")]
+    alone = Scorer(bundle.folder, threads=1, max_tokens=4096).probabilities(texts)
+    for text, expected in zip(texts, alone):
+        row = scores[digest(text)]
+        found = [row[f"p_{label}"] for label in LABELS]
+        assert found == pytest.approx(list(expected), abs=1e-5)
+        assert row["label"] == LABELS[max(range(3), key=lambda k: found[k])]
+    assert max(alone[:, 0]) - min(alone[:, 0]) > 0.01  # the texts are told apart
+
+
+def test_a_second_run_reads_only_what_is_new(context, first):
+    _, scores, _ = first
+    assert stage.run(context("2")).num_rows == 0
+    ctx = context("3")
+    put(ctx.tables, FEEDBACK, feedback([*TEXTS, ("new", None, "Never seen before"), ("again", None, "Same words")]))
+    assert stage.run(ctx).num_rows == 1
+    found = {row["text_hash"]: row for row in ctx.tables.read(SCORE_TEXT).collect()}
+    assert set(found) - set(scores) == {digest("Never seen before")}
+    assert all(found[text] == row for text, row in scores.items())
+
+
+def test_texts_of_any_kind_get_a_row_of_probabilities(spark, bundle):
+    frame = spark.createDataFrame(list(ODD.items()), "text_hash string, text string").repartition(2)
+    recipe = make_scorer(str(bundle.folder), threads=1, max_tokens=512, window_rows=3)
+    found = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
+    assert set(found) == set(ODD)
+    for row in found.values():
+        shares = [row[f"p_{label}"] for label in LABELS]
+        assert sum(shares) == pytest.approx(1, abs=1e-9) and min(shares) >= 0
+    assert [found["null"][f"p_{label}"] for label in LABELS] == pytest.approx(
+        [found["empty"][f"p_{label}"] for label in LABELS], abs=1e-6
+    )
+
+
+def test_a_text_longer_than_the_model_reads_is_read_up_to_there(bundle):
+    scorer = Scorer(bundle.folder, threads=1, max_tokens=512)
+    # 22 words and the two marks around them are 24 tokens
+    whole, cut = scorer.probabilities(["word " * 10_000, "word " * 22])
+    assert list(whole) == pytest.approx(list(cut), abs=1e-6)
+
+
+def test_an_altered_bundle_is_refused_before_any_row(spark, bundle, tmp_path):
+    ctx = lake_context(spark, tmp_path)
+    put(ctx.tables, FEEDBACK, feedback(TEXTS))
+    folder = ctx.files_root / "bundles" / bundle.version
+    shutil.copytree(bundle.folder, folder)
+    register(folder.parent, bundle.version, is_promoted=True)
+    content = bytearray((folder / WEIGHTS).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / WEIGHTS).write_bytes(content)
+    with pytest.raises(BundleError, match=rf"{WEIGHTS} is missing or altered; nothing is scored with it"):
+        stage.run(ctx)
+    assert not ctx.tables.exists(SCORE_TEXT) and not ctx.tables.exists(TEXT_OF)
+    assert open_bundle(bundle.folder).version == bundle.version  # the original is whole
+
+
+def test_without_a_bundle_in_use_nothing_is_read(spark, bundle, tmp_path):
+    ctx = lake_context(spark, tmp_path)
+    bundles = ctx.files_root / "bundles"
+    bundles.mkdir(parents=True)
+    register(bundles, bundle.version, is_promoted=False)  # a candidate is not in use
+    result = stage.run(ctx)
+    assert (result.status, result.note) == ("skipped", "there is no bundle in use to read texts with")

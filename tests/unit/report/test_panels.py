@@ -1,0 +1,353 @@
+"""The page says what the facts say: their figures, why a panel is empty, and every text as a text."""
+
+import json
+import re
+from dataclasses import fields, replace
+from datetime import date, datetime
+from html import unescape
+from html.parser import HTMLParser
+
+import pytest
+
+from crm_spark.contracts.source import Source
+from crm_spark.stages.report.facts import Facts
+from crm_spark.stages.report.findings import findings, primary_nouns
+from crm_spark.stages.report.panels import actions, churn_and_value, customers, how_good, tiles, voice, what_came_in
+from crm_spark.stages.report.render import render, write_page
+
+
+def source(name, *nouns):
+    """A source that feeds nouns; `order*` is folded."""
+    columns = {
+        "order_line": {"line_id": "a", "order_id": "b", "quantity": "c", "unit_price": "d"},
+        "order": {"order_id": "b", "ordered_at": "e", "status": "f"},
+        "feedback": {"feedback_id": "a", "kind": {"value": "review"}},
+    }
+    feeds = {noun.strip("*"): {"fold": noun.endswith("*"), "columns": columns[noun.strip("*")]} for noun in nouns}
+    return Source(name=name, system="shop", files={"path": "*.csv", "format": "csv"}, feeds=feeds)
+
+
+SOURCES = (source("orders", "order*", "order_line"), source("reviews", "feedback"), source("prices"))
+PRIMARY = {"orders": "order_line", "reviews": "feedback"}
+DAY = date(2025, 1, 31)
+
+
+def metric(name, value, *, model="observed", unit="fraction", num_rows=7, slice="all", is_baseline=0):
+    return {
+        "metric": name,
+        "model": model,
+        "value": value,
+        "unit": unit,
+        "num_rows": num_rows,
+        "slice": slice,
+        "is_baseline": is_baseline,
+    }
+
+
+def flow(source, noun, num_in, accepted, quarantined, duplicate, newest=None):
+    return {
+        "source": source,
+        "noun": noun,
+        "num_in": num_in,
+        "num_accepted": accepted,
+        "num_quarantined": quarantined,
+        "num_duplicate": duplicate,
+        "last_event_at": newest,
+    }
+
+
+def delivery(source, files, rows, *, refused=0):
+    return {"source": source, "files": files, "bytes": 10 * rows, "rows": rows, "refused": refused, "skipped": 0}
+
+
+REVIEWS_ONLY = Facts(
+    company="Reviews & more",
+    currency="USD",
+    horizon_days=91,
+    as_of=DAY,
+    flow=[flow("reviews", "feedback", 1234, 1200, 30, 4)],
+    deliveries=[delivery("reviews", 1, 1234)],
+    reasons=[
+        {
+            "source": "reviews",
+            "noun": "feedback",
+            "fate": "quarantined",
+            "reason": "bad_rating",
+            "n": 30,
+            "file": "r.csv",
+            "position": 5,
+        }
+    ],
+    texts=[
+        {"source": "reviews", "verdict": "recommends", "n": 900},
+        {"source": "reviews", "verdict": "does_not_recommend", "n": 240},
+        {"source": "reviews", "verdict": "no_clear_opinion", "n": 60},
+    ],
+)
+SEGMENT = {
+    "segment_id": 1,
+    "as_of": DAY,
+    "name": "Champions",
+    "num_customers": 1500,
+    "customer_fraction": 0.25,
+    "revenue_fraction": 0.625,
+    "median_num_orders": 12.0,
+    "median_recency_days": None,
+    "median_monetary": 432.5,
+    "mean_satisfaction": None,
+}
+WHOLE = replace(
+    REVIEWS_ONLY,
+    currency="EUR",
+    flow=[
+        *REVIEWS_ONLY.flow,
+        flow("orders", "order", 900, 880, 15, 5),
+        flow("orders", "order_line", 2000, 1900, 70, 30, datetime(2025, 1, 30, 8, 15)),
+    ],
+    deliveries=[*REVIEWS_ONLY.deliveries, delivery("orders", 3, 2000, refused=2), delivery("prices", 1, 77)],
+    num_customers=6000,
+    num_records=8000,
+    segments=[SEGMENT, {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75}],
+    segment_map=[{"name": "Champions", "x": 1.5, "y": 2.0}],
+    risk=[
+        {"value_band": "high", "risk": "high", "n": 120, "expected_revenue": 9000.0, "at_stake": 7500.0},
+        {"value_band": "low", "risk": "high", "n": 400, "expected_revenue": 900.0, "at_stake": 700.0},
+        {"value_band": "medium", "risk": "low", "n": 33, "expected_revenue": 1000.0, "at_stake": 100.0},
+    ],
+    churn_histogram=[{"bucket": 3, "n": 44}],
+    churn_reasons=[{"reason": "recency_days", "n": 321}],
+    actions=[
+        {"action": "win_back", "reason": "leaving", "n": 150, "num_holdout": 15, "at_stake": 2500.0},
+        {"action": "none", "reason": "no_consent", "n": 42, "num_holdout": 0, "at_stake": 0.0},
+        {"action": "none", "reason": "no_rule_applies", "n": 5808, "num_holdout": 0, "at_stake": 0.0},
+    ],
+    offers=[
+        {"system": "shop", "product_id": "p1", "name": "Lamp", "n": 64},
+        {"system": "shop", "product_id": "p2", "name": None, "n": 8},
+    ],
+    metrics=[
+        metric("active_customers", 1500.0),
+        metric("revenue_recent", 1200.0),
+        metric("revenue_before", 1000.0),
+        metric("retention", 0.625),
+        metric("churn_auc", 0.9, model="xgboost"),
+        metric("churn_auc", 0.75, model="recency", is_baseline=1),
+        metric("churn_cross_entropy", 0.7, model="xgboost", unit="bits"),
+        metric("churn_cross_entropy", 0.6, model="usual_share", unit="bits", is_baseline=1),
+    ],
+    drift=[
+        {"feature": "monetary", "psi": 0.3, "threshold": 0.1, "as_of": DAY, "num_rows": 9},
+        {"feature": "num_orders", "psi": 0.05, "threshold": 0.1, "as_of": DAY, "num_rows": 9},
+    ],
+    runs=[{"stage": "predict", "status": "done", "num_rows": 553, "seconds": 12.34, "note": "said so"}],
+)
+
+
+class Page(HTMLParser):
+    """What a reader sees: the words of each section, table rows as lists; and the tags."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.sections, self.rows, self.tags, self.here, self.is_hidden = {}, [], [], "", False
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag in ("section", "nav"):
+            self.here = dict(attrs).get("id", tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th") and self.rows:
+            self.rows[-1].append("")
+        self.is_hidden = tag in ("script", "style")
+
+    def handle_data(self, data):
+        if self.is_hidden or not data.strip():
+            return
+        self.sections[self.here] = f"{self.sections.get(self.here, '')} {' '.join(data.split())}".strip()
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data.strip()
+
+    def handle_endtag(self, tag):
+        self.is_hidden = False
+        if tag == "table":
+            self.rows.append([])
+
+
+def figures_of(page):
+    return re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL).group(1)
+
+
+@pytest.fixture(scope="module")
+def page():
+    return render(WHOLE, SOURCES, {"win_back": "Win them back"})
+
+
+def test_the_primary_noun_of_a_source_is_the_one_with_a_row_per_record():
+    assert primary_nouns(SOURCES) == PRIMARY
+    assert primary_nouns((source("heads", "order*"),)) == {"heads": "order"}
+
+
+def test_a_company_with_nothing_but_reviews_gets_a_page_whose_empty_panels_say_why():
+    seen = Page(render(REVIEWS_ONLY, SOURCES, {})).sections
+    assert "There are no orders to tell groups of customers by." in seen["customers"]
+    assert "There is too little history of orders to predict who comes back." in seen["churn"]
+    assert "No rule of the strategy applies to any customer." in seen["actions"]
+    assert "Nothing has been predicted yet." in seen["how-good"]
+    assert "There is no earlier snapshot to compare with yet." in seen["watch"]
+    assert "Every text from 1 source was read by the model" in seen["voice"]
+    assert "1,234 records arrived in 1 files." in seen["came-in"]
+
+
+def test_a_company_with_nothing_at_all_gets_a_page():
+    nothing = Facts(company="New", currency="EUR", horizon_days=91, as_of=DAY)
+    seen = Page(render(nothing, SOURCES, {})).sections
+    assert "There are no texts yet that a model has read." in seen["voice"]
+    assert "No record had to be set aside." in seen["quality"]
+    assert tiles(nothing) == [] and findings(nothing, PRIMARY) == []
+
+
+def test_every_panel_of_a_whole_company_is_on_the_page_and_in_the_menu(page):
+    seen = Page(page)
+    anchors = ("came-in", "quality", "customers", "voice", "churn", "actions", "how-good", "watch")
+    assert all(anchor in seen.sections and f'href="#{anchor}"' in page for anchor in anchors)
+    assert set(json.loads(figures_of(page))) == {
+        "came-in-0", "quality-0", "customers-0", "customers-1", "voice-0", "churn-0", "churn-1", "churn-2", "actions-0",
+    }  # fmt: skip
+
+
+def test_numbers_on_the_page_are_those_of_the_facts(page):
+    rows = Page(page).rows
+    assert ["Orders", "2,000", "1,900", "30", "70"] in rows
+    assert ["Reviews", "1,234", "1,200", "4", "30"] in rows
+    assert ["Champions", "1,500", "25%", "62%", "12", "–", "€432", "–"] in rows
+    assert ["Reviews", "1,200", "900", "240", "60"] in rows
+    assert ["high", "high", "120", "€9,000", "€7,500"] in rows
+    assert ["15–20%", "44"] in rows  # bucket 3 of twenty
+    assert ["Win them back", "leaving", "150", "15", "€2,500"] in rows
+    assert ["Monetary", "0.300", "0.100", "moved"] in rows and ["Num orders", "0.050", "0.100", "steady"] in rows
+    assert ["Predict", "done", "553", "12.3", "said so"] in rows
+
+
+def test_figures_of_the_charts_are_those_of_the_tables_beside_them(page):
+    figures = json.loads(figures_of(page))
+    assert figures["came-in-0"]["data"][0]["link"]["value"] == [1200.0, 4.0, 30.0, 1900.0, 30.0, 70.0]
+    assert [trace["x"] for trace in figures["actions-0"]["data"]] == [[135.0], [15.0]]  # 150 less 15
+    assert figures["churn-0"]["data"][0]["z"] == [[0.0, 0.0, 7500.0], [100.0, 0.0, 0.0], [0.0, 0.0, 700.0]]
+    assert [trace["x"] for trace in figures["customers-0"]["data"]] == [[25.0, 75.0], [62.5, 62.5]]
+    assert figures["voice-0"]["data"][0]["x"] == [75.0]  # 900 of 1,200
+
+
+def test_records_of_a_noun_folded_into_another_are_not_counted_twice():
+    panel = what_came_in(WHOLE, PRIMARY)
+    assert panel.lead.startswith("3,234 records arrived in 5 files.")  # 1,234 + 2,000; 1 + 3 + 1
+    assert panel.notes == [
+        "Prices: 77 records are kept as received; nothing is made of them yet.",
+        "2 files could not be read and were refused whole; ask for them again.",
+    ]
+
+
+def test_tiles_are_the_figures_at_a_glance():
+    assert tiles(WHOLE) == [
+        ("Customers", "6,000", "from 8,000 records"),
+        ("Bought lately", "1,500", "25% of all, last 91 days"),
+        ("Revenue", "€1,200", "+20% on the time before"),
+        ("Came back", "62%", "of those who bought in the time before"),
+        ("At stake", "€8,300", "revenue that may not come"),  # 7,500 + 700 + 100
+    ]
+
+
+def test_findings_say_what_the_facts_hold():
+    said = findings(WHOLE, PRIMARY)
+    assert said[0] == (
+        "3,234 records came in from 2 sources and every one is accounted for: 100 were set aside "
+        "(3.1%, most often a rating outside its scale), 34 were repeats or older versions."
+    )
+    assert said[1] == "8,000 records of people turned out to be 6,000 customers: 25% were the same person again."
+    assert said[2] == (
+        "The last 91 days brought €1,200, 20% more than in the time before; 62% of those who bought then bought again."
+    )
+    assert said[4] == (
+        "120 customers of high or medium value will probably not come back within 91 days: €7,500 of expected revenue "
+        "is at stake; the sign seen most often among customers at risk is a long time since the last order."
+    )
+    assert said[-1] == (
+        "There is a next action for 150 customers; it is withheld from 15 of them to measure whether it helps."
+    )
+
+
+def test_a_model_is_called_better_only_where_it_is():
+    rows = how_good(WHOLE, PRIMARY).tables[0][1].rows
+    assert [(row[2], row[3], row[4]) for row in rows] == [
+        ("0.900", "0.750 (longest without an order first)", "better"),
+        ("0.700 bits", "0.600 bits (always the usual share)", "not better"),  # of bits, less is better
+    ]
+    assert "Ours is better in 1 of 2 comparisons." in how_good(WHOLE, PRIMARY).lead
+
+
+def test_who_is_left_alone_is_said_with_the_reason():
+    panel = actions(WHOLE, PRIMARY, {})
+    assert panel.notes == [
+        "42 customers would get an action and are left alone because they refused contact.",
+        "5,808 customers need nothing now.",
+    ]
+    assert panel.tables[0][1].rows == [["Lamp", "64"], ["p2", "8"]]  # a product without a name by its code
+
+
+def hostile(value, mark):
+    """The facts with `mark` behind every text that comes from a company's data or configuration."""
+    if isinstance(value, list):
+        return [hostile(item, mark) for item in value]
+    if isinstance(value, dict):
+        kept = ("noun", "fate", "reason", "verdict", "value_band", "risk", "metric", "slice", "unit")
+        return {
+            key: f"{held}{mark}"
+            if isinstance(held, str) and key not in kept and held != "none"
+            else hostile(held, mark)
+            for key, held in value.items()
+        }
+    return value
+
+
+FIXED = ("flow", "deliveries", "texts")
+"""Names of sources and verdicts are restricted where they are configured."""
+MARKS = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"'><b>&amp;", "</script><h1>", "<!--<script>"]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_texts_that_look_like_html_are_shown_as_they_are(page, mark):
+    rows = {f.name: hostile(getattr(WHOLE, f.name), mark) for f in fields(Facts) if f.name not in FIXED}
+    soiled = replace(WHOLE, **{**rows, "company": f"Shop{mark}"})
+    made = render(soiled, SOURCES, {f"win_back{mark}": f"Win them back{mark}"})
+    assert Page(made).tags == Page(page).tags
+    shown = unescape(re.sub(r"<script.*?</script>", "", made, flags=re.DOTALL))
+    for text in ("Shop", "Lamp", "Champions", "Win them back", "said so", "r.csv"):
+        assert f"{text}{mark}" in shown
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_no_text_can_end_or_hide_the_script_that_holds_the_charts(mark):
+    facts = replace(WHOLE, segments=[{**SEGMENT, "name": f"Champions{mark}"}], segment_map=[])
+    figures = figures_of(render(facts, SOURCES, {}))
+    # After `<!--<script` a browser takes the next end of a script for text.
+    assert "</" not in figures and "<!--" not in figures
+    assert json.loads(figures)["customers-0"]["data"][0]["y"] == [f"Champions{mark}"]
+
+
+def test_amounts_are_in_the_companys_currency():
+    facts = replace(WHOLE, currency="CHF")
+    assert customers(facts, PRIMARY).tables[0][1].rows[0][6] == "CHF 432"
+    assert churn_and_value(facts, PRIMARY).charts[0].table.rows[0][3] == "CHF 9,000"
+
+
+def test_a_verdict_no_text_got_is_a_zero():
+    facts = replace(WHOLE, texts=WHOLE.texts[:1])
+    assert voice(facts, PRIMARY).charts[0].table.rows == [["Reviews", "900", "900", "0", "0"]]
+
+
+def test_a_page_is_replaced_whole(tmp_path):
+    path = tmp_path / "report" / "page.html"
+    for content in ("first", "second"):
+        write_page(content, path)
+        assert path.read_text() == content
+    assert [p.name for p in path.parent.iterdir()] == ["page.html"]
