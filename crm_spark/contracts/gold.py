@@ -52,3 +52,5 @@ IDENTITY_EVENT = TableContract(
         required("batch_id", STRING, "The resolve batch in which it happened."),
     ),
 )
+
+TABLES = (CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT)

@@ -3,6 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.tables import TableStore
 
@@ -28,7 +29,10 @@ def read_text(title: Column, text: Column) -> Column:
 
 
 def all_texts(tables: TableStore) -> DataFrame:
-    """Grain: system x noun x record_id. Every text in silver with its hash, writer, day and, for feedback, label."""
+    """Grain: system x noun x record_id. Every text in silver with its hash, writer, day and, for feedback, label.
+
+    `person_id` names the writer in one system, `customer_id` over all systems.
+    """
     feedback = tables.read(FEEDBACK).select(
         "system",
         F.lit("feedback").alias("noun"),
@@ -52,4 +56,6 @@ def all_texts(tables: TableStore) -> DataFrame:
         F.when(F.col("text").isNotNull(), read_text(F.col("topic"), F.col("text"))).alias("text"),
     )
     both = feedback.unionByName(interaction).where(F.col("text").isNotNull())
+    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    both = both.join(links, ["system", "person_id"], "left")
     return both.withColumn("text_hash", F.sha2("text", 256)).withColumn("num_characters", F.length("text").cast("int"))

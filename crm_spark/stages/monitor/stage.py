@@ -84,14 +84,15 @@ def _gap(ctx: JobContext) -> list[Measure]:
             )
         )
     )
-    unseen = labelled.where(is_unseen(F.col("system"), F.col("person_id"), F.col("text_hash"), seed=ctx.seed))
+    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
+    written = labelled.join(links, ["system", "person_id"], "left")
+    unseen = written.where(is_unseen(F.col("customer_id"), F.col("text_hash"), seed=ctx.seed))
     read = with_shares(unseen.join(newest, "text_hash")).cache()
     if read.isEmpty():
         return []
-    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     day = F.col("as_of") == F.lit(ctx.as_of)
     segments = tables.read(SEGMENT).where(day).join(tables.read(SEGMENT_PROFILE).where(day), ["segment_id", "as_of"])
-    by_person = read.join(links, ["system", "person_id"]).join(segments.select("customer_id", "name"), "customer_id")
+    by_person = read.join(segments.select("customer_id", "name"), "customer_id")
     measures = gap_measures(read.withColumn("slice", F.lit("all")), dimension="all")
     measures += gap_measures(read.withColumn("slice", F.col("source")), dimension="source")
     measures += gap_measures(by_person.withColumn("slice", F.col("name")), dimension="segment")

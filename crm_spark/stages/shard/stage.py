@@ -1,4 +1,4 @@
-"""Shard: labelled texts -> equal Parquet row groups and a manifest. No text and no person is on two sides."""
+"""Shard: labelled texts -> equal Parquet row groups and a manifest. No text and no customer is on two sides."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
@@ -15,7 +16,7 @@ from crm_spark.text.manifest import MANIFEST, SPLITS, TEST, VALIDATION, ShardFil
 from crm_spark.text.prepare import all_texts
 from crm_spark.text.splits import side
 
-INPUTS = (FEEDBACK,)
+INPUTS = (FEEDBACK, CUSTOMER_LINK)
 
 
 def shard_dir(ctx: JobContext) -> Path:
@@ -65,7 +66,7 @@ def run(ctx: JobContext) -> StageResult:
 
 def one_side(labelled: DataFrame, *, seed: int) -> DataFrame:
     """Grain: text_hash. Each text once, with `split`; one that stands on several sides goes to the test side first."""
-    sided = labelled.withColumn("split", side(F.col("system"), F.col("person_id"), F.col("text_hash"), seed=seed))
+    sided = labelled.withColumn("split", side(F.col("customer_id"), F.col("text_hash"), seed=seed))
     order = F.when(F.col("split") == TEST, 0).when(F.col("split") == VALIDATION, 1).otherwise(2)
     first = Window.partitionBy("text_hash").orderBy(order, "system", "noun", "record_id")
     return sided.withColumn("_rank", F.row_number().over(first)).where("_rank = 1").drop("_rank")

@@ -5,7 +5,7 @@ from datetime import date, datetime
 import pytest
 from support.lake import AS_OF, lake_context, put
 
-from crm_spark.contracts.features import FEATURE_CUSTOMER
+from crm_spark.contracts.features import FEATURE_CUSTOMER, SCORE_TEXT, TEXT_OF
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT, METRIC
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
@@ -13,6 +13,7 @@ from crm_spark.stages.monitor import stage
 from crm_spark.stages.monitor.drift import drift_rows, edges, shares
 from crm_spark.stages.monitor.gap import gap_measures, with_shares
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
+from crm_spark.text.bundle import register
 
 YESTERDAY, BEFORE = date(2025, 1, 30), date(2024, 11, 1)  # BEFORE: one horizon of 91 days before AS_OF
 LABELS = ("recommends", "does_not_recommend", "no_clear_opinion")
@@ -111,6 +112,26 @@ CAMPAIGN = [  # customer, held out, day
 ]
 RESPONSES = [("a", datetime(2025, 1, 12)), ("a", datetime(2025, 1, 13)), ("e", datetime(2025, 1, 14))]
 TOMORROW = datetime(2025, 2, 1)
+FORMER, CURRENT = "ffff", "aaaa"
+"""Versions are digests: the newer one may well be the smaller."""
+
+
+def put_texts(ctx):
+    """Forty texts of nobody known in each source, read by two bundles; one source's texts are of tomorrow."""
+    texts = [(f"{source}-{i}", source, day) for source, day in (("now", AS_OF), ("late", TOMORROW)) for i in range(40)]
+    known = {"system": "shop", "noun": "feedback", "label": "recommends"}
+    rows = [{**known, "record_id": t, "source": source, "written_on": day, "text_hash": t} for t, source, day in texts]
+    put(ctx.tables, TEXT_OF, rows)
+    readings = [(t, version, p) for t, _, _ in texts for version, p in ((FORMER, 0.125), (CURRENT, 0.5))]
+    put(
+        ctx.tables,
+        SCORE_TEXT,
+        [{"text_hash": t, "bundle_version": version, "p_recommends": p} for t, version, p in readings],
+    )
+    bundles = ctx.files_root / "bundles"
+    bundles.mkdir(parents=True)
+    for version in (FORMER, CURRENT):
+        register(bundles, version, is_promoted=True)
 
 
 @pytest.fixture(scope="module")
@@ -141,10 +162,20 @@ def measured(spark, tmp_path_factory):
             for i, (name, at) in enumerate(responses)
         ],
     )
+    put_texts(ctx)
     stage.run(ctx)
     assert not ctx.tables.exists(DRIFT)  # five customers are too few to tell
     rows = ctx.tables.read(METRIC).collect()
-    return {(row["metric"], row["model"]): (row["value"], row["num_rows"], row["unit"]) for row in rows}
+    assert len({(row["metric"], row["model"], row["slice"]) for row in rows}) == len(rows)
+    return {
+        (row["metric"], row["slice"] if "=" in row["slice"] else row["model"]): (
+            row["value"],
+            row["num_rows"],
+            row["unit"],
+        )
+        for row in rows
+        if row["metric"] != "information_gap" or not row["is_baseline"]
+    }
 
 
 def test_activity_is_that_of_the_newest_horizon(measured):
@@ -188,3 +219,13 @@ def test_the_response_of_the_contacted_stands_beside_that_of_the_holdout(spark):
 def test_campaigns_and_answers_of_tomorrow_are_not_known_today(measured):
     assert measured["campaign_response", "contacted"] == (0.25, 4, "fraction")
     assert measured["campaign_response", "holdout"] == (0.5, 2, "fraction")
+
+
+def test_the_gap_is_that_of_the_bundle_in_use_on_texts_training_never_saw(measured):
+    bits, num_texts, unit = measured["information_gap", "source=now"]
+    assert (bits, unit) == (1.0, "bits")  # the bundle in use gave 0.5 to what was said, the one before 0.125
+    assert 0 < num_texts < 20  # a fifth of 40 is held out: 8, and three standard deviations of 2.5 around it
+
+
+def test_texts_of_tomorrow_are_not_in_the_gap(measured):
+    assert ("information_gap", "source=now") in measured and ("information_gap", "source=late") not in measured

@@ -99,8 +99,8 @@ CONTENT = {
         {"text_hash": "t1", "bundle_version": "rolling_out", "label": "no_clear_opinion"},
     ],
     TEXT_OF: [
-        {"system": "shop", "noun": "feedback", "record_id": record, "source": "reviews", "text_hash": text,
-         "written_on": day}
+        {"system": "shop", "noun": "feedback", "record_id": record, "text_hash": text, "written_on": day,
+         "source": "surveys" if record == "5" else "reviews"}
         for record, text, day in [
             ("1", "t1", date(2025, 1, 5)), ("2", "t1", date(2025, 1, 6)), ("3", "t2", date(2024, 12, 31)),
             ("4", "t2", None), ("5", "t1", date(2025, 2, 1)), ("6", "unread", date(2025, 1, 5)),
@@ -178,9 +178,13 @@ def test_customers_are_counted_and_placed_without_their_ids(facts):
 
 
 def test_texts_are_counted_by_the_bundle_that_read_most(facts):
-    # t1 stands in three records and t2 in two; the other bundle has read t1 only; one text nobody has read
-    found = [(row["source"], row["verdict"], row["n"]) for row in facts.texts]
-    assert found == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 3)]
+    # t1 and t2 stand in two reviews each; the other bundle has read t1 only; one text nobody has read
+    found = [(row["source"], row["verdict"], row["n"]) for row in facts.texts if row["source"] == "reviews"]
+    assert found == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 2)]
+
+
+def test_texts_written_after_the_day_are_not_counted(facts):
+    assert {row["source"] for row in facts.texts} == {"reviews"}  # the survey was answered on 1 February
 
 
 def test_months_hold_what_was_written_by_the_day(facts):

@@ -8,36 +8,56 @@ from pyarrow import parquet as pq
 from pyspark.sql import functions as F
 from support.lake import lake_context, put
 
+from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.stages.shard import stage
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import SPLITS, read_manifest
 from crm_spark.text.splits import side
 
-NUM_PEOPLE, NUM_SHARED = 60, 12
+NUM_CUSTOMERS, NUM_SHARED = 60, 12
+
+
+def record(key, system, person, text, label):
+    return {
+        "system": system,
+        "source": "reviews",
+        "feedback_id": key,
+        "person_id": person,
+        "text": text,
+        "label": label,
+    }
 
 
 def feedback():
-    """Two texts of each of 60 people, 12 texts of 10 people each, one text of nobody, one without a rating."""
-    rows = [
-        (f"{p}-{k}", f"p{p}", f"Text {k} of person {p}", LABELS[(p + k) % 3]) for p in range(NUM_PEOPLE) for k in (0, 1)
+    """A text in the shop and one in the CRM of each of 60 customers, 12 texts of two customers each, and two others."""
+    rows = []
+    for i in range(NUM_CUSTOMERS):
+        rows.append(record(f"{i}-shop", "shop", f"s{i}", f"Text in the shop by {i}", LABELS[i % 3]))
+        rows.append(record(f"{i}-crm", "crm", f"k{i}", f"Text in the survey by {i}", LABELS[(i + 1) % 3]))
+    for t in range(NUM_SHARED):
+        rows += [record(f"t{t}-{i}", "shop", f"s{i}", f"Everybody says {t}", LABELS[t % 3]) for i in (5 * t, 5 * t + 1)]
+    rows.append(record("nobody", "shop", None, "Written by a guest", "recommends"))
+    rows.append(record("unrated", "shop", "s1", "No stars", None))
+    return rows
+
+
+def links():
+    return [
+        {"system": system, "person_id": f"{system[0].replace('c', 'k')}{i}", "customer_id": f"c{i}"}
+        for i in range(NUM_CUSTOMERS)
+        for system in ("shop", "crm")
     ]
-    for s in range(NUM_SHARED):
-        writers = [(s * 5 + k) % NUM_PEOPLE for k in range(10)]
-        rows += [(f"s{s}-{p}", f"p{p}", f"Everybody says {s}", LABELS[s % 3]) for p in writers]
-    rows += [("nobody", None, "Written by a guest", "recommends"), ("unrated", "p1", "No stars", None)]
-    names = ("feedback_id", "person_id", "text", "label")
-    return [{"system": "shop", "source": "reviews", **dict(zip(names, row))} for row in rows]
 
 
 def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-PERSON_OF = {digest(row["text"]): row["person_id"] for row in feedback() if row["feedback_id"][0].isdigit()}
-WRITERS_OF = {
-    digest(f"Everybody says {s}"): {f"p{(s * 5 + k) % NUM_PEOPLE}" for k in range(10)} for s in range(NUM_SHARED)
+CUSTOMER_OF = {
+    digest(f"Text in the {place} by {i}"): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")
 }
+WRITERS_OF = {digest(f"Everybody says {t}"): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +79,7 @@ def made(context):
     """A shard set with its manifest and the rows of every file."""
     ctx = context("1")
     put(ctx.tables, FEEDBACK, feedback())
+    put(ctx.tables, CUSTOMER_LINK, links())
     result = stage.run(ctx)
     folder = stage.shard_dir(ctx)
     manifest = read_manifest(folder)
@@ -84,38 +105,40 @@ def test_every_text_is_there_once_with_its_label(made):
     assert {row["example_id"]: LABELS[row["label"]] for row in every} == label_of
 
 
-def test_no_person_is_on_two_sides(made):
+def test_no_customer_is_on_two_sides_whatever_system_the_texts_come_from(made):
     found = {}
     for text, split in sides(made).items():
-        if text in PERSON_OF:
-            found.setdefault(PERSON_OF[text], set()).add(split)
-    assert len(found) == 60 and all(len(splits) == 1 for splits in found.values())
-    assert Counter(split for splits in found.values() for split in splits)["train"] > 30
+        if text in CUSTOMER_OF:
+            found.setdefault(CUSTOMER_OF[text], []).append(split)
+    assert len(found) == 60 and all(len(splits) == 2 and len(set(splits)) == 1 for splits in found.values())
+    num_train = sum(splits[0] == "train" for splits in found.values())
+    assert 30 < num_train < 54  # 70 of 100: 42, and three standard deviations of 3.5 around it
 
 
-def test_a_text_of_people_on_several_sides_is_on_the_test_side_first(made):
+def test_a_text_of_customers_on_several_sides_is_on_the_test_side_first(made):
     where = sides(made)
-    side_of = {person: where[text] for text, person in PERSON_OF.items()}
+    side_of = {customer: where[text] for text, customer in CUSTOMER_OF.items()}
     wanted = {}
     for text, writers in WRITERS_OF.items():
-        splits = {side_of[person] for person in writers}
+        splits = {side_of[customer] for customer in writers}
         wanted[text] = next(split for split in ("test", "validation", "train") if split in splits)
     assert {text: where[text] for text in WRITERS_OF} == wanted
-    assert "test" in wanted.values()
+    assert {"test", "train"} <= set(wanted.values())
+    assert any(wanted[text] != side_of[customer] for text, writers in WRITERS_OF.items() for customer in writers)
 
 
 def test_one_row_stands_for_a_text_whatever_the_order(spark):
-    # The hash of the seed and the writer decides: two writers are looked up on each side.
-    people = spark.range(40).select(F.concat(F.lit("p"), F.col("id")).alias("person_id"))
-    drawn = people.withColumn("split", side(F.lit("shop"), F.col("person_id"), F.lit(""), seed=11)).collect()
-    by_side = {split: next(r["person_id"] for r in drawn if r["split"] == split) for split in SPLITS}
+    # The hash of the seed and the writer decides: one writer is looked up on each side.
+    customers = spark.range(40).select(F.concat(F.lit("c"), F.col("id")).alias("customer_id"))
+    drawn = customers.withColumn("split", side(F.col("customer_id"), F.lit(""), seed=11)).collect()
+    by_side = {split: next(r["customer_id"] for r in drawn if r["split"] == split) for split in SPLITS}
     rows = [
         ("shop", "feedback", f"{text}-{split}", by_side[split], text)
         for text, found_on in (("a", SPLITS), ("b", ("train", "validation")), ("c", ("train",)))
         for split in found_on
     ]
     frame = spark.createDataFrame(
-        rows, "system string, noun string, record_id string, person_id string, text_hash string"
+        rows, "system string, noun string, record_id string, customer_id string, text_hash string"
     )
     for given in (frame, frame.orderBy(F.desc("record_id")).repartition(3)):
         kept = stage.one_side(given, seed=11).collect()
@@ -131,8 +154,8 @@ def test_the_manifest_counts_what_the_files_hold(made):
     for split in SPLITS:
         labels = Counter(LABELS[row["label"]] for row in examples(made, split))
         assert manifest.classes[split] == dict(labels) and manifest.num_examples(split) == sum(labels.values())
-    assert manifest.dropped == {"repeated_text": 108}  # 12 texts of 10 people: 9 repeats each
-    assert result.note.endswith("108 repeated texts left out")
+    assert manifest.dropped == {"repeated_text": 12}  # 12 texts stand in two records each
+    assert result.note.endswith("; 12 repeated texts left out")
 
 
 def test_row_groups_of_a_side_are_equal_and_shared_evenly_by_the_ranks(made):
