@@ -20,7 +20,7 @@ FEATURE_COLUMNS = (
     optional("cadence_days", DOUBLE, "Mean days between orders; null below two orders."),
     optional("lateness", DOUBLE, "recency_days / cadence_days: over 1 is later than usual."),
     required("num_products", INT, "Different products bought."),
-    required("num_returns", INT, "Returned or cancelled orders and lines."),
+    required("num_returns", INT, "Returned or cancelled orders, and lines of completed orders that came back."),
     required("return_fraction", DOUBLE, "Returns over orders and returns."),
     required("num_channels", INT, "Different order channels used."),
     required("num_tickets", INT, "Tickets and calls so far."),

@@ -6,7 +6,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FAST = [
     "shard.max_length=48",
-    "train.max_examples=192",
+    "train.max_examples=320",
+    "train.batch_rows=8",
+    "train.learning_rate=3.0e-4",
     "segment.max_k=4",
     "predict.trees.num_trees=40",
     "recommend.rank=8",

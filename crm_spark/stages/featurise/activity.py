@@ -21,7 +21,9 @@ class Activity:
     orders: DataFrame
     """One row per order: status, channel, revenue (reporting currency, 0 where nothing was completed)."""
     lines: DataFrame
-    """One row per completed line: product."""
+    """One row per completed line: product, null where the line names none."""
+    returned_lines: DataFrame
+    """One row per line of a completed order that came back."""
     interactions: DataFrame
     feedback: DataFrame
     contacts: DataFrame
@@ -41,12 +43,19 @@ def activity(tables: TableStore) -> Activity:
         "revenue", F.when(is_completed, F.coalesce("revenue", F.lit(0.0))).otherwise(0.0)
     )
     lines = sold.join(orders.where(is_completed), ["system", "order_id"]).select(
-        "customer_id", "happened_on", F.concat_ws("|", "system", "product_id").alias("product")
+        "customer_id",
+        "happened_on",
+        # A line that names no product was sold all the same: null, which no count of products counts.
+        F.when(F.col("product_id").isNotNull(), F.concat_ws("|", "system", "product_id")).alias("product"),
     )
+    returned = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")
     return Activity(
         customers=tables.read(CUSTOMER).select("customer_id", F.to_date("joined_at").alias("joined_on")),
         orders=with_revenue,
         lines=lines,
+        returned_lines=returned.join(orders.where(is_completed), ["system", "order_id"]).select(
+            "customer_id", "happened_on"
+        ),
         interactions=_linked(tables.read(INTERACTION), links, "happened_at").select(
             "customer_id", "happened_on", "kind"
         ),

@@ -54,14 +54,20 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
             _count(done & recent).alias("num_orders_recent"),
             F.sum("revenue").alias("monetary"),
             F.sum(F.when(recent, F.col("revenue")).otherwise(0.0)).alias("monetary_recent"),
-            _count(~done).alias("num_returns"),
+            _count(~done).alias("_num_orders_back"),
             F.count_distinct(F.when(done, F.col("channel"))).cast("int").alias("num_channels"),
         )
     )
+    came_back = (
+        known(activity.returned_lines, snapshots).groupBy(*KEY).agg(_count(F.lit(True)).alias("_num_lines_back"))
+    )
+    made = made.join(came_back, list(KEY), "left")
+    num_returns = F.col("_num_orders_back") + F.coalesce("_num_lines_back", F.lit(0))
     gaps = F.col("num_orders") - 1
     cadence = F.when(gaps > 0, (F.col("_first_days_ago") - F.col("recency_days")) / gaps)
     return (
-        made.withColumn("cadence_days", cadence)
+        made.withColumn("num_returns", num_returns.cast("int"))
+        .withColumn("cadence_days", cadence)
         .withColumn("lateness", F.when(F.col("cadence_days") > 0, F.col("recency_days") / F.col("cadence_days")))
         .withColumn("mean_order_value", F.when(F.col("num_orders") > 0, F.col("monetary") / F.col("num_orders")))
         .withColumn("return_fraction", F.col("num_returns") / (F.col("num_orders") + F.col("num_returns")))

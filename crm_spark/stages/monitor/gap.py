@@ -4,8 +4,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.quality.measures import Measure
+from crm_spark.text.labels import LABELS
 
-LABELS = ("recommends", "does_not_recommend", "no_clear_opinion")
 MODEL, GUESS = "reads_the_text", "usual_shares"
 _FLOOR = 1e-6
 

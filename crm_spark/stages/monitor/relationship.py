@@ -52,14 +52,16 @@ def retention(features: DataFrame, *, newest: date, before: date, currency: str)
 
 
 def campaign_measures(contacts: DataFrame, responses: DataFrame) -> list[Measure]:
-    """Share of contacted people who responded, and of the hold-out who did so anyway, per campaign and over all.
+    """Share of contacted customers who responded, and of the hold-out who did so anyway, over all campaigns.
 
     Args:
         contacts: campaign_id, customer_id, is_holdout.
         responses: campaign_id, customer_id.
     """
     answered = responses.select("campaign_id", "customer_id").distinct().withColumn("has_responded", F.lit(1.0))
-    reached = contacts.join(answered, ["campaign_id", "customer_id"], "left")
+    # A customer whom two records of the CRM stand for was still chosen once.
+    chosen = contacts.select("campaign_id", "customer_id", "is_holdout").distinct()
+    reached = chosen.join(answered, ["campaign_id", "customer_id"], "left")
     rates = reached.groupBy("is_holdout").agg(
         F.count(F.lit(1)).alias("n"), F.avg(F.coalesce("has_responded", F.lit(0.0))).alias("rate")
     )

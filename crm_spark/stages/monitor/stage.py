@@ -1,8 +1,10 @@
 """Monitor: scores, features, outcomes -> ops.metric, ops.drift. The relationship, the drift, the information gap."""
 
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import (
@@ -23,9 +25,25 @@ from crm_spark.stages.monitor.config import MonitorConfig
 from crm_spark.stages.monitor.drift import drift_rows
 from crm_spark.stages.monitor.gap import gap_measures, with_shares
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
+from crm_spark.text.bundle import read_registry
+from crm_spark.text.labels import LABELS
 from crm_spark.text.splits import is_unseen
 
-INPUTS = (FEATURE_CUSTOMER, SEGMENT, SCORE_TEXT, TEXT_OF, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, CUSTOMER_LINK)
+INPUTS = (
+    FEATURE_CUSTOMER,
+    SEGMENT,
+    SEGMENT_PROFILE,
+    SCORE_TEXT,
+    TEXT_OF,
+    CAMPAIGN_CONTACT,
+    CAMPAIGN_RESPONSE,
+    CUSTOMER_LINK,
+)
+
+
+def inputs(ctx: JobContext) -> dict[str, Any]:
+    """The bundle in use: its readings are the ones that count."""
+    return {"bundle": read_registry(Path(ctx.files_root) / "bundles")["current"]}
 
 
 def run(ctx: JobContext) -> StageResult:
@@ -33,15 +51,17 @@ def run(ctx: JobContext) -> StageResult:
     measures: list[Measure] = []
     num_drifted = 0
     if ctx.tables.exists(FEATURE_CUSTOMER):
-        features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") <= F.lit(ctx.as_of)).cache()
-        days = [r["as_of"] for r in features.select("as_of").distinct().orderBy(F.desc("as_of")).limit(2).collect()]
-        before = days[1] if len(days) > 1 else None
+        # One horizon before, not the snapshot of yesterday that an earlier refresh left.
+        days = [ctx.as_of, ctx.as_of - timedelta(days=ctx.settings.company.horizon_days)]
+        features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days)).cache()
+        before = None if features.where(F.col("as_of") == F.lit(days[1])).isEmpty() else days[1]
         currency = ctx.settings.company.currency
         measures += activity_measures(features, newest=ctx.as_of, before=before, currency=currency)
-        num_drifted = _drift(ctx, features, days)
+        num_drifted = _drift(ctx, features, days) if before else 0
         features.unpersist()
     if ctx.tables.exists(CAMPAIGN_CONTACT):
-        measures += campaign_measures(_of_customers(ctx, CAMPAIGN_CONTACT), _of_customers(ctx, CAMPAIGN_RESPONSE))
+        contacts = _of_customers(ctx, CAMPAIGN_CONTACT, "contacted_at")
+        measures += campaign_measures(contacts, _of_customers(ctx, CAMPAIGN_RESPONSE, "responded_at"))
     if ctx.tables.exists(SCORE_TEXT):
         measures += _gap(ctx)
     record(ctx, "monitor", measures)
@@ -50,8 +70,6 @@ def run(ctx: JobContext) -> StageResult:
 
 def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
     cfg: MonitorConfig = ctx.settings.monitor
-    if len(days) < 2:
-        return 0
     after, before = (features.where(F.col("as_of") == F.lit(day)) for day in days)
     if min(after.count(), before.count()) < cfg.min_customers:
         return 0
@@ -65,29 +83,26 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
     return sum(1 for row in rows if row[3] > row[4])
 
 
-def _of_customers(ctx: JobContext, table: Any) -> DataFrame:
+def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:
+    """What had happened by the end of the day; what has no date counts as known."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    return ctx.tables.read(table).join(links, ["system", "person_id"])
+    return ctx.tables.read(table).where(_is_known(F.to_date(event), ctx)).join(links, ["system", "person_id"])
+
+
+def _is_known(day: Column, ctx: JobContext) -> Column:
+    return day.isNull() | (day <= F.lit(ctx.as_of))
 
 
 def _gap(ctx: JobContext) -> list[Measure]:
     """Over the texts that training never saw, by source and by segment of the writer."""
     tables = ctx.tables
-    labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull())
-    newest = (
-        tables.read(SCORE_TEXT)
-        .groupBy("text_hash")
-        .agg(
-            *(
-                F.max_by(f"p_{label}", "bundle_version").alias(f"p_{label}")
-                for label in ("recommends", "does_not_recommend", "no_clear_opinion")
-            )
-        )
-    )
+    labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull() & _is_known(F.col("written_on"), ctx))
+    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(inputs(ctx)["bundle"]))
+    scores = scores.select("text_hash", *(f"p_{label}" for label in LABELS))
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     written = labelled.join(links, ["system", "person_id"], "left")
     unseen = written.where(is_unseen(F.col("customer_id"), F.col("text_hash"), seed=ctx.seed))
-    read = with_shares(unseen.join(newest, "text_hash")).cache()
+    read = with_shares(unseen.join(scores, "text_hash")).cache()
     if read.isEmpty():
         return []
     day = F.col("as_of") == F.lit(ctx.as_of)

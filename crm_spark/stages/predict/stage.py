@@ -1,6 +1,6 @@
 """Predict: features -> scores.churn, scores.lifetime_value. Learned on one snapshot, judged on the next, used on the last."""
 
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
@@ -22,11 +22,14 @@ MODEL = "xgboost"
 def run(ctx: JobContext) -> StageResult:
     """Churn and lifetime value for every customer who has ordered."""
     cfg: PredictConfig = ctx.settings.predict
-    features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") <= F.lit(ctx.as_of)).cache()
-    days = [row["as_of"] for row in features.select("as_of").distinct().orderBy(F.desc("as_of")).limit(3).collect()]
-    if len(days) < 3:
+    # Whole horizons apart: snapshots of other days, which an earlier refresh left, would give the outcome away.
+    newest, middle, oldest = days = [
+        ctx.as_of - i * timedelta(days=ctx.settings.company.horizon_days) for i in range(3)
+    ]
+    features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days))
+    if features.select("as_of").distinct().count() < 3:
         return skipped("the history is shorter than three horizons")
-    newest, middle, oldest = days
+    features = features.persist(StorageLevel.MEMORY_AND_DISK)
     train = labelled(features, known=oldest, outcome=middle).persist(StorageLevel.MEMORY_AND_DISK)
     num_train, num_lapsed = _size(train)
     if num_train < cfg.min_customers or num_lapsed in (0, num_train):
@@ -90,5 +93,7 @@ def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *,
 def value_band(column: str) -> Column:
     """high: the top tenth; medium: the next four tenths; low: the rest."""
     # One ordering over all customers: a single number per row goes through it.
-    rank = F.percent_rank().over(Window.orderBy(F.col(column).desc()))
+    # Ties go by customer id: where many are expected to spend the same, a tenth is still a tenth.
+    place = F.row_number().over(Window.orderBy(F.col(column).desc(), "customer_id")) - 1
+    rank = place / F.count(F.lit(1)).over(Window.partitionBy())
     return F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")

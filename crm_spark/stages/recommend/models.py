@@ -50,7 +50,25 @@ def als_offers(history: DataFrame, cfg: RecommendConfig, *, seed: int) -> DataFr
         "customer_id_index", F.col("offer.product_index").alias("product_index"), F.col("offer.rating").alias("score")
     )
     named = flat.join(customers, "customer_id_index").join(F.broadcast(products), "product_index")
-    return _ranked(named.select("customer_id", "product", F.col("score").cast("double")), history, cfg)
+    ranked = _ranked(named.select("customer_id", "product", F.col("score").cast("double")), history, cfg)
+    return _filled_up(ranked, history, customers.select("customer_id"), cfg)
+
+
+def _filled_up(ranked: DataFrame, history: DataFrame, customers: DataFrame, cfg: RecommendConfig) -> DataFrame:
+    """Who bought most of what the model offered gets best sellers behind it, with scores below zero."""
+    counts = ranked.groupBy("customer_id").agg(F.count(F.lit(1)).alias("num_offers"))
+    short = customers.join(counts, "customer_id", "left").withColumn("num_offers", F.coalesce("num_offers", F.lit(0)))
+    short = short.where(F.col("num_offers") < cfg.num_recommendations)
+    sellers = popular_offers(history, short.select("customer_id"), cfg)
+    sellers = sellers.join(ranked.select("customer_id", "product"), ["customer_id", "product"], "left_anti")
+    order = Window.partitionBy("customer_id").orderBy("rank")
+    added = (
+        sellers.join(short, "customer_id")
+        .withColumn("rank", F.row_number().over(order) + F.col("num_offers"))
+        .where(F.col("rank") <= cfg.num_recommendations)
+        .withColumn("score", -F.col("rank").cast("double"))
+    )
+    return ranked.unionByName(added.select(*ranked.columns))
 
 
 def popular_offers(history: DataFrame, customers: DataFrame, cfg: RecommendConfig) -> DataFrame:

@@ -77,7 +77,7 @@ def collect_facts(
         num_records=tables.read(CUSTOMER_LINK).count(),
         segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
         segment_map=_map(tables, as_of, map_points, seed),
-        texts=_texts(tables),
+        texts=_texts(tables, as_of),
         texts_by_month=_texts_by_month(tables, as_of),
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
@@ -151,8 +151,9 @@ def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
     )
 
 
-def _texts(tables: TableStore) -> Rows:
-    said = tables.read(TEXT_OF).join(_current(tables), "text_hash")
+def _texts(tables: TableStore, as_of: date) -> Rows:
+    is_known = F.col("written_on").isNull() | (F.col("written_on") <= F.lit(as_of))
+    said = tables.read(TEXT_OF).where(is_known).join(_current(tables), "text_hash")
     return _rows(said.groupBy("source", "verdict").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "verdict"))
 
 
@@ -194,7 +195,7 @@ def _histogram(churn: DataFrame) -> Rows:
 
 
 def _churn_reasons(churn: DataFrame) -> Rows:
-    first = churn.where("risk <> 'low'").select(F.col("reasons")[0].alias("reason")).where("reason IS NOT NULL")
+    first = churn.where("risk <> 'low'").select(F.get("reasons", F.lit(0)).alias("reason")).where("reason IS NOT NULL")
     return _rows(first.groupBy("reason").agg(F.count(F.lit(1)).alias("n")).orderBy(F.desc("n")).limit(8))
 
 

@@ -38,8 +38,8 @@ def render(facts: Facts, sources: tuple[Source, ...], action_titles: dict[str, s
         panels=shown,
         style=_text("style.css"),
         script=_text("page.js"),
-        # `</` inside a script would end it.
-        figures=json.dumps(figures).replace("</", "<\\/"),
+        # No `<` inside the script: neither its end nor a comment that would swallow it.
+        figures=json.dumps(figures).replace("<", "\\u003c"),
         plotly=get_plotlyjs(),
     )
 

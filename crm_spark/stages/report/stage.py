@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from crm_spark.contracts.features import TABLES as MADE
-from crm_spark.contracts.gold import CUSTOMER
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE
+from crm_spark.contracts.silver import PRODUCT
 from crm_spark.contracts.source import load_sources
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult
@@ -13,7 +15,18 @@ from crm_spark.stages.report.facts import collect_facts
 from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.render import render, write_page
 
-INPUTS = (*MADE, CUSTOMER, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
+INPUTS = (*MADE, CUSTOMER, CUSTOMER_LINK, PRODUCT, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
+
+
+def inputs(ctx: JobContext) -> dict[str, Any]:
+    """What the actions are called, and what the sources feed."""
+    return {"titles": action_titles(ctx), "sources": primary_nouns(load_sources(Path(ctx.settings.ingest.sources_dir)))}
+
+
+def action_titles(ctx: JobContext) -> dict[str, str]:
+    """The strategy's words for its actions, by name."""
+    strategy = read_yaml(Path(ctx.settings.decide.strategy))
+    return {action["name"]: action["title"] for action in strategy.get("actions", [])}
 
 
 def must_run(ctx: JobContext) -> bool:
@@ -38,10 +51,8 @@ def run(ctx: JobContext) -> StageResult:
         map_points=ctx.settings.report.map_points,
         seed=ctx.seed,
     )
-    strategy = read_yaml(Path(ctx.settings.decide.strategy))
-    titles = {action["name"]: action["title"] for action in strategy.get("actions", [])}
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
-    page, path = render(facts, sources, titles), page_path(ctx)
+    page, path = render(facts, sources, action_titles(ctx)), page_path(ctx)
     if not ctx.is_dry_run:
         write_page(json.dumps(findings(facts, primary_nouns(sources)), indent=1), path.with_name("findings.json"))
         write_page(page, path)

@@ -64,13 +64,20 @@ def fit(ready: DataFrame, cfg: SegmentConfig, *, seed: int) -> Clustering:
     return Clustering(models[best], centres, scores[best], scores, num_rows)
 
 
-def matched_ids(centres: np.ndarray, former: dict[int, np.ndarray], *, max_distance: float = 1.5) -> list[int]:
+def matched_ids(
+    centres: np.ndarray,
+    former: dict[int, np.ndarray],
+    *,
+    max_distance: float = 1.5,
+    taken: frozenset[int] = frozenset(),
+) -> list[int]:
     """A stable segment id for each centre: that of the former centre it continues, else the next free one.
 
     Args:
         centres: shape (k, features).
         former: segment id -> centre of the last refit, shape (features,).
         max_distance: in standard deviations; farther is another segment.
+        taken: ids that were ever given; a segment that went does not lend its id to another.
     """
     ids: dict[int, int] = {}
     if former:
@@ -79,14 +86,22 @@ def matched_ids(centres: np.ndarray, former: dict[int, np.ndarray], *, max_dista
         for row, column in zip(*linear_sum_assignment(cost)):
             if cost[row, column] <= max_distance:
                 ids[int(row)] = names[int(column)]
-    free = (i for i in range(1, len(centres) + len(former) + 1) if i not in former)
+    given = taken | set(former)
+    free = (i for i in range(1, len(centres) + len(given) + 1) if i not in given)
     return [ids[row] if row in ids else next(free) for row in range(len(centres))]
 
 
-def archetype_names(centres: np.ndarray, archetypes: list[Archetype]) -> list[str]:
-    """A name for each centre, no two alike: the assignment of archetypes with the least total distance."""
+def archetype_names(centres: np.ndarray, archetypes: list[Archetype], *, wanted: list[int] | None = None) -> list[str]:
+    """A name for each wanted centre, no two alike: the assignment of archetypes with the least total distance.
+
+    Args:
+        centres: of all segments: a segment is what it is beside the others.
+        archetypes: the names that may be given.
+        wanted: rows of `centres` that need one; null: all.
+    """
     spread = centres.std(axis=0)
     relative = (centres - centres.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    relative = relative if wanted is None else relative[wanted]
     ideal = np.array([[a.recency, a.frequency, a.monetary] for a in archetypes])
     cost = np.linalg.norm(relative[:, None, :] - ideal[None, :, :], axis=2)
     rows, columns = linear_sum_assignment(cost)

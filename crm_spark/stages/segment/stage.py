@@ -27,7 +27,13 @@ def run(ctx: JobContext) -> StageResult:
     ready = scaled(buyers).persist(StorageLevel.MEMORY_AND_DISK)
     clustering = fit(ready, ctx.settings.segment, seed=ctx.seed)
     former = _former(ctx)
-    ids = matched_ids(clustering.centres, {row["segment_id"]: np.array(json.loads(row["centre"])) for row in former})
+    ids = matched_ids(
+        clustering.centres,
+        {row["segment_id"]: np.array(json.loads(row["centre"])) for row in former},
+        taken=frozenset(
+            row["segment_id"] for row in ctx.tables.read(SEGMENT_PROFILE).select("segment_id").distinct().collect()
+        ),
+    )
     names = _names(clustering.centres, ids, former, ctx)
     translation = F.create_map(*(F.lit(v) for pair in enumerate(ids) for v in pair))
     assigned = clustering.model.transform(ready).withColumn("segment_id", translation[F.col("prediction")])
@@ -54,8 +60,8 @@ def _nowhere() -> list[Column]:
 
 
 def _former(ctx: JobContext) -> list[Row]:
-    """The profile of the newest segmentation before this one."""
-    table = ctx.tables.read(SEGMENT_PROFILE).where((F.col("as_of") < F.lit(ctx.as_of)) & (F.col("segment_id") > 0))
+    """The profile of the newest segmentation up to this day: a day that is done again keeps its own ids."""
+    table = ctx.tables.read(SEGMENT_PROFILE).where((F.col("as_of") <= F.lit(ctx.as_of)) & (F.col("segment_id") > 0))
     newest = table.agg(F.max("as_of")).first()
     if newest is None or newest[0] is None:
         return []
@@ -69,8 +75,7 @@ def _names(centres: np.ndarray, ids: list[int], former: list[Row], ctx: JobConte
     left = [a for a in ctx.settings.segment.archetypes if a.name not in kept.values()]
     names = dict(kept)
     if fresh:
-        chosen = archetype_names(centres, ctx.settings.segment.archetypes) if not kept else None
-        picked = [chosen[i] for i in fresh] if chosen else archetype_names(centres[fresh], left)
+        picked = archetype_names(centres, left, wanted=fresh)
         names.update({ids[i]: name for i, name in zip(fresh, picked)})
     return {**names, NOT_YET_BOUGHT: "Has not bought yet"}
 

@@ -37,8 +37,10 @@ def run(ctx: JobContext) -> StageResult:
     sided = one_side(labelled, seed=ctx.seed).cache()
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
     num_kept, num_all = sum(counts.values()), labelled.count()
-    if num_kept < cfg.min_examples or len({split for split, _ in counts}) < len(SPLITS):
+    if num_kept < cfg.min_examples:
         return skipped(f"{num_kept} labelled texts; at least {cfg.min_examples} are needed")
+    if len({split for split, _ in counts}) < len(SPLITS):
+        return skipped(f"{num_kept} labelled texts, of too few people for a training, a validation and a test side")
     folder = shard_dir(ctx)
     if ctx.is_dry_run:
         return StageResult(num_kept, note="dry run")
@@ -85,12 +87,15 @@ def _write_split(
     order = Window.orderBy(F.xxhash64(F.lit(seed), F.col("text_hash")), "text_hash")
     placed = (
         sided.where(F.col("split") == split)
-        .select("text_hash", "text", "label", "split", "source")
+        .select("text_hash", "text", "label", "source")
         .withColumn("position", F.row_number().over(order) - 1)
         .withColumn("group", F.col("position") % groups)
     )
+    # Every group is written, one without a text too: each rank finds as many as the others.
+    everyone = spark.range(groups).withColumnRenamed("id", "group").join(placed, "group", "left")
+    everyone = everyone.withColumn("split", F.lit(split))
     writer = group_writer(str(folder), cfg.encoder, max_length=cfg.max_length, group_rows=-(-num_rows // groups))
-    written: list[Any] = placed.groupBy("group").applyInPandas(writer, SCHEMA).collect()
+    written: list[Any] = everyone.groupBy("group").applyInPandas(writer, SCHEMA).collect()
     return sorted((ShardFile(**row.asDict()) for row in written), key=lambda file: file.name)
 
 

@@ -23,8 +23,8 @@ def group_writer(
         from crm_spark.text.labels import LABELS
         from crm_spark.text.tokenise import load_tokenizer, token_ids
 
-        rows = rows.sort_values("position")
         split, group = rows["split"].iloc[0], int(rows["group"].iloc[0])
+        rows = rows[rows["text_hash"].notna()].sort_values("position")
         ids = token_ids(load_tokenizer(encoder_dir(encoder), max_length), rows["text"].tolist())
         num_padding = group_rows - len(rows)
         tokens = np.zeros((group_rows, max_length), np.int32)

@@ -62,6 +62,7 @@ def made(spark) -> Activity:
         customers=frame(CUSTOMERS, "joined_on date"),
         orders=frame(ORDERS, "happened_on date, status string, channel string, revenue double"),
         lines=frame(LINES, "happened_on date, product string"),
+        returned_lines=frame([], "happened_on date"),
         interactions=frame(INTERACTIONS, "happened_on date, kind string"),
         feedback=frame(FEEDBACK, "happened_on date, label string"),
         contacts=frame(CONTACTS, "happened_on date"),
