@@ -43,6 +43,33 @@ def _unless_shared(column: str, max_block: int) -> Column:
     return F.when(F.count(column).over(Window.partitionBy(column)) <= max_block, F.col(column))
 
 
+def only_email(records: DataFrame) -> DataFrame:
+    """Grain: record_key, email_match. The records that say nothing but a mailbox: a help desk's, a newsletter's.
+
+    Beside records that say more they would be weighed by the mailbox alone, which never reaches certainty.
+    """
+    others = [F.col(name).isNull() for name in IDENTIFYING if name != "email_match"]
+    is_bare = F.col("email_match").isNotNull()
+    for is_null in others:
+        is_bare = is_bare & is_null
+    return records.where(is_bare).select("record_key", "email_match")
+
+
+def with_mailboxes(clusters: DataFrame, records: DataFrame, bare: DataFrame) -> DataFrame:
+    """Grain: record_key -> cluster. A bare mailbox goes to the people who have it, where that is one cluster.
+
+    Where several clusters have the mailbox it belongs to none of them, and equal bare mailboxes are one person.
+    """
+    owned = records.where(F.col("email_match").isNotNull()).join(clusters, "record_key")
+    owners = owned.groupBy("email_match").agg(
+        F.count_distinct("cluster").alias("num_clusters"), F.min("cluster").alias("owner")
+    )
+    first = bare.groupBy("email_match").agg(F.min("record_key").alias("first_key"))
+    placed = bare.join(first, "email_match").join(owners, "email_match", "left")
+    cluster = F.when(F.col("num_clusters") == 1, F.col("owner")).otherwise(F.col("first_key"))
+    return clusters.unionByName(placed.select("record_key", cluster.alias("cluster")))
+
+
 def present_columns(records: DataFrame) -> set[str]:
     """The identifying columns that at least two records fill."""
     row = records.agg(*(F.count(name).alias(name) for name in IDENTIFYING)).first()
@@ -70,7 +97,7 @@ def link(
         api._con.execute("SET threads = 2; SET preserve_insertion_order = true")
         # Bounded by duckdb_max_records; sorted, because sampling depends on the order of rows.
         frame = api.register(records.orderBy("record_key").toArrow())
-    linker = Linker(frame, settings(present), log_level=logging.ERROR)
+    linker = Linker(frame, settings(present, backend), log_level=logging.ERROR)
     _train(linker, present, cfg, seed=seed)
     scored = linker.inference.predict(threshold_match_probability=min(0.5, cfg.match_probability))
     clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(

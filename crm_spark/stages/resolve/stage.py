@@ -21,7 +21,7 @@ from crm_spark.core.errors import ConfigError
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.identity import assign, events
-from crm_spark.stages.resolve.linkage import candidates, link, present_columns
+from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
 
 ACTIVITY = (ORDER, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
 INPUTS = (PERSON, *ACTIVITY)
@@ -56,14 +56,16 @@ def run(ctx: JobContext) -> StageResult:
 
 
 def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[DataFrame, DataFrame, str]:
-    present = present_columns(records)
-    num_records = records.count()
+    bare = only_email(records)
+    telling = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
+    present = present_columns(telling)
+    num_records = telling.count()
     if not present:
         nothing = ctx.spark.createDataFrame([], "record_key_l string, record_key_r string, match_probability double")
         alone = ctx.spark.createDataFrame([], "record_key string, cluster string")
-        return nothing, alone, "no attribute to tell people by, so each id is a customer"
-    pairs, clusters, backend = link(ctx.spark, records, present, cfg, num_records=num_records, seed=ctx.seed)
-    return pairs, clusters, f"compared with Splink on {backend}"
+        return nothing, with_mailboxes(alone, telling, bare), "nothing but a mailbox at most to tell people by"
+    pairs, clusters, backend = link(ctx.spark, telling, present, cfg, num_records=num_records, seed=ctx.seed)
+    return pairs, with_mailboxes(clusters, telling, bare), f"compared with Splink on {backend}"
 
 
 def _write(
