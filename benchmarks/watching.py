@@ -27,17 +27,15 @@ class Watched:
         peak_mb: largest sum of resident memory over the process tree, JVM and Python workers included.
         stage_seconds: wall time of each stage, as the run says it.
         stage_peak_mb: the peak while the stage ran.
-        said: the log.
     """
 
     seconds: float = 0.0
     peak_mb: float = 0.0
     stage_seconds: dict[str, float] = field(default_factory=dict)
     stage_peak_mb: dict[str, float] = field(default_factory=dict)
-    said: list[str] = field(default_factory=list)
 
 
-def watch(command: Sequence[str], *, interval: float = 0.25) -> Watched:
+def watch(command: Sequence[str], *, interval: float = 0.5) -> Watched:
     """Runs the command to its end; its log goes on to standard error.
 
     Raises:
@@ -58,9 +56,8 @@ def watch(command: Sequence[str], *, interval: float = 0.25) -> Watched:
     assert process.stderr is not None
     for line in process.stderr:
         sys.stderr.write(line)
-        result.said.append(line.rstrip())
         words = line.split()
-        if len(words) > 5 and words[1] in STAGES and words[4] == "rows":
+        if len(words) > 5 and words[1] in STAGES and words[2] == "done":
             result.stage_seconds[words[1]] = float(words[5])
             result.stage_peak_mb[words[1]], peak_since[0] = peak_since[0], 0.0
     code = process.wait()

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -39,25 +38,10 @@ def store(spark, tmp_path):
 @pytest.fixture
 def make_context(spark, tmp_path):
     """A context for a stage on an empty lake; the settings are those of conf/local.yaml with overrides."""
-    from crm_spark.core.context import JobContext
-    from crm_spark.core.log import get_logger
-    from crm_spark.core.tables import TableStore
-    from crm_spark.settings import load_settings
+    from support.lake import lake_context
 
-    def make(*overrides: str, fingerprint: str = "f" * 64, as_of: date = date(2025, 1, 31)) -> JobContext:
-        lake = tmp_path / "lake"
-        return JobContext(
-            spark=spark,
-            tables=TableStore(spark, str(lake)),
-            settings=load_settings(ROOT / "conf" / "local.yaml", list(overrides)),
-            as_of=as_of,
-            run_id="test",
-            fingerprint=fingerprint,
-            started_at=datetime(2025, 2, 1, 12, tzinfo=UTC).replace(tzinfo=None),
-            seed=11,
-            files_root=lake / "files",
-            log=get_logger(),
-        )
+    def make(*overrides: str, **changes):
+        return lake_context(spark, tmp_path / "lake", *overrides, **changes)
 
     return make
 

@@ -49,7 +49,8 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
             .config("spark.driver.extraJavaOptions", config.java_options)
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.ui.enabled", "false")
-            .config("spark.ui.showConsoleProgress", "false")
+            # Spark's own bar, for who looks on; a log file gets the line per stage alone.
+            .config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
         )
     if config.shuffle_partitions:
         builder = builder.config("spark.sql.shuffle.partitions", str(config.shuffle_partitions))

@@ -1,11 +1,13 @@
 """From files to silver: every row is accepted, set aside with its reason, or a declared repeat."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from support.company import SECOND, deliver, lay_out
+from support.lake import lake_context
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, QUARANTINE
@@ -23,14 +25,22 @@ def company(make_context, tmp_path):
     def refreshed(*, fingerprint="1" * 64, overrides=()):
         path = tmp_path / "company.yaml"
         path = path if path.exists() else lay_out(tmp_path)
-        from dataclasses import replace
-
         ctx = replace(make_context(fingerprint=fingerprint), settings=load_settings(path, list(overrides)))
         ingest.run(ctx)
         clean.run(ctx)
         return ctx
 
     return refreshed
+
+
+@pytest.fixture(scope="module")
+def first(spark, tmp_path_factory):
+    """The first delivery after ingest and clean, to be looked at and not to be changed."""
+    root = tmp_path_factory.mktemp("first")
+    ctx = replace(lake_context(spark, root), settings=load_settings(lay_out(root), []))
+    ingest.run(ctx)
+    clean.run(ctx)
+    return ctx
 
 
 def fates(ctx):
@@ -45,8 +55,8 @@ def reasons(ctx):
     return {(r["noun"], r["position"]): r["reasons"] for r in ctx.tables.read(QUARANTINE).collect()}
 
 
-def test_every_row_is_accounted_for_with_its_reason(company):
-    ctx = company()
+def test_every_row_is_accounted_for_with_its_reason(first):
+    ctx = first
     by_noun = {noun: counts for (_, noun, _), counts in fates(ctx).items()}
     assert by_noun["order_line"] == (12, 6, 5, 1)
     # orders: lines without a number carry no order; A1 and A2 stand for two lines each
@@ -67,8 +77,8 @@ def test_every_row_is_accounted_for_with_its_reason(company):
     }
 
 
-def test_times_are_utc_and_money_is_exact(company):
-    ctx = company()
+def test_times_are_utc_and_money_is_exact(first):
+    ctx = first
     order = ctx.tables.read(ORDER).where("order_id = 'A1'").first()
     assert order["ordered_at"] == datetime(2025, 1, 5, 22, 30)  # 23:30 in Berlin in winter
     line = ctx.tables.read(ORDER_LINE).where("line_id = 'A1-1'").first()
@@ -79,13 +89,13 @@ def test_times_are_utc_and_money_is_exact(company):
     )  # 2 x 10.5 x 0.5
 
 
-def test_texts_are_as_written(company):
-    texts = {r["feedback_id"]: r["text"] for r in company().tables.read(FEEDBACK).collect()}
+def test_texts_are_as_written(first):
+    texts = {r["feedback_id"]: r["text"] for r in first.tables.read(FEEDBACK).collect()}
     assert texts == {"r1": 'Good, "really" good.\nTwo lines, one comma.', "r2": "  kept as written  ", "r4": None}
 
 
-def test_bronze_keeps_the_cells_of_a_broken_row_and_its_raw_text(company):
-    ctx = company()
+def test_bronze_keeps_the_cells_of_a_broken_row_and_its_raw_text(first):
+    ctx = first
     row = ctx.tables.read(bronze("orders")).where("_position = 11").first()
     assert row["_corrupt"] == "A9" and row["_row_id"].endswith(":0:11")
 

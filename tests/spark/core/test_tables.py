@@ -6,6 +6,7 @@ from deltalake import DeltaTable
 from crm_spark.contracts.types import LONG, STRING
 from crm_spark.core.contract import Sensitivity, TableContract, optional, required
 from crm_spark.core.errors import BatchConflictError, ContractError
+from crm_spark.core.tables import TableStore
 
 NOTE = TableContract(
     name="silver.note",
@@ -111,3 +112,14 @@ def test_who_lost_the_lease_commits_nothing(spark, tmp_path):
     with pytest.raises(LeaseHeldError):
         store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1")
     assert not store.exists(NOTE)
+
+
+def test_with_a_catalogue_a_table_is_found_by_its_name_too(spark, tmp_path):
+    schema = "crm_test"
+    spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{tmp_path / 'schema'}'")
+    store = TableStore(spark, str(tmp_path / "lake"), catalog=schema)
+    store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="d")
+    try:
+        assert [tuple(r) for r in spark.table(f"{schema}.silver_note").collect()] == [("a", 1, None)]
+    finally:
+        spark.sql(f"DROP SCHEMA {schema} CASCADE")

@@ -1,0 +1,95 @@
+"""Splink on people made by hand: a household stays several people, a person in many spellings becomes one."""
+
+import pytest
+
+from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
+
+SCHEMA = (
+    "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
+    "birth_on date, street string, postcode string"
+)
+GIVEN = ("Anna", "Bruno", "Clara", "David", "Edith", "Felix", "Gerda", "Hugo", "Irene", "Jonas", "Klara", "Ludwig")
+FAMILY = ("Berger", "Dorn", "Ehlers", "Fuchs", "Graf", "Huber", "Jung", "Kern", "Lang", "Moser", "Nagel", "Ott", "Pohl")
+
+
+def background():
+    """156 people of whom a fifth stand in a second system, so that there is something to learn from."""
+    rows = []
+    for i, (given, family) in enumerate((g, f) for g in GIVEN for f in FAMILY):
+        home = (f"weg {i % 37} {i}", f"{10_000 + i * 7}")
+        plain = (
+            given,
+            family,
+            f"{given}.{family}@a.example".lower(),
+            f"+4915{i:08d}",
+            f"19{50 + i % 40}-03-{1 + i % 28:02d}",
+        )
+        rows.append(("crm", f"c{i}", *plain, *home))
+        if i % 5 == 0:
+            rows.append(("shop", f"s{i}", given, family, plain[2], None if i % 2 else plain[3], plain[4], *home))
+        if i % 5 == 1:
+            rows.append(("shop", f"s{i}", given, family, f"{i}@b.example", plain[3], plain[4], *home))
+    return rows
+
+
+HOUSEHOLD = [
+    ("crm", "mother", "Paula", "Winter", "paula@a.example", "+493011", "1980-01-01", "allee 5", "20095"),
+    ("crm", "father", "Oskar", "Winter", "oskar@a.example", "+493011", "1979-05-05", "allee 5", "20095"),
+    ("shop", "mother", "Paula", "Winter", "paula@a.example", None, None, "allee 5", "20095"),
+    ("shop", "initial", "O", "Winter", "oskar@a.example", "+493011", None, "allee 5", "20095"),
+]
+MAILBOXES = [
+    ("desk", "d1", None, None, "paula@a.example", None, None, None, None),
+    ("desk", "d2", None, None, "stranger@z.example", None, None, None, None),
+    ("news", "d2", None, None, "stranger@z.example", None, None, None, None),
+]
+TORN = [
+    ("crm", "one", "Rosa", "Sommer", "shared@a.example", "+493099", "1990-09-09", "gasse 1", "30001"),
+    ("crm", "two", "Theo", "Vogel", "shared@a.example", "+493088", "1955-02-02", "platz 9", "90002"),
+    ("desk", "torn", None, None, "shared@a.example", None, None, None, None),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster_of(spark):
+    """record_key -> cluster."""
+    from datetime import date
+
+    made = [*background(), *HOUSEHOLD, *MAILBOXES, *TORN]
+    rows = [(*row[:6], date.fromisoformat(row[6]) if row[6] else None, *row[7:]) for row in made]
+    records = candidates(spark.createDataFrame(rows, SCHEMA), max_block=50, nicknames={}).cache()
+    bare = only_email(records)
+    telling = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
+    config = ResolveConfig(training_pairs=100_000)
+    _, clusters, backend = link(spark, telling, present_columns(telling), config, num_records=telling.count(), seed=3)
+    assert backend == "duckdb"
+    return {row["record_key"]: row["cluster"] for row in with_mailboxes(clusters, telling, bare).collect()}
+
+
+def test_people_of_one_household_are_not_one_person(cluster_of):
+    assert cluster_of["crm|mother"] != cluster_of["crm|father"]
+
+
+def test_records_of_one_person_are_one_cluster(cluster_of):
+    assert cluster_of["crm|mother"] == cluster_of["shop|mother"]
+    assert cluster_of["crm|father"] == cluster_of["shop|initial"]
+    again = [i for i in range(156) if i % 5 in (0, 1)]
+    assert sum(cluster_of[f"crm|c{i}"] == cluster_of[f"shop|s{i}"] for i in again) / len(again) > 0.95
+
+
+def test_a_bare_mailbox_belongs_to_the_one_person_who_has_it(cluster_of):
+    assert cluster_of["desk|d1"] == cluster_of["crm|mother"]
+
+
+def test_equal_bare_mailboxes_are_one_person(cluster_of):
+    assert cluster_of["desk|d2"] == cluster_of["news|d2"] == "desk|d2"
+
+
+def test_a_mailbox_of_two_people_belongs_to_neither(cluster_of):
+    assert cluster_of["crm|one"] != cluster_of["crm|two"]
+    assert cluster_of["desk|torn"] == "desk|torn"
+
+
+def test_every_candidate_is_in_exactly_one_cluster(cluster_of):
+    assert len(cluster_of) == len({*cluster_of}) == len(background()) + len(HOUSEHOLD) + len(MAILBOXES) + len(TORN)
