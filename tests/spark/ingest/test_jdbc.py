@@ -34,7 +34,9 @@ class Database:
         statement.close()
 
     def add(self, number, given, family):
-        self.run(f"INSERT INTO CLIENT VALUES ({number}, '{given}', '{family}', TIMESTAMP('2024-03-0{number} 08:00:00'))")
+        self.run(
+            f"INSERT INTO CLIENT VALUES ({number}, '{given}', '{family}', TIMESTAMP('2024-03-0{number} 08:00:00'))"
+        )
 
 
 @pytest.fixture
