@@ -18,15 +18,16 @@ SCHEMA = "text_hash string, label string, " + ", ".join(f"p_{label} double" for 
 class Scorer:
     """A loaded bundle."""
 
-    def __init__(self, folder: Path, *, threads: int, max_tokens: int):
+    def __init__(self, folder: Path, *, threads: int, max_tokens: int, precision: str = "fp32"):
         import torch
 
         from crm_spark.text.bundle import open_bundle
-        from crm_spark.text.model import load_model
+        from crm_spark.text.model import has_fast_bf16, load_model
 
         torch.set_num_threads(threads)
         bundle = open_bundle(folder)
         self.model, self.max_tokens = load_model(bundle), max_tokens
+        self.is_bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16())
         self.temperature = float(bundle.card["temperature"])
         self.tokenizer = load_tokenizer(folder, int(bundle.card["max_length"]))
 
@@ -36,7 +37,7 @@ class Scorer:
 
         ids = token_ids(self.tokenizer, texts)
         result = np.zeros((len(texts), len(LABELS)))
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
             for positions in token_batches([len(row) for row in ids], max_tokens=self.max_tokens):
                 tokens, mask = padded([ids[i] for i in positions])
                 logits = self.model(torch.from_numpy(tokens), torch.from_numpy(mask)).double()
@@ -45,18 +46,18 @@ class Scorer:
 
 
 @cache
-def cached_scorer(folder: str, threads: int, max_tokens: int) -> Scorer:
+def cached_scorer(folder: str, threads: int, max_tokens: int, precision: str) -> Scorer:
     """The scorer of this process."""
-    return Scorer(Path(folder), threads=threads, max_tokens=max_tokens)
+    return Scorer(Path(folder), threads=threads, max_tokens=max_tokens, precision=precision)
 
 
 def make_scorer(
-    folder: str, *, threads: int, max_tokens: int, window_rows: int
+    folder: str, *, threads: int, max_tokens: int, window_rows: int, precision: str = "fp32"
 ) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """A small recipe that travels to the workers; the model does not."""
 
     def score(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        scorer = cached_scorer(folder, threads, max_tokens)
+        scorer = cached_scorer(folder, threads, max_tokens, precision)
         for window in _windows(frames, window_rows):
             yield scored(scorer, window)
 

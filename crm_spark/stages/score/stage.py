@@ -36,7 +36,11 @@ def run(ctx: JobContext) -> StageResult:
     done = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == version).select("text_hash")
     fresh = texts.groupBy("text_hash").agg(F.first("text").alias("text")).join(done, "text_hash", "left_anti")
     recipe = make_scorer(
-        str(bundle.folder.resolve()), threads=cfg.threads, max_tokens=cfg.max_tokens, window_rows=cfg.window_rows
+        str(bundle.folder.resolve()),
+        threads=cfg.threads,
+        max_tokens=cfg.max_tokens,
+        window_rows=cfg.window_rows,
+        precision=cfg.precision,
     )
     read = fresh.repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
     read = read.withColumn("bundle_version", F.lit(version)).select(*SCORE_TEXT.column_names)

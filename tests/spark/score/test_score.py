@@ -83,7 +83,14 @@ def context(spark, tmp_path_factory, bundle):
     lake = tmp_path_factory.mktemp("lake")
 
     def make(fingerprint):
-        return lake_context(spark, lake, "score.window_rows=7", "score.max_tokens=512", fingerprint=fingerprint * 64)
+        return lake_context(
+            spark,
+            lake,
+            "score.window_rows=7",
+            "score.max_tokens=512",
+            "score.precision=fp32",
+            fingerprint=fingerprint * 64,
+        )
 
     ctx = make("0")
     put(ctx.tables, FEEDBACK, feedback(TEXTS))
