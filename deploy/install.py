@@ -23,6 +23,7 @@ LOCK, BOOTSTRAP_LOCK, JAR_LOCK = (
     ROOT / "deploy" / "uv.lock.txt",
     ROOT / "deploy" / "jars.sha256",
 )
+LOG_SETTINGS = ROOT / "deploy" / "log4j2.properties"
 NEEDED_BYTES = 9 * 1024**3
 STEPS = "environment", "jars", "spark"
 
@@ -34,7 +35,8 @@ class SetupError(Exception):
 def main() -> int:
     """Does what is not done yet; 0 when the set-up is whole."""
     marks = {step: STATE / f"{step}.done" for step in STEPS}
-    digests = {"environment": _digest(LOCK), "jars": _digest(JAR_LOCK), "spark": _digest(Path(__file__)) + str(ROOT)}
+    session = _digest(Path(__file__)) + _digest(LOG_SETTINGS) + str(ROOT)
+    digests = {"environment": _digest(LOCK), "jars": _digest(JAR_LOCK), "spark": session}
     todo = [s for s in STEPS if not marks[s].exists() or marks[s].read_text() != digests[s]]
     if not todo:
         return 0
@@ -143,7 +145,7 @@ def _spark() -> None:
     similarity = sorted((_site_packages() / "splink").glob("internals/files/spark_jars/*spark4*.jar"))
     jars = [*sorted((STATE / "jars").glob("*.jar")), *similarity[-1:]]
     (conf / "spark-defaults.conf").write_text(f"spark.jars {','.join(str(jar) for jar in jars)}\n")
-    (conf / "log4j2.properties").write_text((ROOT / "deploy" / "log4j2.properties").read_text())
+    (conf / "log4j2.properties").write_text(LOG_SETTINGS.read_text())
 
 
 def _site_packages() -> Path:

@@ -28,6 +28,7 @@ def bars(
             "marker": {"color": colours[i % len(colours)]},
             "text": texts if len(series) == 1 else None,
             "textposition": "auto",
+            "textangle": 0,
             "hovertemplate": f"%{{y}}: %{{x:{number}}} {unit}<extra>{label if len(series) > 1 else ''}</extra>",
         }
         for i, (label, values) in enumerate(series.items())

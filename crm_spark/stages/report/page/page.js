@@ -43,7 +43,7 @@
       plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: role("ink"), family: "system-ui, Segoe UI, Roboto, DejaVu Sans, sans-serif", size: narrow ? 11 : 13 },
       margin: figure.layout.margin || { l: 8, r: 12, t: 12, b: 40 },
-      legend: { orientation: "h", y: -0.25, yanchor: "top", x: 0 },
+      legend: { orientation: "h", y: -0.25, yanchor: "top", x: 0, traceorder: "normal" },
       hoverlabel: { bgcolor: role("card"), bordercolor: role("line"), font: { color: role("ink") } },
       xaxis: axis(figure.layout.xaxis),
       yaxis: axis(figure.layout.yaxis)
