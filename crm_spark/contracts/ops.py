@@ -65,7 +65,7 @@ RUN = TableContract(
         required("stage", STRING, "The stage."),
         optional("as_of", DATE, "Logical date, where the stage has one."),
         required("fingerprint", STRING, "Digest of inputs, configuration and code version."),
-        required("status", STRING, "done, skipped (nothing to work on) or failed."),
+        required("status", STRING, "done, or skipped: the company has nothing for it to work on."),
         required("num_rows", LONG, "Rows written."),
         required("seconds", DOUBLE, "Wall time."),
         optional("note", STRING, "What the stage has to say: why it skipped, which backend it chose."),

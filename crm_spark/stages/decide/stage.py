@@ -36,7 +36,6 @@ INPUTS = (
     SCORE_TEXT,
     TEXT_OF,
 )
-OUTPUTS = (NEXT_BEST_ACTION,)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from crm_spark.stages.featurise.activity import activity
 from crm_spark.stages.featurise.features import features, snapshot_days
 
 INPUTS = (CUSTOMER, CUSTOMER_LINK, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
-OUTPUTS = (FEATURE_CUSTOMER,)
 
 
 def run(ctx: JobContext) -> StageResult:

@@ -15,7 +15,6 @@ from crm_spark.stages.predict.examples import buyers, labelled
 from crm_spark.stages.predict.models import fit_churn, fit_value, score_churn
 
 INPUTS = (FEATURE_CUSTOMER,)
-OUTPUTS = (CHURN, LIFETIME_VALUE)
 MODEL = "xgboost"
 
 

@@ -15,7 +15,6 @@ from crm_spark.stages.recommend.config import RecommendConfig
 from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
 
 INPUTS = (ORDER, ORDER_LINE, CUSTOMER_LINK)
-OUTPUTS = (RECOMMENDATION,)
 
 
 def run(ctx: JobContext) -> StageResult:

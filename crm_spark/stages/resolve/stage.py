@@ -25,7 +25,6 @@ from crm_spark.stages.resolve.linkage import candidates, link, only_email, prese
 
 ACTIVITY = (ORDER, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
 INPUTS = (PERSON, *ACTIVITY)
-OUTPUTS = (CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT)
 _KEYS = ["system", "person_id"]
 
 

@@ -15,7 +15,6 @@ from crm_spark.text.bundle import open_bundle, read_registry
 from crm_spark.text.prepare import all_texts
 
 INPUTS = (FEEDBACK, INTERACTION)
-OUTPUTS = (TEXT_OF, SCORE_TEXT)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:

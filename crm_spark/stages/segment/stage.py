@@ -13,7 +13,6 @@ from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.segment.clustering import archetype_names, fit, matched_ids, scaled
 
 INPUTS = (FEATURE_CUSTOMER,)
-OUTPUTS = (SEGMENT, SEGMENT_PROFILE)
 NOT_YET_BOUGHT = 0
 _MIN_CUSTOMERS = 50
 

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from crm_spark.contracts.ops import METRIC
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.train.config import TrainConfig
@@ -14,7 +13,6 @@ from crm_spark.text.bundle import register, seal
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import MANIFEST, read_manifest
 
-OUTPUTS = (METRIC,)
 MODEL = "bert"
 
 
