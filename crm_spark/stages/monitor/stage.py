@@ -19,7 +19,6 @@ from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
 from crm_spark.core.context import JobContext, StageResult
-from crm_spark.core.hashing import sha256_of
 from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.monitor.config import MonitorConfig
 from crm_spark.stages.monitor.drift import drift_rows
@@ -79,7 +78,7 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
         before.select(*as_doubles), after.select(*as_doubles), names, days=(days[1], days[0]), effect=cfg.psi_threshold
     )
     frame = ctx.spark.createDataFrame(rows, DRIFT.schema)
-    ctx.tables.merge(DRIFT, frame, batch_id=ctx.batch_id("drift"), digest=sha256_of(rows))
+    ctx.tables.merge(DRIFT, frame, batch_id=ctx.batch_id("drift"), digest=ctx.fingerprint)
     return sum(1 for row in rows if row[3] > row[4])
 
 
