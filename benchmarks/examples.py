@@ -80,7 +80,7 @@ def online_retail(lake: Path) -> list[Figure]:
         Figure("online_retail: lines in", num_in, "rows", "== 541909"),
         Figure("online_retail: lines that are revenue", len(sold), "rows", "== 392692"),
         Figure("online_retail: customers", sold.customer_id.nunique(), "customers", "== 4338"),
-        Figure("online_retail: revenue", float(sold.amount.sum()), "GBP", "== 8887208.89"),
+        Figure("online_retail: revenue", round(float(sold.amount.sum()), 2), "GBP", "== 8887208.89"),
     ]
 
 
