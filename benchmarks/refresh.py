@@ -9,7 +9,7 @@ import shutil
 import sys
 
 from benchmarks.figures import OUT, Figure
-from benchmarks.watching import STAGES, Watched, watch
+from benchmarks.watching import NAMES, Watched, watch
 
 SIZES = [10_000, 100_000]
 
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         again = watch(command)
         label = f"{size:,} customers"
         figures.append(Figure(f"{label}: generate", made.seconds, "seconds"))
-        for stage in STAGES:
+        for stage in NAMES:
             if stage in runs[size].stage_seconds:
                 figures.append(Figure(f"{label}: {stage}", runs[size].stage_seconds[stage], "seconds"))
                 figures.append(Figure(f"{label}: {stage}, peak memory", runs[size].stage_peak_mb[stage], "MB"))
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     if len(sizes) == 2:
         small, large = (runs[size] for size in sizes)
         grown = math.log(sizes[1] / sizes[0])
-        for stage in STAGES:
+        for stage in NAMES:
             if small.stage_seconds.get(stage) and large.stage_seconds.get(stage):
                 exponent = math.log(large.stage_seconds[stage] / small.stage_seconds[stage]) / grown
                 figures.append(Figure(f"growth of {stage}: time exponent", exponent, "exponent", peer="1 is linear"))

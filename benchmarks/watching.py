@@ -10,11 +10,10 @@ from pathlib import Path
 
 import psutil
 
+from crm_spark.pipeline import STAGES
+
 ROOT = Path(__file__).resolve().parent.parent
-STAGES = (
-    "ingest", "clean", "resolve", "featurise", "segment", "predict", "recommend", "shard", "train", "score", "decide", "monitor",
-    "report",
-)  # fmt: skip
+NAMES = [stage.name for stage in STAGES]
 _MB = 1e6
 
 
@@ -57,7 +56,7 @@ def watch(command: Sequence[str], *, interval: float = 0.5) -> Watched:
     for line in process.stderr:
         sys.stderr.write(line)
         words = line.split()
-        if len(words) > 5 and words[1] in STAGES and words[2] == "done":
+        if len(words) > 5 and words[1] in NAMES and words[2] == "done":
             result.stage_seconds[words[1]] = float(words[5])
             result.stage_peak_mb[words[1]], peak_since[0] = peak_since[0], 0.0
     code = process.wait()

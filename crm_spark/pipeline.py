@@ -94,7 +94,10 @@ class Pipeline:
 
     def _run_one(self, stage: Stage, ctx: JobContext) -> StageResult:
         started = time.monotonic()
-        result: StageResult = stage.module.run(ctx)
+        try:
+            result: StageResult = stage.module.run(ctx)
+        finally:
+            self.spark.catalog.clearCache()  # what a stage kept for itself ends with it, also where it returns early
         seconds = time.monotonic() - started
         self.log.info(
             "%-10s %-7s %10d rows %7.1f s  %s", stage.name, result.status, result.num_rows, seconds, result.note

@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
 
 from crm_spark.core.tables import TableStore
 
@@ -63,6 +64,11 @@ class JobContext:
     def batch_id(self, part: str = "") -> str:
         """The batch id of this stage's write to one table; the same inputs give the same id."""
         return f"{self.fingerprint[:24]}{':' + part if part else ''}"
+
+
+def is_known(day: Column, as_of: date) -> Column:
+    """Whether a record of this day was known by the end of `as_of`; what has no date counts as known."""
+    return day.isNull() | (day <= F.lit(as_of))
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T], *, num_threads: int = 3) -> list[R]:

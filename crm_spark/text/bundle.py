@@ -69,6 +69,17 @@ def open_bundle(folder: Path) -> Bundle:
     return Bundle(folder, version, json.loads((folder / CARD).read_text(encoding="utf-8")))
 
 
+def bundles_dir(files_root: Path) -> Path:
+    """Where the bundles of a lake lie."""
+    return Path(files_root) / "bundles"
+
+
+def current_version(files_root: Path) -> str | None:
+    """The bundle in use; None before the first promotion."""
+    current: str | None = read_registry(bundles_dir(files_root))["current"]
+    return current
+
+
 def read_registry(bundles: Path) -> dict[str, Any]:
     """`current`, `candidate` and `retired` versions."""
     path = bundles / REGISTRY

@@ -51,6 +51,11 @@ def load_model(bundle: Bundle) -> TextClassifier:
     return model.eval()
 
 
+def uses_bf16(precision: str) -> bool:
+    """Whether `bf16`, `fp32` or `auto` means bf16 here; auto: where the hardware multiplies it."""
+    return precision == "bf16" or (precision == "auto" and has_fast_bf16())
+
+
 def has_fast_bf16() -> bool:
     """Whether this processor multiplies bf16 in hardware; without, bf16 is many times slower than fp32."""
     if torch.cuda.is_available():

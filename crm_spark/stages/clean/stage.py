@@ -55,15 +55,11 @@ def run(ctx: JobContext) -> StageResult:
     rules = load_rules(Path(ctx.settings.clean.rules_dir))
     pending = pending_work(sources, ctx.tables.read(DELIVERY).collect(), ctx.tables.read(BATCH_FATE).collect())
     judged = [(work, _judged(ctx, sources, rules, work).persist(StorageLevel.MEMORY_AND_DISK)) for work in pending]
-    try:
-        fates = [row for rows in in_parallel(lambda pair: _fates(*pair), judged) for row in rows]
-        _require_sane(ctx, fates)
-        in_parallel(lambda pair: _to_silver(ctx, *pair), judged)
-        if judged:
-            _write_fates(ctx, judged, fates, rules)
-    finally:
-        for _, frame in judged:
-            frame.unpersist()
+    fates = [row for rows in in_parallel(lambda pair: _fates(*pair), judged) for row in rows]
+    _require_sane(ctx, fates)
+    in_parallel(lambda pair: _to_silver(ctx, *pair), judged)
+    if judged:
+        _write_fates(ctx, judged, fates, rules)
     num_quarantined = sum(row["num_quarantined"] for row in fates)
     return StageResult(sum(row["num_accepted"] for row in fates), note=f"{num_quarantined} quarantined")
 

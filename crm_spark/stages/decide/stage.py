@@ -22,7 +22,7 @@ from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
-from crm_spark.text.bundle import read_registry
+from crm_spark.text.bundle import current_version
 
 INPUTS = (
     CUSTOMER,
@@ -41,12 +41,7 @@ INPUTS = (
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """The strategy, since a changed rule is a reason to decide again, and the bundle whose readings count."""
     strategy = load_strategy(ctx.settings.decide.strategy).model_dump(mode="json")
-    return {"strategy": strategy, "bundle": _bundle(ctx)}
-
-
-def _bundle(ctx: JobContext) -> str | None:
-    current: str | None = read_registry(Path(ctx.files_root) / "bundles")["current"]
-    return current
+    return {"strategy": strategy, "bundle": current_version(ctx.files_root)}
 
 
 def load_strategy(path: str) -> Strategy:
@@ -98,7 +93,7 @@ def last_verdict(ctx: JobContext) -> DataFrame:
     """Grain: customer_id. `last_verdict`: what the newest text of the customer says, as the bundle in use reads it."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     texts = ctx.tables.read(TEXT_OF).where(F.col("written_on") <= F.lit(ctx.as_of))
-    scores = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(_bundle(ctx)))
+    scores = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(current_version(ctx.files_root)))
     scores = scores.select("text_hash", F.col("label").alias("verdict"))
     said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")

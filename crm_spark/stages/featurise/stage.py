@@ -31,5 +31,4 @@ def run(ctx: JobContext) -> StageResult:
             where={"as_of": str(day)},
         )
         num_rows += result.num_rows
-    made.unpersist()
     return StageResult(num_rows, note=f"{len(days)} snapshots, newest {ctx.as_of}")

@@ -1,10 +1,9 @@
 """Monitor: scores, features, outcomes -> ops.metric, ops.drift. The relationship, the drift, the information gap."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import (
@@ -18,13 +17,13 @@ from crm_spark.contracts.features import (
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
-from crm_spark.core.context import JobContext, StageResult
+from crm_spark.core.context import JobContext, StageResult, is_known
 from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.monitor.config import MonitorConfig
 from crm_spark.stages.monitor.drift import drift_rows
 from crm_spark.stages.monitor.gap import gap_measures, with_shares
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
-from crm_spark.text.bundle import read_registry
+from crm_spark.text.bundle import current_version
 from crm_spark.text.labels import LABELS
 from crm_spark.text.splits import is_unseen
 
@@ -42,7 +41,7 @@ INPUTS = (
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """The bundle in use: its readings are the ones that count."""
-    return {"bundle": read_registry(Path(ctx.files_root) / "bundles")["current"]}
+    return {"bundle": current_version(ctx.files_root)}
 
 
 def run(ctx: JobContext) -> StageResult:
@@ -57,7 +56,6 @@ def run(ctx: JobContext) -> StageResult:
         currency = ctx.settings.company.currency
         measures += activity_measures(features, newest=ctx.as_of, before=before, currency=currency)
         num_drifted = _drift(ctx, features, days) if before else 0
-        features.unpersist()
     if ctx.tables.exists(CAMPAIGN_CONTACT):
         contacts = _of_customers(ctx, CAMPAIGN_CONTACT, "contacted_at")
         measures += campaign_measures(contacts, _of_customers(ctx, CAMPAIGN_RESPONSE, "responded_at"))
@@ -85,18 +83,14 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
 def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:
     """What had happened by the end of the day; what has no date counts as known."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    return ctx.tables.read(table).where(_is_known(F.to_date(event), ctx)).join(links, ["system", "person_id"])
-
-
-def _is_known(day: Column, ctx: JobContext) -> Column:
-    return day.isNull() | (day <= F.lit(ctx.as_of))
+    return ctx.tables.read(table).where(is_known(F.to_date(event), ctx.as_of)).join(links, ["system", "person_id"])
 
 
 def _gap(ctx: JobContext) -> list[Measure]:
     """Over the texts that training never saw, by source and by segment of the writer."""
     tables = ctx.tables
-    labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull() & _is_known(F.col("written_on"), ctx))
-    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(inputs(ctx)["bundle"]))
+    labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull() & is_known(F.col("written_on"), ctx.as_of))
+    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(current_version(ctx.files_root)))
     scores = scores.select("text_hash", *(f"p_{label}" for label in LABELS))
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     written = labelled.join(links, ["system", "person_id"], "left")
@@ -110,5 +104,4 @@ def _gap(ctx: JobContext) -> list[Measure]:
     measures = gap_measures(read.withColumn("slice", F.lit("all")), dimension="all")
     measures += gap_measures(read.withColumn("slice", F.col("source")), dimension="source")
     measures += gap_measures(by_person.withColumn("slice", F.col("name")), dimension="segment")
-    read.unpersist()
     return measures

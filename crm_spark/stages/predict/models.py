@@ -26,7 +26,6 @@ def _trees(cfg: PredictConfig, *, seed: int) -> dict[str, Any]:
         "tree_method": "hist",
         "random_state": seed,
         "verbose": False,
-        "verbosity": 0,
         "missing": float("nan"),
     }
 

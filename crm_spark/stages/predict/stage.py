@@ -41,8 +41,6 @@ def run(ctx: JobContext) -> StageResult:
     customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = _write_scores(ctx, both, customers, day=newest)
     record(ctx, "predict", measures)
-    for frame in (features, train, test, customers):
-        frame.unpersist()
     said = {m.metric: m.value for m in measures if m.model == MODEL}
     return StageResult(
         num_rows, note=f"churn AUC {said.get('churn_auc', float('nan')):.3f} on {middle}, unseen by the model"

@@ -49,8 +49,6 @@ def run(ctx: JobContext) -> StageResult:
         Measure(name, "popularity", popular, "fraction", num_judged, is_baseline=True),
     ]
     record(ctx, "recommend", measures)
-    for frame in (lines, before, history):
-        frame.unpersist()
     return StageResult(
         result.num_rows, note=f"hit rate {als:.3f} (ALS) against {popular:.3f} (popularity); {winner} is used"
     )

@@ -20,6 +20,7 @@ from crm_spark.contracts.features import (
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE, RUN
 from crm_spark.contracts.silver import PRODUCT
+from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
 
 Rows = list[dict[str, Any]]
@@ -61,7 +62,15 @@ class Facts:
 
 
 def collect_facts(
-    tables: TableStore, *, company: str, currency: str, horizon_days: int, as_of: date, map_points: int, seed: int
+    tables: TableStore,
+    *,
+    company: str,
+    currency: str,
+    horizon_days: int,
+    as_of: date,
+    bundle: str | None,
+    map_points: int,
+    seed: int,
 ) -> Facts:
     """Reads the facts; every query returns a handful of rows however large the lake is."""
     day = F.col("as_of") == F.lit(as_of)
@@ -77,8 +86,8 @@ def collect_facts(
         num_records=tables.read(CUSTOMER_LINK).count(),
         segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
         segment_map=_map(tables, as_of, map_points, seed),
-        texts=_texts(tables, as_of),
-        texts_by_month=_texts_by_month(tables, as_of),
+        texts=_texts(tables, bundle, as_of),
+        texts_by_month=_texts_by_month(tables, bundle, as_of),
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
         churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),
@@ -151,14 +160,13 @@ def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
     )
 
 
-def _texts(tables: TableStore, as_of: date) -> Rows:
-    is_known = F.col("written_on").isNull() | (F.col("written_on") <= F.lit(as_of))
-    said = tables.read(TEXT_OF).where(is_known).join(_current(tables), "text_hash")
+def _texts(tables: TableStore, bundle: str | None, as_of: date) -> Rows:
+    said = tables.read(TEXT_OF).where(is_known(F.col("written_on"), as_of)).join(_read(tables, bundle), "text_hash")
     return _rows(said.groupBy("source", "verdict").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "verdict"))
 
 
-def _texts_by_month(tables: TableStore, as_of: date) -> Rows:
-    said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_current(tables), "text_hash")
+def _texts_by_month(tables: TableStore, bundle: str | None, as_of: date) -> Rows:
+    said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_read(tables, bundle), "text_hash")
     month = F.date_format("written_on", "yyyy-MM").alias("month")
     counted = (
         said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))
@@ -166,13 +174,10 @@ def _texts_by_month(tables: TableStore, as_of: date) -> Rows:
     return _rows(counted.orderBy("month", "verdict"))
 
 
-def _current(tables: TableStore) -> DataFrame:
-    """Grain: text_hash. The reading by the bundle that read most texts; a bundle being rolled out has read fewer."""
-    scores = tables.read(SCORE_TEXT)
-    most = scores.groupBy("bundle_version").count().orderBy(F.desc("count"), "bundle_version").limit(1)
-    return scores.join(F.broadcast(most.select("bundle_version")), "bundle_version").select(
-        "text_hash", F.col("label").alias("verdict")
-    )
+def _read(tables: TableStore, bundle: str | None) -> DataFrame:
+    """Grain: text_hash. What the bundle in use reads in a text; one that is being rolled out counts for nothing yet."""
+    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(bundle))
+    return scores.select("text_hash", F.col("label").alias("verdict"))
 
 
 def _risk(tables: TableStore, as_of: date) -> Rows:

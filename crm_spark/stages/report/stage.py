@@ -14,13 +14,15 @@ from crm_spark.core.context import JobContext, StageResult
 from crm_spark.stages.report.facts import collect_facts
 from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.render import render, write_page
+from crm_spark.text.bundle import current_version
 
 INPUTS = (*MADE, CUSTOMER, CUSTOMER_LINK, PRODUCT, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """What the actions are called, and what the sources feed."""
-    return {"titles": action_titles(ctx), "sources": primary_nouns(load_sources(Path(ctx.settings.ingest.sources_dir)))}
+    """What the actions are called, what the sources feed, and the bundle whose readings are shown."""
+    sources = primary_nouns(load_sources(Path(ctx.settings.ingest.sources_dir)))
+    return {"titles": action_titles(ctx), "sources": sources, "bundle": current_version(ctx.files_root)}
 
 
 def action_titles(ctx: JobContext) -> dict[str, str]:
@@ -48,6 +50,7 @@ def run(ctx: JobContext) -> StageResult:
         currency=company.currency,
         horizon_days=company.horizon_days,
         as_of=ctx.as_of,
+        bundle=current_version(ctx.files_root),
         map_points=ctx.settings.report.map_points,
         seed=ctx.seed,
     )

@@ -48,10 +48,8 @@ def only_email(records: DataFrame) -> DataFrame:
 
     Beside records that say more they would be weighed by the mailbox alone, which never reaches certainty.
     """
-    others = [F.col(name).isNull() for name in IDENTIFYING if name != "email_match"]
-    is_bare = F.col("email_match").isNotNull()
-    for is_null in others:
-        is_bare = is_bare & is_null
+    says_more = F.coalesce(*(F.col(name).cast("string") for name in IDENTIFYING if name != "email_match"))
+    is_bare = F.col("email_match").isNotNull() & says_more.isNull()
     return records.where(is_bare).select("record_key", "email_match")
 
 

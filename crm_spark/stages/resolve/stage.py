@@ -49,8 +49,6 @@ def run(ctx: JobContext) -> StageResult:
     _write(ctx, assigned, everyone, pairs, people, seen)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
-    for frame in (seen, everyone, records):
-        frame.unpersist()
     return StageResult(num_customers, note=f"{num_records} records are {num_customers} customers; {note}")
 
 

@@ -22,12 +22,12 @@ class Scorer:
         import torch
 
         from crm_spark.text.bundle import open_bundle
-        from crm_spark.text.model import has_fast_bf16, load_model
+        from crm_spark.text.model import load_model, uses_bf16
 
         torch.set_num_threads(threads)
         bundle = open_bundle(folder)
         self.model, self.max_tokens = load_model(bundle), max_tokens
-        self.is_bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16())
+        self.is_bf16 = uses_bf16(precision)
         self.temperature = float(bundle.card["temperature"])
         self.tokenizer = load_tokenizer(folder, int(bundle.card["max_length"]))
 

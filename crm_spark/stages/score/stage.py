@@ -1,6 +1,5 @@
 """Score: every text of silver read by the bundle in use, equal texts once, only what has not been read before."""
 
-from pathlib import Path
 from typing import Any
 
 from pyspark import StorageLevel
@@ -11,7 +10,7 @@ from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
-from crm_spark.text.bundle import open_bundle, read_registry
+from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
 from crm_spark.text.prepare import all_texts
 
 INPUTS = (FEEDBACK, INTERACTION)
@@ -19,16 +18,16 @@ INPUTS = (FEEDBACK, INTERACTION)
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """The bundle in use."""
-    return {"bundle": read_registry(Path(ctx.files_root) / "bundles")["current"]}
+    return {"bundle": current_version(ctx.files_root)}
 
 
 def run(ctx: JobContext) -> StageResult:
     """Reads what is new."""
     cfg: ScoreConfig = ctx.settings.score
-    version = inputs(ctx)["bundle"]
+    version = current_version(ctx.files_root)
     if version is None:
         return skipped("there is no bundle in use to read texts with")
-    bundle = open_bundle(Path(ctx.files_root) / "bundles" / version)
+    bundle = open_bundle(bundles_dir(ctx.files_root) / version)
     texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
     columns = [c for c in TEXT_OF.column_names]
     ctx.tables.merge(TEXT_OF, texts.select(*columns), batch_id=ctx.batch_id("text"), digest=ctx.fingerprint)
@@ -46,5 +45,4 @@ def run(ctx: JobContext) -> StageResult:
     result = ctx.tables.merge(
         SCORE_TEXT, read, batch_id=ctx.batch_id("score"), digest=ctx.fingerprint, insert_only=True
     )
-    texts.unpersist()
     return StageResult(result.num_rows, note=f"bundle {version}")

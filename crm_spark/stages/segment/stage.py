@@ -48,8 +48,6 @@ def run(ctx: JobContext) -> StageResult:
     ctx.tables.replace(SEGMENT_PROFILE, profile, batch_id=ctx.batch_id("profile"), digest=digest, where=where)
     best = f"kmeans, k = {len(ids)}"
     record(ctx, "segment", [Measure("silhouette", best, clustering.silhouette, "fraction", clustering.num_rows)])
-    for frame in (ready, everyone):
-        frame.unpersist()
     tried = ", ".join(f"{k}: {v:.3f}" for k, v in clustering.silhouette_by_k.items())
     return StageResult(result.num_rows, note=f"{len(ids)} segments (silhouette by number: {tried})")
 

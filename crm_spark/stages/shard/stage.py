@@ -61,7 +61,6 @@ def run(ctx: JobContext) -> StageResult:
     )
     write_manifest(manifest, folder)
     _point_to(folder)
-    sided.unpersist()
     said = ", ".join(f"{sizes[s]} {s}" for s in SPLITS)
     return StageResult(num_kept, note=f"{said}; {num_all - num_kept} repeated texts left out")
 

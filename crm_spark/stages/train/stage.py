@@ -9,7 +9,7 @@ from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.processes import launch
-from crm_spark.text.bundle import register, seal
+from crm_spark.text.bundle import REGISTRY, bundles_dir, register, seal
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import MANIFEST, read_manifest
 
@@ -24,7 +24,7 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 
 def must_run(ctx: JobContext) -> bool:
     """Bundles that were deleted are trained again."""
-    return _shards(ctx) is not None and not (Path(ctx.files_root) / "bundles" / "registry.json").exists()
+    return _shards(ctx) is not None and not (bundles_dir(ctx.files_root) / REGISTRY).exists()
 
 
 def _shards(ctx: JobContext) -> Path | None:
@@ -55,7 +55,7 @@ def run(ctx: JobContext) -> StageResult:
     (out / "spec.json").write_text(json.dumps(spec))
     launch(out / "spec.json", num_ranks=cfg.num_ranks, max_seconds=cfg.max_seconds, log=out / "train.log")
     result = json.loads((out / "result.json").read_text())
-    bundles = Path(ctx.files_root) / "bundles"
+    bundles = bundles_dir(ctx.files_root)
     bundle = seal(out / "bundle", bundles)
     test = result["test"]
     is_promoted = is_better(test[MODEL], test["majority"])

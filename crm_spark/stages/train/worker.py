@@ -29,7 +29,7 @@ from crm_spark.text.batches import token_batches
 from crm_spark.text.bundle import CARD, TOKENIZER
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.manifest import SPLITS, TEST, TRAIN, VALIDATION, ShardManifest, read_manifest
-from crm_spark.text.model import TextClassifier, has_fast_bf16, pretrained, save_model
+from crm_spark.text.model import TextClassifier, pretrained, save_model, uses_bf16
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def train(
     weights = _class_weights(manifest, cfg).to(device)
     first, losses = _resume(model, optimiser, schedule, checkpoints)
     wrapped = DistributedDataParallel(model)
-    autocast = torch.autocast(device.type, torch.bfloat16) if _uses_bf16(cfg) else nullcontext()
+    autocast = torch.autocast(device.type, torch.bfloat16) if uses_bf16(cfg.precision) else nullcontext()
     bar = Heartbeat("train", total)
     model.train()
     for step, batch in enumerate(_all_batches(shards, manifest, cfg, steps_per_epoch, seed=seed)):
@@ -182,10 +182,6 @@ def _class_weights(manifest: ShardManifest, cfg: TrainConfig) -> Tensor:
     return counts.sum() / (len(LABELS) * counts) if cfg.class_weights else torch.ones(len(LABELS))
 
 
-def _uses_bf16(cfg: TrainConfig) -> bool:
-    return cfg.precision == "bf16" or (cfg.precision == "auto" and has_fast_bf16())
-
-
 def _resume(model: nn.Module, optimiser: Any, schedule: Any, folder: Path) -> tuple[int, list[float]]:
     state = checkpoint.newest_valid(folder)
     if state is None:
@@ -238,7 +234,9 @@ def _finish(
     device = next(model.parameters()).device
     sides = {split: joined([read_rows(shards / file.name) for file in manifest.of(split)]) for split in SPLITS}
     real = {split: rows.label[rows.weight > 0].astype(np.int64) for split, rows in sides.items()}
-    logits = {s: logits_of(model, sides[s], device=device, is_bf16=_uses_bf16(cfg)) for s in (VALIDATION, TEST)}
+    logits = {
+        s: logits_of(model, sides[s], device=device, is_bf16=uses_bf16(cfg.precision)) for s in (VALIDATION, TEST)
+    }
     temperature = best_temperature(logits[VALIDATION], real[VALIDATION])
     figures = {
         "bert": evaluate(softmax(logits[TEST] / temperature), real[TEST]),
@@ -260,7 +258,7 @@ def _finish(
             "seed": spec["seed"],
             "steps": len(losses),
             "examples_seen": len(losses) * cfg.batch_rows * world_size,
-            "precision": "bf16" if _uses_bf16(cfg) else "fp32",
+            "precision": "bf16" if uses_bf16(cfg.precision) else "fp32",
         },
         "made_from": manifest.inputs,
         "purpose": "Reading customers' texts: recommends, does not recommend, no clear opinion.",

@@ -94,8 +94,8 @@ CONTENT = {
     ],
     PRODUCT: [{"system": "shop", "product_id": "lamp", "name": DANGEROUS}],
     SCORE_TEXT: [
-        {"text_hash": "t1", "bundle_version": "old", "label": "recommends"},
-        {"text_hash": "t2", "bundle_version": "old", "label": "does_not_recommend"},
+        {"text_hash": "t1", "bundle_version": "in_use", "label": "recommends"},
+        {"text_hash": "t2", "bundle_version": "in_use", "label": "does_not_recommend"},
         {"text_hash": "t1", "bundle_version": "rolling_out", "label": "no_clear_opinion"},
     ],
     TEXT_OF: [
@@ -133,7 +133,9 @@ def ctx(spark, tmp_path_factory):
 
 
 def collected(tables):
-    return collect_facts(tables, company="Us", currency="EUR", horizon_days=91, as_of=AS_OF, map_points=100, seed=11)
+    return collect_facts(
+        tables, company="Us", currency="EUR", horizon_days=91, as_of=AS_OF, bundle="in_use", map_points=100, seed=11
+    )
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +179,7 @@ def test_customers_are_counted_and_placed_without_their_ids(facts):
     assert facts.segment_map == [{"name": "Champions", "x": 0.123, "y": -1.0}]
 
 
-def test_texts_are_counted_by_the_bundle_that_read_most(facts):
+def test_texts_are_counted_by_the_bundle_in_use(facts):
     # t1 and t2 stand in two reviews each; the other bundle has read t1 only; one text nobody has read
     found = [(row["source"], row["verdict"], row["n"]) for row in facts.texts if row["source"] == "reviews"]
     assert found == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 2)]
