@@ -43,7 +43,7 @@ def _run(stage: str | None, arguments: argparse.Namespace) -> int:
         raise ConfigError("lake: missing; give --lake DIR or set it in the configuration.")
     run_id = uuid.uuid4().hex[:12]
     with Lease(lake, run_id=run_id) as lease:
-        from crm_spark.pipeline import STAGES, Pipeline
+        from crm_spark.pipeline import ON_REQUEST, STAGES, Pipeline
 
         pipeline = Pipeline(
             settings,
@@ -53,12 +53,15 @@ def _run(stage: str | None, arguments: argparse.Namespace) -> int:
             before_commit=lease.require_held,
             run_id=run_id,
         )
-        wanted = tuple(s for s in STAGES if stage in (None, s.name))
+        wanted = STAGES if stage is None else tuple(s for s in (*STAGES, *ON_REQUEST) if s.name == stage)
         results = pipeline.run(wanted, is_forced=arguments.force)
     if stage is None:
         fresh = sum(1 for result in results.values() if result.status != "unchanged")
         get_logger().info("refresh done: %d stages worked, %d were up to date", fresh, len(results) - fresh)
-    return ExitCode.DONE
+    refusals = [result.refusal for result in results.values() if result.refusal]
+    for refusal in refusals:
+        print(f"refused: {refusal}", file=sys.stderr)
+    return ExitCode.REFUSED if refusals else ExitCode.DONE
 
 
 def _day(text: str) -> date:

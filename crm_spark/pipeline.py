@@ -23,15 +23,17 @@ from crm_spark.settings import Settings
 
 @dataclass(frozen=True)
 class Stage:
-    """A room of `crm_spark/stages` and whether its result belongs to a day."""
+    """A room of `crm_spark/stages`, its entry there, and whether its result belongs to a day."""
 
     name: str
     has_as_of: bool = True
+    entry: str | None = None
+    """Module with `run(ctx)`, `room.module`; null: the `stage` of the room of that name."""
 
     @property
     def module(self) -> Any:
-        """The stage's `stage.py`."""
-        return importlib.import_module(f"crm_spark.stages.{self.name}.stage")
+        """Where `run(ctx)` stands."""
+        return importlib.import_module(f"crm_spark.stages.{self.entry or f'{self.name}.stage'}")
 
 
 STAGES = (
@@ -49,6 +51,8 @@ STAGES = (
     Stage("monitor"),
     Stage("report"),
 )
+ON_REQUEST = (Stage("replay", has_as_of=False, entry="clean.replay"),)
+"""What a refresh leaves out and a person asks for."""
 
 
 class Pipeline:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from crm_spark.core.config import Config, merged, parse_overrides, read_layered, validated
 from crm_spark.core.session import SessionConfig
-from crm_spark.stages.clean.config import CleanConfig
+from crm_spark.stages.clean.config import CleanConfig, ReplayConfig
 from crm_spark.stages.decide.config import DecideConfig
 from crm_spark.stages.featurise.config import FeaturiseConfig
 from crm_spark.stages.ingest.config import IngestConfig
@@ -51,6 +51,7 @@ class Settings(Config):
     session: SessionConfig = SessionConfig()
     ingest: IngestConfig
     clean: CleanConfig = CleanConfig()
+    replay: ReplayConfig = ReplayConfig()
     resolve: ResolveConfig = ResolveConfig()
     featurise: FeaturiseConfig = FeaturiseConfig()
     segment: SegmentConfig = SegmentConfig()

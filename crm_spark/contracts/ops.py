@@ -18,7 +18,8 @@ DELIVERY = TableContract(
         required("num_rows", LONG, "Records read from it into bronze."),
         required("batch_id", STRING, "The batch it became part of."),
         required("fate", STRING, "planned, ingested, skipped (same bytes as before) or refused."),
-        optional("reason", STRING, "Reason code of a refusal or skip."),
+        optional("reason", STRING, "Reason code of a refusal or skip; new_column where an ingested file brought one."),
+        optional("columns", STRINGS, "Columns that its records carry, as bronze spells them."),
         optional("watermark", STRING, "Highest value of a JDBC watermark column."),
         required("arrived_at", TIMESTAMP, "Ingest time."),
     ),
@@ -34,7 +35,7 @@ QUARANTINE = TableContract(
         required("batch_id", STRING, "The delivery it came in."),
         required("file", STRING, "File it stands in."),
         required("position", LONG, "Record number in the file."),
-        required("fate", STRING, "quarantined or duplicate."),
+        required("fate", STRING, "quarantined, duplicate, or released: in silver since a replay."),
         required("reasons", STRINGS, "Reason codes, every rule that failed."),
         required("rules_version", STRING, "Digest of the mapping and rules that judged it."),
     ),
@@ -54,6 +55,43 @@ BATCH_FATE = TableContract(
             "num_duplicate", LONG, "Declared duplicates: exact repeats, older versions, rows folded into one key."
         ),
         optional("last_event_at", TIMESTAMP, "Newest event time among the accepted."),
+    ),
+)
+FINDING = TableContract(
+    name="ops.finding",
+    grain=("source", "noun", "batch_id", "code", "column"),
+    doc="How many rows of a delivery each rule, conversion or expectation found something in, and where one of them stands.",
+    columns=(
+        required("source", STRING, "Source system's configuration."),
+        required("noun", STRING, "The noun."),
+        required("batch_id", STRING, "The delivery."),
+        required("code", STRING, "Reason code."),
+        required("column", STRING, "The column it is about; *: the row, or the delivery, as a whole."),
+        required("severity", STRING, "nulled, warn, quarantine or stop."),
+        required("num_rows", LONG, "Rows it was found in."),
+        optional("file", STRING, "File in which an example stands."),
+        optional("position", LONG, "Record number of the example."),
+        required("rules_version", STRING, "Digest of the rules that judged."),
+    ),
+)
+RELEASE = TableContract(
+    name="ops.release",
+    grain=("row_id", "noun"),
+    doc="A row that a replay let out of the quarantine: once, by whom, under which rules.",
+    columns=(
+        required("row_id", STRING, "The bronze record."),
+        required("source", STRING, "Source system's configuration."),
+        required("noun", STRING, "The noun it became."),
+        required("batch_id", STRING, "The delivery it came in."),
+        required("outcome", STRING, "accepted, or duplicate: silver knew it already."),
+        optional("duplicate_reason", STRING, "Why it is a duplicate."),
+        required("reasons", STRINGS, "Reason codes for which it had been set aside."),
+        required("rules_version_before", STRING, "Digest of the rules that set it aside."),
+        required("rules_version", STRING, "Digest of the rules that released it."),
+        required("release_id", STRING, "The rows that left together."),
+        required("released_by", STRING, "Who ran the replay."),
+        required("run_id", STRING, "The run."),
+        required("released_at", TIMESTAMP, "When."),
     ),
 )
 RUN = TableContract(
@@ -106,4 +144,4 @@ DRIFT = TableContract(
     ),
 )
 
-TABLES = (DELIVERY, QUARANTINE, BATCH_FATE, RUN, METRIC, DRIFT)
+TABLES = (DELIVERY, QUARANTINE, BATCH_FATE, FINDING, RELEASE, RUN, METRIC, DRIFT)

@@ -4,7 +4,7 @@ Every noun carries `system` (the name space of its ids: two systems may both kno
 leads back to bronze. `person_id` is the id a system gives a person; who that is, resolve says.
 """
 
-from crm_spark.contracts.types import BOOLEAN, DATE, DOUBLE, INT, MONEY, STRING, TIMESTAMP
+from crm_spark.contracts.types import BOOLEAN, DATE, DOUBLE, INT, MONEY, STRING, STRINGS, TIMESTAMP
 from crm_spark.core.contract import ColumnContract, Sensitivity, TableContract, optional, required
 
 PERSONAL = Sensitivity.PERSONAL
@@ -17,6 +17,7 @@ SILVER_ENVELOPE = (
     optional(
         "known_at", TIMESTAMP, "When the source says it last changed this record; decides which version is latest."
     ),
+    optional("notes", STRINGS, "code:column of what clean noted and let pass: placeholders made null, warnings."),
 )
 
 SYSTEM = required("system", STRING, "Name space of the ids.")

@@ -16,11 +16,13 @@ from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.errors import ConfigError
 
 FILLED_BY_CLEAN = {
-    "system", "currency", "amount", "email_match", *(column.name for column in SILVER_ENVELOPE if column.name != "known_at"),
+    "system", "amount", "email_match", *(column.name for column in SILVER_ENVELOPE if column.name != "known_at"),
 }  # fmt: skip
 """Columns of a noun that no mapping may name."""
 HAS_DEFAULT = {"is_return", "is_holdout"}
 """Required columns that are false where a source does not say."""
+OF_THE_SOURCE = {"currency"}
+"""Required columns that may be mapped, and else are what the source says of all its records."""
 
 
 class FileOptions(Config):
@@ -40,8 +42,11 @@ class Files(Config):
 
     path: Annotated[str, Field(min_length=1)]
     """A glob: `*` within a name, `**` over folders."""
-    format: Literal["csv", "jsonl", "parquet"]
-    """Compression is told from the ending: .gz, .bz2, .zst."""
+    format: Literal["csv", "jsonl", "json", "parquet"]
+    """jsonl: an object a line; json: one document, an array of objects. Of text, compression and archives are told from
+    the ending: .gz, .bz2, .zst; of a .zip every member is a file."""
+    may_lack: list[str] = []
+    """Mapped columns that a file may come without; one that lacks any other is kept in bronze and not made silver of."""
     options: FileOptions = FileOptions()
 
 
@@ -87,7 +92,10 @@ class Mapping(Config):
     hash_of: list[str] | Literal["all"] | None = None
     """A digest of these cells, or of all: an id for records that have none."""
     formats: list[str] = []
-    """Of dates and times, tried in order: iso, epoch_seconds, epoch_milliseconds, or a Spark pattern."""
+    """Of dates and times, tried in order: iso, epoch_seconds, epoch_milliseconds, excel (its day number), or a Spark
+    pattern."""
+    newest_year: int | None = None
+    """Years of two digits belong to the hundred years that end with it; null: to 2000-2099."""
     map: dict[str, str] = {}
     """Source spelling -> our word. A spelling that is not listed is `unknown_value`, unless `otherwise` is given."""
     otherwise: str | None = None
@@ -181,7 +189,7 @@ class Source(Config):
                 if column not in allowed:
                     raise ValueError(f"feeds.{noun}.columns.{column}: no such column; known: {', '.join(allowed)}")
             must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-            missing = sorted(must - FILLED_BY_CLEAN - HAS_DEFAULT - set(feed.columns))
+            missing = sorted(must - FILLED_BY_CLEAN - HAS_DEFAULT - OF_THE_SOURCE - set(feed.columns))
             if missing:
                 raise ValueError(
                     f"feeds.{noun}.columns: nothing is mapped to {', '.join(missing)}, which may not be empty"

@@ -19,11 +19,19 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage did. `status` is done, or skipped when it had nothing to work on; `note` says why in a sentence."""
+    """What a stage did.
+
+    Attributes:
+        num_rows: rows written.
+        status: done, or skipped when it had nothing to work on.
+        note: what it has to say, in a sentence.
+        refusal: what a gate held back while the rest was done; the job ends with exit code 3.
+    """
 
     num_rows: int = 0
     status: str = "done"
     note: str = ""
+    refusal: str = ""
 
 
 def skipped(note: str) -> StageResult:

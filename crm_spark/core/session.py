@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from typing import Annotated
 
 from pydantic import Field
@@ -38,6 +39,9 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
     Raises:
         CrmError: there is no Java, or the Delta JARs are not on the class path.
     """
+    # PySpark reads naive times in the zone of the process: two drivers in two zones would disagree about every file.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
     builder = SparkSession.builder.appName(app_name)
     if config.master:
         os.environ.setdefault("JAVA_HOME", find_java())

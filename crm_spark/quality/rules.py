@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -12,10 +12,18 @@ from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.quality.checks import CHECKS, Parameter
+from crm_spark.quality.expectations import Expectation
+
+ANY = "any"
+"""Key of the placeholders that hold for every column."""
+Severity = Literal["warn", "quarantine", "stop"]
 
 
 class Rule(Config):
-    """One rule of one column."""
+    """One rule of one column.
+
+    A row that breaks it: `warn`, is noted and stays; `quarantine`, is set aside; `stop`, holds its whole delivery back.
+    """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Reason code: what the quarantine says."""
@@ -27,50 +35,76 @@ class Rule(Config):
     """What an unknown value means."""
     unless: str | None = None
     """A boolean column of the noun; where it is true the rule does not apply."""
-    severity: Literal["warn", "quarantine"] = "quarantine"
+    severity: Severity = "quarantine"
     version: Annotated[int, Field(ge=1)] = 1
-
-    @field_validator("check")
-    @classmethod
-    def _known_check(cls, name: str) -> str:
-        if name not in CHECKS:
-            raise ValueError(f"no such check; known: {', '.join(sorted(CHECKS))}")
-        return name
 
     @model_validator(mode="after")
     def _fits_the_noun(self) -> "Rule":
+        if self.check not in CHECKS:
+            raise ValueError(f"no such check {self.check}; known: {', '.join(sorted(CHECKS))}")
         if self.noun not in NOUNS:
             raise ValueError(f"no such noun {self.noun}; known: {', '.join(NOUNS)}")
         known = NOUNS[self.noun].column_names
         for column in (self.column, *([self.unless] if self.unless else [])):
             if column not in known:
                 raise ValueError(f"{self.noun} has no column {column}; known: {', '.join(known)}")
+        if problem := CHECKS[self.check].problem(self.params, known):
+            raise ValueError(f"{self.check}: {problem}")
+        if self.reference and self.reference[1] not in NOUNS.get(self.reference[0], NOUNS["person"]).column_names:
+            raise ValueError(f"{self.check}: no such column {self.reference[1]} of {self.reference[0]}")
+        if self.reference and self.reference[0] not in NOUNS:
+            raise ValueError(f"{self.check}: no such noun {self.reference[0]}; known: {', '.join(NOUNS)}")
         return self
+
+    @property
+    def reference(self) -> tuple[str, str] | None:
+        """The noun and column in which the value must stand."""
+        return (str(self.params["noun"]), str(self.params["key"])) if self.check == "exists_in" else None
 
     @property
     def failed(self) -> Column:
         """True where a row breaks the rule; never null."""
-        verdict = F.coalesce(CHECKS[self.check](F.col(self.column), self.params), F.lit(self.on_null == "fail"))
+        check = CHECKS[self.check]
+        params = {k: F.col(str(v)) if k in check.columns else v for k, v in self.params.items()}
+        verdict = F.coalesce(check.failed(F.col(self.column), **params), F.lit(self.on_null == "fail"))
         return verdict if self.unless is None else verdict & ~F.coalesce(F.col(self.unless), F.lit(False))
 
 
 class QualityRules(Config):
     """What clean holds every source to."""
 
-    placeholders: list[str] = []
-    """Spellings of `no value`, compared without case; they become null."""
+    placeholders: dict[str, list[str]] = {}
+    """Spellings of `no value`, compared without case, for `any` column or a `noun.column`; they become null."""
+    affirmative: list[str] = []
+    """What means yes, in lower case."""
+    negative: list[str] = []
+    """What means no, in lower case."""
     tolerated: list[str] = []
     """`noun.column` where a value that cannot be converted becomes null and the row stays."""
     rules: list[Rule] = []
+    expectations: list[Expectation] = []
+
+    @model_validator(mode="after")
+    def _names_columns(self) -> "QualityRules":
+        for name in (*self.tolerated, *(key for key in self.placeholders if key != ANY)):
+            noun, _, column = name.partition(".")
+            if noun not in NOUNS or column not in NOUNS[noun].column_names:
+                raise ValueError(f"{name}: no such column; wanted noun.column")
+        return self
 
     @property
     def version(self) -> str:
         """Digest of the whole rule set."""
         return sha256_of(self.model_dump(mode="json"))[:16]
 
-    def of(self, noun: str, severity: str = "quarantine") -> list[Rule]:
-        """The rules of one noun and severity."""
-        return [rule for rule in self.rules if rule.noun == noun and rule.severity == severity]
+    def of(self, noun: str) -> list[Rule]:
+        """The rules of one noun."""
+        return [rule for rule in self.rules if rule.noun == noun]
+
+    def placeholders_of(self, noun: str, column: str) -> list[str]:
+        """What means `no value` in a column, in lower case."""
+        spellings = [*self.placeholders.get(ANY, ()), *self.placeholders.get(f"{noun}.{column}", ())]
+        return sorted({text.strip().lower() for text in spellings} - {""})
 
 
 def load_rules(folder: Path) -> QualityRules:
@@ -82,8 +116,15 @@ def load_rules(folder: Path) -> QualityRules:
     if not folder.is_dir():
         raise ConfigError(f"clean.rules_dir: {folder} is not a folder. Give the folder with the quality rules.")
     parts = [validated(QualityRules, read_yaml(path), origin=str(path)) for path in sorted(folder.glob("*.yaml"))]
+    placeholders: dict[str, list[str]] = {}
+    for part in parts:
+        for key, spellings in part.placeholders.items():
+            placeholders.setdefault(key, []).extend(spellings)
     return QualityRules(
-        placeholders=[text for part in parts for text in part.placeholders],
+        placeholders=placeholders,
+        affirmative=[text for part in parts for text in part.affirmative],
+        negative=[text for part in parts for text in part.negative],
         tolerated=[text for part in parts for text in part.tolerated],
         rules=[rule for part in parts for rule in part.rules],
+        expectations=[expectation for part in parts for expectation in part.expectations],
     )

@@ -13,4 +13,15 @@ class CleanConfig(Config):
     rules_dir: str = "conf/quality"
     """Folder with the quality rules, one or more YAML files."""
     max_quarantined_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """A delivery of which more than this is quarantined stops the run: most likely the mapping is wrong, not the rows."""
+    """A delivery of which more than this is quarantined is held back whole: most likely the mapping is wrong, not the rows."""
+
+
+class ReplayConfig(Config):
+    """What a replay takes up."""
+
+    source: str | None = None
+    """One source; null: all."""
+    noun: str | None = None
+    """One noun; null: all."""
+    by: str | None = None
+    """Who answers for it; null: the user that runs the job."""

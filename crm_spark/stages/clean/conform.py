@@ -1,6 +1,7 @@
 """Bronze records of one source as rows of one noun: typed, standardised, judged. Nothing is dropped here."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,11 +10,16 @@ from crm_spark.contracts.silver import NOUNS
 from crm_spark.contracts.source import HAS_DEFAULT, Feed, Source
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.hashing import row_hash
+from crm_spark.quality.checks import FOUND
 from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean import standardise
-from crm_spark.stages.clean.mapping import missing_required, reasons_of, typed_columns
+from crm_spark.stages.clean.drift import MISSING_COLUMN
+from crm_spark.stages.clean.mapping import Typed, missing_required, reasons_of, typed_columns
 
-JUDGEMENT = ("_reasons", "_file", "_position", "_rank", "_is_folded")
+POINTER = ("_file", "_position")
+FINDING = "struct<code: string, column: string, severity: string>"
+NULLED, WARN, QUARANTINE, STOP = "nulled", "warn", "quarantine", "stop"
+PLACEHOLDER, MALFORMED, MISSING = "placeholder", "malformed_record", "missing_required"
 
 
 @dataclass(frozen=True)
@@ -23,51 +29,102 @@ class Money:
     currency: str
     exchange_rates: dict[str, float]
 
-    def rate(self, source: Source) -> tuple[str, float]:
-        """The currency of a source's amounts and its worth.
+    def require_rate(self, source: Source) -> None:
+        """Sees to it that a source's amounts can be reckoned.
 
         Raises:
-            ConfigError: no rate is configured for it.
+            ConfigError: no rate is configured for its currency.
         """
         currency = source.currency or self.currency
-        if currency == self.currency:
-            return currency, 1.0
-        if currency not in self.exchange_rates:
+        if currency not in {self.currency, *self.exchange_rates}:
             raise ConfigError(
                 f"company.exchange_rates: {source.name} sells in {currency} and there is no rate to {self.currency}. "
                 f"Add `{currency}: <{self.currency} per unit>`."
             )
-        return currency, self.exchange_rates[currency]
+
+    def amount(self, price: Column, currency: Column) -> Column:
+        """A price in the reporting currency; null where no rate is configured."""
+        rates = {self.currency: 1.0, **self.exchange_rates}
+        known = F.create_map(*(F.lit(part) for code, rate in rates.items() for part in (code, str(rate))))
+        return price.cast("decimal(30,8)") * F.try_element_at(known, currency).cast("decimal(20,8)")
 
 
-def conformed(bronze: DataFrame, source: Source, noun: str, feed: Feed, rules: QualityRules, money: Money) -> DataFrame:
-    """Grain: bronze record. The noun's columns, `_reasons` (empty: accepted), and what points back to bronze."""
-    typed = typed_columns(source, noun, feed, bronze, rules.placeholders)
+@dataclass(frozen=True)
+class Judge:
+    """What rows are held to.
+
+    Attributes:
+        rules: rules, placeholders, tolerated columns.
+        money: how amounts are reckoned.
+        keys: (noun, column) -> system and column of every record that a rule may refer to.
+        held: (source, noun, batch) -> code of the expectation because of which the whole delivery is held back.
+    """
+
+    rules: QualityRules
+    money: Money
+    keys: Mapping[tuple[str, str], DataFrame] = field(default_factory=dict)
+    held: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+
+
+def conformed(
+    bronze: DataFrame, source: Source, noun: str, feed: Feed, judge: Judge, *, lacking: Sequence[str] = ()
+) -> DataFrame:
+    """Grain: bronze record. The noun's columns, `_reasons` (empty: accepted), `_findings`, and what points to bronze.
+
+    `lacking`: digests of files that come without a column this feed reads; none of their records is accepted.
+    """
+    typed = typed_columns(source, noun, feed, bronze, judge.rules)
+    tolerated = {column.name for column in typed if f"{noun}.{column.name}" in judge.rules.tolerated}
     values = bronze.select(
         *(column.value.alias(column.name) for column in typed),
-        reasons_of([c.reason for c in typed if f"{noun}.{c.name}" not in rules.tolerated]).alias("_conversion"),
+        reasons_of([c.reason for c in typed if c.name not in tolerated]).alias("_conversion"),
+        _compact(_conversion_findings(typed, tolerated)).alias("_said"),
         F.col("_row_id").alias("row_id"),
         F.col("_batch_id").alias("batch_id"),
-        "_file",
-        "_position",
+        *POINTER,
         "_arrived_at",
         F.col("_corrupt").isNotNull().alias("_is_malformed"),
+        F.col("_file_sha256").isin(*lacking).alias("_is_lacking"),
     )
     if noun == "person":
         values = standardise.person(values, default_country=source.country)
-    filled = _filled(values, source, noun, money)
+    filled = _filled(values, source, noun, judge.money)
     if feed.fold:
         # A header repeated on each line, or not there at all: a line without a customer says nothing of a person.
         has_key = F.coalesce(*(F.col(name) for name in NOUNS[noun].grain if name != "system")).isNotNull()
         filled = filled.where(has_key | (F.size("_conversion") > 0) | F.col("_is_malformed"))
-    return filled.withColumn("_reasons", _reasons(noun, feed, rules)).select(
+    judged = _judged(_with_references(filled, noun, judge), source, noun, feed, judge)
+    notes = F.transform(_of(judged["_findings"], NULLED, WARN), lambda f: F.concat_ws(":", f["code"], f["column"]))
+    return judged.withColumn("notes", F.when(F.size(notes) > 0, F.array_sort(notes))).select(
         *NOUNS[noun].column_names,
         "_reasons",
-        "_file",
-        "_position",
+        "_findings",
+        *POINTER,
+        "_arrived_at",
         F.lit(source.rank).alias("_rank"),
         F.lit(feed.fold).alias("_is_folded"),
     )
+
+
+def _conversion_findings(typed: list[Typed], tolerated: set[str]) -> list[Column]:
+    found = [F.when(c.is_placeholder, finding(F.lit(PLACEHOLDER), c.name, NULLED)) for c in typed]
+    return found + [
+        F.when(c.reason.isNotNull(), finding(c.reason, c.name, NULLED if c.name in tolerated else QUARANTINE))
+        for c in typed
+    ]
+
+
+def finding(code: Column, column: str, severity: str) -> Column:
+    """What was found in a row: code, column (`*`: the row as a whole), and what follows."""
+    return F.struct(code.alias("code"), F.lit(column).alias("column"), F.lit(severity).alias("severity"))
+
+
+def _compact(findings: list[Column]) -> Column:
+    return F.array_compact(F.array(*findings)).cast(f"array<{FINDING}>")
+
+
+def _of(findings: Column, *severities: str) -> Column:
+    return F.filter(findings, lambda f: f["severity"].isin(*severities))
 
 
 def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataFrame:
@@ -78,27 +135,51 @@ def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataF
         have = F.col(name) if name in frame.columns else F.lit(None).cast("boolean")
         frame = frame.withColumn(name, F.coalesce(have, F.lit(False)))
     if noun == "order_line":
-        currency, rate = money.rate(source)
-        price = F.col("unit_price").cast("decimal(30,8)") * F.lit(str(rate)).cast("decimal(20,8)")
+        said = F.upper("currency") if "currency" in frame.columns else F.lit(None).cast("string")
+        frame = frame.withColumn("currency", F.coalesce(said, F.lit(source.currency or money.currency)))
+        price = money.amount(F.col("unit_price"), F.col("currency"))
         amount = F.try_multiply(F.col("quantity").try_cast("decimal(18,4)"), price)
-        frame = frame.withColumn("currency", F.lit(currency)).withColumn("amount", amount.try_cast("decimal(18,4)"))
+        frame = frame.withColumn("amount", amount.try_cast("decimal(18,4)"))
     for column in contract.columns:
         if column.name not in frame.columns and column.name != "record_hash":
             frame = frame.withColumn(column.name, F.lit(None).cast(column.type))
-    envelope = {"source", "row_id", "batch_id", "record_hash"}
+    envelope = {"source", "row_id", "batch_id", "record_hash", "notes"}
     business = [c for c in contract.column_names if c not in envelope]
     return frame.withColumn("record_hash", row_hash(*business))
 
 
-def _reasons(noun: str, feed: Feed, rules: QualityRules) -> Column:
-    broken = [F.when(rule.failed, F.lit(rule.code)) for rule in rules.of(noun)]
-    absent = [F.col(name).isNull() for name in missing_required(noun, feed)]
-    if noun == "order_line":
-        absent.append(F.col("amount").isNull())
-    is_missing = F.lit(False)
-    for column in absent:
-        is_missing = is_missing | column
+def _with_references(frame: DataFrame, noun: str, judge: Judge) -> DataFrame:
+    """Adds, for each rule that refers to another noun, the value where it stands there."""
+    for rule in judge.rules.of(noun):
+        name = FOUND.format("_".join(rule.reference)) if rule.reference else None
+        if name is None or rule.reference is None or name in frame.columns:
+            continue
+        keys = judge.keys.get(rule.reference)
+        if keys is None:  # no source of this company feeds that noun: nothing to look it up in
+            frame = frame.withColumn(name, F.lit(True))
+            continue
+        known = keys.select(F.col("system"), F.col(rule.reference[1]).alias("_key"), F.lit(True).alias(name)).distinct()
+        frame = frame.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left").drop("_key")
+    return frame
+
+
+def _judged(frame: DataFrame, source: Source, noun: str, feed: Feed, judge: Judge) -> DataFrame:
+    """All rules in one pass: `_reasons` are the codes for which a row is set aside, `_findings` all that was found."""
+    rules = judge.rules.of(noun)
+    absent = missing_required(noun, feed)
+    has_said = F.size("_conversion") > 0
     # A value that could not be converted has said why already; only a true gap is `missing_required`.
-    missing = F.when(is_missing & (F.size("_conversion") == 0), F.lit("missing_required"))
-    judged = F.array_distinct(F.concat(F.col("_conversion"), reasons_of([missing, *broken])))
-    return F.when(F.col("_is_malformed"), F.array(F.lit("malformed_record"))).otherwise(judged)
+    missing = [F.when(F.col(name).isNull() & ~has_said, finding(F.lit(MISSING), name, QUARANTINE)) for name in absent]
+    broken = [F.when(rule.failed, finding(F.lit(rule.code), rule.column, rule.severity)) for rule in rules]
+    if noun == "order_line":
+        is_unknown = F.col("amount").isNull() & ~has_said
+        for name in ("quantity", "unit_price"):
+            is_unknown = is_unknown & F.col(name).isNotNull()
+        broken.append(F.when(is_unknown, finding(F.lit("unknown_currency"), "currency", QUARANTINE)))
+    found = F.concat(F.col("_said"), _compact([*missing, *broken]))
+    codes = F.array_distinct(F.transform(_of(F.col("_findings"), QUARANTINE, STOP), lambda f: f["code"]))
+    whole = F.when(F.col("_is_malformed"), MALFORMED).when(F.col("_is_lacking"), MISSING_COLUMN)
+    for (_, _, batch_id), code in sorted(k for k in judge.held.items() if k[0][:2] == (source.name, noun)):
+        whole = whole.when(F.col("batch_id") == batch_id, code)
+    found = F.when(whole.isNotNull(), _compact([finding(whole, "*", QUARANTINE)])).otherwise(found)
+    return frame.withColumn("_findings", found).withColumn("_reasons", codes)

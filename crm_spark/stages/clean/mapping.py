@@ -9,27 +9,33 @@ from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, Doub
 
 from crm_spark.contracts.bronze_names import encoded
 from crm_spark.contracts.silver import NOUNS
-from crm_spark.contracts.source import HAS_DEFAULT, Feed, Mapping, Source
+from crm_spark.contracts.source import HAS_DEFAULT, OF_THE_SOURCE, Feed, Mapping, Source
+from crm_spark.quality.rules import QualityRules
 
 VERBATIM = {"text", "title"}
 """Columns that stay exactly as written, outer blanks included."""
-_TRUE = ("true", "t", "yes", "y", "1", "1.0", "ja", "j", "oui", "si", "sí", "x", "on")
-_FALSE = ("false", "f", "no", "n", "0", "0.0", "nein", "non", "off")
 _HAS_OFFSET = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
+_EXCEL_DAY_0 = "1899-12-30"
+_LAST_EXCEL_DAY = 2_958_465
+_AROUND_A_NUMBER = r"^[A-Z]{3}\b|\b[A-Z]{3}$|[\p{Sc}\p{Z}'’]"
+"""A currency's code or sign, blanks of every kind, the apostrophe between thousands."""
 
 
 @dataclass(frozen=True)
 class Typed:
-    """A target column: its value, and its reason code where the source said something that is not a value."""
+    """A target column: its value, its reason code where the source said something that is not a value, and whether it
+    said that there is none.
+    """
 
     name: str
     value: Column
     reason: Column
+    is_placeholder: Column
 
 
-def typed_columns(source: Source, noun: str, feed: Feed, bronze: DataFrame, placeholders: list[str]) -> list[Typed]:
+def typed_columns(source: Source, noun: str, feed: Feed, bronze: DataFrame, rules: QualityRules) -> list[Typed]:
     """Every mapped column of a feed, in the contract's order."""
-    reader = _Reader(source, tuple(bronze.columns), tuple(text.lower() for text in placeholders))
+    reader = _Reader(source, noun, tuple(bronze.columns), rules)
     contract = NOUNS[noun]
     return [
         reader.typed(column.name, column.type, feed.columns[column.name])
@@ -42,26 +48,31 @@ def missing_required(noun: str, feed: Feed) -> list[str]:
     """The mapped columns of a noun that may not be null."""
     contract = NOUNS[noun]
     must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT]
+    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT | OF_THE_SOURCE]
 
 
 @dataclass(frozen=True)
 class _Reader:
     source: Source
+    noun: str
     columns: tuple[str, ...]
-    placeholders: tuple[str, ...]
+    rules: QualityRules
 
     def typed(self, name: str, kind: DataType, mapping: Mapping) -> Typed:
-        text = self._text(mapping, is_verbatim=name in VERBATIM)
+        said = self._text(mapping, is_verbatim=name in VERBATIM)
+        is_placeholder = F.lit(False)
+        if mapping.from_ and name not in VERBATIM and (spellings := self.rules.placeholders_of(self.noun, name)):
+            is_placeholder = F.coalesce(F.lower(said).isin(*spellings), F.lit(False))
+        text = F.when(~is_placeholder, said)
         if mapping.ranges:
-            return self._ranged(name, text, mapping)
+            return self._ranged(name, text, mapping, is_placeholder)
         value = self._converted(text, kind, mapping)
         reason = F.when(text.isNotNull() & value.isNull(), F.lit(self._code(kind)))
         if mapping.map:
             mapped, unknown = self._mapped(text, mapping)
             value = self._converted(mapped, kind, mapping)
             reason = F.when(unknown, F.lit("unknown_value"))
-        return Typed(name, value, reason)
+        return Typed(name, value, reason, is_placeholder)
 
     def _cell(self, column: str) -> Column:
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
@@ -82,7 +93,7 @@ class _Reader:
         text = F.trim(text)
         if mapping.extract:
             text = F.regexp_extract(text, mapping.extract, 1)
-        return F.when(~F.lower(text).isin(*self.placeholders, ""), text)
+        return F.nullif(text, F.lit(""))
 
     def _digest(self, hash_of: list[str] | str) -> Column:
         names = [n for n in self.columns if not n.startswith("_")] if hash_of == "all" else None
@@ -108,22 +119,22 @@ class _Reader:
             return F.coalesce(found, F.lit(mapping.otherwise)), F.lit(False)
         return found, text.isNotNull() & found.isNull()
 
-    def _ranged(self, name: str, text: Column, mapping: Mapping) -> Typed:
+    def _ranged(self, name: str, text: Column, mapping: Mapping, is_placeholder: Column) -> Typed:
         number = self._number(text).try_cast("double")
         value = F.lit(None).cast("string")
         for word, (low, high) in mapping.ranges.items():
             value = F.when(number.between(low, high), F.lit(word)).otherwise(value)
         failed = F.when(number.isNull(), F.lit("bad_number")).otherwise(F.lit("bad_rating"))
-        return Typed(name, value, F.when(text.isNotNull() & value.isNull(), failed))
+        return Typed(name, value, F.when(text.isNotNull() & value.isNull(), failed), is_placeholder)
 
     def _converted(self, text: Column, kind: DataType, mapping: Mapping) -> Column:
         if isinstance(kind, TimestampType):
-            return self._timestamp(text, mapping.formats or ["iso"])
+            return self._timestamp(text, mapping)
         if isinstance(kind, DateType):
-            return self._timestamp(text, mapping.formats or ["iso"], zone="UTC").cast("date")
+            return self._timestamp(text, mapping, zone="UTC").cast("date")
         if isinstance(kind, BooleanType):
             lower = F.lower(text)
-            return F.when(lower.isin(*_TRUE), True).when(lower.isin(*_FALSE), False)
+            return F.when(lower.isin(*self.rules.affirmative), True).when(lower.isin(*self.rules.negative), False)
         if isinstance(kind, DoubleType | DecimalType | IntegerType):
             return self._scaled(text, mapping).try_cast(kind)
         return text
@@ -141,22 +152,41 @@ class _Reader:
         return amount
 
     def _number(self, text: Column) -> Column:
-        if self.source.decimal == ",":
-            return F.replace(F.replace(text, F.lit("."), F.lit("")), F.lit(","), F.lit("."))
-        return F.replace(text, F.lit(","), F.lit(""))
+        """Digits as Spark casts them; null where a separator stands in a place that makes the meaning doubtful."""
+        bare = F.regexp_replace(text, _AROUND_A_NUMBER, "")
+        bare = F.regexp_replace(bare, r"^\((.*)\)$|^([^-].*)-$", "-$1$2")  # accountants' ways to write a negative
+        decimal, grouping = (",", ".") if self.source.decimal == "," else (".", ",")
+        digits = rf"(\d+|\d{{1,3}}(\{grouping}\d{{3}})+)?(\{decimal}\d+)?"
+        is_number = bare.rlike(rf"^[+-]?{digits}\{decimal}?([eE][+-]?\d+)?$") & bare.rlike(r"\d")
+        plain = F.replace(F.replace(bare, F.lit(grouping), F.lit("")), F.lit(decimal), F.lit("."))
+        return F.when(is_number, plain)
 
-    def _timestamp(self, text: Column, formats: list[str], zone: str | None = None) -> Column:
-        return F.coalesce(*(self._parsed(text, name, zone or self.source.time_zone) for name in formats))
+    def _timestamp(self, text: Column, mapping: Mapping, zone: str | None = None) -> Column:
+        formats = mapping.formats or ["iso"]
+        return F.coalesce(*(self._parsed(text, name, zone or self.source.time_zone, mapping) for name in formats))
 
-    def _parsed(self, text: Column, name: str, zone: str) -> Column:
+    def _parsed(self, text: Column, name: str, zone: str, mapping: Mapping) -> Column:
         if name in ("epoch_seconds", "epoch_milliseconds"):
             number = text.try_cast("double") / (1 if name == "epoch_seconds" else 1000)
             return F.timestamp_seconds(F.when(number.between(-62_135_596_800, 253_402_300_799), number))
-        instant = F.try_to_timestamp(text) if name == "iso" else F.try_to_timestamp(text, F.lit(name))
+        if name == "excel":
+            instant = self._excel(text)
+        else:
+            instant = F.try_to_timestamp(text) if name == "iso" else F.try_to_timestamp(text, F.lit(name))
+        if "yy" in name and "yyyy" not in name and mapping.newest_year is not None:
+            century_before = instant - F.make_ym_interval(F.lit(100))
+            instant = F.when(F.year(instant) > mapping.newest_year, century_before).otherwise(instant)
         if zone == "UTC":
             return instant
-        # Without an offset of its own the time is the source's wall clock.
+        # Without an offset of its own the time is the source's wall clock. An hour that the clock left out is moved on
+        # by that hour; of an hour that it ran twice the first is meant: java.time's rules.
         return F.when(text.rlike(_HAS_OFFSET), instant).otherwise(F.to_utc_timestamp(instant, zone))
+
+    def _excel(self, text: Column) -> Column:
+        """A spreadsheet's day number, the time of day as its fraction."""
+        number = self._number(text).try_cast("double")
+        seconds = F.round(F.when(number.between(1, _LAST_EXCEL_DAY), number) * 86_400)
+        return F.timestamp_seconds(F.unix_timestamp(F.lit(_EXCEL_DAY_0).cast("timestamp")) + seconds)
 
     def _code(self, kind: DataType) -> str:
         if isinstance(kind, TimestampType | DateType):

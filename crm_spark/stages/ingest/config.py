@@ -1,5 +1,9 @@
 """What may vary in ingest."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from crm_spark.core.config import Config
 
 
@@ -10,3 +14,5 @@ class IngestConfig(Config):
     """Folder with one YAML per source system."""
     data_dir: str | None = None
     """Folder or URI below which the sources' files lie; null only where every source is JDBC."""
+    max_unpacked_ratio: Annotated[float, Field(gt=1)] = 200.0
+    """A compressed file that unpacks to more than this many times its size, and over 64 MiB, is refused: it may be a bomb."""

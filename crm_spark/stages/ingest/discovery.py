@@ -1,11 +1,10 @@
 """Which files a source has, and which of them are new. Local folders and any file system that Arrow reaches."""
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pyarrow import fs
 
@@ -13,18 +12,36 @@ from crm_spark.contracts.source import Source
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
 
-_CHUNK_BYTES = 1 << 20
+ARCHIVE_SEPARATOR = "!"
+UNUSABLE_NAME, LEADS_OUTSIDE = "unusable_name", "leads_outside"
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file below the data folder; `name` is relative to it."""
+    """A file below the data folder, or a member of an archive there.
+
+    Attributes:
+        source: whose it is.
+        name: relative to the data folder; a member is `archive!member`.
+        path: where the file, or the archive, lies.
+        num_bytes: its size; of a member: unpacked.
+        modified_at: the file system's time of change.
+        columns: its header as bronze spells it; empty where it has none or was not looked at yet.
+        refusal: code of why it may not even be opened.
+    """
 
     source: str
     name: str
     path: str
     num_bytes: int
     modified_at: datetime
+    columns: tuple[str, ...] = ()
+    refusal: str | None = None
+
+    @property
+    def member(self) -> str | None:
+        """The name inside the archive."""
+        return self.name.split(ARCHIVE_SEPARATOR, 1)[1] if ARCHIVE_SEPARATOR in self.name else None
 
 
 @dataclass(frozen=True)
@@ -60,7 +77,7 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
     """The source's files, by name. Hidden files and such that are still being written (`_`, `.`, `.tmp`) are left alone.
 
     Raises:
-        InputError: the data folder does not exist, or a file lies outside it.
+        InputError: the data folder does not exist.
     """
     assert source.files is not None
     system, root = file_system(data_dir)
@@ -73,25 +90,19 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
     for info in system.get_file_info(fs.FileSelector(root, recursive=True)):
         name = info.path[len(root) :].lstrip("/")
         is_hidden = info.base_name.startswith(("_", ".")) or info.base_name.endswith(".tmp")
-        if info.type != fs.FileType.File or is_hidden or not wanted.fullmatch(name):
+        if info.type == fs.FileType.Directory or is_hidden or not wanted.fullmatch(name):
             continue
+        modified_at = datetime.fromtimestamp((info.mtime_ns or 0) // 1_000_000_000, UTC).replace(tzinfo=None)
+        refusal = UNUSABLE_NAME if ARCHIVE_SEPARATOR in name else None
         if isinstance(system, fs.LocalFileSystem) and not os.path.realpath(info.path).startswith(root + os.sep):
-            raise InputError(f"{source.name}: {name} leads out of {data_dir}. Put the file itself there.")
-        modified_at = datetime.fromtimestamp((info.mtime_ns or 0) // 1000 / 1e6)
-        found.append(SourceFile(source.name, name, info.path, info.size, modified_at.replace(microsecond=0)))
+            refusal = LEADS_OUTSIDE
+        found.append(SourceFile(source.name, name, info.path, info.size or 0, modified_at, refusal=refusal))
     return sorted(found, key=lambda file: file.name)
 
 
-def sha256_of_file(system: fs.FileSystem, path: str) -> str:
-    """SHA-256 (hex) of the bytes as they lie there, compressed or not."""
-    digest = hashlib.sha256()
-    with system.open_input_stream(path, compression=None) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 def unseen(files: Iterable[SourceFile], seen: Iterable[tuple[str, int, datetime]]) -> list[SourceFile]:
-    """The files whose name, size and time of change were not recorded before."""
-    known = set(seen)
-    return [file for file in files if (file.name, file.num_bytes, file.modified_at) not in known]
+    """The files whose name, size and time of change were not recorded before; an archive stands for its members."""
+    known = {
+        (name.split(ARCHIVE_SEPARATOR)[0], None if ARCHIVE_SEPARATOR in name else size, at) for name, size, at in seen
+    }
+    return [f for f in files if not {(f.name, f.num_bytes, f.modified_at), (f.name, None, f.modified_at)} & known]

@@ -113,6 +113,7 @@ def _record(ctx: JobContext, source: Source, digest: str, num_rows: int, waterma
         digest[:32],
         "ingested",
         None,
+        None,
         watermark,
         ctx.started_at,
     )

@@ -5,6 +5,7 @@ same batches, also when more files have arrived in between.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,22 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
-from crm_spark.contracts.source import Source, load_sources
+from crm_spark.contracts.source import Files, Source, load_sources
 from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.stages.ingest.config import IngestConfig
-from crm_spark.stages.ingest.discovery import Delivery, SourceFile, file_system, list_files, sha256_of_file, unseen
+from crm_spark.stages.ingest.discovery import (
+    ARCHIVE_SEPARATOR,
+    Delivery,
+    SourceFile,
+    file_system,
+    list_files,
+    unseen,
+)
+from crm_spark.stages.ingest.examine import Examined, examine_files
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reading import header_of, normalised, one_file_per_task, read_records
+from crm_spark.stages.ingest.reading import normalised, one_file_per_task, read_records, unpacked
 
 PLANNED, INGESTED, SKIPPED, REFUSED = "planned", "ingested", "skipped", "refused"
 
@@ -33,7 +42,7 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
         if source.jdbc is not None:
             found[source.name] = ["jdbc", ctx.run_id]  # a database does not say what is new without being asked
             continue
-        listing = [(f.name, f.num_bytes, f.modified_at) for f in list_files(source, _data_dir(cfg))]
+        listing = [(f.name, f.num_bytes, f.modified_at, f.refusal) for f in list_files(source, _data_dir(cfg))]
         found[source.name] = [listing, source.files.model_dump() if source.files else None]
     return found
 
@@ -55,7 +64,7 @@ def run(ctx: JobContext) -> StageResult:
             ctx.log.info("would ingest %s: %d files", delivery.source, len(delivery.files))
         return StageResult(0, note="dry run")
     with one_file_per_task(ctx.spark):
-        done = in_parallel(lambda delivery: _ingest(ctx, sources[delivery.source], delivery), deliveries)
+        done = in_parallel(lambda d: _ingest(ctx, sources[d.source], d, columns_known(history, d.source)), deliveries)
     outcomes = [row for rows in done for row in rows]
     num_rows += sum(row["num_rows"] for row in outcomes)
     if outcomes:
@@ -64,60 +73,89 @@ def run(ctx: JobContext) -> StageResult:
         return StageResult(status="nothing")
     refused = [v for v in verdicts if v["fate"] == REFUSED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
-    if not history and not outcomes and not num_rows:
+    if not history and not outcomes and not verdicts and not num_rows:
         raise InputError(
             f"No source has a file below {cfg.data_dir}. Check ingest.data_dir and the sources' files.path."
         )
     return StageResult(num_rows, note=note)
 
 
+def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
+    """The columns that any ingested file of the source carried."""
+    past = (row for row in history if row["source"] == source and row["fate"] == INGESTED)
+    return frozenset(name for row in past for name in row["columns"] or ())
+
+
 def _plan(
     ctx: JobContext, sources: dict[str, Source], history: list[Row]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
+    cfg: IngestConfig = ctx.settings.ingest
     deliveries: list[Delivery] = []
-    verdicts: list[dict[str, Any]] = []
+    fresh: list[tuple[SourceFile, Source]] = []
     for source in (s for s in sources.values() if s.files is not None):
         past = [row for row in history if row["source"] == source.name]
-        system, _ = file_system(_data_dir(ctx.settings.ingest))
-        files = list_files(source, _data_dir(ctx.settings.ingest))
+        files = list_files(source, _data_dir(cfg))
         deliveries.extend(_unfinished(source, files, past))
-        known = {row["file_sha256"] for row in past}
-        fresh: list[tuple[SourceFile, str]] = []
-        for file in unseen(files, ((r["file"], r["num_bytes"], r["modified_at"]) for r in past)):
-            digest = sha256_of_file(system, file.path)
-            reason = None if digest in known else _refusal(ctx, source, file)
-            if digest in known:
-                ctx.log.info("%s: %s has the bytes of a file known before; skipped", source.name, file.name)
-                verdicts.append(
-                    _verdict(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes")
-                )
-            elif reason:
-                verdicts.append(_verdict(ctx, file, digest, f"refused:{digest[:16]}", REFUSED, reason))
-            else:
-                known.add(digest)
-                fresh.append((file, digest))
-        if fresh:
-            delivery = Delivery(source.name, tuple(f for f, _ in fresh), tuple(d for _, d in fresh))
-            deliveries.append(delivery)
-            verdicts.extend(_verdict(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)
+        # What was refused is looked at again: its permissions or the source's configuration may have been mended.
+        settled = ((r["file"], r["num_bytes"], r["modified_at"]) for r in past if r["fate"] != REFUSED)
+        fresh.extend((file, source) for file in unseen(files, settled))
+    may_open = [(file, source.files) for file, source in fresh if file.refusal is None and source.files is not None]
+    examined = {}
+    if may_open:
+        examined = examine_files(ctx.spark, _data_dir(cfg), may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
+    verdicts: list[dict[str, Any]] = []
+    for source in sources.values():
+        looked_at = [
+            found
+            for file, owner in fresh
+            if owner.name == source.name
+            for found in _members(file, examined.get((source.name, file.name)))
+        ]
+        past = [row for row in history if row["source"] == source.name]
+        delivery, said = _judged(ctx, source, looked_at, past)
+        deliveries.extend(delivery)
+        verdicts.extend(said)
     return deliveries, verdicts
 
 
-def _refusal(ctx: JobContext, source: Source, file: SourceFile) -> str | None:
-    system, _ = file_system(_data_dir(ctx.settings.ingest))
-    try:
-        header_of(source, file.path, system)
-    except InputError as error:
-        ctx.log.warning("refused: %s", error)
-        return "unreadable_file"
-    return None
+def _members(file: SourceFile, examined: list[Examined] | None) -> list[tuple[SourceFile, Examined]]:
+    """The file, or the members of the archive, as they are to be read."""
+    if examined is None:
+        return [(file, Examined(file.name, sha256_of([file.name]), file.num_bytes, damage=file.refusal))]
+    return [(replace(file, name=e.name, num_bytes=e.num_bytes, columns=e.columns), e) for e in examined]
+
+
+def _judged(
+    ctx: JobContext, source: Source, looked_at: list[tuple[SourceFile, Examined]], past: list[Row]
+) -> tuple[list[Delivery], list[dict[str, Any]]]:
+    """One delivery of all that is new and sound, and what is said of each file."""
+    known = {row["file_sha256"] for row in past if row["fate"] != REFUSED}
+    refused = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["fate"] == REFUSED}
+    fresh: list[tuple[SourceFile, str]] = []
+    verdicts: list[dict[str, Any]] = []
+    for file, examined in looked_at:
+        digest, damage = examined.digest, examined.damage
+        if damage is not None:
+            if (file.name, digest, damage) not in refused:
+                ctx.log.warning("%s: %s refused: %s", source.name, file.name, damage)
+                verdicts.append(_verdict(ctx, file, digest, f"refused:{digest[:16]}", REFUSED, damage))
+        elif digest in known:
+            ctx.log.info("%s: %s has the bytes of a file known before; skipped", source.name, file.name)
+            verdicts.append(_verdict(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes"))
+        else:
+            known.add(digest)
+            fresh.append((file, digest))
+    if not fresh:
+        return [], verdicts
+    delivery = Delivery(source.name, tuple(f for f, _ in fresh), tuple(d for _, d in fresh))
+    return [delivery], [*verdicts, *(_verdict(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
 
 
 def _unfinished(source: Source, files: list[SourceFile], past: list[Row]) -> list[Delivery]:
     """The batches that were planned and never finished, with their files as they were then."""
     done = {row["batch_id"] for row in past if row["fate"] == INGESTED}
-    by_name = {(file.name, file.num_bytes, file.modified_at): file for file in files}
+    by_name = {(file.name, file.modified_at): file for file in files}
     batches: dict[str, list[Row]] = {}
     for row in past:
         if row["fate"] == PLANNED and row["batch_id"] not in done:
@@ -125,34 +163,67 @@ def _unfinished(source: Source, files: list[SourceFile], past: list[Row]) -> lis
     result = []
     for batch_id, rows in sorted(batches.items()):
         rows.sort(key=lambda row: row["file"])
-        missing = [r["file"] for r in rows if (r["file"], r["num_bytes"], r["modified_at"]) not in by_name]
+        found = [by_name.get((r["file"].split(ARCHIVE_SEPARATOR)[0], r["modified_at"])) for r in rows]
+        missing = [r["file"] for r, file in zip(rows, found) if file is None or not _is_same_size(file, r)]
         if missing:
             raise InputError(
                 f"{source.name}: batch {batch_id} was begun and its files changed or went since: {missing[:3]}. Put them back."
             )
-        matched = tuple(by_name[(r["file"], r["num_bytes"], r["modified_at"])] for r in rows)
+        matched = tuple(
+            replace(file, name=r["file"], num_bytes=r["num_bytes"], columns=tuple(r["columns"] or ()))
+            for r, file in zip(rows, found)
+            if file is not None
+        )
         result.append(Delivery(source.name, matched, tuple(r["file_sha256"] for r in rows)))
     return result
 
 
-def _ingest(ctx: JobContext, source: Source, delivery: Delivery) -> list[dict[str, Any]]:
+def _is_same_size(file: SourceFile, row: Row) -> bool:
+    return ARCHIVE_SEPARATOR in row["file"] or file.num_bytes == row["num_bytes"]
+
+
+def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozenset[str]) -> list[dict[str, Any]]:
+    """Appends the delivery to bronze; `known` are the columns that earlier ones of this source brought."""
+    assert source.files is not None
     table = bronze(source.name)
     system, _ = file_system(_data_dir(ctx.settings.ingest))
-    records = read_records(ctx.spark, source, [f.path for f in delivery.files], system)
-    frame = with_envelope(records, _file_table(ctx, delivery), run_id=ctx.run_id, arrived_at=ctx.started_at)
-    ctx.tables.append(table, frame, batch_id=delivery.batch_id, digest=delivery.batch_id)
-    counts = (
-        ctx.tables.read(table).where(F.col("_batch_id") == delivery.batch_id).groupBy("_file_sha256").count().collect()
-    )
-    by_digest = {row["_file_sha256"]: row["count"] for row in counts}
+    scratch = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16]
+    with unpacked(delivery.files, system, scratch) as files:
+        records = read_records(ctx.spark, source.files, files, system)
+        frame = with_envelope(records, _file_table(ctx, delivery, files), run_id=ctx.run_id, arrived_at=ctx.started_at)
+        ctx.tables.append(table, frame, batch_id=delivery.batch_id, digest=delivery.batch_id)
+    written = ctx.tables.read(table).where(F.col("_batch_id") == delivery.batch_id)
+    by_digest = {row["_file_sha256"]: row for row in _counted(written, source.files).collect()}
     return [
-        {**_verdict(ctx, f, d, delivery.batch_id, INGESTED), "num_rows": by_digest.get(d, 0)}
-        for f, d in zip(delivery.files, delivery.digests)
+        _ingested(ctx, file, digest, delivery.batch_id, by_digest.get(digest), known)
+        for file, digest in zip(delivery.files, delivery.digests)
     ]
 
 
-def _file_table(ctx: JobContext, delivery: Delivery) -> DataFrame:
-    rows = [(normalised(f.path), f.name, d, delivery.batch_id) for f, d in zip(delivery.files, delivery.digests)]
+def _counted(written: DataFrame, how: Files) -> DataFrame:
+    """Grain: file. Its records and, of JSON, which columns any of them fills."""
+    names = [name for name in written.columns if not name.startswith("_")]
+    names = names if how.format in ("json", "jsonl") else []
+    filled = F.array_compact(F.array(*(F.when(F.count(F.col(f"`{name}`")) > 0, F.lit(name)) for name in names)))
+    return written.groupBy("_file_sha256").agg(
+        F.count(F.lit(1)).alias("num_rows"), (filled if names else F.array().cast("array<string>")).alias("columns")
+    )
+
+
+def _ingested(
+    ctx: JobContext, file: SourceFile, digest: str, batch_id: str, counted: Row | None, known: frozenset[str]
+) -> dict[str, Any]:
+    columns = tuple(counted["columns"]) if counted is not None and counted["columns"] else file.columns
+    fresh = sorted(set(columns) - known) if known else []
+    if fresh:
+        ctx.log.warning("%s: %s brings new columns, kept in bronze: %s", file.source, file.name, fresh)
+    verdict = _verdict(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
+    return {**verdict, "columns": list(columns), "num_rows": counted["num_rows"] if counted is not None else 0}
+
+
+def _file_table(ctx: JobContext, delivery: Delivery, files: dict[str, SourceFile]) -> DataFrame:
+    digests = {file.name: digest for file, digest in zip(delivery.files, delivery.digests)}
+    rows = [(normalised(path), f.name, digests[f.name], delivery.batch_id) for path, f in files.items()]
     return ctx.spark.createDataFrame(rows, "_path string, _file string, _file_sha256 string, _batch_id string")
 
 
@@ -181,6 +252,7 @@ def _verdict(
         "batch_id": batch_id,
         "fate": fate,
         "reason": reason,
+        "columns": list(file.columns) or None,
         "watermark": None,
         "arrived_at": ctx.started_at,
     }

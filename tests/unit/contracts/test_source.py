@@ -46,7 +46,7 @@ def test_unknown_zone_is_refused(tmp_path):
 
 
 def test_unknown_format_says_what_is_allowed(tmp_path):
-    assert "'csv', 'jsonl' or 'parquet'" in refusal(written(tmp_path, head="files: {path: x, format: xls}\n"))
+    assert "'csv', 'jsonl', 'json' or 'parquet'" in refusal(written(tmp_path, head="files: {path: x, format: xls}\n"))
 
 
 def test_files_or_jdbc_must_be_given(tmp_path):

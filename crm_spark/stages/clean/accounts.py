@@ -1,0 +1,137 @@
+"""What became of each delivery: the fates of its rows, what was found in them, and which expectations it does not meet."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.silver import EVENT_TIMES, NOUNS
+from crm_spark.core.errors import CrmError
+from crm_spark.quality.expectations import Expectation, rows_against_usual
+from crm_spark.quality.rules import QualityRules
+from crm_spark.stages.clean.conform import POINTER, STOP
+
+MOSTLY_BAD = "mostly_quarantined"
+MIN_ROWS = 20
+"""A smaller delivery is not judged by the fraction of it that is bad."""
+Key = tuple[str, str, str]
+"""Source, noun, batch."""
+
+
+def fates_of(noun: str, batches: dict[str, tuple[str, ...]], frame: DataFrame) -> list[dict[str, Any]]:
+    """One row per source and batch, of those too that hold nothing of the noun; small: a delivery is one batch."""
+    event = EVENT_TIMES.get(noun)
+    newest = F.max(F.when(F.col("_fate") == "accepted", F.col(event))) if event else F.lit(None).cast("timestamp")
+    counts = [
+        F.count(F.when(F.col("_fate") == fate, 1)).alias(f"num_{fate}")
+        for fate in ("accepted", "quarantined", "duplicate")
+    ]
+    gaps = (
+        F.count(F.when((F.col("_fate") == "accepted") & F.col(c.name).isNull(), 1)).alias(c.name)
+        for c in NOUNS[noun].columns
+    )
+    found = frame.groupBy("source", "batch_id").agg(
+        F.count(F.lit(1)).alias("num_in"),
+        *counts,
+        newest.alias("last_event_at"),
+        F.max("_arrived_at").alias("arrived_at"),
+        F.struct(*gaps).alias("nulls"),
+    )
+    by_batch = {(row["source"], row["batch_id"]): row.asDict(recursive=True) for row in found.collect()}
+    empty: dict[str, Any] = dict.fromkeys(("num_in", "num_accepted", "num_quarantined", "num_duplicate"), 0)
+    empty |= {"last_event_at": None, "arrived_at": None, "nulls": {}}
+    fates = [
+        {"noun": noun, **empty, "source": source, "batch_id": batch, **by_batch.get((source, batch), {})}
+        for source, ids in batches.items()
+        for batch in ids
+    ]
+    for row in fates:
+        if row["num_in"] != row["num_accepted"] + row["num_quarantined"] + row["num_duplicate"]:
+            raise CrmError(f"clean {row['source']} -> {noun}: rows in and rows out differ; nothing was written.")
+    return fates
+
+
+def findings_of(noun: str, frame: DataFrame) -> list[dict[str, Any]]:
+    """Grain: source, batch, code, column. Rows in which nothing was found cost nothing here."""
+    found = frame.select("source", "batch_id", F.explode("_findings").alias("f"), *POINTER)
+    grouped = found.groupBy("source", "batch_id", "f.code", "f.column", "f.severity")
+    example = F.min(F.struct(*POINTER)).alias("example")
+    return [
+        {
+            **{name: row[name] for name in ("source", "batch_id", "code", "column", "severity", "num_rows")},
+            "noun": noun,
+            "file": row["example"]["_file"],
+            "position": row["example"]["_position"],
+        }
+        for row in grouped.agg(F.count(F.lit(1)).alias("num_rows"), example).collect()
+    ]
+
+
+def key_of(row: Any) -> Key:
+    """Source, noun, batch of a fate, a finding or a row of ops.batch_fate."""
+    return (row["source"], row["noun"], row["batch_id"])
+
+
+def breaches_of(
+    rules: QualityRules,
+    limit: float,
+    fates: Iterable[dict[str, Any]],
+    findings: Iterable[dict[str, Any]],
+    past: Iterable[Row],
+) -> list[dict[str, Any]]:
+    """The expectations that deliveries do not meet, as findings about the whole delivery.
+
+    Args:
+        rules: whose expectations are meant.
+        limit: fraction of a delivery that may be quarantined.
+        fates: of the deliveries.
+        findings: in their rows; one of severity stop holds its delivery back.
+        past: the fates of deliveries before, for what is usual.
+    """
+    broken = []
+    stops = {(key_of(f), f["code"]) for f in findings if f["severity"] == STOP}
+    before = [(key_of(row), row["num_in"]) for row in past]
+    for fate in fates:
+        key = key_of(fate)
+        said = [(code, STOP) for k, code in sorted(stops) if k == key]
+        if fate["num_in"] >= MIN_ROWS and fate["num_quarantined"] > limit * fate["num_in"]:
+            said.append((MOSTLY_BAD, STOP))
+        usual = [n for k, n in before if k[:2] == key[:2] and k != key]
+        said += [
+            (expected.code, expected.severity)
+            for expected in rules.expectations
+            if expected.applies_to(key[0], key[1], fate["num_in"])
+            and not expected.is_met(measured(expected, fate, usual))
+        ]
+        base = {"source": key[0], "noun": key[1], "batch_id": key[2], "column": "*", "file": None, "position": None}
+        broken += [{**base, "code": code, "severity": severity, "num_rows": fate["num_in"]} for code, severity in said]
+    return broken
+
+
+def measured(expected: Expectation, fate: dict[str, Any], usual: list[int]) -> float | None:
+    """The figure of a delivery that an expectation is about; null where it cannot be had."""
+    num_rows, num_accepted = fate["num_in"], fate["num_accepted"]
+    match expected.measure:
+        case "num_rows":
+            return float(num_rows)
+        case "rows_against_usual":
+            return rows_against_usual(num_rows, usual)
+        case "days_old":
+            newest, arrived = fate["last_event_at"], fate["arrived_at"]
+            return (arrived - newest).total_seconds() / 86_400 if newest and arrived else None
+        case "null_fraction":
+            return fate["nulls"][expected.column] / num_accepted if num_accepted else None
+        case "quarantined_fraction":
+            return float(fate["num_quarantined"] / num_rows) if num_rows else None
+        case "duplicate_fraction":
+            return float(fate["num_duplicate"] / num_rows) if num_rows else None
+
+
+def held_by(breaches: Iterable[dict[str, Any]]) -> dict[Key, str]:
+    """The deliveries that are held back, and the first code because of which."""
+    held: dict[Key, str] = {}
+    for row in breaches:
+        if row["severity"] == STOP:
+            held.setdefault(key_of(row), row["code"])
+    return held

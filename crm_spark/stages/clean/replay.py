@@ -1,0 +1,171 @@
+"""Replay: what today's mappings and rules no longer object to leaves the quarantine, each row exactly once.
+
+Silver first, then the release log; quarantine and conservation counts follow the log. A run that dies in between is
+finished by the next one: every write is named after the rows that leave and the rules that let them.
+"""
+
+import getpass
+from collections import Counter
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE, RELEASE
+from crm_spark.contracts.silver import EVENT_TIMES, NOUNS
+from crm_spark.core.context import JobContext, StageResult
+from crm_spark.core.hashing import frame_digest, sha256_of
+from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
+from crm_spark.stages.clean.config import ReplayConfig
+from crm_spark.stages.clean.judging import Judging
+
+_BATCH = ["source", "noun", "batch_id"]
+
+
+def must_run(ctx: JobContext) -> bool:
+    """Whoever asks for a replay gets one."""
+    return True
+
+
+def run(ctx: JobContext) -> StageResult:
+    """Judges the quarantine again and releases what is sound."""
+    cfg: ReplayConfig = ctx.settings.replay
+    _settle(ctx)
+    waiting = ctx.tables.read(QUARANTINE).where("fate = 'quarantined'")
+    if cfg.source is not None:
+        waiting = waiting.where(F.col("source") == cfg.source)
+    if cfg.noun is not None:
+        waiting = waiting.where(F.col("noun") == cfg.noun)
+    judging = Judging.of(ctx)
+    found = waiting.groupBy("noun").agg(F.collect_set("source").alias("sources")).collect()
+    sources_of = {row["noun"]: sorted(row["sources"]) for row in found}
+    seen = [(noun, _judged(judging, noun, sources_of[noun], waiting)) for noun in NOUNS if noun in sources_of]
+    arrived = {noun: rows for noun, rows in seen if rows is not None}
+    judging = judging.knowing(arrived)
+    came_back: Counter[tuple[str, str]] = Counter()
+    for noun in arrived:
+        came_back += _replay(judging, noun, sources_of[noun], waiting)
+    verb = "would come back" if ctx.is_dry_run else "came back"
+    for (noun, reason), number in sorted(came_back.items()):
+        ctx.log.info("replay %-18s %9d rows %s: %s", noun, number, verb, reason)
+    total = sum(came_back.values())
+    return StageResult(0 if ctx.is_dry_run else total, note=f"{total} rows {verb}")
+
+
+def _judged(judging: Judging, noun: str, sources: list[str], waiting: DataFrame) -> DataFrame | None:
+    """Grain: waiting record. The rows of one noun as today's mappings and rules see them."""
+    records = {}
+    for name in sources:
+        if name not in judging.sources or noun not in judging.sources[name].feeds:
+            judging.ctx.log.warning("replay: nothing makes %s of %s any more; its rows stay", noun, name)
+            continue
+        ids = waiting.where((F.col("noun") == noun) & (F.col("source") == name)).select(
+            F.col("row_id").alias("_row_id")
+        )
+        records[name] = judging.ctx.tables.read(bronze(name)).join(ids, "_row_id", "left_semi")
+    return judging.rows(noun, records) if records else None
+
+
+def _replay(judging: Judging, noun: str, sources: list[str], waiting: DataFrame) -> Counter[tuple[str, str]]:
+    """Releases what is sound of one noun; how many rows leave, by the reasons for which they had been set aside."""
+    ctx, mine = judging.ctx, waiting.where(F.col("noun") == noun)
+    # Silver may hold rows of a replay that died: they are judged as if it had not begun.
+    silver = ctx.tables.read(NOUNS[noun]).join(mine.select("row_id"), "row_id", "left_anti")
+    rows = _judged(judging, noun, sources, mine)
+    assert rows is not None
+    held = _still_held(judging, noun, judging.with_fates(rows, noun, silver))
+    rows = _judged(judging.holding(held), noun, sources, mine)
+    assert rows is not None
+    judged = judging.with_fates(rows, noun, silver).where("_fate <> 'quarantined'")
+    before = mine.select("row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before"))
+    leaving = judged.join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
+    reasons = leaving.groupBy(F.array_join("_before", ", ").alias("reasons")).count().collect()
+    if reasons and not ctx.is_dry_run:
+        _release(judging, noun, leaving)
+    return Counter({(noun, row["reasons"]): row["count"] for row in reasons})
+
+
+def _still_held(judging: Judging, noun: str, rows: DataFrame) -> dict[tuple[str, str, str], str]:
+    """The deliveries that had been held back whole and would be again."""
+    ctx, rules = judging.ctx, judging.judge.rules
+    past = ctx.tables.read(BATCH_FATE).collect()
+    whole = {
+        (r["source"], r["batch_id"]) for r in past if r["noun"] == noun and r["num_in"] == r["num_quarantined"] > 0
+    }
+    batches: dict[str, tuple[str, ...]] = {}
+    for source, batch_id in sorted(whole):
+        batches[source] = (*batches.get(source, ()), batch_id)
+    if not batches:
+        return {}
+    rows = rows.where(F.concat_ws("|", "source", "batch_id").isin(*(f"{source}|{batch}" for source, batch in whole)))
+    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
+    fates = [fate for fate in fates_of(noun, batches, rows) if fate["num_in"]]
+    limit = ctx.settings.clean.max_quarantined_fraction
+    return held_by(breaches_of(rules, limit, fates, findings_of(noun, rows), past))
+
+
+def _release(judging: Judging, noun: str, leaving: DataFrame) -> None:
+    ctx, cfg, rules = judging.ctx, judging.ctx.settings.replay, judging.judge.rules
+    mappings = {name: source.model_dump(mode="json") for name, source in judging.sources.items()}
+    digest = sha256_of([noun, rules.version, mappings, frame_digest(leaving.select("row_id"))])
+    release_id = f"replay:{digest[:24]}"
+    contract = NOUNS[noun]
+    accepted = leaving.where("_fate = 'accepted'").select(*contract.column_names)
+    ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
+    made = {
+        "noun": F.lit(noun),
+        "outcome": F.col("_fate"),
+        "duplicate_reason": F.col("_duplicate"),
+        "reasons": F.col("_before"),
+        "rules_version_before": F.col("_version_before"),
+        "rules_version": F.lit(rules.version),
+        "release_id": F.lit(release_id),
+        "released_by": F.lit(cfg.by or getpass.getuser()),
+        "run_id": F.lit(ctx.run_id),
+        "released_at": F.lit(ctx.started_at).cast("timestamp"),
+    }
+    log = leaving.withColumns(made).select(*RELEASE.column_names)
+    ctx.tables.merge(RELEASE, log, batch_id=release_id, digest=digest, insert_only=True)
+    _settle(ctx)
+
+
+def _settle(ctx: JobContext) -> None:
+    """Carries what the release log says into quarantine and conservation counts, where that has not been done."""
+    if ctx.is_dry_run or not ctx.tables.exists(RELEASE):
+        return
+    released = ctx.tables.read(RELEASE)
+    for row in released.select("release_id").distinct().collect():
+        release_id, mine = row["release_id"], released.where(F.col("release_id") == row["release_id"])
+        noun = mine.select("noun").first()
+        assert noun is not None
+        for contract, rows in ((QUARANTINE, _left(ctx, mine)), (BATCH_FATE, _recounted(ctx, noun[0], mine))):
+            ctx.tables.merge(contract, rows, batch_id=release_id, digest=release_id)
+
+
+def _left(ctx: JobContext, released: DataFrame) -> DataFrame:
+    """The quarantine's rows as they are once they were released: `released`, or a declared duplicate."""
+    outcome = released.select("row_id", "noun", "outcome", "duplicate_reason")
+    rows = ctx.tables.read(QUARANTINE).join(outcome, ["row_id", "noun"])
+    is_duplicate = F.col("outcome") == "duplicate"
+    rows = rows.withColumn("reasons", F.when(is_duplicate, F.array("duplicate_reason")).otherwise(F.col("reasons")))
+    fate = F.when(is_duplicate, "duplicate").otherwise("released")
+    return rows.withColumn("fate", fate).select(*QUARANTINE.column_names)
+
+
+def _recounted(ctx: JobContext, noun: str, released: DataFrame) -> DataFrame:
+    """The conservation rows of the deliveries from which rows were released."""
+    moved = released.groupBy(*_BATCH).agg(
+        F.count(F.when(F.col("outcome") == "accepted", 1)).alias("to_accepted"),
+        F.count(F.when(F.col("outcome") == "duplicate", 1)).alias("to_duplicate"),
+    )
+    event = F.col(EVENT_TIMES[noun]) if noun in EVENT_TIMES else F.lit(None).cast("timestamp")
+    silver = ctx.tables.read(NOUNS[noun]).groupBy("source", "batch_id").agg(F.max(event).alias("newest"))
+    rows = ctx.tables.read(BATCH_FATE).join(moved, _BATCH).join(silver, ["source", "batch_id"], "left")
+    changed = {
+        "last_event_at": F.greatest("last_event_at", "newest"),
+        "num_accepted": F.col("num_accepted") + F.col("to_accepted"),
+        "num_duplicate": F.col("num_duplicate") + F.col("to_duplicate"),
+        "num_quarantined": F.col("num_quarantined") - F.col("to_accepted") - F.col("to_duplicate"),
+    }
+    return rows.withColumns(changed).select(*BATCH_FATE.column_names)

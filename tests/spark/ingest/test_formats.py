@@ -1,0 +1,191 @@
+"""Files of every format come to bronze as they were written, and a broken one stops nothing else."""
+
+import gzip
+import io
+import json
+import zipfile
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import functions as F
+from support.lake import lake_context
+
+from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.bronze_names import decoded
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, QUARANTINE
+from crm_spark.contracts.silver import PRODUCT
+from crm_spark.stages.clean import stage as clean
+from crm_spark.stages.ingest import stage as ingest
+
+FEED = """
+system: {name}
+files: {{path: "{glob}", format: {format}{more}}}
+feeds:
+  product:
+    columns: {{product_id: id, name: name, list_price: price}}
+"""
+ROWS = [
+    {"id": "1", "name": "Lamp", "price": "3.50"}, {"id": "2", "name": "two\nlines, \"q\" ", "price": "10"},
+    {"id": "3", "name": " =1+1", "price": "0.1"},
+]  # fmt: skip
+
+
+def csv_of(rows, *, delimiter=",", newline="\n") -> str:
+    def cell(text):
+        return '"' + text.replace('"', '""') + '"' if any(c in text for c in f'"\n\r{delimiter}') else text
+
+    lines = [delimiter.join(rows[0]), *(delimiter.join(cell(str(v)) for v in row.values()) for row in rows)]
+    return newline.join(lines) + newline
+
+
+def parquet_of(rows, **kinds) -> bytes:
+    columns = {name: [row.get(name) for row in rows] for name in rows[0]}
+    sink = io.BytesIO()
+    pq.write_table(pa.table({n: pa.array(v, type=kinds.get(n)) for n, v in columns.items()}), sink)
+    return sink.getvalue()
+
+
+@pytest.fixture
+def company(spark, tmp_path):
+    """Configures sources, lays out files and runs ingest (and clean)."""
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "data").mkdir()
+
+    def source(name, glob, format="csv", more=""):
+        (tmp_path / "sources" / f"{name}.yaml").write_text(FEED.format(name=name, glob=glob, format=format, more=more))
+
+    def lay(**files: bytes | str):
+        for name, content in files.items():
+            content = content.encode() if isinstance(content, str) else content
+            (tmp_path / "data" / name.replace("__", ".")).write_bytes(content)
+
+    def refreshed(number=1, *overrides):
+        paths = (f"ingest.sources_dir={tmp_path / 'sources'}", f"ingest.data_dir={tmp_path / 'data'}")
+        ctx = lake_context(spark, tmp_path / "lake", *paths, *overrides, fingerprint=str(number) * 64)
+        ingest.run(ctx)
+        clean.run(ctx)
+        return ctx
+
+    return source, lay, refreshed
+
+
+def cells(ctx, source):
+    rows = ctx.tables.read(bronze(source)).orderBy("_file", "_position").collect()
+    return [{decoded(k): v for k, v in row.asDict().items() if not k.startswith("_")} for row in rows]
+
+
+def fates(ctx):
+    return {r["file"]: (r["fate"], r["reason"]) for r in ctx.tables.read(DELIVERY).where("fate <> 'planned'").collect()}
+
+
+def test_every_text_format_gives_the_same_cells(company):
+    source, lay, refreshed = company
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("in/a.csv", csv_of(ROWS[:2]))
+        archive.writestr("in/b.csv", csv_of(ROWS[2:]))
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(csv_of(ROWS).encode())
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS)
+    lay(plain__csv=csv_of(ROWS), gz__csv__gz=gzip.compress(csv_of(ROWS, newline="\r\n").encode()), z__zip=packed.getvalue(),
+        zst__csv__zst=sink.getvalue().to_pybytes(), wide__csv=csv_of(ROWS, delimiter="||").encode("utf-16"),
+        lines__jsonl=lines, doc__json=json.dumps(ROWS, indent=1))  # fmt: skip
+    source("plain", "plain.csv"), source("gz", "gz.csv.gz"), source("zip", "z.zip"), source("zst", "zst.csv.zst")
+    source("wide", "wide.csv", more=', options: {delimiter: "||", encoding: utf-16}')
+    source("lines", "lines.jsonl", "jsonl"), source("doc", "doc.json", "json")
+    ctx = refreshed()
+    for name in ("plain", "gz", "zip", "zst", "wide", "lines", "doc"):
+        assert cells(ctx, name) == ROWS, name
+    assert set(fates(ctx)) == {
+        "plain.csv", "gz.csv.gz", "z.zip!in/a.csv", "z.zip!in/b.csv", "zst.csv.zst", "wide.csv", "lines.jsonl", "doc.json",
+    }  # fmt: skip
+    assert {fate for fate, _ in fates(ctx).values()} == {"ingested"}
+    assert not (ctx.files_root / "unpacked").exists() or not any((ctx.files_root / "unpacked").iterdir())
+    row = ctx.tables.read(bronze("zip")).where("id = '3'").first()
+    assert row["_row_id"].endswith(":0:0") and row["_file"] == "z.zip!in/b.csv"
+
+
+def test_a_json_value_is_kept_as_the_text_that_stands_there(company):
+    source, lay, refreshed = company
+    lay(
+        lines__jsonl='{"id": 1.50, "name": {"de":  "Lampe", "n": [1,  2.0]}, "price": 1e2}\n{"id": "x", "name": null}\nbroken\n'
+    )
+    source("lines", "lines.jsonl", "jsonl")
+    rows = cells(refreshed(), "lines")
+    assert rows[0] == {"id": "1.50", "name": '{"de":  "Lampe", "n": [1,  2.0]}', "price": "1e2"}
+    assert rows[1] == {"id": "x", "name": None, "price": None}
+
+
+def test_a_broken_file_is_refused_and_the_rest_is_read(company):
+    source, lay, refreshed = company
+    good = csv_of(ROWS)
+    lay(good__csv=good, cut__csv__gz=gzip.compress(good.encode() * 9)[:-9], open__csv='id,name,price\n1,"a,2\n2,b,3\n',
+        latin__csv="id,name,price\n1,Müll,2\n".encode("latin-1"), empty__csv="", late__csv=csv_of([{**ROWS[0], "id": "9"}]))  # fmt: skip
+    source("shop", "*.csv*")
+    ctx = refreshed()
+    assert fates(ctx) == {
+        "good.csv": ("ingested", None), "late.csv": ("ingested", None), "cut.csv.gz": ("refused", "truncated_file"),
+        "open.csv": ("refused", "unterminated_quote"), "latin.csv": ("refused", "wrong_encoding"), "empty.csv": ("refused", "empty_file"),
+    }  # fmt: skip
+    assert ctx.tables.read(PRODUCT).count() == 4
+    before = ctx.tables.version(DELIVERY)
+    refreshed(2)
+    assert ctx.tables.version(DELIVERY) == before, "what was refused is said once"
+
+
+def test_a_refused_file_is_read_once_its_encoding_is_configured(company):
+    source, lay, refreshed = company
+    lay(latin__csv="id,name,price\n1,Müll,2\n".encode("latin-1"))
+    source("shop", "*.csv")
+    assert fates(refreshed()) == {"latin.csv": ("refused", "wrong_encoding")}
+    source("shop", "*.csv", more=", options: {encoding: latin-1}")
+    ctx = refreshed(2)
+    assert {r["fate"] for r in ctx.tables.read(DELIVERY).collect()} == {"refused", "planned", "ingested"}
+    assert ctx.tables.read(PRODUCT).first()["name"] == "Müll"
+
+
+FIRST = [{"id": str(i), "name": f"n{i}", "price": i + 0.5} for i in range(1, 4)]
+DRIFTS = {
+    # what comes next: the rows, and what becomes of them
+    "added": ([{**r, "colour": "red"} for r in FIRST], "accepted"),
+    "reordered": ([dict(reversed(r.items())) for r in FIRST], "accepted"),
+    "widened": ([{**r, "price": 12345678901.25} for r in FIRST], "accepted"),
+    "narrowed": ([{**r, "price": 7} for r in FIRST], "accepted"),
+    "string_typed": ([{**r, "price": "7.50"} for r in FIRST], "accepted"),
+    "renamed": ([{"id": r["id"], "title": r["name"], "price": r["price"]} for r in FIRST], "missing_column"),
+    "removed": ([{"id": r["id"], "name": r["name"]} for r in FIRST], "missing_column"),
+}
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+def test_a_column_that_came_went_or_moved_never_changes_what_another_means(company, format):
+    source, lay, refreshed = company
+
+    def written(rows):
+        if format == "parquet":
+            return parquet_of(rows)
+        return csv_of(rows) if format == "csv" else "".join(json.dumps(row) + "\n" for row in rows)
+
+    for name in DRIFTS:
+        source(name, f"{name}-*.{format}", format)
+        lay(**{f"{name}-1__{format}": written(FIRST)})
+    first = {row["batch_id"] for row in refreshed().tables.read(BATCH_FATE).collect()}
+    for name, (rows, _) in DRIFTS.items():
+        lay(**{f"{name}-2__{format}": written([{**row, "id": f"1{row['id']}"} for row in rows])})
+    ctx = refreshed(2)
+    second = ctx.tables.read(BATCH_FATE).where(~F.col("batch_id").isin(*first)).collect()
+    assert {r["source"]: (r["num_accepted"], r["num_quarantined"]) for r in second} == {
+        name: (3, 0) if fate == "accepted" else (0, 3) for name, (_, fate) in DRIFTS.items()
+    }
+    reasons = {(r["source"], *r["reasons"]) for r in ctx.tables.read(QUARANTINE).collect()}
+    assert reasons == {(name, fate) for name, (_, fate) in DRIFTS.items() if fate != "accepted"}
+    assert fates(ctx)[f"added-2.{format}"] == ("ingested", "new_column")
+    assert ctx.tables.read(bronze("added")).where("colour = 'red'").count() == 3
+    silver = {(r["system"], r["product_id"]): (r["name"], r["list_price"]) for r in ctx.tables.read(PRODUCT).collect()}
+    assert silver["reordered", "12"] == ("n2", Decimal("2.5")), "found by name, not by position"
+    assert silver["string_typed", "11"] == ("n1", Decimal("7.5"))
+    assert silver["renamed", "2"] == ("n2", Decimal("2.5")), "what silver knew stays"
+    assert len(silver) == 7 * 3 + 5 * 3
