@@ -147,3 +147,35 @@ EVENT_TIMES = {
     "campaign_response": "responded_at",
 }
 """The event time of each noun that has one."""
+
+_INTERVAL = (
+    required("valid_from", TIMESTAMP, "First instant at which it held; 1900 where the source does not say."),
+    optional("valid_to", TIMESTAMP, "First instant at which it held no longer; null: it holds."),
+    required("is_current", BOOLEAN, "It holds now; true in one row of a key."),
+)
+
+
+def _history(contract: TableContract) -> TableContract:
+    rank = required("source_rank", INT, "Rank of the source; of two versions of one instant the higher stands.")
+    return TableContract(
+        name=f"{contract.name}_history",
+        grain=(*contract.grain, "valid_from"),
+        columns=(*contract.columns, rank, *_INTERVAL),
+        doc=f"{contract.doc} Every version, and for how long it held: half-open, without gaps.",
+    )
+
+
+HISTORY: dict[str, TableContract] = {noun: _history(NOUNS[noun]) for noun in ("person", "product")}
+"""The nouns whose versions are kept, by name."""
+CONSENT_HISTORY = TableContract(
+    name="silver.consent_history",
+    grain=("system", "person_id", "valid_from"),
+    doc="Whether a person agreed to be contacted, and for how long that stood.",
+    columns=(
+        SYSTEM,
+        required("person_id", STRING, "The system's id of the person."),
+        optional("has_marketing_consent", BOOLEAN, "The answer; null: never asked, or withdrawn from the record."),
+        required("row_id", STRING, "The bronze record that says so."),
+        *_INTERVAL,
+    ),
+)

@@ -17,7 +17,8 @@ from typing import Any
 from delta.exceptions import DeltaConcurrentModificationException
 from delta.tables import DeltaTable
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from crm_spark.core.contract import TableContract
 from crm_spark.core.errors import BatchConflictError, CrmError
@@ -138,6 +139,31 @@ class TableStore:
             # The settings belong to the session: one MERGE at a time, whatever else runs beside it.
             with _SESSION_SETTINGS, _SessionTransaction(self.spark, batch_id, digest):
                 merge.whenNotMatchedInsertAll().execute()
+
+        return self._write(table, frame, batch_id, digest, write)
+
+    def sync(
+        self, table: TableContract, frame: DataFrame, *, keys: DataFrame, batch_id: str, digest: str
+    ) -> WriteResult:
+        """Makes the rows of these keys exactly those of `frame`: upserts by grain, and deletes what it lacks.
+
+        `keys` has some of the grain's columns, and each row of `frame` one of its keys.
+        """
+        others = [n for n in table.column_names if n not in table.grain]
+        gone = self.read(table).join(keys, keys.columns, "left_semi").join(frame, list(table.grain), "left_anti")
+
+        def write(checked: DataFrame) -> None:
+            both = checked.withColumn("_is_gone", F.lit(False)).unionByName(
+                gone.select(*table.column_names).withColumn("_is_gone", F.lit(True))
+            )
+            on = " AND ".join(f"t.{k} = s.{k}" for k in table.grain)
+            values: dict[str, str | Column] = {n: f"s.{n}" for n in table.column_names}
+            merge = DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(both.alias("s"), on)
+            merge = merge.whenMatchedDelete(condition="s._is_gone")
+            differs = " OR ".join(f"NOT (t.{n} <=> s.{n})" for n in others)
+            merge = merge.whenMatchedUpdate(condition=differs, set=values)
+            with _SESSION_SETTINGS, _SessionTransaction(self.spark, batch_id, digest):
+                merge.whenNotMatchedInsert(condition="NOT s._is_gone", values=values).execute()
 
         return self._write(table, frame, batch_id, digest, write)
 

@@ -129,23 +129,24 @@ def _of(findings: Column, *severities: str) -> Column:
 
 def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataFrame:
     """The columns no mapping names: name space, amounts, defaults, nulls for what the source lacks, and the hash."""
-    frame = values.withColumn("system", F.lit(source.system)).withColumn("source", F.lit(source.name))
     contract = NOUNS[noun]
+    # Few and wide steps: Spark analyses the whole plan anew at each.
+    made = {"system": F.lit(source.system), "source": F.lit(source.name)}
     for name in HAS_DEFAULT & set(contract.column_names):
-        have = F.col(name) if name in frame.columns else F.lit(None).cast("boolean")
-        frame = frame.withColumn(name, F.coalesce(have, F.lit(False)))
+        have = F.col(name) if name in values.columns else F.lit(None).cast("boolean")
+        made[name] = F.coalesce(have, F.lit(False))
     if noun == "order_line":
-        said = F.upper("currency") if "currency" in frame.columns else F.lit(None).cast("string")
-        frame = frame.withColumn("currency", F.coalesce(said, F.lit(source.currency or money.currency)))
-        price = money.amount(F.col("unit_price"), F.col("currency"))
+        said = F.upper("currency") if "currency" in values.columns else F.lit(None).cast("string")
+        made["currency"] = F.coalesce(said, F.lit(source.currency or money.currency))
+        price = money.amount(F.col("unit_price"), made["currency"])
         amount = F.try_multiply(F.col("quantity").try_cast("decimal(18,4)"), price)
-        frame = frame.withColumn("amount", amount.try_cast("decimal(18,4)"))
+        made["amount"] = amount.try_cast("decimal(18,4)")
     for column in contract.columns:
-        if column.name not in frame.columns and column.name != "record_hash":
-            frame = frame.withColumn(column.name, F.lit(None).cast(column.type))
+        if column.name not in {*values.columns, *made, "record_hash"}:
+            made[column.name] = F.lit(None).cast(column.type)
     envelope = {"source", "row_id", "batch_id", "record_hash", "notes"}
     business = [c for c in contract.column_names if c not in envelope]
-    return frame.withColumn("record_hash", row_hash(*business))
+    return values.withColumns(made).withColumn("record_hash", row_hash(*business))
 
 
 def _with_references(frame: DataFrame, noun: str, judge: Judge) -> DataFrame:

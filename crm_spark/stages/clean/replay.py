@@ -18,6 +18,7 @@ from crm_spark.core.context import JobContext, StageResult
 from crm_spark.core.hashing import frame_digest, sha256_of
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
 from crm_spark.stages.clean.config import ReplayConfig
+from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
 
 _BATCH = ["source", "noun", "batch_id"]
@@ -39,13 +40,12 @@ def run(ctx: JobContext) -> StageResult:
         waiting = waiting.where(F.col("noun") == cfg.noun)
     judging = Judging.of(ctx)
     found = waiting.groupBy("noun").agg(F.collect_set("source").alias("sources")).collect()
-    sources_of = {row["noun"]: sorted(row["sources"]) for row in found}
-    seen = [(noun, _judged(judging, noun, sources_of[noun], waiting)) for noun in NOUNS if noun in sources_of]
-    arrived = {noun: rows for noun, rows in seen if rows is not None}
-    judging = judging.knowing(arrived)
+    sources = {row["noun"]: _configured(judging, row["noun"], row["sources"]) for row in found}
+    records = {noun: _records(ctx, noun, sources[noun], waiting) for noun in NOUNS if sources.get(noun)}
+    judging = judging.knowing({noun: judging.rows(noun, records[noun]) for noun in records})
     came_back: Counter[tuple[str, str]] = Counter()
-    for noun in arrived:
-        came_back += _replay(judging, noun, sources_of[noun], waiting)
+    for noun in records:
+        came_back += _replay(judging, noun, records[noun], waiting.where(F.col("noun") == noun))
     verb = "would come back" if ctx.is_dry_run else "came back"
     for (noun, reason), number in sorted(came_back.items()):
         ctx.log.info("replay %-18s %9d rows %s: %s", noun, number, verb, reason)
@@ -53,56 +53,56 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(0 if ctx.is_dry_run else total, note=f"{total} rows {verb}")
 
 
-def _judged(judging: Judging, noun: str, sources: list[str], waiting: DataFrame) -> DataFrame | None:
-    """Grain: waiting record. The rows of one noun as today's mappings and rules see them."""
-    records = {}
-    for name in sources:
-        if name not in judging.sources or noun not in judging.sources[name].feeds:
-            judging.ctx.log.warning("replay: nothing makes %s of %s any more; its rows stay", noun, name)
-            continue
-        ids = waiting.where((F.col("noun") == noun) & (F.col("source") == name)).select(
-            F.col("row_id").alias("_row_id")
-        )
-        records[name] = judging.ctx.tables.read(bronze(name)).join(ids, "_row_id", "left_semi")
-    return judging.rows(noun, records) if records else None
+def _configured(judging: Judging, noun: str, sources: list[str]) -> list[str]:
+    """The sources that still make this noun."""
+    left = [name for name in sources if name not in judging.sources or noun not in judging.sources[name].feeds]
+    for name in left:
+        judging.ctx.log.warning("replay: nothing makes %s of %s any more; its rows stay", noun, name)
+    return sorted(set(sources) - set(left))
 
 
-def _replay(judging: Judging, noun: str, sources: list[str], waiting: DataFrame) -> Counter[tuple[str, str]]:
+def _records(ctx: JobContext, noun: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
+    """The bronze records that wait, by source."""
+    mine = waiting.where(F.col("noun") == noun).select("source", F.col("row_id").alias("_row_id"))
+    return {
+        name: ctx.tables.read(bronze(name)).join(mine.where(F.col("source") == name), "_row_id", "left_semi")
+        for name in sources
+    }
+
+
+def _replay(judging: Judging, noun: str, records: dict[str, DataFrame], waiting: DataFrame) -> Counter[tuple[str, str]]:
     """Releases what is sound of one noun; how many rows leave, by the reasons for which they had been set aside."""
-    ctx, mine = judging.ctx, waiting.where(F.col("noun") == noun)
+    ctx = judging.ctx
     # Silver may hold rows of a replay that died: they are judged as if it had not begun.
-    silver = ctx.tables.read(NOUNS[noun]).join(mine.select("row_id"), "row_id", "left_anti")
-    rows = _judged(judging, noun, sources, mine)
-    assert rows is not None
-    held = _still_held(judging, noun, judging.with_fates(rows, noun, silver))
-    rows = _judged(judging.holding(held), noun, sources, mine)
-    assert rows is not None
-    judged = judging.with_fates(rows, noun, silver).where("_fate <> 'quarantined'")
-    before = mine.select("row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before"))
-    leaving = judged.join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
+    silver = ctx.tables.read(NOUNS[noun]).join(waiting.select("row_id"), "row_id", "left_anti")
+    held = _still_held(judging, noun, records, silver)
+    rows = judging.holding(held).rows(noun, records).where(F.size("_reasons") == 0)
+    before = waiting.select(
+        "row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before")
+    )
+    leaving = judging.with_fates(rows, noun, silver).join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
     reasons = leaving.groupBy(F.array_join("_before", ", ").alias("reasons")).count().collect()
     if reasons and not ctx.is_dry_run:
         _release(judging, noun, leaving)
     return Counter({(noun, row["reasons"]): row["count"] for row in reasons})
 
 
-def _still_held(judging: Judging, noun: str, rows: DataFrame) -> dict[tuple[str, str, str], str]:
+def _still_held(
+    judging: Judging, noun: str, records: dict[str, DataFrame], silver: DataFrame
+) -> dict[tuple[str, str, str], str]:
     """The deliveries that had been held back whole and would be again."""
     ctx, rules = judging.ctx, judging.judge.rules
-    past = ctx.tables.read(BATCH_FATE).collect()
-    whole = {
-        (r["source"], r["batch_id"]) for r in past if r["noun"] == noun and r["num_in"] == r["num_quarantined"] > 0
-    }
+    past = ctx.tables.read(BATCH_FATE).where(F.col("noun") == noun).collect()
     batches: dict[str, tuple[str, ...]] = {}
-    for source, batch_id in sorted(whole):
-        batches[source] = (*batches.get(source, ()), batch_id)
+    for row in past:
+        if row["source"] in records and row["num_in"] == row["num_quarantined"] > 0:
+            batches[row["source"]] = (*batches.get(row["source"], ()), row["batch_id"])
     if not batches:
         return {}
-    rows = rows.where(F.concat_ws("|", "source", "batch_id").isin(*(f"{source}|{batch}" for source, batch in whole)))
-    rows = rows.persist(StorageLevel.MEMORY_AND_DISK)
-    fates = [fate for fate in fates_of(noun, batches, rows) if fate["num_in"]]
+    whole = {name: records[name].where(F.col("_batch_id").isin(*ids)) for name, ids in batches.items()}
+    rows = judging.with_fates(judging.rows(noun, whole), noun, silver).persist(StorageLevel.MEMORY_AND_DISK)
     limit = ctx.settings.clean.max_quarantined_fraction
-    return held_by(breaches_of(rules, limit, fates, findings_of(noun, rows), past))
+    return held_by(breaches_of(rules, limit, fates_of(noun, batches, rows), findings_of(noun, rows), past))
 
 
 def _release(judging: Judging, noun: str, leaving: DataFrame) -> None:
@@ -113,6 +113,7 @@ def _release(judging: Judging, noun: str, leaving: DataFrame) -> None:
     contract = NOUNS[noun]
     accepted = leaving.where("_fate = 'accepted'").select(*contract.column_names)
     ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
+    update_histories(ctx, noun, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
     made = {
         "noun": F.lit(noun),
         "outcome": F.col("_fate"),

@@ -16,6 +16,7 @@ from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.hashing import sha256_of
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
+from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
 
 
@@ -109,7 +110,10 @@ def _said(held: dict[tuple[str, str, str], str]) -> str:
 def _to_silver(ctx: JobContext, part: Judged) -> None:
     contract, digest = NOUNS[part.work.noun], part.work.digest
     accepted = part.rows.where("_fate = 'accepted'").select(*contract.column_names)
-    result = ctx.tables.merge(contract, accepted, batch_id=f"clean:{digest[:24]}", digest=digest)
+    batch_id = f"clean:{digest[:24]}"
+    result = ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest)
+    sound = part.rows.where("_fate <> 'quarantined'").select(*contract.column_names, "_rank")
+    update_histories(ctx, part.work.noun, sound, batch_id=batch_id, digest=digest)
     ctx.log.info("clean %-18s %9d rows to silver", part.work.noun, result.num_rows)
 
 

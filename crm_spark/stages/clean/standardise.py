@@ -74,22 +74,20 @@ def country(raw: Column, default: str | None) -> Column:
 
 def person(frame: DataFrame, *, default_country: str | None) -> DataFrame:
     """Grain as before. The identifying columns of a person, standardised; columns that are not there stay away."""
-    result = frame
-    for column, rule in (
-        ("given_name", name),
-        ("family_name", name),
-        ("city", name),
-        ("email", email),
-        ("postcode", postcode),
-        ("street", street),
-    ):
-        if column in frame.columns:
-            result = result.withColumn(column, rule(F.col(column)))
+    rules = {
+        "given_name": name,
+        "family_name": name,
+        "city": name,
+        "email": email,
+        "postcode": postcode,
+        "street": street,
+    }
+    made = {column: rule(F.col(column)) for column, rule in rules.items() if column in frame.columns}
     spelled = F.col("country") if "country" in frame.columns else F.lit(None).cast("string")
-    result = result.withColumn("country", country(spelled, default_country))
-    if "email" in frame.columns:
-        result = result.withColumn("email_match", email_match(F.col("email")))
+    made["country"] = country(spelled, default_country)
+    if "email" in made:
+        made["email_match"] = email_match(made["email"])
     if "phone" in frame.columns:
-        region = F.when(F.length("country") == 2, F.col("country")).otherwise(F.lit(default_country))
-        result = result.withColumn("phone", e164(F.col("phone"), region))
-    return result
+        region = F.when(F.length(made["country"]) == 2, made["country"]).otherwise(F.lit(default_country))
+        made["phone"] = e164(F.col("phone"), region)
+    return frame.withColumns(made)

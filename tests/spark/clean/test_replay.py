@@ -113,7 +113,11 @@ class DyingStore(TableStore):
         return result
 
 
-@pytest.mark.parametrize("after", [ORDER, RELEASE, QUARANTINE, BATCH_FATE], ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    "after",
+    [pytest.param(t, marks=() if t is RELEASE else pytest.mark.slow) for t in (ORDER, RELEASE, QUARANTINE, BATCH_FATE)],
+    ids=lambda table: table.name,
+)
 def test_a_replay_that_dies_is_finished_by_the_next_one(shop, tmp_path, after):
     mend(tmp_path)
     ctx = shop(number=7)
