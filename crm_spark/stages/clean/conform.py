@@ -77,8 +77,8 @@ def conformed(
     tolerated = {column.name for column in typed if f"{noun}.{column.name}" in judge.rules.tolerated}
     values = bronze.select(
         *(column.value.alias(column.name) for column in typed),
-        reasons_of([c.reason for c in typed if c.name not in tolerated]).alias("_conversion"),
-        _compact(_conversion_findings(typed, tolerated)).alias("_said"),
+        _opaque(reasons_of([c.reason for c in typed if c.name not in tolerated])).alias("_conversion"),
+        _opaque(_compact(_conversion_findings(typed, tolerated))).alias("_said"),
         F.col("_row_id").alias("row_id"),
         F.col("_batch_id").alias("batch_id"),
         *POINTER,
@@ -104,6 +104,15 @@ def conformed(
         F.lit(source.rank).alias("_rank"),
         F.lit(feed.fold).alias("_is_folded"),
     )
+
+
+def _opaque(column: Column) -> Column:
+    """The same value, kept from being copied into the filters above it.
+
+    Spark pushes a filter down by writing the filtered expression out in full, and that in turn: of rules upon rules upon
+    conversions this makes a plan that takes minutes. It never moves what is not deterministic.
+    """
+    return F.when(F.spark_partition_id() >= 0, column)
 
 
 def _conversion_findings(typed: list[Typed], tolerated: set[str]) -> list[Column]:
@@ -183,4 +192,4 @@ def _judged(frame: DataFrame, source: Source, noun: str, feed: Feed, judge: Judg
     for (_, _, batch_id), code in sorted(k for k in judge.held.items() if k[0][:2] == (source.name, noun)):
         whole = whole.when(F.col("batch_id") == batch_id, code)
     found = F.when(whole.isNotNull(), _compact([finding(whole, "*", QUARANTINE)])).otherwise(found)
-    return frame.withColumn("_findings", found).withColumn("_reasons", codes)
+    return frame.withColumn("_findings", _opaque(found)).withColumn("_reasons", _opaque(codes))
