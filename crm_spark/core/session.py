@@ -71,6 +71,8 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         "spark.sql.files.ignoreCorruptFiles": "false",
         "spark.sql.files.ignoreMissingFiles": "false",
+        # Files come in whatever encoding their source writes, windows-1252 more often than not.
+        "spark.sql.legacy.javaCharsets": "true",
         # 50 state partitions by default: small commits cost nine times as much.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",

@@ -1,5 +1,6 @@
 """Reads the records of a delivery verbatim: every column as text, with file, block and position beside it."""
 
+import codecs
 import re
 import shutil
 import zipfile
@@ -114,7 +115,7 @@ def _read_csv(spark: SparkSession, how: Files, header: tuple[str, ...], paths: l
         .option("sep", options.delimiter)
         .option("quote", options.quote)
         .option("escape", options.escape)
-        .option("encoding", options.encoding)
+        .option("encoding", codecs.lookup(options.encoding).name)
         .option("multiLine", options.multi_line)
         .option("mode", "PERMISSIVE")
         .option("columnNameOfCorruptRecord", CORRUPT)
@@ -131,7 +132,7 @@ def _read_json(spark: SparkSession, how: Files, paths: list[str]) -> DataFrame:
     )
     if how.options.encoding.lower() not in ("utf-8", "utf8"):
         # Only from bytes that are UTF-8 already does Spark take numbers and nested values exactly as written.
-        reader = reader.option("encoding", how.options.encoding)
+        reader = reader.option("encoding", codecs.lookup(how.options.encoding).name)
     names = [name for name in reader.option("primitivesAsString", True).json(paths).columns if name != CORRUPT]
     return reader.schema(_all_text(names)).json(paths)
 
