@@ -129,7 +129,7 @@ def _deliveries(tables: TableStore) -> Rows:
 
 
 def _reasons(tables: TableStore) -> Rows:
-    exploded = tables.read(QUARANTINE).withColumn("reason", F.explode("reasons"))
+    exploded = tables.read(QUARANTINE).where("fate <> 'released'").withColumn("reason", F.explode("reasons"))
     example = F.min(F.struct("file", "position"))
     counted = exploded.groupBy("source", "noun", "fate", "reason").agg(F.count(F.lit(1)).alias("n"), example.alias("e"))
     return _rows(

@@ -38,6 +38,11 @@ QUARANTINE = {
     "non_positive_price": "a price of zero or less",
     "non_positive_quantity": "a quantity of zero or less that is no return",
     "unknown_value": "a code the mapping does not know",
+    "unknown_currency": "a currency without an exchange rate",
+    "unknown_status": "a status that is none of ours",
+    "unknown_kind": "a kind that is none of ours",
+    "missing_column": "the file lacks a column we count on",
+    "mostly_quarantined": "most of the delivery was bad, so all of it waits",
     "exact_repeat": "the same record again",
     "superseded": "an older version of a record",
 }

@@ -1,0 +1,78 @@
+"""What `jobs/inspect_source.py` does: looks at a new kind of file and drafts its configuration."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from crm_spark.core.errors import ConfigError, CrmError, InputError
+from crm_spark.core.log import get_logger
+
+NAMES = Path("conf/domains/column_names.yaml")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Writes `<out>/sources/<source>.yaml` and `<out>/quality/<source>.yaml`, and says what it saw.
+
+    Returns:
+        0 done, 2 bad arguments or input.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return _run(arguments)
+    except CrmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from crm_spark.contracts.source import Source
+    from crm_spark.core.session import build_session
+    from crm_spark.settings import load_settings
+    from crm_spark.stages.ingest import draft
+    from crm_spark.stages.ingest.discovery import file_system, list_files
+    from crm_spark.stages.ingest.examine import examine
+    from crm_spark.stages.ingest.profile import profiled, sniffed
+    from crm_spark.stages.ingest.reading import read_records
+
+    name, out = arguments.source, Path(arguments.out)
+    targets = [out / "sources" / f"{name}.yaml", out / "quality" / f"{name}.yaml"]
+    if taken := [str(path) for path in targets if path.exists() and not arguments.force]:
+        raise ConfigError(f"{', '.join(taken)}: is there already. Edit it, or give --force to write it anew.")
+    settings = load_settings(Path(arguments.conf), arguments.set)
+    system, _ = file_system(arguments.data)
+    anything = Source.model_validate({"name": name, "system": name, "files": {"path": arguments.path, "format": "csv"}})
+    found = [file for file in list_files(anything, arguments.data) if file.refusal is None]
+    if not found:
+        raise InputError(f"{arguments.path}: no such file below {arguments.data}.")
+    newest = max(found, key=lambda file: (file.modified_at, file.name))
+    how = sniffed(system, newest.path, arguments.path)
+    (seen, *_) = examine(system, newest.path, newest.name, how, max_unpacked_ratio=settings.ingest.max_unpacked_ratio)
+    if seen.damage:
+        raise InputError(f"{newest.name}: {seen.damage}. Give a file that is whole.")
+    spark = build_session(settings.session, app_name="crm_spark inspect")
+    file = type(newest)(**{**vars(newest), "columns": seen.columns})
+    profiles = profiled(read_records(spark, how, {newest.path: file}, system))
+    proposal = draft.proposed(profiles, draft.known_names(NAMES))
+    texts = [draft.source_yaml(name, how, profiles, proposal), draft.rules_yaml(name, proposal)]
+    for path, text in zip(targets, texts):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        get_logger().info("wrote %s", path)
+    print(texts[0])
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Looks at a new kind of file and drafts its configuration.")
+    parser.add_argument("--source", required=True, help="name of the source: lower case, digits, underscores")
+    parser.add_argument("--data", required=True, help="folder or URI below which its files lie")
+    parser.add_argument(
+        "--path", required=True, help="its files below that folder: `*` within a name, `**` over folders"
+    )
+    parser.add_argument(
+        "--out", default="conf", help="folder whose sources/ and quality/ get the drafts (default conf)"
+    )
+    parser.add_argument("--conf", default="conf/local.yaml", help="configuration of the session")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="overrides one setting")
+    parser.add_argument("--force", action="store_true", help="write over a draft that is there")
+    return parser
