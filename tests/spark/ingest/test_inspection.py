@@ -14,7 +14,7 @@ from crm_spark.stages.ingest import stage as ingest
 
 HEAD = "Bestellnr;Kundennr;Artikel;Menge;Einzelpreis;Bestelldatum;Bemerkung;EMail"
 LINES = [
-    f"B{i // 2};K{i % 7};A{i % 3};{1 + i % 4};{i},50;{1 + i % 28:02}.03.2025;schön;ada{i % 7}@example.com"
+    f"B{i // 2};K{i % 7};A{i % 3};{1 + i % 4};{i},50;{1 + i % 28:02}.01.2025;schön;ada{i % 7}@example.com"
     for i in range(60)
 ]
 
