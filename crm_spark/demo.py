@@ -6,8 +6,8 @@ import sys
 import time
 from pathlib import Path
 
-from crm_spark.core.errors import CrmError, ExitCode
-from crm_spark.core.java import JavaNotFoundError
+from crm_spark.core.errors import ExitCode
+from crm_spark.core.exits import exit_code_of
 from crm_spark.core.lease import Lease
 from crm_spark.core.log import get_logger
 
@@ -20,11 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--out", default="build/demo")
     parser.add_argument("--customers", type=int, default=2000)
     arguments = parser.parse_args(argv)
-    try:
-        return _run(Path(arguments.out).resolve(), arguments.customers)
-    except (CrmError, JavaNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", ExitCode.BAD_INPUT)
+    return exit_code_of(lambda: _run(Path(arguments.out).resolve(), arguments.customers))
 
 
 def _run(out: Path, customers: int) -> int:

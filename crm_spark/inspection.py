@@ -1,10 +1,11 @@
 """What `jobs/inspect_source.py` does: looks at a new kind of file and drafts its configuration."""
 
 import argparse
-import sys
+from dataclasses import replace
 from pathlib import Path
 
-from crm_spark.core.errors import ConfigError, CrmError, InputError
+from crm_spark.core.errors import ConfigError, InputError
+from crm_spark.core.exits import exit_code_of
 from crm_spark.core.log import get_logger
 
 NAMES = Path("conf/domains/column_names.yaml")
@@ -17,11 +18,7 @@ def main(argv: list[str] | None = None) -> int:
         0 done, 2 bad arguments or input.
     """
     arguments = _parser().parse_args(argv)
-    try:
-        return _run(arguments)
-    except CrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    return exit_code_of(lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -50,8 +47,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if seen.damage:
         raise InputError(f"{newest.name}: {seen.damage}. Give a file that is whole.")
     spark = build_session(settings.session, app_name="crm_spark inspect")
-    file = type(newest)(**{**vars(newest), "columns": seen.columns})
-    profiles = profiled(read_records(spark, how, {newest.path: file}, system))
+    profiles = profiled(read_records(spark, how, {newest.path: replace(newest, columns=seen.columns)}, system))
     proposal = draft.proposed(profiles, draft.known_names(NAMES))
     texts = [draft.source_yaml(name, how, profiles, proposal), draft.rules_yaml(name, proposal)]
     for path, text in zip(targets, texts):

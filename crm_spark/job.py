@@ -6,8 +6,8 @@ import uuid
 from datetime import date
 from pathlib import Path
 
-from crm_spark.core.errors import ConfigError, CrmError, ExitCode
-from crm_spark.core.java import JavaNotFoundError
+from crm_spark.core.errors import ConfigError, ExitCode
+from crm_spark.core.exits import exit_code_of
 from crm_spark.core.lease import Lease
 from crm_spark.core.log import get_logger
 
@@ -22,13 +22,7 @@ def main(stage: str | None = None, argv: list[str] | None = None) -> int:
     """
     arguments = _parser(stage).parse_args(argv)
     try:
-        return _run(stage, arguments)
-    except CrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except JavaNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ExitCode.BAD_INPUT
+        return exit_code_of(lambda: _run(stage, arguments))
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on from here", file=sys.stderr)
         return ExitCode.FAILED

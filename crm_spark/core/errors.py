@@ -41,12 +41,6 @@ class BatchConflictError(CrmError):
     exit_code = ExitCode.REFUSED
 
 
-class GateError(CrmError):
-    """Data refused by a table-level expectation; the old tables are as they were."""
-
-    exit_code = ExitCode.REFUSED
-
-
 class LeaseHeldError(CrmError):
     """Another run holds the lake, or took it over from this one."""
 

@@ -131,11 +131,11 @@ class TableStore:
                 writer = checked.write.format("delta").mode("append")
                 writer.option("txnAppId", batch_id).option("txnVersion", _txn_version(digest)).save(self.path(table))
                 return
-            on = " AND ".join(f"t.{k} = s.{k}" for k in table.grain)
-            merge = DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(checked.alias("s"), on)
+            merge = (
+                DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(checked.alias("s"), _same_key(table))
+            )
             if not insert_only and others:
-                differs = " OR ".join(f"NOT (t.{n} <=> s.{n})" for n in others)
-                merge = merge.whenMatchedUpdateAll(condition=differs)
+                merge = merge.whenMatchedUpdateAll(condition=_differs(others))
             # The settings belong to the session: one MERGE at a time, whatever else runs beside it.
             with _SESSION_SETTINGS, _SessionTransaction(self.spark, batch_id, digest):
                 merge.whenNotMatchedInsertAll().execute()
@@ -156,12 +156,10 @@ class TableStore:
             both = checked.withColumn("_is_gone", F.lit(False)).unionByName(
                 gone.select(*table.column_names).withColumn("_is_gone", F.lit(True))
             )
-            on = " AND ".join(f"t.{k} = s.{k}" for k in table.grain)
             values: dict[str, str | Column] = {n: f"s.{n}" for n in table.column_names}
-            merge = DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(both.alias("s"), on)
+            merge = DeltaTable.forPath(self.spark, self.path(table)).alias("t").merge(both.alias("s"), _same_key(table))
             merge = merge.whenMatchedDelete(condition="s._is_gone")
-            differs = " OR ".join(f"NOT (t.{n} <=> s.{n})" for n in others)
-            merge = merge.whenMatchedUpdate(condition=differs, set=values)
+            merge = merge.whenMatchedUpdate(condition=_differs(others), set=values)
             with _SESSION_SETTINGS, _SessionTransaction(self.spark, batch_id, digest):
                 merge.whenNotMatchedInsert(condition="NOT s._is_gone", values=values).execute()
 
@@ -235,3 +233,11 @@ class _SessionTransaction:
 def _txn_version(digest: str) -> int:
     """60 bits of a digest as Delta's transaction version, never 0."""
     return int(sha256(digest.encode()).hexdigest()[:15], 16) | 1
+
+
+def _same_key(table: TableContract) -> str:
+    return " AND ".join(f"t.{name} = s.{name}" for name in table.grain)
+
+
+def _differs(names: list[str]) -> str:
+    return " OR ".join(f"NOT (t.{name} <=> s.{name})" for name in names)

@@ -50,10 +50,12 @@ class Rule(Config):
                 raise ValueError(f"{self.noun} has no column {column}; known: {', '.join(known)}")
         if problem := CHECKS[self.check].problem(self.params, known):
             raise ValueError(f"{self.check}: {problem}")
-        if self.reference and self.reference[1] not in NOUNS.get(self.reference[0], NOUNS["person"]).column_names:
-            raise ValueError(f"{self.check}: no such column {self.reference[1]} of {self.reference[0]}")
-        if self.reference and self.reference[0] not in NOUNS:
-            raise ValueError(f"{self.check}: no such noun {self.reference[0]}; known: {', '.join(NOUNS)}")
+        if self.reference is not None:
+            noun, key = self.reference
+            if noun not in NOUNS:
+                raise ValueError(f"{self.check}: no such noun {noun}; known: {', '.join(NOUNS)}")
+            if key not in NOUNS[noun].column_names:
+                raise ValueError(f"{self.check}: no such column {key} of {noun}")
         return self
 
     @property
@@ -100,6 +102,11 @@ class QualityRules(Config):
     def of(self, noun: str) -> list[Rule]:
         """The rules of one noun."""
         return [rule for rule in self.rules if rule.noun == noun]
+
+    @property
+    def references(self) -> set[tuple[str, str]]:
+        """The nouns and columns that rules refer to."""
+        return {rule.reference for rule in self.rules if rule.reference is not None}
 
     def placeholders_of(self, noun: str, column: str) -> list[str]:
         """What means `no value` in a column, in lower case."""

@@ -1,13 +1,12 @@
 """The generator's command line."""
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 from crm_spark.core.config import parse_overrides, read_layered, validated
-from crm_spark.core.errors import ConfigError, CrmError, ExitCode
-from crm_spark.core.java import JavaNotFoundError
+from crm_spark.core.errors import ConfigError, ExitCode
+from crm_spark.core.exits import exit_code_of
 from crm_spark.core.log import get_logger
 from crm_spark.world.plan import plan
 from crm_spark.world.spec import WorldSpec
@@ -18,14 +17,7 @@ DEFAULT_CONF = "conf/world.yaml"
 def main(argv: list[str] | None = None) -> int:
     """Generates a company; exit codes as in `ExitCode`."""
     arguments = _parser().parse_args(argv)
-    try:
-        return _run(arguments)
-    except CrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except JavaNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ExitCode.BAD_INPUT
+    return exit_code_of(lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -43,14 +43,17 @@ class Judging:
         judge = Judge(load_rules(Path(ctx.settings.clean.rules_dir)), money)
         return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), judge)
 
-    def knowing(self, arrived: Mapping[str, DataFrame]) -> "Judging":
-        """With the keys that rules refer to: those in silver, and those of the sound rows that `arrived`, by noun."""
+    def knowing(self, records: Mapping[str, Mapping[str, DataFrame]]) -> "Judging":
+        """With the keys that rules refer to: those in silver, and those of the sound rows among the `records`.
+
+        `records`: what is judged now, by noun and source; of nouns that no rule refers to nothing is looked at.
+        """
         keys = {}
-        for noun, key in sorted({rule.reference for rule in self.judge.rules.rules if rule.reference}):
+        for noun, key in sorted(self.judge.rules.references):
             if any(noun in source.feeds for source in self.sources.values()):
                 keys[noun, key] = self.ctx.tables.read(NOUNS[noun]).select("system", key)
-                if noun in arrived:
-                    sound = arrived[noun].where(F.size("_reasons") == 0)
+                if noun in records:
+                    sound = self.rows(noun, records[noun]).where(F.size("_reasons") == 0)
                     keys[noun, key] = keys[noun, key].union(sound.select("system", key))
         return replace(self, judge=replace(self.judge, keys=keys))
 

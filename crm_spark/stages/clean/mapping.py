@@ -1,7 +1,6 @@
 """From text to typed columns: each mapping gives a value and, where it could not be had, a reason code."""
 
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -201,8 +200,3 @@ def reasons_of(reasons: list[Column]) -> Column:
     if not reasons:
         return F.array().cast("array<string>")
     return F.array_distinct(F.array_compact(F.array(*reasons)))
-
-
-def any_true(columns: list[Column]) -> Column:
-    """True where any is."""
-    return reduce(lambda left, right: left | right, columns, F.lit(False))

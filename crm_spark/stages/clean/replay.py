@@ -42,7 +42,7 @@ def run(ctx: JobContext) -> StageResult:
     found = waiting.groupBy("noun").agg(F.collect_set("source").alias("sources")).collect()
     sources = {row["noun"]: _configured(judging, row["noun"], row["sources"]) for row in found}
     records = {noun: _records(ctx, noun, sources[noun], waiting) for noun in NOUNS if sources.get(noun)}
-    judging = judging.knowing({noun: judging.rows(noun, records[noun]) for noun in records})
+    judging = judging.knowing(records)
     came_back: Counter[tuple[str, str]] = Counter()
     for noun in records:
         came_back += _replay(judging, noun, records[noun], waiting.where(F.col("noun") == noun))
@@ -136,11 +136,9 @@ def _settle(ctx: JobContext) -> None:
     if ctx.is_dry_run or not ctx.tables.exists(RELEASE):
         return
     released = ctx.tables.read(RELEASE)
-    for row in released.select("release_id").distinct().collect():
-        release_id, mine = row["release_id"], released.where(F.col("release_id") == row["release_id"])
-        noun = mine.select("noun").first()
-        assert noun is not None
-        for contract, rows in ((QUARANTINE, _left(ctx, mine)), (BATCH_FATE, _recounted(ctx, noun[0], mine))):
+    for release_id, noun in released.select("release_id", "noun").distinct().collect():
+        mine = released.where(F.col("release_id") == release_id)
+        for contract, rows in ((QUARANTINE, _left(ctx, mine)), (BATCH_FATE, _recounted(ctx, noun, mine))):
             ctx.tables.merge(contract, rows, batch_id=release_id, digest=release_id)
 
 

@@ -1,5 +1,6 @@
 """Clean: bronze -> silver + quarantine. Rows in = accepted + quarantined + declared duplicates, for every delivery."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -62,8 +63,7 @@ def run(ctx: JobContext) -> StageResult:
     """Cleans every delivery that has not been cleaned; one that an expectation stops is set aside whole."""
     judging, past = Judging.of(ctx), ctx.tables.read(BATCH_FATE).collect()
     pending = pending_work(judging.sources, judging.deliveries, past)
-    arrived = {work.noun: judging.rows(work.noun, judging.records(work.batches)) for work in pending}
-    judging = judging.knowing(arrived)
+    judging = judging.knowing({work.noun: judging.records(work.batches) for work in pending})
     judged = _judge(ctx, judging, pending)
     limit, rules = ctx.settings.clean.max_quarantined_fraction, judging.judge.rules
     fates, findings = _together(judged)
@@ -117,24 +117,21 @@ def _to_silver(ctx: JobContext, part: Judged) -> None:
     ctx.log.info("clean %-18s %9d rows to silver", part.work.noun, result.num_rows)
 
 
-def pending_work(sources: Any, deliveries: list[Row], fates: list[Row]) -> list[Pending]:
+def pending_work(sources: Mapping[str, Source], deliveries: list[Row], fates: list[Row]) -> list[Pending]:
     """For each noun, the ingested batches whose fate is not recorded."""
     ingested = {(row["source"], row["batch_id"]) for row in deliveries if row["fate"] == "ingested"}
     done = {(row["source"], row["noun"], row["batch_id"]) for row in fates}
     work = []
     for noun in NOUNS:
         batches = {
-            name: tuple(sorted(b for source, b in ingested if source == name and (name, noun, b) not in done))
-            for name in _feeding(sources, noun)
+            name: tuple(sorted(b for owner, b in ingested if owner == name and (name, noun, b) not in done))
+            for name, source in sources.items()
+            if noun in source.feeds
         }
         batches = {name: ids for name, ids in batches.items() if ids}
         if batches:
             work.append(Pending(noun, batches))
     return work
-
-
-def _feeding(sources: dict[str, Source], noun: str) -> list[str]:
-    return [name for name, source in sources.items() if noun in source.feeds]
 
 
 def _write_accounts(

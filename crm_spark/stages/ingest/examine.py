@@ -184,6 +184,7 @@ class _caught:
             return data
         except EOFError:
             raise _DamagedError(TRUNCATED) from None
+        # The last two are an archive's: a compression that is not known, a member that is encrypted.
         except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
             raise _DamagedError(DAMAGED) from None
         except OSError as error:

@@ -202,11 +202,10 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
 
 def _counted(written: DataFrame, how: Files) -> DataFrame:
     """Grain: file. Its records and, of JSON, which columns any of them fills."""
-    names = [name for name in written.columns if not name.startswith("_")]
-    names = names if how.format in ("json", "jsonl") else []
-    filled = F.array_compact(F.array(*(F.when(F.count(F.col(f"`{name}`")) > 0, F.lit(name)) for name in names)))
+    names = [n for n in written.columns if not n.startswith("_") and how.format in ("json", "jsonl")]
+    filled = F.array(*(F.when(F.count(F.col(f"`{name}`")) > 0, F.lit(name)) for name in names)).cast("array<string>")
     return written.groupBy("_file_sha256").agg(
-        F.count(F.lit(1)).alias("num_rows"), (filled if names else F.array().cast("array<string>")).alias("columns")
+        F.count(F.lit(1)).alias("num_rows"), F.array_compact(filled).alias("columns")
     )
 
 
