@@ -27,6 +27,14 @@ def spark():
     session.stop()
 
 
+@pytest.fixture(autouse=True)
+def nothing_stays_cached(request):
+    """A frame one test cached is compared with every plan of all later ones."""
+    yield
+    if "spark" in request.fixturenames:
+        request.getfixturevalue("spark").catalog.clearCache()
+
+
 @pytest.fixture
 def store(spark, tmp_path):
     """An empty lake."""

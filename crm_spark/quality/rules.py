@@ -103,10 +103,9 @@ class QualityRules(Config):
         """The rules of one noun."""
         return [rule for rule in self.rules if rule.noun == noun]
 
-    @property
-    def references(self) -> set[tuple[str, str]]:
-        """The nouns and columns that rules refer to."""
-        return {rule.reference for rule in self.rules if rule.reference is not None}
+    def columns_without_gaps(self, noun: str) -> set[str]:
+        """The columns of a noun whose nulls an expectation counts."""
+        return {e.column for e in self.expectations if e.noun == noun and e.column is not None}
 
     def placeholders_of(self, noun: str, column: str) -> list[str]:
         """What means `no value` in a column, in lower case."""

@@ -6,7 +6,7 @@ from typing import Any
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.silver import EVENT_TIMES, NOUNS
+from crm_spark.contracts.silver import EVENT_TIMES
 from crm_spark.core.errors import CrmError
 from crm_spark.quality.expectations import Expectation, rows_against_usual
 from crm_spark.quality.rules import QualityRules
@@ -19,26 +19,32 @@ Key = tuple[str, str, str]
 """Source, noun, batch."""
 
 
-def fates_of(noun: str, batches: dict[str, tuple[str, ...]], frame: DataFrame) -> list[dict[str, Any]]:
-    """One row per source and batch, of those too that hold nothing of the noun; small: a delivery is one batch."""
+def fates_of(
+    noun: str, batches: dict[str, tuple[str, ...]], frame: DataFrame, rules: QualityRules
+) -> list[dict[str, Any]]:
+    """One row per source and batch, of those too that hold nothing of the noun; small: a delivery is one batch.
+
+    `nulls` counts the gaps of the columns that an expectation is about.
+    """
     event = EVENT_TIMES.get(noun)
     newest = F.max(F.when(F.col("_fate") == "accepted", F.col(event))) if event else F.lit(None).cast("timestamp")
     counts = [
         F.count(F.when(F.col("_fate") == fate, 1)).alias(f"num_{fate}")
         for fate in ("accepted", "quarantined", "duplicate")
     ]
-    gaps = (
-        F.count(F.when((F.col("_fate") == "accepted") & F.col(c.name).isNull(), 1)).alias(c.name)
-        for c in NOUNS[noun].columns
-    )
+    watched = sorted(rules.columns_without_gaps(noun))
+    gaps = [F.count(F.when((F.col("_fate") == "accepted") & F.col(name).isNull(), 1)) for name in watched]
     found = frame.groupBy("source", "batch_id").agg(
         F.count(F.lit(1)).alias("num_in"),
         *counts,
         newest.alias("last_event_at"),
         F.max("_arrived_at").alias("arrived_at"),
-        F.struct(*gaps).alias("nulls"),
+        F.array(*gaps).alias("nulls"),
     )
-    by_batch = {(row["source"], row["batch_id"]): row.asDict(recursive=True) for row in found.collect()}
+    by_batch = {
+        (row["source"], row["batch_id"]): {**row.asDict(), "nulls": dict(zip(watched, row["nulls"], strict=True))}
+        for row in found.collect()
+    }
     empty: dict[str, Any] = dict.fromkeys(("num_in", "num_accepted", "num_quarantined", "num_duplicate"), 0)
     empty |= {"last_event_at": None, "arrived_at": None, "nulls": {}}
     fates = [

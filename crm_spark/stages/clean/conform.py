@@ -1,7 +1,7 @@
 """Bronze records of one source as rows of one noun: typed, standardised, judged. Nothing is dropped here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -10,7 +10,6 @@ from crm_spark.contracts.silver import NOUNS
 from crm_spark.contracts.source import HAS_DEFAULT, Feed, Source
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.hashing import row_hash
-from crm_spark.quality.checks import FOUND
 from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean import standardise
 from crm_spark.stages.clean.drift import MISSING_COLUMN
@@ -18,6 +17,8 @@ from crm_spark.stages.clean.mapping import Typed, missing_required, reasons_of, 
 
 POINTER = ("_file", "_position")
 FINDING = "struct<code: string, column: string, severity: string>"
+WHOLE_ROW = "*"
+"""Column of a finding about the row as a whole."""
 NULLED, WARN, QUARANTINE, STOP = "nulled", "warn", "quarantine", "stop"
 PLACEHOLDER, MALFORMED, MISSING = "placeholder", "malformed_record", "missing_required"
 
@@ -56,20 +57,16 @@ class Judge:
     Attributes:
         rules: rules, placeholders, tolerated columns.
         money: how amounts are reckoned.
-        keys: (noun, column) -> system and column of every record that a rule may refer to.
-        held: (source, noun, batch) -> code of the expectation because of which the whole delivery is held back.
     """
 
     rules: QualityRules
     money: Money
-    keys: Mapping[tuple[str, str], DataFrame] = field(default_factory=dict)
-    held: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
 
 
 def conformed(
     bronze: DataFrame, source: Source, noun: str, feed: Feed, judge: Judge, *, lacking: Sequence[str] = ()
 ) -> DataFrame:
-    """Grain: bronze record. The noun's columns, `_reasons` (empty: accepted), `_findings`, and what points to bronze.
+    """Grain: bronze record. The noun's columns, `_findings`, and what points to bronze.
 
     `lacking`: digests of files that come without a column this feed reads; none of their records is accepted.
     """
@@ -78,7 +75,7 @@ def conformed(
     values = bronze.select(
         *(column.value.alias(column.name) for column in typed),
         _opaque(reasons_of([c.reason for c in typed if c.name not in tolerated])).alias("_conversion"),
-        _opaque(_compact(_conversion_findings(typed, tolerated))).alias("_said"),
+        compact(_conversion_findings(typed, tolerated)).alias("_said"),
         F.col("_row_id").alias("row_id"),
         F.col("_batch_id").alias("batch_id"),
         *POINTER,
@@ -93,11 +90,8 @@ def conformed(
         # A header repeated on each line, or not there at all: a line without a customer says nothing of a person.
         has_key = F.coalesce(*(F.col(name) for name in NOUNS[noun].grain if name != "system")).isNotNull()
         filled = filled.where(has_key | (F.size("_conversion") > 0) | F.col("_is_malformed"))
-    judged = _judged(_with_references(filled, noun, judge), source, noun, feed, judge)
-    notes = F.transform(_of(judged["_findings"], NULLED, WARN), lambda f: F.concat_ws(":", f["code"], f["column"]))
-    return judged.withColumn("notes", F.when(F.size(notes) > 0, F.array_sort(notes))).select(
+    return filled.withColumn("_findings", _found(noun, feed, judge.rules)).select(
         *NOUNS[noun].column_names,
-        "_reasons",
         "_findings",
         *POINTER,
         "_arrived_at",
@@ -124,16 +118,13 @@ def _conversion_findings(typed: list[Typed], tolerated: set[str]) -> list[Column
 
 
 def finding(code: Column, column: str, severity: str) -> Column:
-    """What was found in a row: code, column (`*`: the row as a whole), and what follows."""
+    """What was found in a row: code, column, and what follows."""
     return F.struct(code.alias("code"), F.lit(column).alias("column"), F.lit(severity).alias("severity"))
 
 
-def _compact(findings: list[Column]) -> Column:
+def compact(findings: list[Column]) -> Column:
+    """The findings that there are, as an array."""
     return F.array_compact(F.array(*findings)).cast(f"array<{FINDING}>")
-
-
-def _of(findings: Column, *severities: str) -> Column:
-    return F.filter(findings, lambda f: f["severity"].isin(*severities))
 
 
 def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataFrame:
@@ -158,38 +149,22 @@ def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataF
     return values.withColumns(made).withColumn("record_hash", row_hash(*business))
 
 
-def _with_references(frame: DataFrame, noun: str, judge: Judge) -> DataFrame:
-    """Adds, for each rule that refers to another noun, the value where it stands there."""
-    for rule in judge.rules.of(noun):
-        name = FOUND.format("_".join(rule.reference)) if rule.reference else None
-        if name is None or rule.reference is None or name in frame.columns:
-            continue
-        keys = judge.keys.get(rule.reference)
-        if keys is None:  # no source of this company feeds that noun: nothing to look it up in
-            frame = frame.withColumn(name, F.lit(True))
-            continue
-        known = keys.select(F.col("system"), F.col(rule.reference[1]).alias("_key"), F.lit(True).alias(name)).distinct()
-        frame = frame.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left").drop("_key")
-    return frame
-
-
-def _judged(frame: DataFrame, source: Source, noun: str, feed: Feed, judge: Judge) -> DataFrame:
-    """All rules in one pass: `_reasons` are the codes for which a row is set aside, `_findings` all that was found."""
-    rules = judge.rules.of(noun)
+def _found(noun: str, feed: Feed, rules: QualityRules) -> Column:
+    """All that is found in a row by itself, in one pass."""
     absent = missing_required(noun, feed)
     has_said = F.size("_conversion") > 0
     # A value that could not be converted has said why already; only a true gap is `missing_required`.
     missing = [F.when(F.col(name).isNull() & ~has_said, finding(F.lit(MISSING), name, QUARANTINE)) for name in absent]
-    broken = [F.when(rule.failed, finding(F.lit(rule.code), rule.column, rule.severity)) for rule in rules]
+    broken = [
+        F.when(rule.failed, finding(F.lit(rule.code), rule.column, rule.severity))
+        for rule in rules.of(noun)
+        if rule.reference is None
+    ]
     if noun == "order_line":
         is_unknown = F.col("amount").isNull() & ~has_said
         for name in ("quantity", "unit_price"):
             is_unknown = is_unknown & F.col(name).isNotNull()
         broken.append(F.when(is_unknown, finding(F.lit("unknown_currency"), "currency", QUARANTINE)))
-    found = F.concat(F.col("_said"), _compact([*missing, *broken]))
-    codes = F.array_distinct(F.transform(_of(F.col("_findings"), QUARANTINE, STOP), lambda f: f["code"]))
+    found = F.concat(F.col("_said"), compact([*missing, *broken]))
     whole = F.when(F.col("_is_malformed"), MALFORMED).when(F.col("_is_lacking"), MISSING_COLUMN)
-    for (_, _, batch_id), code in sorted(k for k in judge.held.items() if k[0][:2] == (source.name, noun)):
-        whole = whole.when(F.col("batch_id") == batch_id, code)
-    found = F.when(whole.isNotNull(), _compact([finding(whole, "*", QUARANTINE)])).otherwise(found)
-    return frame.withColumn("_findings", _opaque(found)).withColumn("_reasons", _opaque(codes))
+    return F.when(whole.isNotNull(), compact([finding(whole, WHOLE_ROW, QUARANTINE)])).otherwise(found)

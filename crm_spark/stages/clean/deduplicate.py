@@ -18,15 +18,18 @@ def _best_first() -> list[Column]:
 def mark_duplicates(frame: DataFrame, existing: DataFrame, *, key: tuple[str, ...]) -> DataFrame:
     """Grain as `frame`. Adds `_duplicate`: null for the row that stands for its key, else why it does not.
 
+    A row that is set aside stands for nothing and is compared with nothing.
+
     Args:
-        frame: typed rows with known_at, record_hash, row_id, `_rank`, `_is_folded`.
+        frame: typed rows with known_at, record_hash, row_id, `_rank`, `_is_folded`, `_reasons`.
         existing: what silver holds for these keys from other batches: the key, known_at, record_hash, row_id, `_rank`.
         key: the business key.
     """
     columns = [*key, "known_at", "_rank", "record_hash", "row_id"]
     held = existing.select(*columns).withColumn("_is_held", F.lit(True))
     both = frame.withColumn("_is_held", F.lit(False)).unionByName(held, allowMissingColumns=True)
-    window = Window.partitionBy(*key)
+    # Each row that is set aside is a partition of its own: they are many that share a null for a key.
+    window = Window.partitionBy(*key, F.when(F.size("_reasons") > 0, F.col("row_id")))
     # Of equal records the one that silver holds already stands.
     ordered = window.orderBy(*_best_first()[:3], F.col("_is_held").desc(), F.col("row_id").asc())
     first = F.first("record_hash").over(ordered)

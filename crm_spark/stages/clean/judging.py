@@ -1,7 +1,7 @@
 """From bronze records of several sources to rows of one noun with their fates: what cleaning and replaying share."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.conform import Judge, Money, conformed
 from crm_spark.stages.clean.deduplicate import mark_duplicates
 from crm_spark.stages.clean.drift import files_lacking_a_column
+from crm_spark.stages.clean.verdicts import Held, decided, reasons_in, referred
 
 
 @dataclass(frozen=True)
@@ -43,26 +44,8 @@ class Judging:
         judge = Judge(load_rules(Path(ctx.settings.clean.rules_dir)), money)
         return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), judge)
 
-    def knowing(self, records: Mapping[str, Mapping[str, DataFrame]]) -> "Judging":
-        """With the keys that rules refer to: those in silver, and those of the sound rows among the `records`.
-
-        `records`: what is judged now, by noun and source; of nouns that no rule refers to nothing is looked at.
-        """
-        keys = {}
-        for noun, key in sorted(self.judge.rules.references):
-            if any(noun in source.feeds for source in self.sources.values()):
-                keys[noun, key] = self.ctx.tables.read(NOUNS[noun]).select("system", key)
-                if noun in records:
-                    sound = self.rows(noun, records[noun]).where(F.size("_reasons") == 0)
-                    keys[noun, key] = keys[noun, key].union(sound.select("system", key))
-        return replace(self, judge=replace(self.judge, keys=keys))
-
-    def holding(self, held: Mapping[tuple[str, str, str], str]) -> "Judging":
-        """With whole deliveries held back."""
-        return replace(self, judge=replace(self.judge, held=held))
-
-    def rows(self, noun: str, records: Mapping[str, DataFrame]) -> DataFrame:
-        """Grain: bronze record x noun. The records of each source, typed and judged one by one."""
+    def typed(self, noun: str, records: Mapping[str, DataFrame]) -> DataFrame:
+        """Grain: bronze record x noun. The records of each source, typed, and judged one by one."""
         parts = []
         for name, frame in records.items():
             source, feed = self.sources[name], self.sources[name].feeds[noun]
@@ -77,20 +60,38 @@ class Judging:
             for name, ids in batches.items()
         }
 
-    def with_fates(self, rows: DataFrame, noun: str, silver: DataFrame) -> DataFrame:
-        """Grain as before. Adds `_duplicate` and `_fate`: accepted, quarantined or duplicate.
+    def with_fates(
+        self, noun: str, rows: Mapping[str, DataFrame], silver: DataFrame, held: Held | None = None
+    ) -> DataFrame:
+        """Grain: typed row of the noun. Adds `_reasons`, `_duplicate` and `_fate`: accepted, quarantined or duplicate.
 
-        `silver`: what silver holds of the noun, less what comes from these very rows.
+        Args:
+            noun: of the rows.
+            rows: the typed rows that are judged now, by noun; those of the others may be referred to.
+            silver: what silver holds of the noun, less what comes from these very rows.
+            held: the deliveries that are held back whole.
         """
+        found = rows[noun]
+        for rule in self.judge.rules.of(noun):
+            if rule.reference is not None:
+                found = referred(found, rule, self._keys(*rule.reference, rows))
+        judged = decided(found, noun, held or {})
         key = NOUNS[noun].grain
-        fit = rows.where(F.size("_reasons") == 0)
         ranks = F.lit(0)
         for name, source in self.sources.items():
             ranks = F.when(F.col("source") == name, source.rank).otherwise(ranks)
-        held = silver.withColumn("_rank", ranks)
+        existing = silver.withColumn("_rank", ranks)
         if self.ctx.tables.exists(NOUNS[noun]):
-            held = held.join(fit.select(*key).distinct(), list(key), "left_semi")
-        marked = mark_duplicates(fit, held, key=key)
-        unfit = rows.where(F.size("_reasons") > 0).withColumn("_duplicate", F.lit(None).cast("string"))
+            existing = existing.join(rows[noun].select(*key).distinct(), list(key), "left_semi")
+        marked = mark_duplicates(judged, existing, key=key)
         fate = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
-        return marked.unionByName(unfit).withColumn("_fate", fate.otherwise("accepted"))
+        return marked.withColumn("_fate", fate.otherwise("accepted"))
+
+    def _keys(self, noun: str, key: str, rows: Mapping[str, DataFrame]) -> DataFrame | None:
+        """System and key of what silver holds of a noun and of the sound rows judged now; None: no source makes it."""
+        if not any(noun in source.feeds for source in self.sources.values()):
+            return None
+        keys = self.ctx.tables.read(NOUNS[noun]).select("system", key)
+        if noun not in rows:
+            return keys
+        return keys.union(rows[noun].where(F.size(reasons_in(F.col("_findings"))) == 0).select("system", key))

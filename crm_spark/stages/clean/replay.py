@@ -16,10 +16,12 @@ from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE, RELEASE
 from crm_spark.contracts.silver import EVENT_TIMES, NOUNS
 from crm_spark.core.context import JobContext, StageResult
 from crm_spark.core.hashing import frame_digest, sha256_of
+from crm_spark.core.scratch import scratch
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
 from crm_spark.stages.clean.config import ReplayConfig
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
+from crm_spark.stages.clean.verdicts import Held
 
 _BATCH = ["source", "noun", "batch_id"]
 
@@ -42,10 +44,11 @@ def run(ctx: JobContext) -> StageResult:
     found = waiting.groupBy("noun").agg(F.collect_set("source").alias("sources")).collect()
     sources = {row["noun"]: _configured(judging, row["noun"], row["sources"]) for row in found}
     records = {noun: _records(ctx, noun, sources[noun], waiting) for noun in NOUNS if sources.get(noun)}
-    judging = judging.knowing(records)
     came_back: Counter[tuple[str, str]] = Counter()
-    for noun in records:
-        came_back += _replay(judging, noun, records[noun], waiting.where(F.col("noun") == noun))
+    with scratch(ctx, "replay") as keep:
+        rows = {noun: keep(judging.typed(noun, frames), noun) for noun, frames in records.items()}
+        for noun in rows:
+            came_back += _replay(judging, noun, rows, waiting.where(F.col("noun") == noun))
     verb = "would come back" if ctx.is_dry_run else "came back"
     for (noun, reason), number in sorted(came_back.items()):
         ctx.log.info("replay %-18s %9d rows %s: %s", noun, number, verb, reason)
@@ -70,39 +73,36 @@ def _records(ctx: JobContext, noun: str, sources: list[str], waiting: DataFrame)
     }
 
 
-def _replay(judging: Judging, noun: str, records: dict[str, DataFrame], waiting: DataFrame) -> Counter[tuple[str, str]]:
+def _replay(judging: Judging, noun: str, rows: dict[str, DataFrame], waiting: DataFrame) -> Counter[tuple[str, str]]:
     """Releases what is sound of one noun; how many rows leave, by the reasons for which they had been set aside."""
     ctx = judging.ctx
     # Silver may hold rows of a replay that died: they are judged as if it had not begun.
     silver = ctx.tables.read(NOUNS[noun]).join(waiting.select("row_id"), "row_id", "left_anti")
-    held = _still_held(judging, noun, records, silver)
-    rows = judging.holding(held).rows(noun, records).where(F.size("_reasons") == 0)
+    judged = judging.with_fates(noun, rows, silver, _still_held(judging, noun, rows, silver))
     before = waiting.select(
         "row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before")
     )
-    leaving = judging.with_fates(rows, noun, silver).join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
+    leaving = judged.where("_fate <> 'quarantined'").join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
     reasons = leaving.groupBy(F.array_join("_before", ", ").alias("reasons")).count().collect()
     if reasons and not ctx.is_dry_run:
         _release(judging, noun, leaving)
     return Counter({(noun, row["reasons"]): row["count"] for row in reasons})
 
 
-def _still_held(
-    judging: Judging, noun: str, records: dict[str, DataFrame], silver: DataFrame
-) -> dict[tuple[str, str, str], str]:
+def _still_held(judging: Judging, noun: str, rows: dict[str, DataFrame], silver: DataFrame) -> Held:
     """The deliveries that had been held back whole and would be again."""
     ctx, rules = judging.ctx, judging.judge.rules
     past = ctx.tables.read(BATCH_FATE).where(F.col("noun") == noun).collect()
     batches: dict[str, tuple[str, ...]] = {}
     for row in past:
-        if row["source"] in records and row["num_in"] == row["num_quarantined"] > 0:
+        if row["num_in"] == row["num_quarantined"] > 0:
             batches[row["source"]] = (*batches.get(row["source"], ()), row["batch_id"])
     if not batches:
         return {}
-    whole = {name: records[name].where(F.col("_batch_id").isin(*ids)) for name, ids in batches.items()}
-    rows = judging.with_fates(judging.rows(noun, whole), noun, silver).persist(StorageLevel.MEMORY_AND_DISK)
+    whole = rows[noun].where(F.col("batch_id").isin(*(batch for ids in batches.values() for batch in ids)))
+    judged = judging.with_fates(noun, {**rows, noun: whole}, silver).persist(StorageLevel.MEMORY_AND_DISK)
     limit = ctx.settings.clean.max_quarantined_fraction
-    return held_by(breaches_of(rules, limit, fates_of(noun, batches, rows), findings_of(noun, rows), past))
+    return held_by(breaches_of(rules, limit, fates_of(noun, batches, judged, rules), findings_of(noun, judged), past))
 
 
 def _release(judging: Judging, noun: str, leaving: DataFrame) -> None:

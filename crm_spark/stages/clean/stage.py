@@ -15,10 +15,12 @@ from crm_spark.contracts.silver import NOUNS
 from crm_spark.contracts.source import Source, load_sources
 from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.hashing import sha256_of
+from crm_spark.core.scratch import scratch
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
+from crm_spark.stages.clean.verdicts import Held
 
 
 @dataclass(frozen=True)
@@ -63,32 +65,39 @@ def run(ctx: JobContext) -> StageResult:
     """Cleans every delivery that has not been cleaned; one that an expectation stops is set aside whole."""
     judging, past = Judging.of(ctx), ctx.tables.read(BATCH_FATE).collect()
     pending = pending_work(judging.sources, judging.deliveries, past)
-    judging = judging.knowing({work.noun: judging.records(work.batches) for work in pending})
-    judged = _judge(ctx, judging, pending)
-    limit, rules = ctx.settings.clean.max_quarantined_fraction, judging.judge.rules
-    fates, findings = _together(judged)
-    breaches = breaches_of(rules, limit, fates, findings, past)
-    held = held_by(breaches)
-    if held:
-        # Judged again without them: a row that is held back must not stand for its key before another delivery's.
-        judged = _judge(ctx, judging.holding(held), pending)
+    with scratch(ctx, "clean") as keep:
+        typed = in_parallel(
+            lambda work: keep(judging.typed(work.noun, judging.records(work.batches)), work.noun), pending
+        )
+        rows = {work.noun: frame for work, frame in zip(pending, typed, strict=True)}
+        judged = _judge(judging, pending, rows)
+        limit, rules = ctx.settings.clean.max_quarantined_fraction, judging.judge.rules
         fates, findings = _together(judged)
-    in_parallel(lambda part: _to_silver(ctx, part), judged)
-    warnings = [row for row in breaches if row["severity"] == "warn"]
-    if judged:
-        _write_accounts(ctx, judged, fates, [*findings, *warnings], rules.version)
+        breaches = breaches_of(rules, limit, fates, findings, past)
+        held = held_by(breaches)
+        if held:
+            # Judged again without them: a row that is held back must not stand for its key before another delivery's.
+            judged = _judge(judging, pending, rows, held)
+            fates, findings = _together(judged)
+        in_parallel(lambda part: _to_silver(ctx, part), judged)
+        warnings = [row for row in breaches if row["severity"] == "warn"]
+        if judged:
+            _write_accounts(ctx, judged, fates, [*findings, *warnings], rules.version)
     num_quarantined = sum(row["num_quarantined"] for row in fates)
     return StageResult(
         sum(row["num_accepted"] for row in fates), note=f"{num_quarantined} quarantined", refusal=_said(held)
     )
 
 
-def _judge(ctx: JobContext, judging: Judging, pending: list[Pending]) -> list[Judged]:
+def _judge(
+    judging: Judging, pending: list[Pending], rows: dict[str, DataFrame], held: Held | None = None
+) -> list[Judged]:
     def judge(work: Pending) -> Judged:
-        rows = judging.rows(work.noun, judging.records(work.batches))
-        silver = ctx.tables.read(NOUNS[work.noun]).where(~F.col("batch_id").isin(*work.batch_ids))
-        rows = judging.with_fates(rows, work.noun, silver).persist(StorageLevel.MEMORY_AND_DISK)
-        return Judged(work, rows, fates_of(work.noun, work.batches, rows), findings_of(work.noun, rows))
+        silver = judging.ctx.tables.read(NOUNS[work.noun]).where(~F.col("batch_id").isin(*work.batch_ids))
+        judged = judging.with_fates(work.noun, rows, silver, held).persist(StorageLevel.MEMORY_AND_DISK)
+        return Judged(
+            work, judged, fates_of(work.noun, work.batches, judged, judging.judge.rules), findings_of(work.noun, judged)
+        )
 
     return in_parallel(judge, pending)
 

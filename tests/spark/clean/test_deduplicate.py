@@ -18,9 +18,8 @@ ROWS = [
 
 
 def verdicts(spark, rows, held=()):
-    marked = mark_duplicates(
-        spark.createDataFrame(rows, SCHEMA), spark.createDataFrame(list(held), SCHEMA), key=("id",)
-    )
+    sound = spark.createDataFrame(rows, SCHEMA).withColumn("_reasons", F.array().cast("array<string>"))
+    marked = mark_duplicates(sound, spark.createDataFrame(list(held), SCHEMA), key=("id",))
     return {row["row_id"]: row["_duplicate"] for row in marked.select("row_id", F.col("_duplicate")).collect()}
 
 
@@ -41,3 +40,11 @@ def test_a_late_record_older_than_silver_is_superseded(spark):
 def test_at_equal_times_the_source_of_higher_rank_wins(spark):
     rows = [("a", LATE, "h5", "r1", 0, False), ("a", LATE, "h1", "r2", 1, False)]
     assert verdicts(spark, rows) == {"r1": "superseded", "r2": None}
+
+
+def test_what_is_set_aside_stands_for_nothing_and_is_compared_with_nothing(spark):
+    rows = spark.createDataFrame([*ROWS, ("a", LATE, "h2", "r5", 9, False)], SCHEMA)
+    judged = rows.withColumn("_reasons", F.when(F.col("row_id") == "r5", F.array(F.lit("bad"))).otherwise(F.array()))
+    marked = mark_duplicates(judged, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
+    expected = {"r1": "superseded", "r2": None, "r3": "exact_repeat", "r4": None, "r5": None}
+    assert {row["row_id"]: row["_duplicate"] for row in marked} == expected

@@ -1,0 +1,53 @@
+"""What follows from all that was found in typed rows: which are set aside, and what is noted of the others."""
+
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.quality.checks import FOUND
+from crm_spark.quality.rules import Rule
+from crm_spark.stages.clean.conform import NULLED, QUARANTINE, STOP, WARN, WHOLE_ROW, compact, finding
+
+Held = Mapping[tuple[str, str, str], str]
+"""(source, noun, batch) -> code of the expectation because of which the whole delivery is held back."""
+
+
+def reasons_in(findings: Column) -> Column:
+    """The distinct codes for which a row is set aside; empty: it is sound."""
+    return F.array_distinct(F.transform(_of(findings, QUARANTINE, STOP), lambda f: f["code"]))
+
+
+def referred(rows: DataFrame, rule: Rule, keys: DataFrame | None) -> DataFrame:
+    """Grain as `rows`. `_findings` with what a rule that refers to another noun finds.
+
+    `keys`: system and value of all that may be referred to; None where no source makes that noun, and all is well then.
+    """
+    if keys is None or rule.reference is None:
+        return rows
+    name = FOUND.format("_".join(rule.reference))
+    key = rule.reference[1]
+    known = keys.select("system", F.col(key).alias("_key"), F.lit(True).alias(name)).distinct()
+    joined = rows.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left")
+    is_whole = F.exists("_findings", lambda f: f["column"] == WHOLE_ROW)
+    broken = F.when(rule.failed & ~is_whole, finding(F.lit(rule.code), rule.column, rule.severity))
+    return joined.withColumn("_findings", F.concat("_findings", compact([broken]))).drop("_key", name)
+
+
+def decided(rows: DataFrame, noun: str, held: Held) -> DataFrame:
+    """Grain as `rows`. Adds `_reasons`, and fills `notes`; of a delivery that is held back nothing else is said."""
+    whole = F.lit(None).cast("string")
+    for (source, of, batch_id), code in sorted(held.items()):
+        if of == noun:
+            whole = F.when((F.col("source") == source) & (F.col("batch_id") == batch_id), code).otherwise(whole)
+    findings = F.col("_findings")
+    if held:
+        findings = F.when(whole.isNotNull(), compact([finding(whole, WHOLE_ROW, QUARANTINE)])).otherwise(findings)
+    notes = F.transform(_of(F.col("_findings"), NULLED, WARN), lambda f: F.concat_ws(":", f["code"], f["column"]))
+    return rows.withColumn("_findings", findings).withColumns(
+        {"_reasons": reasons_in(F.col("_findings")), "notes": F.when(F.size(notes) > 0, F.array_sort(notes))}
+    )
+
+
+def _of(findings: Column, *severities: str) -> Column:
+    return F.filter(findings, lambda f: f["severity"].isin(*severities))
