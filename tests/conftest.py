@@ -21,6 +21,8 @@ def spark():
         driver_memory="2g",
         shuffle_partitions=2,
         java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m",
+        # Planning anew after each stage pays where tables are large.
+        settings={"spark.sql.adaptive.enabled": "false"},
     )
     session = build_session(config, app_name="tests")
     yield session
