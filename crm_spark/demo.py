@@ -6,8 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from crm_spark.core.errors import ExitCode
-from crm_spark.core.exits import exit_code_of
+from crm_spark.core.exits import exit_code_after, exit_code_of
 from crm_spark.core.lease import Lease
 from crm_spark.core.log import get_logger
 
@@ -54,13 +53,13 @@ def _run(out: Path, customers: int) -> int:
         )
     lake = str(out / f"lake-{customers}")
     with Lease(lake, run_id="demo") as lease:
-        Pipeline(settings, lake=lake, before_commit=lease.require_held).run()
+        results = Pipeline(settings, lake=lake, before_commit=lease.require_held).run()
     folder = files_root(lake)
     print()
     for sentence in json.loads((folder / "findings.json").read_text()):
         print(f"- {sentence}")
     print(f"\nThe report: {folder / settings.report.file_name}   ({time.monotonic() - started:.0f} s)")
-    return ExitCode.DONE
+    return exit_code_after(results.values())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from crm_spark.core.errors import ConfigError, ExitCode
-from crm_spark.core.exits import exit_code_of
+from crm_spark.core.exits import exit_code_after, exit_code_of
 from crm_spark.core.lease import Lease
 from crm_spark.core.log import get_logger
 
@@ -52,10 +52,7 @@ def _run(stage: str | None, arguments: argparse.Namespace) -> int:
     if stage is None:
         fresh = sum(1 for result in results.values() if result.status != "unchanged")
         get_logger().info("refresh done: %d stages worked, %d were up to date", fresh, len(results) - fresh)
-    refusals = [result.refusal for result in results.values() if result.refusal]
-    for refusal in refusals:
-        print(f"refused: {refusal}", file=sys.stderr)
-    return ExitCode.REFUSED if refusals else ExitCode.DONE
+    return exit_code_after(results.values())
 
 
 def _day(text: str) -> date:

@@ -36,6 +36,15 @@ class FileOptions(Config):
     multi_line: bool = True
     """Whether a quoted cell may hold a line break. False lets Spark split one large plain file among tasks."""
 
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            "".encode(name)
+        except LookupError:
+            raise ValueError(f"no such encoding {name!r}; wanted one such as utf-8, windows-1252, utf-16") from None
+        return name
+
 
 class Files(Config):
     """Files below `ingest.data_dir`."""

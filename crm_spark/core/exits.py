@@ -1,10 +1,14 @@
 """How every job ends: with an exit code and, after a user's mistake, one sentence instead of a stack trace."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from crm_spark.core.errors import CrmError, ExitCode
 from crm_spark.core.java import JavaNotFoundError
+
+if TYPE_CHECKING:  # a mistake in the arguments is told before Spark is imported
+    from crm_spark.core.context import StageResult
 
 
 def exit_code_of(work: Callable[[], int]) -> int:
@@ -17,3 +21,11 @@ def exit_code_of(work: Callable[[], int]) -> int:
     except JavaNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
+
+
+def exit_code_after(results: Iterable["StageResult"]) -> int:
+    """Done, or refused where a gate held something back; what it was goes to standard error."""
+    refusals = [result.refusal for result in results if result.refusal]
+    for refusal in refusals:
+        print(f"refused: {refusal}", file=sys.stderr)
+    return ExitCode.REFUSED if refusals else ExitCode.DONE

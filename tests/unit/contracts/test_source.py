@@ -49,6 +49,11 @@ def test_unknown_format_says_what_is_allowed(tmp_path):
     assert "'csv', 'jsonl', 'json' or 'parquet'" in refusal(written(tmp_path, head="files: {path: x, format: xls}\n"))
 
 
+def test_unknown_encoding_is_refused(tmp_path):
+    head = "files: {path: x, format: csv, options: {encoding: latin-77}}\n"
+    assert "no such encoding 'latin-77'" in refusal(written(tmp_path, head=head))
+
+
 def test_files_or_jdbc_must_be_given(tmp_path):
     assert "give either files or jdbc" in refusal(written(tmp_path, head=""))
 
