@@ -1,0 +1,124 @@
+"""What a cell says becomes a typed value, or a reason why not: literal spellings, literal results."""
+
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.source import load_source
+from crm_spark.quality.rules import QualityRules
+from crm_spark.stages.clean.mapping import typed_columns
+
+RULES = QualityRules(
+    placeholders={"any": ["n/a", "-"], "order.person_id": ["0000"]}, affirmative=["ja", "1"], negative=["nein", "0"]
+)
+
+
+@pytest.fixture
+def read(spark, tmp_path):
+    """Cells of one column -> (value, reason) as one column of a noun."""
+
+    def read(noun, column, mapping, cells, head=""):
+        path = tmp_path / "shop.yaml"
+        needed = {
+            "order": {"order_id": "i", "ordered_at": "i", "status": "i"},
+            "order_line": {"line_id": "i", "order_id": "i", "product_id": "i", "quantity": "i", "unit_price": "i"},
+            "person": {"person_id": "i"},
+        }[noun] | {column: mapping}
+        columns = "".join(f"      {name}: {how}\n" for name, how in needed.items())
+        path.write_text(
+            f"files: {{path: x, format: csv}}\n{head}\nfeeds:\n  {noun}:\n    columns:\n{columns}", encoding="utf-8"
+        )
+        source = load_source(path)
+        frame = spark.createDataFrame([(str(i), cell) for i, cell in enumerate(cells)], "i string, c string")
+        typed = next(t for t in typed_columns(source, noun, source.feeds[noun], frame, RULES) if t.name == column)
+        made = frame.select(F.col("i").cast("int").alias("i"), typed.value.alias("v"), typed.reason.alias("r"))
+        return {cells[row["i"]]: row["r"] or row["v"] for row in made.collect()}
+
+    return read
+
+
+def test_numbers_as_people_and_spreadsheets_write_them(read):
+    found = read("order_line", "unit_price", "c", [
+        "1234.5", "1,234.50", "$1,234.50", "USD 12.00", "12.00 EUR", "(3.50)", "3.50-", "+7", "1e2", ".5", "1 234.50",
+        "1'234.50", "1,23", "1.234,50", "12,34,567.00", "1.2.3", "zwölf", "--1", "",
+    ])  # fmt: skip
+    assert found == {
+        "1234.5": Decimal("1234.5"), "1,234.50": Decimal("1234.5"), "$1,234.50": Decimal("1234.5"), "USD 12.00": Decimal(12),
+        "12.00 EUR": Decimal(12), "(3.50)": Decimal("-3.5"), "3.50-": Decimal("-3.5"), "+7": Decimal(7), "1e2": Decimal(100),
+        ".5": Decimal("0.5"), "1 234.50": Decimal("1234.5"), "1'234.50": Decimal("1234.5"), "1,23": "bad_number",
+        "1.234,50": "bad_number", "12,34,567.00": "bad_number", "1.2.3": "bad_number", "zwölf": "bad_number",
+        "--1": "bad_number", "": None,
+    }  # fmt: skip
+
+
+def test_a_comma_for_the_decimals(read):
+    found = read("order_line", "unit_price", "c", ["1234,5", "1.234,50", "12", "1.23", "1,234.50"], "decimal: ','")
+    assert found == {
+        "1234,5": Decimal("1234.5"), "1.234,50": Decimal("1234.5"), "12": Decimal(12), "1.23": "bad_number", "1,234.50": "bad_number",
+    }  # fmt: skip
+
+
+def test_an_hour_the_clock_left_out_and_one_it_ran_twice(read):
+    mapping = "{from: c, formats: [yyyy-MM-dd HH:mm, iso]}"
+    found = read("order", "ordered_at", mapping, [
+        "2025-03-30 01:59", "2025-03-30 02:30", "2025-03-30 03:00", "2025-10-26 01:59", "2025-10-26 02:30",
+        "2025-10-26 03:00", "2025-10-26T02:30:00+01:00", "2025-02-29 10:00",
+    ], "time_zone: Europe/Berlin")  # fmt: skip
+    assert found == {
+        "2025-03-30 01:59": datetime(2025, 3, 30, 0, 59),
+        "2025-03-30 02:30": datetime(2025, 3, 30, 1, 30),  # an hour later on the clock, which no clock showed
+        "2025-03-30 03:00": datetime(2025, 3, 30, 1, 0),
+        "2025-10-26 01:59": datetime(2025, 10, 25, 23, 59),
+        "2025-10-26 02:30": datetime(2025, 10, 26, 0, 30),  # the first of the two
+        "2025-10-26 03:00": datetime(2025, 10, 26, 2, 0),
+        "2025-10-26T02:30:00+01:00": datetime(2025, 10, 26, 1, 30),  # an offset of its own leaves no doubt
+        "2025-02-29 10:00": "bad_date",
+    }
+
+
+def test_the_day_numbers_of_spreadsheets(read):
+    found = read(
+        "order", "ordered_at", "{from: c, formats: [excel]}", ["45658", "45658.75", "1", "61", "0", "9999999", "x"]
+    )
+    assert found == {
+        "45658": datetime(2025, 1, 1), "45658.75": datetime(2025, 1, 1, 18), "1": datetime(1899, 12, 31),
+        "61": datetime(1900, 3, 1), "0": "bad_date", "9999999": "bad_date", "x": "bad_date",
+    }  # fmt: skip
+
+
+def test_years_of_two_digits(read):
+    mapping = "{from: c, formats: [dd.MM.yy], newest_year: 2025}"
+    found = read("person", "birth_on", mapping, ["01.02.25", "01.02.26", "01.02.99", "01.02.00"])
+    assert {cell: str(day) for cell, day in found.items()} == {
+        "01.02.25": "2025-02-01", "01.02.26": "1926-02-01", "01.02.99": "1999-02-01", "01.02.00": "2000-02-01",
+    }  # fmt: skip
+
+
+def test_seconds_and_milliseconds_since_1970_up_to_the_last_year(read):
+    seconds = read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", ["0", "253402300799", "253402300800"])
+    assert seconds == {
+        "0": datetime(1970, 1, 1),
+        "253402300799": datetime(9999, 12, 31, 23, 59, 59),
+        "253402300800": "bad_date",
+    }
+    thousandths = read("order", "ordered_at", "{from: c, formats: [epoch_milliseconds]}", ["1735689600000"])
+    assert thousandths == {"1735689600000": datetime(2025, 1, 1)}
+
+
+def test_yes_and_no_in_the_configured_languages(read):
+    found = read("person", "has_marketing_consent", "c", ["Ja", "1", "NEIN", "0", "maybe", "N/A"])
+    assert found == {"Ja": True, "1": True, "NEIN": False, "0": False, "maybe": "bad_boolean", "N/A": None}
+
+
+def test_placeholders_are_no_values_and_of_one_column_only_there(read):
+    assert read("order", "person_id", "c", ["0000", "N/A", " - ", "K1"]) == {
+        "0000": None, "N/A": None, " - ": None, "K1": "K1",
+    }  # fmt: skip
+    assert read("order_line", "product_id", "c", ["0000"]) == {"0000": "0000"}
+
+
+def test_a_spelling_nobody_listed_is_said(read):
+    found = read("order", "status", "{from: c, map: {OK: completed}}", ["ok", "OK", "??"])
+    assert found == {"ok": "completed", "OK": "completed", "??": "unknown_value"}
