@@ -6,6 +6,7 @@ same batches, also when more files have arrived in between.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from crm_spark.stages.ingest.discovery import (
     unseen,
 )
 from crm_spark.stages.ingest.examine import Examined, examine_files
+from crm_spark.stages.ingest.following import follow
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
 from crm_spark.stages.ingest.reading import normalised, one_file_per_task, read_records, unpacked
 
@@ -50,13 +52,30 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 def run(ctx: JobContext) -> StageResult:
     """Reads every new file of every source into bronze."""
     cfg: IngestConfig = ctx.settings.ingest
+    num_before = 0
+    if cfg.files_per_batch is not None and cfg.data_dir is not None and not ctx.is_dry_run:
+        take = partial(_take_rows, ctx)
+        num_before = follow(ctx, cfg.data_dir, take, files_per_batch=cfg.files_per_batch)
+    result = _take(ctx)
+    if not num_before:
+        return result
+    return replace(result, status="done", num_rows=num_before + result.num_rows)
+
+
+def _take_rows(ctx: JobContext, paths: frozenset[str]) -> int:
+    return _take(ctx, paths).num_rows
+
+
+def _take(ctx: JobContext, paths: frozenset[str] | None = None) -> StageResult:
+    """Reads what is new, of all there is or of these paths alone."""
+    cfg: IngestConfig = ctx.settings.ingest
     sources = {source.name: source for source in load_sources(Path(cfg.sources_dir))}
     history = ctx.tables.read(DELIVERY).collect()
     num_rows = 0
     for source in sources.values():
-        if source.jdbc is not None:
+        if source.jdbc is not None and paths is None:
             num_rows += ingest_jdbc(ctx, source, history)
-    deliveries, verdicts = _plan(ctx, sources, history)
+    deliveries, verdicts = _plan(ctx, sources, history, paths)
     if verdicts:
         _record(ctx, verdicts, part=f"plan:{sha256_of([v['batch_id'] for v in verdicts])[:16]}")
     if ctx.is_dry_run:
@@ -73,7 +92,7 @@ def run(ctx: JobContext) -> StageResult:
         return StageResult(status="nothing")
     refused = [v for v in verdicts if v["fate"] == REFUSED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
-    if not history and not outcomes and not verdicts and not num_rows:
+    if paths is None and not history and not outcomes and not verdicts and not num_rows:
         raise InputError(
             f"No source has a file below {cfg.data_dir}. Check ingest.data_dir and the sources' files.path."
         )
@@ -87,7 +106,7 @@ def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
 
 
 def _plan(
-    ctx: JobContext, sources: dict[str, Source], history: list[Row]
+    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
     cfg: IngestConfig = ctx.settings.ingest
@@ -99,7 +118,7 @@ def _plan(
         deliveries.extend(_unfinished(source, files, past))
         # What was refused is looked at again: its permissions or the source's configuration may have been mended.
         settled = ((r["file"], r["num_bytes"], r["modified_at"]) for r in past if r["fate"] != REFUSED)
-        fresh.extend((file, source) for file in unseen(files, settled))
+        fresh.extend((f, source) for f in unseen(files, settled) if paths is None or normalised(f.path) in paths)
     may_open = [(file, source.files) for file, source in fresh if file.refusal is None and source.files is not None]
     examined = {}
     if may_open:
