@@ -37,6 +37,14 @@ def nothing_stays_cached(request):
         request.getfixturevalue("spark").catalog.clearCache()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_table_stays_known():
+    """Delta keeps the state of every table it has seen for an hour, and tests make hundreds."""
+    yield
+    if "pyspark.sql" in sys.modules and (active := sys.modules["pyspark.sql"].SparkSession.getActiveSession()):
+        active._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+
+
 @pytest.fixture
 def store(spark, tmp_path):
     """An empty lake."""
