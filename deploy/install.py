@@ -1,4 +1,4 @@
-"""Sets the project up below its own folder: Java found, virtual environment, Delta's JARs, the embedded encoder.
+"""Sets the project up below its own folder: Java found, virtual environment, JARs of Delta and PostgreSQL, the encoder.
 
 Standard library only. Each step leaves a mark when it is done, so a run that was cut short goes on where it stopped, and a
 finished set-up is recognised by its marks alone, without the network.
@@ -35,7 +35,7 @@ class SetupError(Exception):
 def main() -> int:
     """Does what is not done yet; 0 when the set-up is whole."""
     marks = {step: STATE / f"{step}.done" for step in STEPS}
-    session = _digest(Path(__file__)) + _digest(LOG_SETTINGS) + str(ROOT)
+    session = _digest(Path(__file__)) + _digest(LOG_SETTINGS) + _digest(JAR_LOCK) + str(ROOT)
     digests = {"environment": _digest(LOCK), "jars": _digest(JAR_LOCK), "spark": session}
     todo = [s for s in STEPS if not marks[s].exists() or marks[s].read_text() != digests[s]]
     if not todo:
@@ -121,21 +121,28 @@ def _environment() -> None:
 def _jars(java: str) -> None:
     """Ivy, which Spark brings, fetches from Maven Central by coordinates; the digests are checked here."""
     ivy = next((_site_packages() / "pyspark" / "jars").glob("ivy-*.jar"))
-    folder = STATE / "jars"
-    for line in JAR_LOCK.read_text().splitlines():
-        digest, coordinates = line.split()
-        organisation, artifact, version = coordinates.split(":")
-        target = folder / f"{artifact}-{version}.jar"
+    for digest, organisation, artifact, version, target in _locked_jars():
         if not target.exists() or _digest(target) != digest:
             target.unlink(missing_ok=True)
             command = [f"{java}/bin/java", "-jar", str(ivy), "-cache", str(STATE / "ivy"), "-notransitive", "-warn"]
             command += ["-confs", "master", "-dependency", organisation, artifact, version]
             _run(
-                [*command, "-retrieve", f"{folder}/[artifact]-[revision].[ext]"], f"{artifact}.jar could not be fetched"
+                [*command, "-retrieve", f"{target.parent}/[artifact]-[revision].[ext]"],
+                f"{artifact}.jar could not be fetched",
             )
         if not target.exists() or _digest(target) != digest:
             target.unlink(missing_ok=True)
             raise SetupError(f"{target.name} is not the file it should be (SHA-256 differs). Run the command again.")
+
+
+def _locked_jars() -> list[tuple[str, str, str, str, Path]]:
+    """Digest, organisation, artifact and version of each JAR, and where it lies."""
+    jars = []
+    for line in JAR_LOCK.read_text().splitlines():
+        digest, coordinates = line.split()
+        organisation, artifact, version = coordinates.split(":")
+        jars.append((digest, organisation, artifact, version, STATE / "jars" / f"{artifact}-{version}.jar"))
+    return jars
 
 
 def _spark() -> None:
@@ -143,7 +150,7 @@ def _spark() -> None:
     conf = _site_packages() / "pyspark" / "conf"
     conf.mkdir(exist_ok=True)
     similarity = sorted((_site_packages() / "splink").glob("internals/files/spark_jars/*spark4*.jar"))
-    jars = [*sorted((STATE / "jars").glob("*.jar")), *similarity[-1:]]
+    jars = [*(target for *_, target in _locked_jars()), *similarity[-1:]]
     (conf / "spark-defaults.conf").write_text(f"spark.jars {','.join(str(jar) for jar in jars)}\n")
     (conf / "log4j2.properties").write_text(LOG_SETTINGS.read_text())
 

@@ -68,8 +68,20 @@ class Jdbc(Config):
     password_env: str | None = None
     """Name of the environment variable that holds the password; a password never stands in a file."""
     driver: str | None = None
+    """Class of the driver; null: the one of PostgreSQL, or what Java finds for the URL."""
     watermark: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] | None = None
-    """Column that only grows: an id or a time of change."""
+    """Column that only grows: an id or a time of change, compared as the database compares it. A row is new if none that
+    came before has its content, so a change that is to be seen moves the watermark; rows without one are read each time.
+    Another column, or another table, is another source: give it a name of its own."""
+    overlap: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """How far below the last watermark rows are read again, for what was committed late: seconds of a time, units of a
+    number. As long as the longest transaction loses nothing."""
+
+    @model_validator(mode="after")
+    def _overlap_has_a_watermark(self) -> "Jdbc":
+        if self.overlap and self.watermark is None:
+            raise ValueError("jdbc.overlap: wanted jdbc.watermark beside it")
+        return self
 
 
 class Case(Config):

@@ -83,7 +83,7 @@ def _parquet_types(path: str, system: fs.FileSystem) -> str:
 def _read_group(spark: SparkSession, how: Files, header: tuple[str, ...], paths: list[str]) -> DataFrame:
     if how.format == "parquet":
         frame = spark.read.parquet(*paths)
-        cells = [_as_text(frame, name).alias(encoded(name, i)) for i, name in enumerate(frame.columns)]
+        cells = [as_text(frame, name).alias(encoded(name, i)) for i, name in enumerate(frame.columns)]
         return frame.select(*cells, *_envelope(F.lit(0), F.col("_metadata.row_index")), _nothing())
     position = F.monotonically_increasing_id().bitwiseAND((1 << _POSITION_BITS) - 1)
     block = F.col("_metadata.file_block_start")
@@ -141,7 +141,8 @@ def _all_text(names: Sequence[str]) -> StructType:
     return StructType([StructField(name, StringType()) for name in (*names, CORRUPT)])
 
 
-def _as_text(frame: DataFrame, name: str) -> Column:
+def as_text(frame: DataFrame, name: str) -> Column:
+    """A column as bronze keeps it: nested values as JSON, bytes in base64."""
     column = F.col(f"`{name}`")
     kind = frame.schema[name].dataType.typeName()
     if kind in ("struct", "array", "map"):

@@ -1,16 +1,21 @@
-"""A database as a source: a real one (Derby, which Spark brings), read whole at first and then what is new."""
+"""A database as a source: real ones (Derby, which Spark brings, and PostgreSQL), read whole and then what is new."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from support.lake import lake_context
+from support.postgresql import PASSWORD, postgresql, programs
 
 from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.bronze_names import encoded
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.contracts.silver import PERSON
+from crm_spark.contracts.source import Jdbc
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
+from crm_spark.stages.ingest.jdbc import read_table
 
 SOURCE = """
 system: erp
@@ -97,3 +102,258 @@ def test_a_database_that_cannot_be_reached_is_an_input_error_without_its_stack(s
     ctx = lake_context(spark, tmp_path / "lake", f"ingest.sources_dir={tmp_path}")
     with pytest.raises(InputError, match="CLIENT cannot be read from the database"):
         ingest.run(ctx)
+
+
+ERP = """
+system: erp
+jdbc:
+  url: {url}
+  table: {table}
+  user: crm
+  password_env: ERP_PASSWORD
+  {options}
+feeds:
+  person:
+    columns: {{person_id: id, given_name: name, known_at: changed}}
+"""
+CLIENT = "CREATE TABLE client (id int, name text, changed timestamptz)"
+
+
+@pytest.fixture(scope="module")
+def server():
+    if programs() is None:
+        pytest.skip("no PostgreSQL on this machine (Debian: apt install postgresql)")
+    with postgresql(programs()) as running:
+        yield running
+
+
+class Erp:
+    """A PostgreSQL database with an empty table `client`, and what ingests it; each run is an hour after the last."""
+
+    def __init__(self, server, spark, folder):
+        self.server, self.spark, self.folder, self.num_runs = server, spark, folder, 0
+        self.name = folder.name.lower()
+        server.run("postgres", f'CREATE DATABASE "{self.name}"')
+        self.run(CLIENT)
+
+    def run(self, *statements):
+        self.server.run(self.name, *statements)
+
+    def add(self, number, name, changed):
+        self.run(f"INSERT INTO client VALUES ({number}, '{name}', {changed})")
+
+    def committed_late(self, number, name, changed):
+        return self.server.transaction(self.name, f"INSERT INTO client VALUES ({number}, '{name}', {changed})")
+
+    def context(self, options="watermark: changed", table="client"):
+        self.num_runs += 1
+        (self.folder / "sources").mkdir(exist_ok=True)
+        written = ERP.format(url=self.server.url(self.name), table=table, options=options)
+        (self.folder / "sources" / "client.yaml").write_text(written)
+        ctx = lake_context(
+            self.spark,
+            self.folder / "lake",
+            f"ingest.sources_dir={self.folder / 'sources'}",
+            fingerprint=f"{self.num_runs:064d}",
+        )
+        return replace(ctx, started_at=datetime(2025, 2, 1, self.num_runs))
+
+    def ingest(self, options="watermark: changed"):
+        """The rows that came in."""
+        return ingest.run(self.context(options)).num_rows
+
+    def records(self, *columns):
+        frame = self.context().tables.read(bronze("client"))
+        return sorted(tuple(row) for row in frame.select(*(columns or ("id", "name"))).collect())
+
+    def deliveries(self):
+        rows = self.context().tables.read(DELIVERY).orderBy("arrived_at").collect()
+        return [(row["fate"], row["num_rows"], row["watermark"]) for row in rows]
+
+
+@pytest.fixture
+def erp(server, spark, tmp_path, monkeypatch):
+    monkeypatch.setenv("ERP_PASSWORD", PASSWORD)
+    return Erp(server, spark, tmp_path)
+
+
+def at(time):
+    return f"'2024-03-01 {time}+00'"
+
+
+def test_an_increment_is_what_changed_since_the_last_one_and_a_run_without_any_writes_nothing(erp):
+    erp.add(1, "Ada", at("08:00:00"))
+    erp.add(2, "Bo", at("09:00:00.123456"))
+    assert erp.ingest() == 2
+    erp.add(3, "Cy", "'2024-03-01 12:00:00+02'")  # 10:00 UTC
+    assert erp.ingest() == 1
+    ctx = erp.context()
+    before = ctx.tables.version(bronze("client")), ctx.tables.version(DELIVERY)
+    assert ingest.run(ctx).status == "nothing"
+    assert (ctx.tables.version(bronze("client")), ctx.tables.version(DELIVERY)) == before
+    assert erp.records() == [("1", "Ada"), ("2", "Bo"), ("3", "Cy")]
+    assert erp.deliveries() == [
+        ("ingested", 2, "2024-03-01 09:00:00.123456+00"),
+        ("ingested", 1, "2024-03-01 10:00:00+00"),
+    ]
+
+
+def test_a_late_row_with_the_last_watermark_comes_in(erp):
+    erp.add(1, "Ada", at("08:00:00"))
+    assert erp.ingest() == 1
+    erp.add(2, "Bo", at("08:00:00"))
+    assert erp.ingest() == 1
+    assert erp.records() == [("1", "Ada"), ("2", "Bo")]
+
+
+def test_a_row_that_a_longer_transaction_committed_late_comes_in_within_the_overlap(erp):
+    options = "watermark: changed\n  overlap: 60"
+    with erp.committed_late(1, "Ada", at("08:00:00")), erp.committed_late(2, "Bo", at("07:58:59")):
+        erp.add(3, "Cy", at("08:01:00"))
+        assert erp.ingest(options) == 1
+    assert erp.ingest(options) == 1
+    assert erp.records() == [("1", "Ada"), ("3", "Cy")]  # Bo is 121 seconds below the watermark
+
+
+def test_rows_without_a_watermark_come_in_once(erp):
+    erp.add(1, "Ada", "NULL")
+    assert erp.ingest() == 1
+    erp.add(2, "Bo", at("08:00:00"))
+    erp.add(3, "Cy", "NULL")
+    assert erp.ingest() == 2
+    assert erp.ingest() == 0
+    assert erp.records() == [("1", "Ada"), ("2", "Bo"), ("3", "Cy")]
+    assert erp.deliveries() == [("ingested", 1, None), ("ingested", 2, "2024-03-01 08:00:00+00")]
+
+
+def test_a_changed_row_is_a_new_record_and_takes_the_place_of_the_old_one(erp):
+    erp.add(1, "Ada", at("08:00:00"))
+    erp.add(2, "Bo", at("08:00:00"))
+    erp.ingest()
+    clean.run(erp.context())
+    erp.run("UPDATE client SET name = 'Eve', changed = changed + interval '1 hour' WHERE id = 1")
+    erp.run("ALTER TABLE client ADD COLUMN note text")  # empty in rows that are known: nothing new
+    assert erp.ingest() == 1
+    clean.run(erp.context())
+    assert erp.records() == [("1", "Ada"), ("1", "Eve"), ("2", "Bo")]
+    assert {key: name for key, (name, _) in people(erp.context()).items()} == {"1": "Eve", "2": "Bo"}
+
+
+BIG = "1234567890123456789012345678901"
+
+
+@pytest.mark.parametrize(
+    ("kind", "overlap", "mark", "below", "least", "greatest", "highest"),
+    [
+        ("bigint", 0, "9", "8", "9", "10", "10"),  # as text 9 is above 10
+        ("bigint", 1.5, "9", "6", "7", "8", "8"),  # 9 - 1.5 is above 7, and no bigint
+        ("numeric", 0.25, f"{BIG}.5", f"{BIG}.24", f"{BIG}.25", f"{BIG}.7500", f"{BIG}.7500"),
+        ("text", 0, "it's a", "it's 9", "it's a", "it's b", "it's b"),
+        ("date", 86400, "2024-10-01", "2024-09-29", "2024-09-30", "2024-10-02", "2024-10-02"),
+        ("timestamp", 0.5, "2024-03-31 02:30:00", "2024-03-31 02:29:59.4", "2024-03-31 02:29:59.5",
+         "2024-03-31 02:30:00.000001", "2024-03-31 02:30:00.000001"),
+        ("timestamptz", 60, "2024-03-31 02:30:00+00", "2024-03-31 02:28:59+00", "2024-03-31 04:29:00+02", "infinity",
+         "2024-03-31 02:29:00+00"),
+    ],
+)  # fmt: skip
+def test_a_watermark_is_compared_as_the_database_compares_it(erp, kind, overlap, mark, below, least, greatest, highest):
+    """Less its overlap; rows without one are read too, and infinity is read and never the mark of others."""
+    erp.run(f"ALTER TABLE client DROP COLUMN changed, ADD COLUMN changed {kind}")
+    for number, value in enumerate((below, least, greatest)):
+        erp.add(number, "-", f"$${value}$$")
+    erp.add(3, "-", "NULL")
+    jdbc = Jdbc(
+        url=erp.server.url(erp.name), user="crm", password_env="ERP_PASSWORD", table="client",
+        watermark="changed", overlap=overlap,
+    )  # fmt: skip
+    rows = read_table(erp.context(), jdbc, newer_than=mark).collect()
+    assert sorted(row["id"] for row in rows) == ["1", "2", "3"]
+    assert {row["_watermark"] for row in rows} == {highest}
+
+
+def test_values_are_the_text_that_postgresql_writes(erp):
+    literals = {
+        "big": ("bigint", "9007199254740993", "9007199254740993"),
+        "exact": ("numeric", "12345678901234567890123.4500", "12345678901234567890123.4500"),
+        "price": ("numeric(12,2)", "10.5", "10.50"),
+        "ratio": ("double precision", "0.1", "0.1"),
+        "is_member": ("boolean", "true", "true"),
+        "seen": ("timestamptz", "'2024-03-31 02:30:00.123456+01'", "2024-03-31 01:30:00.123456+00"),
+        "local": ("timestamp", "'2024-03-31 02:30:00.5'", "2024-03-31 02:30:00.5"),
+        "born": ("date", "'1899-12-31'", "1899-12-31"),
+        "opens": ("time", "'23:59:59.999999'", "23:59:59.999999"),
+        "photo": ("bytea", r"'\x00ff10'", r"\x00ff10"),
+        "written": ("json", """'{"b": 1,  "a": [1.0]}'""", '{"b": 1,  "a": [1.0]}'),
+        "stored": ("jsonb", """'{"b": 1,  "a": [1.0]}'""", '{"a": [1.0], "b": 1}'),
+        "tags": ("text[]", "ARRAY['a,b', NULL, '']", '{"a,b",NULL,""}'),
+        "grid": ("int[][]", "'{{1,2},{3,4}}'", "{{1,2},{3,4}}"),
+        "key": ("uuid", "'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        "spaced": ("text", "E' Zo\\u00eb\\n'", " Zo\u00eb\n"),
+        "empty": ("text", "''", ""),
+        "nothing": ("numeric", "NULL", None),
+        '"Odd, name"': ("text", "'x'", "x"),
+    }
+    erp.run(f'ALTER DATABASE "{erp.name}" SET bytea_output = escape')
+    erp.run(
+        "DROP TABLE client",
+        f"CREATE TABLE client ({', '.join(f'{name} {kind}' for name, (kind, _, _) in literals.items())})",
+        f"INSERT INTO client VALUES ({', '.join(value for _, value, _ in literals.values())})",
+    )
+    assert erp.ingest("") == 1
+    columns = [f"`{encoded(name.strip(chr(34)), 0)}`" for name in literals]
+    assert erp.records(*columns) == [tuple(text for _, _, text in literals.values())]
+
+
+def test_a_table_that_goes_back_to_what_it_was_is_a_delivery_of_its_own(erp):
+    erp.add(1, "Ada", "NULL")
+    assert erp.ingest("") == 1
+    for name in ("Eve", "Ada"):
+        erp.run(f"UPDATE client SET name = '{name}'")
+        assert erp.ingest("") == 1
+    assert erp.records() == [("1", "Ada"), ("1", "Ada"), ("1", "Eve")]
+
+
+@pytest.mark.parametrize("num_commits", [1, 2])
+def test_a_run_that_dies_loses_nothing_and_repeats_nothing(erp, num_commits):
+    """It dies at the commit of its records, or at the one that says they are there."""
+    erp.add(1, "Ada", at("08:00:00"))
+    ctx = erp.context()
+    commits = iter(range(num_commits))
+
+    def dies():
+        if next(commits, None) is None:
+            raise KeyboardInterrupt
+
+    ctx.tables.before_commit = dies
+    with pytest.raises(KeyboardInterrupt):
+        ingest.run(ctx)
+    erp.run("UPDATE client SET name = 'Eve', changed = changed + interval '1 hour'")
+    erp.add(2, "Bo", at("08:00:00"))
+    # What was committed, Ada, is counted by the run that says so.
+    assert erp.ingest() == num_commits + 1
+    assert erp.records() == [("1", "Ada"), ("1", "Eve"), ("2", "Bo")][2 - num_commits :]
+    tables = erp.context().tables
+    ingested = tables.read(DELIVERY).where("fate = 'ingested'").select("batch_id")
+    assert set(ingested.collect()) == set(tables.read(bronze("client")).select("_batch_id").distinct().collect())
+
+
+@pytest.mark.parametrize(
+    ("password", "table", "sentence"),
+    [
+        ("wrong secret", "client", "client cannot be read from the database: it refuses the user or the password"),
+        (PASSWORD, "clients", "clients cannot be read from the database: there is no such table"),
+    ],
+)
+def test_what_the_database_refuses_is_one_sentence(erp, monkeypatch, password, table, sentence):
+    monkeypatch.setenv("ERP_PASSWORD", password)
+    with pytest.raises(InputError) as refused:
+        ingest.run(erp.context(table=table))
+    said = str(refused.value)
+    assert said.startswith(f"client: {sentence}") and "; check jdbc." in said
+    assert "\n" not in said and password not in said
+    assert refused.value.__suppress_context__
+
+
+def test_a_watermark_that_is_not_there_is_said_before_anything_is_read(erp):
+    with pytest.raises(ConfigError, match=r"jdbc\.watermark: client has no column changed_at; known: \['id', 'name'"):
+        erp.ingest("watermark: changed_at")

@@ -58,6 +58,11 @@ def test_files_or_jdbc_must_be_given(tmp_path):
     assert "give either files or jdbc" in refusal(written(tmp_path, head=""))
 
 
+def test_an_overlap_wants_a_watermark(tmp_path):
+    head = "jdbc: {url: 'jdbc:postgresql:erp', table: client, overlap: 60}\n"
+    assert "jdbc.overlap: wanted jdbc.watermark beside it" in refusal(written(tmp_path, head=head))
+
+
 def test_column_names_come_back_from_their_stored_spelling():
     for name in ("Clothing ID", "a,b;c", "100%", "_id", "späße", "x.y", "tab\there"):
         assert decoded(encoded(name, 0)) == name
