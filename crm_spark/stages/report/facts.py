@@ -22,6 +22,7 @@ from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANT
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
+from crm_spark.stages.report.quality_facts import quality_facts
 
 Rows = list[dict[str, Any]]
 
@@ -37,9 +38,15 @@ class Facts:
     flow: Rows = field(default_factory=list)
     """source, noun, num_in, num_accepted, num_quarantined, num_duplicate, last_event_at."""
     deliveries: Rows = field(default_factory=list)
-    """source, files, bytes, rows, refused, skipped."""
+    """source, files, bytes, rows, skipped."""
     reasons: Rows = field(default_factory=list)
     """source, reason, n, and a pointer to one example."""
+    set_aside_by_day: Rows = field(default_factory=list)
+    noted: Rows = field(default_factory=list)
+    warnings: Rows = field(default_factory=list)
+    came_back: Rows = field(default_factory=list)
+    unread: Rows = field(default_factory=list)
+    """These five as quality_facts has them."""
     num_customers: int = 0
     num_records: int = 0
     segments: Rows = field(default_factory=list)
@@ -82,6 +89,7 @@ def collect_facts(
         flow=_flow(tables),
         deliveries=_deliveries(tables),
         reasons=_reasons(tables),
+        **quality_facts(tables),
         num_customers=tables.read(CUSTOMER).count(),
         num_records=tables.read(CUSTOMER_LINK).count(),
         segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
@@ -121,7 +129,6 @@ def _deliveries(tables: TableStore) -> Rows:
             number("ingested", "one").alias("files"),
             number("ingested", "num_bytes").alias("bytes"),
             number("ingested", "num_rows").alias("rows"),
-            number("refused", "one").alias("refused"),
             number("skipped", "one").alias("skipped"),
         )
         .orderBy("source")

@@ -1,44 +1,14 @@
 """The panels of the report. A new one: a function here, and its name in PANELS."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import value
-from crm_spark.stages.report.words import FEATURES, LABELS, MODELS, QUARANTINE, count, money, percent, plain
-
-
-@dataclass(frozen=True)
-class Table:
-    """Header and rows, as texts; columns from `numeric_from` on are aligned as numbers."""
-
-    header: list[str]
-    rows: list[list[str]]
-    numeric_from: int = 1
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure with its title, what it shows in words for those who do not see it, and its numbers as a table."""
-
-    title: str
-    figure: charts.Figure
-    alt: str
-    table: Table
-
-
-@dataclass(frozen=True)
-class Panel:
-    """A section of the page; `is_empty` with the reason in `lead` where this company has no such data."""
-
-    anchor: str
-    title: str
-    lead: str
-    charts: list[Chart] = field(default_factory=list)
-    tables: list[tuple[str, Table]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+from crm_spark.stages.report.panel import Chart, Panel, Table
+from crm_spark.stages.report.quality_panel import data_quality
+from crm_spark.stages.report.words import FEATURES, LABELS, MODELS, count, money, percent, plain
 
 
 def tiles(facts: Facts) -> list[tuple[str, str, str]]:
@@ -90,7 +60,7 @@ def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
         f"{plain(d['source'])}: {count(d['rows'])} records are kept as received; nothing is made of them yet."
         for d in unused
     ]
-    refused = sum(d["refused"] for d in facts.deliveries)
+    refused = sum(r["n"] for r in facts.unread)
     if refused:
         notes.append(f"{count(refused)} files could not be read and were refused whole; ask for them again.")
     total, files = sum(r["num_in"] for r in flow), sum(d["files"] for d in facts.deliveries)
@@ -105,52 +75,6 @@ def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
         table,
     )
     return Panel("came-in", "What came in, and what became of it", lead, [chart], notes=notes)
-
-
-def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
-    """Why records were set aside, and how fresh the sources are."""
-    bad = [r for r in facts.reasons if r["fate"] == "quarantined"]
-    by_reason: dict[str, int] = {}
-    for row in bad:
-        by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
-    ordered = sorted(by_reason.items(), key=lambda item: -item[1])[:10]
-    names = [QUARANTINE.get(code) or plain(code) for code, _ in ordered]
-    numbers = [float(n) for _, n in ordered]
-    table = Table(
-        ["Source", "Noun", "Reason", "Example: file, record", "Records"],
-        [
-            [
-                plain(r["source"]),
-                plain(r["noun"]),
-                QUARANTINE.get(r["reason"]) or plain(r["reason"]),
-                f"{r['file']}, {r['position']}",
-                count(r["n"]),
-            ]
-            for r in bad
-        ],
-        numeric_from=4,
-    )
-    fresh = [r for r in facts.flow if r["last_event_at"] is not None]
-    freshness = Table(
-        ["Source", "Noun", "Newest event"],
-        [[plain(r["source"]), plain(r["noun"]), r["last_event_at"].strftime("%Y-%m-%d %H:%M")] for r in fresh],
-        numeric_from=3,
-    )
-    if not bad:
-        return Panel(
-            "quality", "Data quality", "No record had to be set aside.", tables=[("Newest event by source", freshness)]
-        )
-    chart = Chart(
-        "Why records were set aside",
-        charts.bars(names, {"records": numbers}, unit="records", colours=["@bad"], texts=[count(n) for n in numbers]),
-        "Bars: number of records set aside for each reason.",
-        table,
-    )
-    lead = (
-        f"{names[0].capitalize()} is the most frequent reason. A record that was set aside is not lost: "
-        "mend the rule or the source and it comes back."
-    )
-    return Panel("quality", "Data quality", lead, [chart], tables=[("Newest event by source", freshness)])
 
 
 def customers(facts: Facts, primary: dict[str, str]) -> Panel:

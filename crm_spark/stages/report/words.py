@@ -43,9 +43,29 @@ QUARANTINE = {
     "unknown_kind": "a kind that is none of ours",
     "missing_column": "the file lacks a column we count on",
     "mostly_quarantined": "most of the delivery was bad, so all of it waits",
+    "placeholder": "a placeholder such as n/a",
+    "unknown_order": "an order nobody has told of",
+    "unknown_product": "a product nobody has told of",
+    "unusually_few_rows": "far fewer records than usual",
+    "unusually_many_rows": "far more records than usual",
+    "empty_file": "nothing is in it",
+    "truncated_file": "it is cut off",
+    "damaged_file": "its bytes are damaged",
+    "not_readable": "it may not or cannot be opened",
+    "wrong_encoding": "it is not in the encoding we were told",
+    "nul_bytes": "bytes without meaning are in it",
+    "unterminated_quote": "a quote is opened and never closed",
+    "too_large_unpacked": "it unpacks to far more than its size",
+    "unsafe_member": "the archive names places outside itself",
+    "repeated_column": "two columns have one name",
+    "leads_outside": "it leads out of the data folder",
+    "unusable_name": "its name cannot be used",
     "exact_repeat": "the same record again",
     "superseded": "an older version of a record",
 }
+
+NOTED = {"nulled": "read as empty", "warn": "kept as it is"}
+"""What follows from a finding in a record that stays."""
 
 LABELS = {
     "recommends": "recommends us",

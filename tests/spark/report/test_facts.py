@@ -18,7 +18,7 @@ from crm_spark.contracts.features import (
     TEXT_OF,
 )
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE, RUN
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, FINDING, METRIC, QUARANTINE, RELEASE, RUN
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import in_parallel
 from crm_spark.stages.report import stage
@@ -53,7 +53,10 @@ CONTENT = {
     DELIVERY: [
         {"source": "orders", "file": "1", "file_sha256": "1", "num_bytes": 50, "num_rows": 10, "fate": "ingested"},
         {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 5, "fate": "ingested"},
-        {"source": "orders", "file": "3", "file_sha256": "3", "num_bytes": 9, "num_rows": 0, "fate": "refused"},
+        {"source": "orders", "file": "3", "file_sha256": "3", "num_bytes": 9, "num_rows": 0, "fate": "refused",
+         "reason": "truncated_file"},
+        {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 0, "fate": "refused",
+         "reason": "wrong_encoding"},  # read since, under another configuration
         {"source": "orders", "file": "1", "file_sha256": "4", "num_bytes": 9, "num_rows": 0, "fate": "skipped"},
     ],
     QUARANTINE: [
@@ -63,6 +66,22 @@ CONTENT = {
          "reasons": ["bad_date"]},
         {"row_id": "3", "source": "orders", "noun": "order", "file": "a.csv", "position": 4, "fate": "duplicate",
          "reasons": ["exact_repeat"]},
+        {"row_id": "4", "source": "orders", "noun": "order", "file": "a.csv", "position": 1, "fate": "released",
+         "reasons": ["unknown_value"]},
+    ],
+    FINDING: [
+        {"source": "orders", "noun": "order", "batch_id": b, "code": "placeholder", "column": "person_id",
+         "severity": "nulled", "num_rows": n, "file": f"{b}.csv", "position": n}
+        for b, n in (("b2", 3), ("b1", 4))
+    ] + [
+        {"source": "orders", "noun": "order", "batch_id": "b1", "code": "bad_date", "column": "ordered_at",
+         "severity": "quarantine", "num_rows": 2},
+        {"source": "orders", "noun": "order", "batch_id": "b1", "code": "unusually_few_rows", "column": "*",
+         "severity": "warn", "num_rows": 10},
+    ],
+    RELEASE: [
+        {"row_id": "4", "source": "orders", "noun": "order", "outcome": "accepted", "reasons": ["unknown_value"],
+         "rules_version_before": "old", "rules_version": "new", "released_by": "ada", "released_at": datetime(2025, 1, 26)},
     ],
     CUSTOMER: [{"customer_id": name} for name in ("anna", "ben", "cleo", "dora")],
     CUSTOMER_LINK: [{"system": "shop", "person_id": f"p{i}", "customer_id": "anna"} for i in range(5)],
@@ -157,8 +176,27 @@ def test_what_came_in_is_added_up_over_deliveries(facts):
         ("orders", "order", 15, 12, 2, 1, datetime(2025, 1, 25)),  # 10 + 5 = 12 + 2 + 1
         ("orders", "person", 4, 4, 0, 0, None),
     ]
-    told = {"source": "orders", "files": 2, "bytes": 70, "rows": 15, "refused": 1, "skipped": 1}
+    told = {"source": "orders", "files": 2, "bytes": 70, "rows": 15, "skipped": 1}
     assert facts.deliveries == [told]
+
+
+def test_quality_by_day_by_rule_and_what_came_back(facts):
+    assert [(str(r["day"]), r["reason"], r["n"], r["file"], r["position"]) for r in facts.set_aside_by_day] == [
+        ("2025-01-01", "bad_date", 2, "a.csv", 3),
+        ("2025-01-01", "bad_number", 1, "b.csv", 9),
+    ]
+    noted = {"source": "orders", "noun": "order", "column": "person_id", "code": "placeholder", "severity": "nulled"}
+    assert facts.noted == [{**noted, "n": 7, "file": "b1.csv", "position": 4}]
+    assert facts.warnings == [{"source": "orders", "noun": "order", "code": "unusually_few_rows", "n": 1}]
+    back = {
+        "day": date(2025, 1, 26),
+        "released_by": "ada",
+        "source": "orders",
+        "noun": "order",
+        "reason": "unknown_value",
+    }
+    assert facts.came_back == [{**back, "n": 1, "rules_before": "old", "rules": "new"}]
+    assert facts.unread == [{"source": "orders", "reason": "truncated_file", "n": 1, "file": "3"}]
 
 
 def test_reasons_are_counted_each_with_one_example(facts):

@@ -13,6 +13,7 @@ from crm_spark.contracts.source import Source
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.panels import actions, churn_and_value, customers, how_good, tiles, voice, what_came_in
+from crm_spark.stages.report.quality_panel import data_quality
 from crm_spark.stages.report.render import render, write_page
 
 
@@ -56,8 +57,8 @@ def flow(source, noun, num_in, accepted, quarantined, duplicate, newest=None):
     }
 
 
-def delivery(source, files, rows, *, refused=0):
-    return {"source": source, "files": files, "bytes": 10 * rows, "rows": rows, "refused": refused, "skipped": 0}
+def delivery(source, files, rows):
+    return {"source": source, "files": files, "bytes": 10 * rows, "rows": rows, "skipped": 0}
 
 
 REVIEWS_ONLY = Facts(
@@ -104,7 +105,36 @@ WHOLE = replace(
         flow("orders", "order", 900, 880, 15, 5),
         flow("orders", "order_line", 2000, 1900, 70, 30, datetime(2025, 1, 30, 8, 15)),
     ],
-    deliveries=[*REVIEWS_ONLY.deliveries, delivery("orders", 3, 2000, refused=2), delivery("prices", 1, 77)],
+    deliveries=[*REVIEWS_ONLY.deliveries, delivery("orders", 3, 2000), delivery("prices", 1, 77)],
+    unread=[{"source": "orders", "reason": "truncated_file", "n": 2, "file": "2/orders.csv.gz"}],
+    set_aside_by_day=[
+        {"day": DAY, "source": "orders", "noun": "order", "reason": "bad_date", "n": 15, "file": "o.csv", "position": 7}
+    ],
+    noted=[
+        {
+            "source": "orders",
+            "noun": "order_line",
+            "column": "product_id",
+            "code": "unknown_product",
+            "severity": "warn",
+            "n": 1234,
+            "file": "o.csv",
+            "position": 9,
+        }
+    ],
+    warnings=[{"source": "orders", "noun": "order", "code": "unusually_few_rows", "n": 2}],
+    came_back=[
+        {
+            "day": DAY,
+            "released_by": "ada",
+            "source": "orders",
+            "noun": "order",
+            "reason": "unknown_value",
+            "n": 30,
+            "rules_before": "0123456789abcdef",
+            "rules": "fedcba9876543210",
+        }
+    ],
     num_customers=6000,
     num_records=8000,
     segments=[SEGMENT, {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75}],
@@ -351,3 +381,19 @@ def test_a_page_is_replaced_whole(tmp_path):
         write_page(content, path)
         assert path.read_text() == content
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
+
+
+def test_quality_says_what_waits_what_was_noted_and_what_came_back():
+    panel = data_quality(WHOLE, {})
+    assert {title: table.rows for title, table in panel.tables} == {
+        "Set aside, by day of arrival": [[str(DAY), "Orders", "a date that is none", "o.csv, 7", "15"]],
+        "Noted in records that stayed": [
+            ["Orders", "Order line: product id", "kept as it is", "a product nobody has told of", "o.csv, 9", "1,234"]
+        ],
+        "Came back after something was mended": [
+            [str(DAY), "ada", "Orders", "a code the mapping does not know", "01234567 → fedcba98", "30"]
+        ],
+        "Files that could not be read": [["Orders", "it is cut off", "2/orders.csv.gz", "2"]],
+        "Newest event by source": [["Orders", "Order line", "2025-01-30 08:15"]],
+    }
+    assert panel.notes == ["Orders, order: far fewer records than usual (2 deliveries)."]
