@@ -36,7 +36,7 @@ def scratch(ctx: JobContext, stage: str) -> Iterator[Keep]:
     try:
         yield keep
     finally:
-        _remove(ctx, f"{ctx.tables.root}/_scratch")
+        _remove(ctx, folder)
 
 
 def _remove(ctx: JobContext, folder: str) -> None:
