@@ -40,7 +40,9 @@ def _run(arguments: argparse.Namespace) -> int:
     anything = Source.model_validate({"name": name, "system": name, "files": {"path": arguments.path, "format": "csv"}})
     found = [file for file in list_files(anything, arguments.data) if file.refusal is None]
     if not found:
-        raise InputError(f"{arguments.path}: no such file below {arguments.data}.")
+        raise InputError(
+            f"{arguments.path}: no such file below {arguments.data}. `*` stands for a part of one name, `**/` for any folders."
+        )
     newest = max(found, key=lambda file: (file.modified_at, file.name))
     how = sniffed(system, newest.path, arguments.path)
     (seen, *_) = examine(system, newest.path, newest.name, how, max_unpacked_ratio=settings.ingest.max_unpacked_ratio)
@@ -55,6 +57,7 @@ def _run(arguments: argparse.Namespace) -> int:
         path.write_text(text, encoding="utf-8")
         get_logger().info("wrote %s", path)
     print(texts[0])
+    print(f"The rules hold once the company says `clean: {{more_rules_dir: {targets[1].parent}}}`.")
     return 0
 
 

@@ -3,6 +3,7 @@
 import argparse
 import sys
 import uuid
+from collections import Counter
 from datetime import date
 from pathlib import Path
 
@@ -50,8 +51,11 @@ def _run(stage: str | None, arguments: argparse.Namespace) -> int:
         wanted = STAGES if stage is None else tuple(s for s in (*STAGES, *ON_REQUEST) if s.name == stage)
         results = pipeline.run(wanted, is_forced=arguments.force)
     if stage is None:
-        fresh = sum(1 for result in results.values() if result.status != "unchanged")
-        get_logger().info("refresh done: %d stages worked, %d were up to date", fresh, len(results) - fresh)
+        said = Counter(result.status for result in results.values())
+        idle = said["unchanged"] + said["nothing"]
+        get_logger().info(
+            "refresh done: %d stages worked, %d were skipped, %d were up to date", said["done"], said["skipped"], idle
+        )
     return exit_code_after(results.values())
 
 

@@ -1,6 +1,7 @@
 """The stages in order, each run only when something it depends on has changed."""
 
 import importlib
+import os
 import time
 import uuid
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ class Pipeline:
         before_commit: Any = lambda: None,
         run_id: str | None = None,
     ):
+        lake = lake if "://" in lake else os.path.abspath(lake)  # Delta takes a relative path for a table's name
         self.settings, self.lake, self.asked_as_of, self.is_dry_run = (
             settings,
             lake,
@@ -87,6 +89,9 @@ class Pipeline:
         last = {} if is_forced else self._last_fingerprints()
         results = {}
         for stage in stages:
+            if self.is_dry_run and stages[0].name == "ingest" != stage.name and not self.tables.exists(BATCH_FATE):
+                self.log.info("the lake is empty so far: what the stages after ingest would do cannot be said yet")
+                break
             ctx = self._context(stage)
             is_wanted = getattr(stage.module, "must_run", lambda _: False)(ctx)
             if last.get(stage.name) == ctx.fingerprint and not is_wanted:

@@ -127,8 +127,13 @@ def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
     if problem["type"] == "missing":
         return f"{path}: missing, and there is no default"
     got = problem.get("input")
-    shown = f", got {got!r}" if isinstance(got, str | int | float | bool) else f", got a {type(got).__name__}"
-    return f"{path}: {problem['msg'][0].lower()}{problem['msg'][1:]}{shown}"
+    if problem["type"] == "value_error":  # our own sentence; only where it is about one value is that said
+        said, shown = problem["msg"].removeprefix("Value error, "), ""
+    else:
+        said, shown = problem["msg"][0].lower() + problem["msg"][1:], f", got a {type(got).__name__}"
+    if isinstance(got, str | int | float | bool):
+        shown = f", got {got!r}"
+    return ": ".join(part for part in (path, said) if part) + shown
 
 
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

@@ -113,15 +113,17 @@ class QualityRules(Config):
         return sorted({text.strip().lower() for text in spellings} - {""})
 
 
-def load_rules(folder: Path) -> QualityRules:
-    """The rules of every YAML file in a folder, in the order of the files' names.
+def load_rules(*folders: str | None) -> QualityRules:
+    """The rules of every YAML file in the folders, in the order of the files' names.
 
     Raises:
         ConfigError: names file, key, value and what is allowed.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"clean.rules_dir: {folder} is not a folder. Give the folder with the quality rules.")
-    parts = [validated(QualityRules, read_yaml(path), origin=str(path)) for path in sorted(folder.glob("*.yaml"))]
+    parts = []
+    for folder in (Path(name) for name in folders if name is not None):
+        if not folder.is_dir():
+            raise ConfigError(f"clean.rules_dir: {folder} is not a folder. Give the folder with the quality rules.")
+        parts += [validated(QualityRules, read_yaml(path), origin=str(path)) for path in sorted(folder.glob("*.yaml"))]
     placeholders: dict[str, list[str]] = {}
     for part in parts:
         for key, spellings in part.placeholders.items():

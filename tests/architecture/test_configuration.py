@@ -44,7 +44,7 @@ def test_configuration_loads(path):
 
 def test_paths_in_the_settings_exist():
     settings = load_settings(CONF / "local.yaml", [])
-    assert load_rules(Path(settings.clean.rules_dir)).rules
+    assert load_rules(settings.clean.rules_dir).rules
     assert Path(settings.ingest.sources_dir).is_dir() and Path(settings.decide.strategy).is_file()
 
 

@@ -12,6 +12,8 @@ class CleanConfig(Config):
 
     rules_dir: str = "conf/quality"
     """Folder with the quality rules, one or more YAML files."""
+    more_rules_dir: str | None = None
+    """Folder with further rules, of this company's own."""
     max_quarantined_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     """A delivery of which more than this is quarantined is held back whole: most likely the mapping is wrong, not the rows."""
 

@@ -16,7 +16,7 @@ from crm_spark.core.context import JobContext
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.conform import Judge, Money, conformed
 from crm_spark.stages.clean.deduplicate import mark_duplicates
-from crm_spark.stages.clean.drift import files_lacking_a_column
+from crm_spark.stages.clean.drift import lacking_columns
 from crm_spark.stages.clean.verdicts import Held, decided, reasons_in, referred
 
 
@@ -41,7 +41,7 @@ class Judging:
         money = Money(company.currency, company.exchange_rates)
         for source in sources.values():
             money.require_rate(source)
-        judge = Judge(load_rules(Path(ctx.settings.clean.rules_dir)), money)
+        judge = Judge(load_rules(ctx.settings.clean.rules_dir, ctx.settings.clean.more_rules_dir), money)
         return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), judge)
 
     def typed(self, noun: str, records: Mapping[str, DataFrame]) -> DataFrame:
@@ -49,9 +49,20 @@ class Judging:
         parts = []
         for name, frame in records.items():
             source, feed = self.sources[name], self.sources[name].feeds[noun]
-            lacking = files_lacking_a_column(source, feed, self.deliveries)
+            lacking = sorted(lacking_columns(source, feed, self.deliveries))
             parts.append(conformed(frame, source, noun, feed, self.judge, lacking=lacking))
         return reduce(DataFrame.unionByName, parts)
+
+    def say_what_is_lacking(self, noun: str, batches: Mapping[str, tuple[str, ...]]) -> None:
+        """Warns of each file of these deliveries that lacks a column, and of which."""
+        for name, ids in batches.items():
+            lacking = lacking_columns(self.sources[name], self.sources[name].feeds[noun], self.deliveries)
+            for row in self.deliveries:
+                if row["fate"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in lacking:
+                    self.ctx.log.warning(
+                        "%s: %s has no column %s, which feeds.%s reads; none of its records becomes %s",
+                        *(name, row["file"], " and no ".join(map(repr, lacking[row["file_sha256"]])), noun, noun),
+                    )
 
     def records(self, batches: Mapping[str, tuple[str, ...]]) -> dict[str, DataFrame]:
         """The bronze records of deliveries, by source."""

@@ -57,7 +57,7 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
     return {
         "delivery": ctx.tables.version(DELIVERY),
         "sources": {s.name: s.model_dump(mode="json") for s in sources},
-        "rules": load_rules(Path(ctx.settings.clean.rules_dir)).version,
+        "rules": load_rules(ctx.settings.clean.rules_dir, ctx.settings.clean.more_rules_dir).version,
     }
 
 
@@ -65,6 +65,8 @@ def run(ctx: JobContext) -> StageResult:
     """Cleans every delivery that has not been cleaned; one that an expectation stops is set aside whole."""
     judging, past = Judging.of(ctx), ctx.tables.read(BATCH_FATE).collect()
     pending = pending_work(judging.sources, judging.deliveries, past)
+    for work in pending:
+        judging.say_what_is_lacking(work.noun, work.batches)
     with scratch(ctx, "clean") as keep:
         typed = in_parallel(
             lambda work: keep(judging.typed(work.noun, judging.records(work.batches)), work.noun), pending

@@ -63,7 +63,8 @@ def source_yaml(
     document["feeds"] = {noun: _feed(noun, columns) for noun, columns in proposal.items()}
     lines = [
         f"# A first draft for {name}, made by jobs/inspect_source.py. Look at every line; what is wrong here is wrong in silver.",
-        "# Say as well what the file cannot: time_zone (default UTC), currency, country, rank.",
+        "# Say as well what the file cannot: time_zone (default UTC), currency, country, rank. `system` is the name space of the",
+        "# ids: files that share customer, order or product numbers must share it.",
         "# column: kind, blank, distinct, longest",
         *(f"#   {_seen(profile)}" for profile in profiles),
     ]
@@ -72,6 +73,14 @@ def source_yaml(
         lines.append(f"# Not mapped, kept in bronze: {', '.join(unused)}")
     if not proposal:
         lines.append("# No noun was recognised: name one under feeds and map its columns.")
+    if "status" in proposal.get("order", {}):
+        lines.append(
+            "# order.status: list how the source calls ours under map: {DELIVERED: completed, STORNO: cancelled}."
+        )
+    if "order_line" in proposal and "order" not in proposal:
+        lines.append(
+            "# Lines without their orders: feed `order` too (order_id, person_id, ordered_at, status), here or elsewhere."
+        )
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     return "\n".join(lines) + "\n" + body
 

@@ -80,7 +80,9 @@ def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
 def customers(facts: Facts, primary: dict[str, str]) -> Panel:
     """Segments: sizes, typical customers, map."""
     if not facts.segments:
-        return Panel("customers", "Customers and segments", "There are no orders to tell groups of customers by.")
+        return Panel(
+            "customers", "Customers and segments", "There are too few customers with orders to tell groups of them."
+        )
     rows, currency = facts.segments, facts.currency
     table = Table(
         [

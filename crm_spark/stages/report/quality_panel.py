@@ -56,10 +56,16 @@ def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
         for r in facts.set_aside_by_day
     ]
     noted = [
-        [plain(r["source"]), f"{plain(r['noun'])}: {plain(r['column']).lower()}", NOTED.get(r["severity"]) or plain(r["severity"]), reason(r["code"]),
-         f"{r['file']}, {r['position']}", count(r["n"])]
+        [
+            plain(r["source"]),
+            f"{plain(r['noun'])}: {plain(r['column']).lower()}",
+            NOTED.get(r["severity"]) or plain(r["severity"]),
+            reason(r["code"]),
+            f"{r['file']}, {r['position']}",
+            count(r["n"]),
+        ]
         for r in facts.noted
-    ]  # fmt: skip
+    ]
     back = [
         [str(r["day"]), r["released_by"], plain(r["source"]), ", ".join(reason(c) for c in r["reason"].split(", ")),
          f"{r['rules_before'][:8]} → {r['rules'][:8]}", count(r["n"])]

@@ -220,7 +220,7 @@ def test_the_primary_noun_of_a_source_is_the_one_with_a_row_per_record():
 
 def test_a_company_with_nothing_but_reviews_gets_a_page_whose_empty_panels_say_why():
     seen = Page(render(REVIEWS_ONLY, SOURCES, {})).sections
-    assert "There are no orders to tell groups of customers by." in seen["customers"]
+    assert "There are too few customers with orders to tell groups of them." in seen["customers"]
     assert "There is too little history of orders to predict who comes back." in seen["churn"]
     assert "No rule of the strategy applies to any customer." in seen["actions"]
     assert "Nothing has been predicted yet." in seen["how-good"]
