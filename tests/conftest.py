@@ -13,14 +13,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def spark():
-    """local[2,4]: two threads, and a task that fails is tried again, as on a cluster. No UI; C1 only: tests are short."""
+    """local[2,4]: two threads, and a task that fails is tried again, as on a cluster. No UI."""
     from crm_spark.core.session import SessionConfig, build_session
 
     config = SessionConfig(
         master="local[2,4]",
         driver_memory="2g",
         shuffle_partitions=2,
-        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m",
+        java_options="-XX:+UseSerialGC -Xmn600m -XX:ReservedCodeCacheSize=256m",
         # Planning anew after each stage pays where tables are large.
         settings={"spark.sql.adaptive.enabled": "false"},
     )
