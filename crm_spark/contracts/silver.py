@@ -23,6 +23,11 @@ SILVER_ENVELOPE = (
 SYSTEM = required("system", STRING, "Name space of the ids.")
 PERSON_ID = optional("person_id", STRING, "The system's id of the person; null for a guest.")
 
+PLAIN_TEXT = optional(
+    "plain_text", STRING, "The text made readable: mojibake mended, HTML and invisible characters out, NFC.", PERSONAL
+)
+LANGUAGE = optional("language", STRING, "ISO 639-1, said by the source or told from the text; null: it cannot be told.")
+
 
 def _noun(name: str, key: str, doc: str, *columns: ColumnContract) -> TableContract:
     grain = ("system", key)
@@ -34,14 +39,16 @@ PERSON = _noun(
     "person_id",
     "A person as one system knows them.",
     required("person_id", STRING, "The system's id of the person."),
-    optional("given_name", STRING, "First name, title case.", PERSONAL),
-    optional("family_name", STRING, "Last name, title case.", PERSONAL),
+    optional("title", STRING, "Academic and other titles before or behind the name: Prof Dr.", PERSONAL),
+    optional("given_name", STRING, "First name as it is written properly.", PERSONAL),
+    optional("family_name", STRING, "Last name as it is written properly, particles and suffix with it.", PERSONAL),
     optional("email", STRING, "E-mail as written, trimmed and lower case.", PERSONAL),
     optional("email_match", STRING, "E-mail without plus-tag (and dots where the provider ignores them).", PERSONAL),
     optional("phone", STRING, "Phone in E.164.", PERSONAL),
     optional("street", STRING, "Street and house number, standardised.", PERSONAL),
+    optional("house_number", STRING, "The house number in `street`.", PERSONAL),
     optional("postcode", STRING, "Postal code, upper case without blanks.", PERSONAL),
-    optional("city", STRING, "City, title case.", PERSONAL),
+    optional("city", STRING, "City as it is written properly.", PERSONAL),
     optional("country", STRING, "ISO 3166 alpha-2 where it is known, else the source's own name."),
     optional("birth_on", DATE, "Date of birth.", PERSONAL),
     optional("has_marketing_consent", BOOLEAN, "Whether the person agreed to be contacted; null: never asked."),
@@ -92,7 +99,9 @@ INTERACTION = _noun(
     required("kind", STRING, "ticket, call, mail or web."),
     optional("topic", STRING, "What it was about, or the page or event type."),
     optional("product_id", STRING, "The product it was about."),
-    optional("text", STRING, "What the person wrote.", PERSONAL),
+    optional("text", STRING, "What the person wrote, as written.", PERSONAL),
+    PLAIN_TEXT,
+    LANGUAGE,
 )
 FEEDBACK = _noun(
     "feedback",
@@ -103,8 +112,11 @@ FEEDBACK = _noun(
     optional("product_id", STRING, "The product it is about."),
     optional("given_at", TIMESTAMP, "When; null where the source has no date."),
     required("kind", STRING, "review, survey or ticket."),
-    optional("title", STRING, "Title.", PERSONAL),
+    optional("title", STRING, "Title, as written.", PERSONAL),
     optional("text", STRING, "The text as written.", PERSONAL),
+    optional("plain_title", STRING, "The title made readable.", PERSONAL),
+    PLAIN_TEXT,
+    LANGUAGE,
     optional("rating", DOUBLE, "The score on the source's own scale."),
     optional(
         "label", STRING, "recommends, does_not_recommend or no_clear_opinion; from the rating by the source's map."

@@ -16,7 +16,8 @@ from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.errors import ConfigError
 
 FILLED_BY_CLEAN = {
-    "system", "amount", "email_match", *(column.name for column in SILVER_ENVELOPE if column.name != "known_at"),
+    "system", "amount", "email_match", "house_number", "plain_title", "plain_text",
+    *(column.name for column in SILVER_ENVELOPE if column.name != "known_at"),
 }  # fmt: skip
 """Columns of a noun that no mapping may name."""
 HAS_DEFAULT = {"is_return", "is_holdout"}
@@ -57,6 +58,13 @@ class Files(Config):
     may_lack: list[str] = []
     """Mapped columns that a file may come without; one that lacks any other is kept in bronze and not made silver of."""
     options: FileOptions = FileOptions()
+
+    @field_validator("path")
+    @classmethod
+    def _stays_below_the_data_folder(cls, glob: str) -> str:
+        if glob.startswith(("/", "~")) or re.search(r"[\\:\x00]|(^|/)\.\.?(/|$)", glob):
+            raise ValueError("wanted a path below ingest.data_dir, such as '*/orders*.csv', without .. and schemes")
+        return glob
 
 
 class Jdbc(Config):
@@ -123,6 +131,8 @@ class Mapping(Config):
     cases: list[Case] = []
     extract: str | None = None
     """Regular expression; its first group is the value."""
+    part: Literal["given", "family"] | None = None
+    """Of a full name, written `Given Family` or `Family, Given`, titles and all."""
     ranges: dict[str, tuple[float, float]] = {}
     """Our word -> inclusive range of the number."""
     scale: float | None = None

@@ -6,6 +6,7 @@ A check is found by name and takes parameters of declared types; no text of a co
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from pyspark.sql import Column
@@ -45,7 +46,16 @@ class Check:
                     re.compile(str(value))
                 except re.error as error:
                     return f"params.pattern: {error}"
+            if name == "day" and not _is_day(str(value)):
+                return f"params.day: wanted a day such as 2025-01-31, got {value!r}"
         return None
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 CHECKS: dict[str, Check] = {}

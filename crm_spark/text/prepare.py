@@ -42,7 +42,8 @@ def all_texts(tables: TableStore) -> DataFrame:
         "product_id",
         F.to_date("given_at").alias("written_on"),
         "label",
-        read_text(F.col("title"), F.col("text")).alias("text"),
+        read_text(F.col("plain_title"), F.col("plain_text")).alias("text"),
+        "language",
     )
     interaction = tables.read(INTERACTION).select(
         "system",
@@ -53,7 +54,8 @@ def all_texts(tables: TableStore) -> DataFrame:
         "product_id",
         F.to_date("happened_at").alias("written_on"),
         F.lit(None).cast("string").alias("label"),
-        F.when(F.col("text").isNotNull(), read_text(F.col("topic"), F.col("text"))).alias("text"),
+        F.when(F.col("plain_text").isNotNull(), read_text(F.col("topic"), F.col("plain_text"))).alias("text"),
+        "language",
     )
     both = feedback.unionByName(interaction).where(F.col("text").isNotNull())
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")

@@ -14,6 +14,7 @@ from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean import standardise
 from crm_spark.stages.clean.drift import MISSING_COLUMN
 from crm_spark.stages.clean.mapping import Typed, missing_required, reasons_of, typed_columns
+from crm_spark.stages.clean.standardise import Standards
 
 POINTER = ("_file", "_position")
 FINDING = "struct<code: string, column: string, severity: string>"
@@ -57,10 +58,12 @@ class Judge:
     Attributes:
         rules: rules, placeholders, tolerated columns.
         money: how amounts are reckoned.
+        standards: how names, addresses and texts are read.
     """
 
     rules: QualityRules
     money: Money
+    standards: Standards
 
 
 def conformed(
@@ -70,7 +73,7 @@ def conformed(
 
     `lacking`: digests of files that come without a column this feed reads; none of their records is accepted.
     """
-    typed = typed_columns(source, noun, feed, bronze, judge.rules)
+    typed = typed_columns(source, noun, feed, bronze, judge.rules, judge.standards)
     tolerated = {column.name for column in typed if f"{noun}.{column.name}" in judge.rules.tolerated}
     values = bronze.select(
         *(column.value.alias(column.name) for column in typed),
@@ -84,7 +87,9 @@ def conformed(
         F.col("_file_sha256").isin(*lacking).alias("_is_lacking"),
     )
     if noun == "person":
-        values = standardise.person(values, default_country=source.country)
+        values = standardise.person(values, judge.standards, default_country=source.country)
+    if "plain_text" in NOUNS[noun].column_names:
+        values = standardise.texts(values, judge.standards)
     filled = _filled(values, source, noun, judge.money)
     if feed.fold:
         # A header repeated on each line, or not there at all: a line without a customer says nothing of a person.

@@ -17,6 +17,7 @@ from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.conform import Judge, Money, conformed
 from crm_spark.stages.clean.deduplicate import mark_duplicates
 from crm_spark.stages.clean.drift import lacking_columns
+from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.verdicts import Held, decided, reasons_in, referred
 
 
@@ -41,7 +42,8 @@ class Judging:
         money = Money(company.currency, company.exchange_rates)
         for source in sources.values():
             money.require_rate(source)
-        judge = Judge(load_rules(ctx.settings.clean.rules_dir, ctx.settings.clean.more_rules_dir), money)
+        clean = ctx.settings.clean
+        judge = Judge(load_rules(clean.rules_dir, clean.more_rules_dir), money, load_standards(clean))
         return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), judge)
 
     def typed(self, noun: str, records: Mapping[str, DataFrame]) -> DataFrame:

@@ -10,6 +10,7 @@ from crm_spark.contracts.bronze_names import encoded
 from crm_spark.contracts.silver import NOUNS
 from crm_spark.contracts.source import HAS_DEFAULT, OF_THE_SOURCE, Feed, Mapping, Source
 from crm_spark.quality.rules import QualityRules
+from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
 """Columns that stay exactly as written, outer blanks included."""
@@ -32,9 +33,11 @@ class Typed:
     is_placeholder: Column
 
 
-def typed_columns(source: Source, noun: str, feed: Feed, bronze: DataFrame, rules: QualityRules) -> list[Typed]:
+def typed_columns(
+    source: Source, noun: str, feed: Feed, bronze: DataFrame, rules: QualityRules, standards: Standards
+) -> list[Typed]:
     """Every mapped column of a feed, in the contract's order."""
-    reader = _Reader(source, noun, tuple(bronze.columns), rules)
+    reader = _Reader(source, noun, tuple(bronze.columns), rules, standards)
     contract = NOUNS[noun]
     return [
         reader.typed(column.name, column.type, feed.columns[column.name])
@@ -56,6 +59,7 @@ class _Reader:
     noun: str
     columns: tuple[str, ...]
     rules: QualityRules
+    standards: Standards
 
     def typed(self, name: str, kind: DataType, mapping: Mapping) -> Typed:
         said = self._text(mapping, is_verbatim=name in VERBATIM)
@@ -92,6 +96,8 @@ class _Reader:
         text = F.trim(text)
         if mapping.extract:
             text = F.regexp_extract(text, mapping.extract, 1)
+        if mapping.part:
+            text = name_part(text, mapping.part, self.standards.names)
         return F.nullif(text, F.lit(""))
 
     def _digest(self, hash_of: list[str] | str) -> Column:

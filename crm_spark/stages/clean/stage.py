@@ -20,6 +20,7 @@ from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
+from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.verdicts import Held
 
 
@@ -58,6 +59,7 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
         "delivery": ctx.tables.version(DELIVERY),
         "sources": {s.name: s.model_dump(mode="json") for s in sources},
         "rules": load_rules(ctx.settings.clean.rules_dir, ctx.settings.clean.more_rules_dir).version,
+        "standards": load_standards(ctx.settings.clean).version,
     }
 
 

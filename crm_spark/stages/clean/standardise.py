@@ -1,21 +1,52 @@
-"""One spelling for what means the same: names, e-mail, phone, address. `Column -> Column`, null for what is no value."""
+"""One spelling for what means the same, as columns: people and texts. What a cell said stays in bronze."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.functions import pandas_udf
-from pyspark.sql.types import StringType
 
+from crm_spark.core.config import read_yaml
+from crm_spark.core.hashing import sha256_of
+from crm_spark.stages.clean.addresses import Addresses, load_addresses
+from crm_spark.stages.clean.config import CleanConfig
+from crm_spark.stages.clean.names import Names, load_names
+from crm_spark.stages.clean.texts import language, plain, require_languages
+
+Cell = str | None
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"
 _DOTS_IGNORED = ("gmail.com", "googlemail.com")
+_PERSON = ("title", "given_name", "family_name", "street", "postcode", "city", "country", "phone")
+_MADE = ("title", "given_name", "family_name", "street", "house_number", "postcode", "city", "country", "phone")
 
 
-def name(raw: Column) -> Column:
-    """Title case, one blank between words, hyphens kept."""
-    spaced = F.trim(F.regexp_replace(raw, r"\s+", " "))
-    return F.nullif(F.initcap(F.lower(spaced)), F.lit(""))
+@dataclass(frozen=True)
+class Standards:
+    """What spellings are read by."""
+
+    names: Names
+    addresses: Addresses
+    languages: tuple[str, ...] = ()
+    """The languages that texts may be in; empty: any."""
+    version: str = ""
+    """Digest of all of it."""
+
+
+def load_standards(config: CleanConfig) -> Standards:
+    """The words and packs that the configuration names.
+
+    Raises:
+        ConfigError: names file, key, value and what is allowed; or no such language can be told.
+    """
+    files = [read_yaml(Path(path)) if path else None for path in (config.names, config.addresses)]
+    languages = tuple(sorted(set(config.languages)))
+    require_languages(languages)
+    return Standards(
+        load_names(config.names), load_addresses(config.addresses), languages, sha256_of([*files, languages])[:16]
+    )
 
 
 def email(raw: Column) -> Column:
@@ -32,62 +63,90 @@ def email_match(address: Column) -> Column:
     return F.when(address.isNotNull(), F.concat_ws("@", user, domain))
 
 
-def postcode(raw: Column) -> Column:
-    """Upper case without blanks."""
-    return F.nullif(F.upper(F.regexp_replace(raw, r"[\s-]", "")), F.lit(""))
-
-
-def street(raw: Column) -> Column:
-    """Lower case without punctuation, the usual words for `street` spelled one way."""
-    plain = F.regexp_replace(F.lower(F.trim(raw)), r"[.,;]", " ")
-    plain = F.regexp_replace(plain, r"(stra(ß|ss)e|str)\b", "str")
-    plain = F.regexp_replace(plain, r"\b(street|st)\b", "st")
-    plain = F.regexp_replace(plain, r"\b(road|rd)\b", "rd")
-    plain = F.regexp_replace(plain, r"\b(avenue|ave|av)\b", "ave")
-    return F.nullif(F.trim(F.regexp_replace(plain, r"\s+", " ")), F.lit(""))
-
-
-@pandas_udf(StringType())  # type: ignore[call-overload]
-def e164(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
-    """E.164 of a phone number as written in a region, or null. Python: numbering plans are the phonenumbers library's."""
+def e164(raw: str | None, region: str | None) -> str | None:
+    """E.164 of a phone number as written in a region, or null."""
     import phonenumbers
 
-    def parsed(raw: str | None, region: str | None) -> str | None:
-        if raw is None:
-            return None
-        try:
-            number = phonenumbers.parse(raw, region)
-        except phonenumbers.NumberParseException:
-            return None
-        is_possible = phonenumbers.is_possible_number(number)
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if is_possible else None
-
-    for raw, region in batches:
-        yield pd.Series([parsed(r, c) for r, c in zip(raw, region)], dtype="object")
+    if raw is None:
+        return None
+    try:
+        number = phonenumbers.parse(raw, region)
+    except phonenumbers.NumberParseException:
+        return None
+    is_possible = phonenumbers.is_possible_number(number)
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if is_possible else None
 
 
-def country(raw: Column, default: str | None) -> Column:
-    """Two letters in upper case, another spelling as it is, the source's default where there is none."""
-    spelled = F.when(F.length(F.trim(raw)) == 2, F.upper(F.trim(raw))).otherwise(F.trim(raw))
-    return F.coalesce(F.nullif(spelled, F.lit("")), F.lit(default))
-
-
-def person(frame: DataFrame, *, default_country: str | None) -> DataFrame:
+def person(frame: DataFrame, standards: Standards, *, default_country: str | None) -> DataFrame:
     """Grain as before. The identifying columns of a person, standardised; columns that are not there stay away."""
-    rules = {
-        "given_name": name,
-        "family_name": name,
-        "city": name,
-        "email": email,
-        "postcode": postcode,
-        "street": street,
-    }
-    made = {column: rule(F.col(column)) for column, rule in rules.items() if column in frame.columns}
-    spelled = F.col("country") if "country" in frame.columns else F.lit(None).cast("string")
-    made["country"] = country(spelled, default_country)
-    if "email" in made:
-        made["email_match"] = email_match(made["email"])
-    if "phone" in frame.columns:
-        region = F.when(F.length(made["country"]) == 2, made["country"]).otherwise(F.lit(default_country))
-        made["phone"] = e164(F.col("phone"), region)
-    return frame.withColumns(made)
+    names, addresses = standards.names, standards.addresses
+
+    def standard(
+        title: Cell, given: Cell, family: Cell, street: Cell, postcode: Cell, city: Cell, country: Cell, phone: Cell
+    ) -> tuple[Cell, ...]:
+        name = names.written(given, family, title)
+        code = addresses.country(country, default_country)
+        region = code if code and len(code) == 2 else default_country
+        written, number = addresses.street(street, code)
+        return (
+            *name,
+            written,
+            number,
+            addresses.postcode(postcode, code),
+            names.place(city),
+            code,
+            e164(phone, region),
+        )
+
+    # Python: a name, an address and a numbering plan are read by rules that no column expression could be read by.
+    @pandas_udf(", ".join(f"{name} string" for name in _MADE))  # type: ignore[call-overload]
+    def standardised(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
+        for cells in batches:
+            rows = [standard(*row) for row in zip(*cells, strict=True)]
+            yield pd.DataFrame(rows, columns=list(_MADE), dtype="object")
+
+    cells = [F.col(name) if name in frame.columns else F.lit(None).cast("string") for name in _PERSON]
+    made = frame.withColumn("_person", standardised(*cells))
+    wanted = [name for name in _PERSON if name in frame.columns] + ["title", "country"]
+    if "street" in frame.columns:
+        wanted.append("house_number")
+    columns = {name: F.col(f"_person.{name}") for name in wanted}
+    if "email" in frame.columns:
+        columns["email"] = email(F.col("email"))
+        columns["email_match"] = email_match(columns["email"])
+    return made.withColumns(columns).drop("_person")
+
+
+def texts(frame: DataFrame, standards: Standards) -> DataFrame:
+    """Grain as before. Adds `plain_title` and `plain_text`, for what is there of title and text, and the `language`."""
+    present = [name for name in ("title", "text") if name in frame.columns]
+    if not present:
+        return frame
+    languages = standards.languages
+
+    @pandas_udf("plain_title string, plain_text string, language string")  # type: ignore[call-overload]
+    def read(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
+        for titles, bodies in batches:
+            made = pd.DataFrame({"plain_title": [plain(t) for t in titles], "plain_text": [plain(t) for t in bodies]})
+            both = zip(made["plain_title"], made["plain_text"])
+            made["language"] = [language("\n".join(filter(None, pair)), languages) for pair in both]
+            yield made.astype("object")
+
+    cells = [F.col(name) if name in present else F.lit(None).cast("string") for name in ("title", "text")]
+    made = frame.withColumn("_read", read(*cells))
+    columns = {f"plain_{name}": F.col(f"_read.plain_{name}") for name in present}
+    said = F.lower("language") if "language" in frame.columns else F.lit(None).cast("string")
+    columns["language"] = F.coalesce(said, F.col("_read.language"))
+    return made.withColumns(columns).drop("_read")
+
+
+def name_part(full: Column, part: str, names: Names) -> Column:
+    """The `given` or the `family` part of a full name, not yet cased."""
+    position = ("given", "family").index(part)
+
+    @pandas_udf("string")  # type: ignore[call-overload]
+    def taken(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        for batch in batches:
+            yield pd.Series([names.split(cell)[position] for cell in batch], dtype="object")
+
+    return taken(full)

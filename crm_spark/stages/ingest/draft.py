@@ -14,6 +14,8 @@ from crm_spark.stages.ingest.profile import DATES, PERSONAL, ColumnProfile
 
 _TEMPORAL = ("timestamp", "date")
 _PERSONAL_COLUMNS = {c.name for table in NOUNS.values() for c in table.columns if c.sensitivity == "personal"}
+FULL_NAME, _PARTS = "full_name", {"given_name": "given", "family_name": "family"}
+"""A column that holds both names, and which part of it each is."""
 _NEEDED = {"feedback": ("kind", {"value": "review"}), "interaction": ("kind", {"value": "ticket"})}
 """What a source of the noun seldom says of itself, and a first guess at it."""
 
@@ -41,6 +43,9 @@ def proposed(
             for ours, spellings in columns.items()
             if any(n in by_name for n in (plain(ours), *spellings))
         }
+        whole = found.pop(FULL_NAME, None)
+        if whole is not None and not set(_PARTS) & set(found):
+            found |= dict.fromkeys(_PARTS, whole)
         contract = NOUNS[noun]
         must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
         must -= FILLED_BY_CLEAN | HAS_DEFAULT | OF_THE_SOURCE | {_NEEDED.get(noun, ("", {}))[0]}
@@ -61,12 +66,13 @@ def source_yaml(
     if any(profile.kind == "decimal_comma" for profile in profiles):
         document["decimal"] = ","
     document["feeds"] = {noun: _feed(noun, columns) for noun, columns in proposal.items()}
+    personal = {p.name for columns in proposal.values() for ours, p in columns.items() if ours in _PERSONAL_COLUMNS}
     lines = [
         f"# A first draft for {name}, made by jobs/inspect_source.py. Look at every line; what is wrong here is wrong in silver.",
         "# Say as well what the file cannot: time_zone (default UTC), currency, country, rank. `system` is the name space of the",
         "# ids: files that share customer, order or product numbers must share it.",
         "# column: kind, blank, distinct, longest",
-        *(f"#   {_seen(profile)}" for profile in profiles),
+        *(f"#   {_seen(profile, is_personal=profile.name in personal)}" for profile in profiles),
     ]
     used = {profile.name for columns in proposal.values() for profile in columns.values()}
     if unused := [profile.name for profile in profiles if profile.name not in used]:
@@ -85,7 +91,7 @@ def source_yaml(
     return "\n".join(lines) + "\n" + body
 
 
-def _seen(profile: ColumnProfile) -> str:
+def _seen(profile: ColumnProfile, *, is_personal: bool) -> str:
     said = [
         profile.kind,
         f"{profile.num_blank} of {profile.num_rows}",
@@ -94,7 +100,7 @@ def _seen(profile: ColumnProfile) -> str:
     ]
     if profile.may_be_key:
         said.append("may be a key")
-    if profile.kind in PERSONAL or plain(profile.name) in _PERSONAL_COLUMNS:
+    if is_personal or profile.kind in PERSONAL or plain(profile.name) in _PERSONAL_COLUMNS:
         said.append("personal data")
     return f"{profile.name}: {', '.join(said)}"
 
@@ -105,6 +111,8 @@ def _feed(noun: str, columns: Mapping[str, ColumnProfile]) -> dict[str, Any]:
     for ours, profile in columns.items():
         is_time = types[ours] in _TEMPORAL and profile.kind in DATES
         mapped[ours] = {"from": profile.name, "formats": [profile.kind]} if is_time else profile.name
+    if (whole := columns.get("family_name")) is not None and whole == columns.get("given_name"):
+        mapped |= {ours: {"from": whole.name, "part": part} for ours, part in _PARTS.items()}
     if noun in _NEEDED:
         column, guess = _NEEDED[noun]
         mapped.setdefault(column, guess)

@@ -8,11 +8,15 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.source import load_source
 from crm_spark.quality.rules import QualityRules
+from crm_spark.stages.clean.addresses import load_addresses
 from crm_spark.stages.clean.mapping import typed_columns
+from crm_spark.stages.clean.names import Names, NameWords
+from crm_spark.stages.clean.standardise import Standards
 
 RULES = QualityRules(
     placeholders={"any": ["n/a", "-"], "order.person_id": ["0000"]}, affirmative=["ja", "1"], negative=["nein", "0"]
 )
+STANDARDS = Standards(Names(NameWords(titles={"Dr": ["dr"]}, particles=["von"])), load_addresses(None))
 
 
 @pytest.fixture
@@ -32,7 +36,8 @@ def read(spark, tmp_path):
         )
         source = load_source(path)
         frame = spark.createDataFrame([(str(i), cell) for i, cell in enumerate(cells)], "i string, c string")
-        typed = next(t for t in typed_columns(source, noun, source.feeds[noun], frame, RULES) if t.name == column)
+        columns = typed_columns(source, noun, source.feeds[noun], frame, RULES, STANDARDS)
+        typed = next(t for t in columns if t.name == column)
         made = frame.select(F.col("i").cast("int").alias("i"), typed.value.alias("v"), typed.reason.alias("r"))
         return {cells[row["i"]]: row["r"] or row["v"] for row in made.collect()}
 
@@ -122,3 +127,14 @@ def test_placeholders_are_no_values_and_of_one_column_only_there(read):
 def test_a_spelling_nobody_listed_is_said(read):
     found = read("order", "status", "{from: c, map: {OK: completed}}", ["ok", "OK", "??"])
     assert found == {"ok": "completed", "OK": "completed", "??": "unknown_value"}
+
+
+@pytest.mark.parametrize(
+    ("part", "read_as"),
+    [
+        ("given", {"Dr. Ada von Ach": "Dr. Ada", "von Ach, Ada": "Ada", "Ada": "Ada", "-": None, "": None}),
+        ("family", {"Dr. Ada von Ach": "von Ach", "von Ach, Ada": "von Ach", "Ada": None, "-": None, "": None}),
+    ],
+)
+def test_a_part_of_a_full_name(read, part, read_as):
+    assert read("person", f"{part}_name", f"{{from: c, part: {part}}}", list(read_as)) == read_as

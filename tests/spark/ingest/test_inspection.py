@@ -5,16 +5,16 @@ from decimal import Decimal
 import pytest
 from support.lake import lake_context
 
-from crm_spark.contracts.silver import ORDER, ORDER_LINE
+from crm_spark.contracts.silver import ORDER, ORDER_LINE, PERSON
 from crm_spark.contracts.source import load_source
 from crm_spark.inspection import main
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
 
-HEAD = "Bestellnr;Kundennr;Artikel;Menge;Einzelpreis;Bestelldatum;Bemerkung;EMail"
+HEAD = "Bestellnr;Kundennr;Artikel;Menge;Einzelpreis;Bestelldatum;Bemerkung;EMail;Name"
 LINES = [
-    f"B{i // 2};K{i % 7};A{i % 3};{1 + i % 4};{i},50;{1 + i % 28:02}.01.2025;schön;ada{i % 7}@example.com"
+    f"B{i // 2};K{i % 7};A{i % 3};{1 + i % 4};{i},50;{1 + i % 28:02}.01.2025;schön;ada{i % 7}@example.com;Frau Ada von Ach"
     for i in range(60)
 ]
 
@@ -41,6 +41,9 @@ def test_a_draft_loads_and_its_source_can_be_cleaned(spark, data, capsys):
     assert (
         "EMail: email, 0 of 60, about 7, 16, personal data" in said and "Not mapped, kept in bronze: Bemerkung" in said
     )
+    names = source.feeds["person"].columns
+    assert (names["given_name"].part, names["family_name"].part) == ("given", "family")
+    assert "Name: text, 0 of 60, about 1, 16, personal data" in said and "Ach" not in said
     assert "schön" not in said and "ada1@" not in said, "a draft holds no value"
     paths = (f"ingest.sources_dir={data / 'conf' / 'sources'}", f"ingest.data_dir={data / 'data'}")
     ctx = lake_context(spark, data / "lake", *paths)
@@ -50,6 +53,7 @@ def test_a_draft_loads_and_its_source_can_be_cleaned(spark, data, capsys):
     assert ctx.tables.read(ORDER_LINE).where("order_id = 'B1' and product_id = 'A2'").first()["unit_price"] == Decimal(
         "2.5"
     )
+    assert {(p["given_name"], p["family_name"]) for p in ctx.tables.read(PERSON).collect()} == {("Ada", "von Ach")}
 
 
 def test_its_rules_are_the_ranges_that_were_seen_as_warnings(spark, data):

@@ -36,7 +36,7 @@ def digest(text):
 
 def feedback(texts):
     return [
-        {"system": "shop", "source": "reviews", "feedback_id": key, "title": title, "text": text}
+        {"system": "shop", "source": "reviews", "feedback_id": key, "plain_title": title, "plain_text": text}
         for key, title, text in texts
     ]
 
@@ -51,8 +51,14 @@ TEXTS = [
     *((f"n{i}", None, f"Number {i} " + "and on " * (i % 9)) for i in range(20)),
 ]
 TICKETS = [
-    {"system": "desk", "source": "tickets", "interaction_id": "t1", "text": "Same words"},
-    {"system": "desk", "source": "tickets", "interaction_id": "t2", "topic": "search", "text": None},  # a web event
+    {"system": "desk", "source": "tickets", "interaction_id": "t1", "plain_text": "Same words"},
+    {
+        "system": "desk",
+        "source": "tickets",
+        "interaction_id": "t2",
+        "topic": "search",
+        "plain_text": None,
+    },  # a web event
 ]
 
 

@@ -24,7 +24,7 @@ def record(key, system, person, text, label):
         "source": "reviews",
         "feedback_id": key,
         "person_id": person,
-        "text": text,
+        "plain_text": text,
         "label": label,
     }
 
@@ -100,7 +100,7 @@ def sides(made):
 def test_every_text_is_there_once_with_its_label(made):
     result, _, _ = made
     every = [row for split in SPLITS for row in examples(made, split)]
-    label_of = {digest(row["text"]): row["label"] for row in feedback() if row["label"]}
+    label_of = {digest(row["plain_text"]): row["label"] for row in feedback() if row["label"]}
     assert len(every) == result.num_rows == 133  # 2 x 60 + 12 + 1; who gave no stars teaches nothing
     assert {row["example_id"]: LABELS[row["label"]] for row in every} == label_of
 

@@ -3,7 +3,8 @@
 import pytest
 
 from crm_spark.contracts.bronze_names import decoded, encoded
-from crm_spark.contracts.source import load_source
+from crm_spark.contracts.source import Files, load_source
+from crm_spark.core.config import validated
 from crm_spark.core.errors import ConfigError
 
 ORDER = "order_id: No\n      ordered_at: {from: Day, formats: ['yyyy-MM-dd']}\n      status: {value: completed}\n"
@@ -52,6 +53,24 @@ def test_unknown_format_says_what_is_allowed(tmp_path):
 def test_unknown_encoding_is_refused(tmp_path):
     head = "files: {path: x, format: csv, options: {encoding: latin-77}}\n"
     assert "no such encoding 'latin-77'" in refusal(written(tmp_path, head=head))
+
+
+@pytest.mark.parametrize(
+    "glob",
+    [
+        "/etc/passwd", "//host/share/*", "~/x.csv", "~root/x.csv", "../x.csv", "../../etc/*", "x/../../y.csv", "x/..",
+        "./../x", "..", ".", "./x.csv", "x/./y.csv", "file:///etc/passwd", "s3a://bucket/*", "hdfs:/x", "http://h/x",
+        "C:/x.csv", "C:\\x.csv", "..\\x.csv", "x\\..\\y", "\\\\host\\share", "jar:file:x!y", "a\0b.csv",
+    ],
+)  # fmt: skip
+def test_a_path_that_leads_out_of_the_data_folder_is_refused(glob):
+    with pytest.raises(ConfigError, match="wanted a path below"):
+        validated(Files, {"path": glob, "format": "csv"}, origin="shop.yaml")
+
+
+@pytest.mark.parametrize("glob", ["*.csv", "*/orders*.csv", "**/a..b.csv", "2025/[x]/.orders", "a b/ü*.csv"])
+def test_a_path_below_the_data_folder_is_taken(glob):
+    assert validated(Files, {"path": glob, "format": "csv"}, origin="shop.yaml").path == glob
 
 
 def test_files_or_jdbc_must_be_given(tmp_path):

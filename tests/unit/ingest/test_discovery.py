@@ -37,11 +37,42 @@ def test_files_that_are_hidden_or_still_written_are_left_alone(tmp_path):
     assert [f.name for f in list_files(source(tmp_path, "*/*"), str(tmp_path / "data"))] == ["d/a.csv", "d/b.txt"]
 
 
-def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path):
-    lay(tmp_path, "secret.csv", "data/d/a.csv")
-    os.symlink(tmp_path / "secret.csv", tmp_path / "data" / "d" / "b.csv")
-    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+@pytest.mark.parametrize(
+    "target",
+    [
+        "../../secret.csv",
+        "../../database/secret.csv",
+        "{root}/secret.csv",
+        "../d/../../secret.csv",
+        "../link/secret.csv",
+        "../../data/../secret.csv",
+        "/proc/self/environ",
+        "/dev/zero",
+        "{root}/data2/secret.csv",
+        "../../nowhere.csv",
+    ],
+)
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, target):
+    lay(tmp_path, "secret.csv", "database/secret.csv", "data2/secret.csv", "data/d/a.csv")
+    os.symlink(tmp_path, tmp_path / "data" / "link")
+    os.symlink(target.format(root=tmp_path), tmp_path / "data" / "d" / "b.csv")
+    found = list_files(source(tmp_path, "d/*.csv"), str(tmp_path / "data"))
     assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
+
+
+def test_a_folder_behind_a_link_leads_outside_with_all_that_is_in_it(tmp_path):
+    lay(tmp_path, "other/secret.csv", "data/d/a.csv")
+    os.symlink(tmp_path / "other", tmp_path / "data" / "e")
+    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    assert {f.name: f.refusal for f in found}["d/a.csv"] is None
+    assert all(f.refusal == "leads_outside" for f in found if f.name.startswith("e/"))
+
+
+def test_a_link_that_stays_below_the_folder_is_followed(tmp_path):
+    lay(tmp_path, "data/d/a.csv")
+    os.symlink("a.csv", tmp_path / "data" / "d" / "b.csv")
+    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
 
 
 def test_a_missing_folder_is_named(tmp_path):

@@ -1,0 +1,106 @@
+"""Postal addresses in one spelling, by country packs. Plain Python, no Spark."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.core.errors import ConfigError
+from crm_spark.stages.clean.texts import tidy
+
+ANY = "any"
+_NUMBER = r"\d+(?:\s?[a-z](?![a-z]))?(?:\s?[-/]\s?\d+(?:\s?[a-z](?![a-z]))?)?"
+_AT_THE_END = re.compile(rf"(?<=\D)(?<!\d)\s({_NUMBER})$")
+_WITHIN = re.compile(rf"(?<=[^\d\s])\s({_NUMBER})(?=\s|$)")
+_AT_THE_START = re.compile(r"^(\d+[a-z]?(?:\s?[-/]\s?\d+[a-z]?)?)(?=\s)")
+
+
+class AddressPack(Config):
+    """How addresses of one country are written."""
+
+    names: list[str] = []
+    number: Literal["before", "after"] = "after"
+    words: dict[str, list[str]] = {}
+    endings: dict[str, list[str]] = {}
+    postcode_digits: Annotated[int, Field(ge=3, le=9)] | None = None
+
+
+class Addresses:
+    """Writes streets, postcodes and countries by packs."""
+
+    def __init__(self, packs: dict[str, AddressPack]) -> None:
+        self._packs = packs
+        self._countries = {name: code for code, pack in packs.items() for name in pack.names}
+        self._words = {c: {s: short for short, all_ in p.words.items() for s in all_} for c, p in packs.items()}
+        self._endings = {
+            code: sorted(((s, short) for short, all_ in pack.endings.items() for s in all_), key=lambda e: -len(e[0]))
+            for code, pack in packs.items()
+        }
+
+    def country(self, spelled: str | None, default: str | None) -> str | None:
+        """Two letters where the country is known, else as it is spelled; the default where nothing is."""
+        text = tidy(spelled or "").strip()
+        if not text:
+            return default
+        if len(text) == 2 and text.lower() not in self._countries:
+            return text.upper()
+        return self._countries.get(text.lower().rstrip("."), text)
+
+    def street(self, raw: str | None, country: str | None) -> tuple[str | None, str | None]:
+        """Street in lower case with the usual words spelled one way, house number in it; and the house number alone."""
+        code = self._code(country)
+        words = re.sub(r"[.,;]", " ", tidy(raw or "").lower()).split()
+        plain = " ".join(self._short(word, code) for word in words)
+        if not plain:
+            return None, None
+        if self._packs[code].number == "before":
+            found = _AT_THE_START.search(plain) or _AT_THE_END.search(plain)
+        else:
+            found = _AT_THE_END.search(plain) or _WITHIN.search(plain)
+        if found is None:
+            return plain, None
+        number = re.sub(r"\s", "", found[1])
+        return plain[: found.start(1)] + number + plain[found.end(1) :], number
+
+    def postcode(self, raw: str | None, country: str | None) -> str | None:
+        """Upper case without blanks and hyphens, with the leading zero that a spreadsheet took."""
+        code = re.sub(r"[\s-]", "", tidy(raw or "")).upper()
+        digits = self._packs[self._code(country)].postcode_digits
+        if digits is not None and code.isdecimal() and len(code) == digits - 1:
+            code = f"0{code}"
+        return code or None
+
+    def _code(self, country: str | None) -> str:
+        return country if country in self._packs else ANY
+
+    def _short(self, word: str, code: str) -> str:
+        if (short := self._words[code].get(word)) is not None:
+            return short
+        for spelling, short in self._endings[code]:
+            if len(word) > len(spelling) + 1 and word.endswith(spelling):
+                return word[: -len(spelling)] + short
+        return word
+
+
+def load_addresses(path: str | None) -> Addresses:
+    """The packs of a YAML file; none: only case, blanks and signs are put right.
+
+    Raises:
+        ConfigError: names file, key, value and what is allowed; or a spelling stands for two countries.
+    """
+    content = {} if path is None else read_yaml(Path(path))
+    packs = {code: validated(AddressPack, pack or {}, origin=f"{path}: {code}") for code, pack in content.items()}
+    owners: dict[str, str] = {}
+    for code, pack in packs.items():
+        if code != ANY and not re.fullmatch("[A-Z]{2}", code):
+            raise ConfigError(
+                f"{path}: {code!r} is no country. Wanted two letters of ISO 3166, such as DE, or `{ANY}`."
+            )
+        for name in pack.names:
+            if owners.setdefault(name, code) != code:
+                raise ConfigError(
+                    f"{path}: {name!r} stands for {owners[name]} and for {code}. Leave it in one of them."
+                )
+    return Addresses({ANY: AddressPack(), **packs})

@@ -1,0 +1,145 @@
+"""Names of people written properly: titles apart, forms of address gone, particles small. Plain Python, no Spark."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.stages.clean.texts import tidy
+
+_SIGNS = str.maketrans({"’": "'", "´": "'", ",": " "})
+_PARTS_OF_A_WORD = re.compile(r"([-'])")
+
+
+class NameWords(Config):
+    """The words around names, in lower case: `conf/domains/names.yaml`."""
+
+    titles: dict[str, list[str]] = {}
+    """As it is written -> spellings."""
+    address: list[str] = []
+    suffixes: list[str] = []
+    particles: list[str] = []
+    in_places: list[str] = []
+    prefixes: list[str] = []
+
+
+class PersonName(NamedTuple):
+    """A name, each part null where there is none."""
+
+    title: str | None
+    given: str | None
+    family: str | None
+
+
+class Names:
+    """Reads and writes names by a list of words."""
+
+    def __init__(self, words: NameWords) -> None:
+        self._of = words
+        self._titles = {spelling: title for title, spellings in words.titles.items() for spelling in spellings}
+        self._order = {title: place for place, title in enumerate(words.titles)}
+        self._address = frozenset(words.address)
+        self._suffixes = frozenset(words.suffixes)
+        self._particles = frozenset(words.particles)
+        self._in_places = self._particles | frozenset(words.in_places)
+        self._prefixes = tuple(words.prefixes)
+        self._cased = lru_cache(maxsize=100_000)(self._cased_word)
+
+    def __reduce__(self) -> tuple[type["Names"], tuple[NameWords]]:
+        return Names, (self._of,)  # the cache stays with its process
+
+    def written(self, given: str | None, family: str | None, title: str | None = None) -> PersonName:
+        """Title, given and family name from cells that may hold titles and forms of address beside them."""
+        parts = [self._words(cell) for cell in (given, family, title)]
+        found = {self._titles[key] for words in parts for word in words if (key := _key(word)) in self._titles}
+        given_words, family_words = (self._bare(words) for words in parts[:2])
+        return PersonName(
+            " ".join(sorted(found, key=self._order.__getitem__)) or None,
+            self._joined(given_words, self._particles, 1, len(given_words)) or None,
+            self._joined(family_words, self._particles, 0, self._last(family_words)) or None,
+        )
+
+    def split(self, full: str | None) -> tuple[str | None, str | None]:
+        """Given (with titles before it) and family name of `Given Family` or `Family, Given`, not yet cased.
+
+        Without a comma the family name is the last word with the particles before it and a suffix behind it. A single
+        word is a given name, behind a title or a form of address a family name.
+        """
+        if full is None or not full.strip():
+            return None, None
+        before, comma, after = full.partition(",")
+        if comma and any(_key(word) not in self._suffixes and _key(word) not in self._titles for word in after.split()):
+            return after.strip() or None, before.strip() or None
+        words = full.replace(",", " ").split()
+        lead = next((i for i, word in enumerate(words) if not self._is_no_name(word)), len(words))
+        names = [word for word in words[lead:] if not self._is_no_name(word)]
+        titles = [word for word in words if _key(word) in self._titles]
+        if not names:
+            return " ".join(words), None
+        if lead and len(names) == 1:
+            return " ".join(titles) or None, names[0]
+        last = self._last(names)
+        start = next((i for i in range(1, last) if _key(names[i]) in self._particles), last)
+        given, family = (names, []) if last == 0 else (names[:start], names[start:])
+        return " ".join([*titles, *given]), " ".join(family) or None
+
+    def place(self, name: str | None) -> str | None:
+        """A city, cased like a name."""
+        words = self._words(name)
+        return self._joined(words, self._in_places, 1, len(words) - 1) or None
+
+    def _words(self, cell: str | None) -> list[str]:
+        return [] if cell is None else tidy(cell).translate(_SIGNS).split()
+
+    def _is_no_name(self, word: str) -> bool:
+        return _key(word) in self._titles or _key(word) in self._address
+
+    def _bare(self, words: list[str]) -> list[str]:
+        bare = [word for word in words if not self._is_no_name(word)]
+        # A word that stands alone is the name, whatever else it might mean.
+        return bare or [word for word in words if _key(word) not in self._titles]
+
+    def _last(self, words: list[str]) -> int:
+        """Position of the last word that is no suffix."""
+        return next((i for i in range(len(words) - 1, 0, -1) if _key(words[i]) not in self._suffixes), 0)
+
+    def _joined(self, words: list[str], small: frozenset[str], first: int, last: int) -> str:
+        """Cased, but for the `small` words from position `first` to before `last`."""
+        return " ".join(
+            word.lower() if first <= i < last and _key(word) in small else self._cased(word)
+            for i, word in enumerate(words)
+        )
+
+    def _cased_word(self, word: str) -> str:
+        lower = word.lower()
+        if lower.rstrip(".") in self._suffixes and set(lower) <= set("iv"):
+            return lower.upper()
+        parts = _PARTS_OF_A_WORD.split(lower)
+        cased = "".join(_capital(part[:1]) + part[1:] for part in parts)
+        if "'" in lower and not lower.startswith(tuple(p for p in self._prefixes if p.endswith("'"))):
+            head, _, tail = cased.partition("'")
+            cased = f"{head}'{tail[:1].lower()}{tail[1:]}"
+        for prefix in self._prefixes:
+            if not prefix.endswith("'") and lower.startswith(prefix) and len(lower) > len(prefix) + 2:
+                at = len(prefix)
+                cased = cased[:at] + _capital(cased[at : at + 1]) + cased[at + 1 :]
+        return cased
+
+
+def _capital(letter: str) -> str:
+    """Of one letter one; `ß` and its like, which make two, stay small."""
+    return upper if len(upper := letter.upper()) == len(letter) else letter
+
+
+def _key(word: str) -> str:
+    return word.lower().strip(".,")
+
+
+def load_names(path: str | None) -> Names:
+    """The words of a YAML file; none: only case and blanks are put right.
+
+    Raises:
+        ConfigError: names file, key, value and what is allowed.
+    """
+    return Names(NameWords() if path is None else validated(NameWords, read_yaml(Path(path)), origin=path))
