@@ -18,10 +18,9 @@ from crm_spark.job import main
 TABLES = (bronze("orders"), bronze("reviews"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, BATCH_FATE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "_scratch"], ids=["lake", "scratch"])
-@pytest.mark.parametrize(
-    "kilobytes", [16, pytest.param(48, marks=pytest.mark.slow), pytest.param(96, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kilobytes", [16, 48, 96])
 def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, place, kilobytes):
     conf, lake = str(lay_out(tmp_path)), tmp_path / "lake"
     store = TableStore(spark, str(lake))
