@@ -5,7 +5,7 @@ import os
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Pipeline:
             is_dry_run,
         )
         self.run_id = run_id or uuid.uuid4().hex[:12]
-        self.started_at = utc_now()
+        self.started_at, self.last_end = utc_now(), datetime.min
         self.log = get_logger()
         self.spark = build_session(settings.session, app_name="crm_spark")
         self.tables = TableStore(
@@ -86,7 +86,8 @@ class Pipeline:
 
     def run(self, stages: tuple[Stage, ...] = STAGES, *, is_forced: bool = False) -> dict[str, StageResult]:
         """Runs the stages in order; one whose inputs, configuration and code are those of its last run is passed over."""
-        last = {} if is_forced else self._last_fingerprints()
+        last, self.last_end = self._last_fingerprints()
+        last = {} if is_forced else last
         results = {}
         for stage in stages:
             if self.is_dry_run and stages[0].name == "ingest" != stage.name and not self.tables.exists(BATCH_FATE):
@@ -158,13 +159,20 @@ class Pipeline:
             return self.started_at.date()  # no event of this company carries a date
         return newest[0].date()
 
-    def _last_fingerprints(self) -> dict[str, str]:
+    def _last_fingerprints(self) -> tuple[dict[str, str], datetime]:
+        """Of each stage the fingerprint of its last run, and when the last stage ended."""
         if not self.tables.exists(RUN):
-            return {}
-        newest = self.tables.read(RUN).groupBy("stage").agg(F.max_by("fingerprint", "ended_at").alias("fingerprint"))
-        return {row["stage"]: row["fingerprint"] for row in newest.collect()}
+            return {}, datetime.min
+        newest = self.tables.read(RUN).groupBy("stage")
+        rows = newest.agg(F.max_by("fingerprint", "ended_at").alias("fingerprint"), F.max("ended_at").alias("at"))
+        found = rows.collect()
+        return {row["stage"]: row["fingerprint"] for row in found}, max(
+            (row["at"] for row in found), default=datetime.min
+        )
 
     def _record(self, stage: Stage, ctx: JobContext, result: StageResult, seconds: float) -> None:
+        # Which run is a stage's last is told by when it ended: a clock that was set back must not undo the order.
+        self.last_end = max(utc_now(), self.last_end + timedelta(microseconds=1))
         row = (
             self.run_id,
             stage.name,
@@ -174,7 +182,7 @@ class Pipeline:
             result.num_rows,
             seconds,
             result.note or None,
-            utc_now(),
+            self.last_end,
         )
         frame = self.spark.createDataFrame([row], RUN.schema)
         batch_id = f"run:{self.run_id}:{stage.name}"

@@ -1,5 +1,7 @@
 """How every job ends: with an exit code and, after a user's mistake, one sentence instead of a stack trace."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -9,6 +11,10 @@ from crm_spark.core.java import JavaNotFoundError
 
 if TYPE_CHECKING:  # a mistake in the arguments is told before Spark is imported
     from crm_spark.core.context import StageResult
+
+
+_DISK_FULL = os.strerror(errno.ENOSPC)
+"""What the operating system says, and Java and Spark repeat, whichever of them was writing."""
 
 
 def exit_code_of(work: Callable[[], int]) -> int:
@@ -21,6 +27,15 @@ def exit_code_of(work: Callable[[], int]) -> int:
     except JavaNotFoundError as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
+    except Exception as error:
+        if _DISK_FULL not in str(error):
+            raise
+        print(
+            "error: a disk is full: the lake's, or the one for shuffles (session.local_dir). The write that failed was not "
+            "committed. Make space, then run the same command again.",
+            file=sys.stderr,
+        )
+        return ExitCode.FAILED
 
 
 def exit_code_after(results: Iterable["StageResult"]) -> int:

@@ -73,15 +73,19 @@ class Lease:
         token = self._last_token() + 1
         content = {"run_id": self.run_id, "pid": os.getpid(), "host": socket.gethostname(), "token": token}
         draft = self.root / f"{LEASE_FILE}.{os.getpid()}"
-        draft.write_text(json.dumps(content))
+        next_token = self.root / f"{TOKEN_FILE}.{os.getpid()}"
         try:
+            # Both are written before either counts: on a full disk no lease is taken and the last token stays known.
+            draft.write_text(json.dumps(content))
+            next_token.write_text(str(token))
             os.link(draft, self.root / LEASE_FILE)  # fails if it exists, and never shows half a file
+            os.replace(next_token, self.root / TOKEN_FILE)
         except FileExistsError:
             return False
         finally:
-            draft.unlink()
+            draft.unlink(missing_ok=True)
+            next_token.unlink(missing_ok=True)
         self.token = token
-        (self.root / TOKEN_FILE).write_text(str(token))
         return True
 
     def _remove_if_dead(self) -> None:

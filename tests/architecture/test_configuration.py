@@ -12,7 +12,9 @@ from crm_spark.core.config import read_layered, read_yaml, validated
 from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.settings import load_settings
 from crm_spark.stages.decide.stage import load_strategy
-from crm_spark.stages.ingest.draft import known_names, plain
+from crm_spark.stages.clean.addresses import load_addresses
+from crm_spark.stages.clean.names import load_names
+from crm_spark.stages.ingest.draft import FULL_NAME, known_names, plain
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.world.spec import WorldSpec
 
@@ -32,9 +34,13 @@ def test_configuration_loads(path):
         assert load_strategy(str(path)).actions
     elif path.stem == "nicknames":
         assert nicknames(str(path))["bill"] == "william" and "chris" not in nicknames(str(path))
+    elif path.stem == "names":
+        assert load_names(str(path)).split("Dr. Ada von Ach") == ("Dr. Ada", "von Ach")
+    elif path.stem == "addresses":
+        assert load_addresses(str(path)).country("Deutschland", None) == "DE"
     elif path.stem == "column_names":
         for noun, columns in known_names(path).items():
-            assert set(columns) <= set(NOUNS[noun].column_names)
+            assert set(columns) - {FULL_NAME} <= set(NOUNS[noun].column_names)
             assert all(spelling == plain(spelling) for spellings in columns.values() for spelling in spellings)
     elif path.stem == "world":
         validated(WorldSpec, read_layered(path), origin=str(path))

@@ -78,6 +78,7 @@ def undisturbed(spark, tmp_path_factory):
     return content(spark, root / "lake", root / "sources")
 
 
+@pytest.mark.slow
 def test_killed_in_three_stages_one_after_the_other(spark, tmp_path, undisturbed):
     conf, lake = lay_out(tmp_path, second=True), tmp_path / "lake"
     for appears in ("ops/delivery", "silver/order_line", "gold/customer_link"):

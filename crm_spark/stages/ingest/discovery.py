@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 from pyarrow import fs
 
@@ -76,6 +77,8 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
 def list_files(source: Source, data_dir: str) -> list[SourceFile]:
     """The source's files, by name. Hidden files and such that are still being written (`_`, `.`, `.tmp`) are left alone.
 
+    A link to nothing and a folder that stands in a file's place are among them: that they cannot be read is to be said.
+
     Raises:
         InputError: the data folder does not exist.
     """
@@ -86,18 +89,35 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
             f"ingest.data_dir: {data_dir} is not a folder. Give the folder below which the sources' files lie."
         )
     wanted = glob_pattern(source.files.path)
-    found = []
-    for info in system.get_file_info(fs.FileSelector(root, recursive=True)):
+    found: list[SourceFile] = []
+    folders: list[SourceFile] = []
+    for info in _listed(system, root):
         name = info.path[len(root) :].lstrip("/")
         is_hidden = info.base_name.startswith(("_", ".")) or info.base_name.endswith(".tmp")
-        if info.type == fs.FileType.Directory or is_hidden or not wanted.fullmatch(name):
+        if is_hidden or not wanted.fullmatch(name):
             continue
         modified_at = datetime.fromtimestamp((info.mtime_ns or 0) // 1_000_000_000, UTC).replace(tzinfo=None)
         refusal = UNUSABLE_NAME if ARCHIVE_SEPARATOR in name else None
         if isinstance(system, fs.LocalFileSystem) and not os.path.realpath(info.path).startswith(root + os.sep):
             refusal = LEADS_OUTSIDE
-        found.append(SourceFile(source.name, name, info.path, info.size or 0, modified_at, refusal=refusal))
+        is_folder = info.type == fs.FileType.Directory
+        file = SourceFile(source.name, name, info.path, info.size or 0, modified_at, refusal=refusal)
+        (folders if is_folder else found).append(file)
+    # `d/*` also matches the folders between: only one that is called like a file, and holds none of them, is out of place.
+    if PurePosixPath(source.files.path).suffix:
+        found += [d for d in folders if not any(file.name.startswith(f"{d.name}/") for file in found)]
     return sorted(found, key=lambda file: file.name)
+
+
+def _listed(system: fs.FileSystem, root: str) -> Iterator[fs.FileInfo]:
+    """All that lies below `root`, links to nothing too, which Arrow leaves out."""
+    yield from system.get_file_info(fs.FileSelector(root, recursive=True))
+    if not isinstance(system, fs.LocalFileSystem):
+        return
+    for folder, _, names in os.walk(root, followlinks=True):
+        for path in (os.path.join(folder, name) for name in names):
+            if os.path.islink(path) and not os.path.exists(path):
+                yield fs.FileInfo(path, fs.FileType.NotFound, mtime_ns=os.lstat(path).st_mtime_ns)
 
 
 def unseen(files: Iterable[SourceFile], seen: Iterable[tuple[str, int, datetime]]) -> list[SourceFile]:

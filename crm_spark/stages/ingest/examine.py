@@ -37,6 +37,7 @@ TOO_LARGE, UNSAFE_MEMBER, REPEATED_COLUMN = "too_large_unpacked", "unsafe_member
 _CHUNK_BYTES = 1 << 20
 _HEADER_CHARACTERS = 1 << 20
 _SMALL_BYTES = 64 << 20
+_BATCH_BYTES, _BATCH_ROWS = 4 << 20, 65_536
 _SCHEMA = "source string, file string, name string, digest string, num_bytes long, columns array<string>, damage string"
 
 
@@ -281,12 +282,18 @@ def _check_document(open_bytes: Any, encoding: str) -> None:
             raise _DamagedError(DAMAGED) from None
 
 
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """How many rows may be decoded together: a text may have a megabyte."""
+    num_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    return min(max(metadata.num_rows * _BATCH_BYTES // max(num_bytes, 1), 1), _BATCH_ROWS)
+
+
 def _check_parquet(system: fs.FileSystem, path: str) -> tuple[str, ...]:
     """Every page is decoded and, where its writer kept a checksum, checked against it."""
     try:
         with system.open_input_file(path) as raw:
-            table = pq.ParquetFile(raw, page_checksum_verification=True)
-            for _ in table.iter_batches(batch_size=65_536):
+            table = pq.ParquetFile(raw, buffer_size=_CHUNK_BYTES, page_checksum_verification=True)
+            for _ in table.iter_batches(batch_size=_rows_at_once(table.metadata)):
                 pass
             names = list(table.schema_arrow.names)
     except (pa.ArrowException, OSError, EOFError):

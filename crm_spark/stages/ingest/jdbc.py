@@ -30,6 +30,7 @@ WATERMARK = "_watermark"
 _HIGHEST = "_highest_watermark"
 _POSTGRESQL = "jdbc:postgresql:"
 _FETCH_ROWS = "5000"
+_TICK = timedelta(microseconds=1)
 _DOWNWARD = Context(prec=100, rounding=ROUND_FLOOR)
 _PROBLEMS = {
     "08": "it cannot be reached; check jdbc.url, jdbc.driver and the driver's JAR (spark.jars)",
@@ -195,7 +196,8 @@ def _delivery(
         "reason": None,
         "columns": rows.columns,
         "watermark": (highest and highest[0]) or (newest and newest["watermark"]),
-        "arrived_at": ctx.started_at,
+        # A clock that was set back must not make this delivery older than the one before it.
+        "arrived_at": max(ctx.started_at, newest["arrived_at"] + _TICK) if newest else ctx.started_at,
     }, rows
 
 

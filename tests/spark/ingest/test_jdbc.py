@@ -97,6 +97,23 @@ def test_an_unknown_watermark_column_is_said_once_there_is_something_to_compare(
         ingest.run(context("4" * 64, watermark="NUMBER"))
 
 
+def test_a_clock_set_back_between_two_extracts_does_not_make_the_older_one_the_last(shop, tmp_path):
+    database, context = shop
+    # Whole, without a watermark: each extract is compared with the last one.
+    ctx = replace(context(), started_at=datetime(2025, 2, 1, 12))
+    path = tmp_path / "sources" / "client.yaml"
+    path.write_text(path.read_text().replace(", watermark: ID", ""))
+    assert ingest.run(ctx).num_rows == 2
+    database.add(3, "Cy", "Lee")
+    assert ingest.run(replace(ctx, fingerprint="2" * 64, started_at=datetime(2025, 2, 1, 10))).num_rows == 3
+    database.run("DELETE FROM CLIENT WHERE ID = 3")
+    assert ingest.run(replace(ctx, fingerprint="3" * 64, started_at=datetime(2025, 2, 1, 10, 5))).num_rows == 2
+    arrived = [r["arrived_at"] for r in ctx.tables.read(DELIVERY).orderBy("num_rows", "arrived_at").collect()]
+    assert arrived == [
+        datetime(2025, 2, 1, 12), datetime(2025, 2, 1, 12, 0, 0, 2), datetime(2025, 2, 1, 12, 0, 0, 1),
+    ]  # fmt: skip
+
+
 def test_a_database_that_cannot_be_reached_is_an_input_error_without_its_stack(spark, tmp_path):
     (tmp_path / "client.yaml").write_text(SOURCE.format(name="nobody_made_this", watermark="ID"))
     ctx = lake_context(spark, tmp_path / "lake", f"ingest.sources_dir={tmp_path}")

@@ -75,6 +75,27 @@ def test_a_link_that_stays_below_the_folder_is_followed(tmp_path):
     assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
 
 
+def test_a_link_to_nothing_is_listed_and_refused_where_it_leads_out(tmp_path):
+    lay(tmp_path, "data/d/a.csv")
+    os.symlink("nowhere.csv", tmp_path / "data" / "d" / "inside.csv")
+    os.symlink("itself.csv", tmp_path / "data" / "d" / "itself.csv")
+    os.symlink(tmp_path / "nowhere.csv", tmp_path / "data" / "d" / "outside.csv")
+    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    assert [(f.name, f.refusal, f.num_bytes) for f in found] == [
+        ("d/a.csv", None, 4), ("d/inside.csv", None, 0), ("d/itself.csv", None, 0), ("d/outside.csv", "leads_outside", 0),
+    ]  # fmt: skip
+
+
+def test_a_folder_in_the_place_of_a_file_is_listed_and_one_that_holds_files_is_not(tmp_path):
+    lay(tmp_path / "data", "d/whole.csv/part-0.csv", "d/e/a.csv")
+    (tmp_path / "data" / "d" / "empty.csv").mkdir()
+    root = str(tmp_path / "data")
+    every = [f.name for f in list_files(source(tmp_path, "**/*.csv"), root)]
+    assert every == ["d/e/a.csv", "d/empty.csv", "d/whole.csv/part-0.csv"]
+    assert [f.name for f in list_files(source(tmp_path, "*/*.csv"), root)] == ["d/empty.csv", "d/whole.csv"]
+    assert list_files(source(tmp_path, "*/*"), root) == [], "a folder between is no file"
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere is not a folder"):
         list_files(source(tmp_path, "*"), str(tmp_path / "nowhere"))

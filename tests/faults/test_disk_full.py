@@ -1,0 +1,63 @@
+"""A disk that is full: the job says so in a sentence, no table is harmed, and the same command goes on once there is room."""
+
+import os
+
+import pytest
+from support.company import SECOND, deliver, lay_out
+from support.disk import filled_up, small_disk
+from support.refreshed import digests
+
+from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE
+from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
+from crm_spark.core.errors import LeaseHeldError
+from crm_spark.core.lease import LEASE_FILE, TOKEN_FILE, Lease
+from crm_spark.core.tables import TableStore
+from crm_spark.job import main
+
+TABLES = (bronze("orders"), bronze("reviews"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, BATCH_FATE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["", "_scratch"], ids=["lake", "scratch"])
+@pytest.mark.parametrize("kilobytes", [16, 48, 96])
+def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, place, kilobytes):
+    conf, lake = str(lay_out(tmp_path)), tmp_path / "lake"
+    store = TableStore(spark, str(lake))
+
+    def job(stage):
+        return main(stage, ["--conf", conf, "--lake", str(lake)])
+
+    with small_disk(lake / place, megabytes=16):
+        assert (job("ingest"), job("clean")) == (0, 0)
+        before = digests(store, TABLES)
+        deliver(tmp_path, "2", SECOND, [])
+        stage = "clean" if place else "ingest"
+        if place:
+            assert job("ingest") == 0
+            before = digests(store, TABLES)
+        capfd.readouterr()
+        with filled_up(lake / place, but_kilobytes=0 if place else kilobytes):
+            assert job(stage) == 1
+            said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+            assert digests(store, TABLES) == before
+        assert len(said) == 1 and said[0].startswith("error: a disk is full")
+        assert (job("ingest"), job("clean")) == (0, 0)
+        assert store.read(ORDER_LINE).count() == 7 and store.read(bronze("orders")).count() == 14
+
+
+def test_a_lease_that_finds_no_room_is_not_taken_and_the_last_token_stays_known(tmp_path):
+    with small_disk(tmp_path / "lake", megabytes=1):
+        lake = tmp_path / "lake"
+        with Lease(str(lake), run_id="a"), pytest.raises(LeaseHeldError), Lease(str(lake), run_id="b"):
+            pass
+        with (
+            filled_up(lake, but_kilobytes=0),
+            pytest.raises(OSError, match="No space left"),
+            Lease(str(lake), run_id="c"),
+        ):
+            pass
+        assert (lake / TOKEN_FILE).read_text() == "1" and not (lake / LEASE_FILE).exists()
+        assert sorted(os.listdir(lake)) == [TOKEN_FILE]
+        with Lease(str(lake), run_id="d") as lease:
+            assert lease.token == 2

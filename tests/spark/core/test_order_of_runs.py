@@ -1,0 +1,28 @@
+"""Which run was a stage's last does not hang on a clock that goes on evenly."""
+
+from datetime import timedelta
+
+from support.company import lay_out
+
+from crm_spark import pipeline
+from crm_spark.contracts.ops import RUN
+from crm_spark.core.context import utc_now
+from crm_spark.settings import load_settings
+
+
+def test_a_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, tmp_path, monkeypatch):
+    conf = lay_out(tmp_path)
+
+    def cleaned(fraction, *, hours):
+        monkeypatch.setattr(pipeline, "utc_now", lambda: utc_now() + timedelta(hours=hours))
+        settings = load_settings(conf, [f"clean.max_quarantined_fraction={fraction}"])
+        refresh = pipeline.Pipeline(settings, lake=str(tmp_path / "lake"))
+        return refresh.run(pipeline.STAGES[:2])["clean"].status, refresh.tables
+
+    assert cleaned(0.9, hours=0)[0] == "done"
+    assert cleaned(0.8, hours=-2)[0] == "done"
+    status, tables = cleaned(0.9, hours=-2)
+    assert status == "done", "the run before was made with other settings"
+    assert cleaned(0.9, hours=-2)[0] == "unchanged"
+    ended = [row["ended_at"] for row in tables.read(RUN).where("stage = 'clean'").collect()]
+    assert len(set(ended)) == 3

@@ -1,0 +1,86 @@
+"""What cannot be read is named, the other sources go on, and nothing is half made."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.company import lay_out
+from support.lake import ROOT
+
+KINDS = ("mode_000", "dangling_link", "folder")
+
+
+def spoil(path: Path, kind: str) -> None:
+    """Makes the file one that cannot be read."""
+    path.unlink(missing_ok=True)
+    if kind == "mode_000":
+        path.write_text("x")
+        path.chmod(0)
+    elif kind == "dangling_link":
+        path.symlink_to(path.parent / "nowhere")
+    else:
+        path.mkdir()
+
+
+def unprivileged(*command: str, **how):
+    """Runs as a user to whom permissions apply: root gives up the right to read what it may not."""
+    if os.geteuid() == 0:
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        if subprocess.run([*drop, "true"], capture_output=True).returncode != 0:
+            pytest.skip("root cannot give up its rights here (util-linux: setpriv)")
+        command = (*drop, *command)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **how)
+
+
+LOAD = """
+import sys
+from pathlib import Path
+from crm_spark.contracts.source import load_sources
+from crm_spark.core.exits import exit_code_of
+from crm_spark.quality.rules import load_rules
+load = load_sources if sys.argv[1] == "sources" else load_rules
+sys.exit(exit_code_of(lambda: load(Path(sys.argv[2])) and 0))
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("what", ["sources", "rules"])
+def test_a_configuration_that_cannot_be_read_is_named_and_stops_the_run(tmp_path, what, kind):
+    path = tmp_path / "broken.yaml"
+    spoil(path, kind)
+    done = unprivileged(sys.executable, "-c", LOAD, what, str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {path}: cannot be read (") and done.stderr.count("\n") == 1
+
+
+RUN = """
+import sys
+from crm_spark.job import main
+sys.exit(main("ingest", sys.argv[1:]))
+"""
+
+
+def test_files_that_cannot_be_read_are_named_and_the_other_sources_go_on(spark, tmp_path):
+    from crm_spark.contracts.bronze import bronze
+    from crm_spark.contracts.ops import DELIVERY
+    from crm_spark.core.tables import TableStore
+
+    conf = lay_out(tmp_path)
+    for kind in KINDS:
+        spoil(tmp_path / "data" / "1" / f"orders-{kind}.csv", kind)
+    spoil(tmp_path / "data" / "1" / "reviews-gone.csv", "dangling_link")
+    lake = tmp_path / "lake"
+    done = unprivileged(sys.executable, "-c", RUN, "--conf", str(conf), "--lake", str(lake))
+    assert done.returncode == 0, done.stderr
+    store = TableStore(spark, str(lake))
+    fates = {(r["file"], r["fate"], r["reason"]) for r in store.read(DELIVERY).where("fate <> 'planned'").collect()}
+    assert fates == {
+        ("1/orders.csv", "ingested", None), ("1/reviews.csv", "ingested", None),
+        ("1/orders-mode_000.csv", "refused", "not_readable"), ("1/orders-dangling_link.csv", "refused", "not_readable"),
+        ("1/orders-folder.csv", "refused", "not_readable"), ("1/reviews-gone.csv", "refused", "not_readable"),
+    }  # fmt: skip
+    for kind in KINDS:
+        assert f"orders: 1/orders-{kind}.csv refused: not_readable" in done.stderr
+    assert (store.read(bronze("orders")).count(), store.read(bronze("reviews")).count()) == (12, 4)
