@@ -11,9 +11,9 @@ from crm_spark.contracts.source import load_source
 from crm_spark.core.config import read_layered, read_yaml, validated
 from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.settings import load_settings
-from crm_spark.stages.decide.stage import load_strategy
 from crm_spark.stages.clean.addresses import load_addresses
 from crm_spark.stages.clean.names import load_names
+from crm_spark.stages.decide.stage import load_strategy
 from crm_spark.stages.ingest.draft import FULL_NAME, known_names, plain
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.world.spec import WorldSpec
