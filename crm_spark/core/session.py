@@ -77,6 +77,8 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # By default ten thousand rows whatever they weigh: of long texts that is gigabytes in every Python worker.
+        "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
         # Else every Column remembers the Python line that made it: an eighth of the time of a small refresh.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         # A task kill is retried; a worker that dies says where.
