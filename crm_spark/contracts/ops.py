@@ -40,6 +40,20 @@ QUARANTINE = TableContract(
         required("rules_version", STRING, "Digest of the mapping and rules that judged it."),
     ),
 )
+SUPERSEDED = TableContract(
+    name="ops.superseded",
+    grain=("row_id", "noun"),
+    doc="A bronze record that was accepted and whose place in silver another took since: accepted = in silver + superseded.",
+    columns=(
+        required("row_id", STRING, "The bronze record that stood in silver."),
+        required("source", STRING, "Source system's configuration it came through."),
+        required("noun", STRING, "The noun it had become."),
+        required("batch_id", STRING, "The delivery it came in."),
+        required("by_row_id", STRING, "The bronze record that stands for its key since."),
+        required("by_source", STRING, "Source system's configuration of that one."),
+        required("by_batch_id", STRING, "The delivery of that one."),
+    ),
+)
 BATCH_FATE = TableContract(
     name="ops.batch_fate",
     grain=("source", "noun", "batch_id"),
@@ -49,7 +63,7 @@ BATCH_FATE = TableContract(
         required("noun", STRING, "The noun."),
         required("batch_id", STRING, "The delivery."),
         required("num_in", LONG, "Bronze records that carry the noun."),
-        required("num_accepted", LONG, "In silver."),
+        required("num_accepted", LONG, "In silver, or superseded there since."),
         required("num_quarantined", LONG, "In ops.quarantine with reasons."),
         required(
             "num_duplicate", LONG, "Declared duplicates: exact repeats, older versions, rows folded into one key."
@@ -144,4 +158,4 @@ DRIFT = TableContract(
     ),
 )
 
-TABLES = (DELIVERY, QUARANTINE, BATCH_FATE, FINDING, RELEASE, RUN, METRIC, DRIFT)
+TABLES = (DELIVERY, QUARANTINE, SUPERSEDED, BATCH_FATE, FINDING, RELEASE, RUN, METRIC, DRIFT)

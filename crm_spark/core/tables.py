@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from delta.exceptions import DeltaConcurrentModificationException
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
 from delta.tables import DeltaTable
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -26,6 +35,17 @@ from crm_spark.core.errors import BatchConflictError, CrmError
 _TXN_APP = "spark.databricks.delta.write.txnAppId"
 _TXN_VERSION = "spark.databricks.delta.write.txnVersion"
 _TXN_RESET = "spark.databricks.delta.write.txnVersion.autoReset.enabled"
+_CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
+)
+"""What Delta says when another writer won; in Python they have no ancestor of their own."""
 _ATTEMPTS = 12
 _SESSION_SETTINGS = threading.Lock()
 
@@ -174,9 +194,7 @@ class TableStore:
         try:
             num_rows = table.check_rows(conformed)
             if not self.is_dry_run:
-                self.before_commit()
-                self._create_if_missing(table)
-                self._with_retries(table, lambda: write(conformed))
+                self._with_retries(table, batch_id, digest, lambda: write(conformed))
         finally:
             conformed.unpersist()
         return WriteResult(table.name, num_rows)
@@ -194,11 +212,15 @@ class TableStore:
             name = f"{self.catalog}.{table.layer}_{table.noun}"
             self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{self.path(table)}'")
 
-    def _with_retries(self, table: TableContract, write: Callable[[], None]) -> None:
+    def _with_retries(self, table: TableContract, batch_id: str, digest: str, write: Callable[[], None]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
+            self.before_commit()  # the lease may be lost while this waits for its turn
+            if attempt > 1 and self.committed(table, batch_id, digest):
+                return None  # it had landed, and only its answer was lost
             try:
+                self._create_if_missing(table)
                 return write()
-            except DeltaConcurrentModificationException:
+            except _CONFLICTS:
                 if attempt == _ATTEMPTS:
                     raise CrmError(
                         f"{table.name}: another writer won {_ATTEMPTS} times in a row. Run one refresh at a time."

@@ -21,6 +21,7 @@ from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, 
 from crm_spark.stages.clean.config import ReplayConfig
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
+from crm_spark.stages.clean.superseded import declare_superseded
 from crm_spark.stages.clean.verdicts import Held
 
 _BATCH = ["source", "noun", "batch_id"]
@@ -112,6 +113,7 @@ def _release(judging: Judging, noun: str, leaving: DataFrame) -> None:
     release_id = f"replay:{digest[:24]}"
     contract = NOUNS[noun]
     accepted = leaving.where("_fate = 'accepted'").select(*contract.column_names)
+    declare_superseded(ctx, {noun: accepted}, batch_id=release_id, digest=digest)
     ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
     update_histories(ctx, noun, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
     made = {

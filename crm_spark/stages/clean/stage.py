@@ -21,6 +21,7 @@ from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, 
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
 from crm_spark.stages.clean.standardise import load_standards
+from crm_spark.stages.clean.superseded import declare_superseded
 from crm_spark.stages.clean.verdicts import Held
 
 
@@ -83,6 +84,8 @@ def run(ctx: JobContext) -> StageResult:
             # Judged again without them: a row that is held back must not stand for its key before another delivery's.
             judged = _judge(judging, pending, rows, held)
             fates, findings = _together(judged)
+        if judged:
+            _declare_superseded(ctx, judged)
         in_parallel(lambda part: _to_silver(ctx, part), judged)
         warnings = [row for row in breaches if row["severity"] == "warn"]
         if judged:
@@ -118,6 +121,12 @@ def _said(held: dict[tuple[str, str, str], str]) -> str:
         f"{'; '.join(parts)}. Silver is as it was for them. Look at ops.finding, mend the source's mapping or the rule, "
         "then run jobs/replay.py."
     )
+
+
+def _declare_superseded(ctx: JobContext, judged: list[Judged]) -> None:
+    digest = sha256_of(sorted(part.work.digest for part in judged))
+    accepted = {part.work.noun: part.rows.where("_fate = 'accepted'") for part in judged}
+    declare_superseded(ctx, accepted, batch_id=f"clean:{digest[:24]}", digest=digest)
 
 
 def _to_silver(ctx: JobContext, part: Judged) -> None:

@@ -10,7 +10,7 @@ from support.company import SECOND, deliver, lay_out
 from support.lake import lake_context
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, FINDING, QUARANTINE
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, FINDING, QUARANTINE, SUPERSEDED
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
 from crm_spark.settings import load_settings
 from crm_spark.stages.clean import stage as clean
@@ -123,6 +123,27 @@ def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):
     second = [counts for (_, noun, _), counts in fates(ctx).items() if noun == "order_line" and counts[0] == 2]
     assert second == [(2, 1, 0, 1)]
     assert ctx.tables.read(ORDER_LINE).count() == 7
+
+
+def test_what_was_accepted_stands_in_silver_or_is_said_to_be_superseded(company, tmp_path):
+    lines = [f"N{i};1;K{i % 3};X;{{}};2,00;05.01.2025 10:00;OK" for i in range(12)]
+    company()
+    for day in range(2, 5):
+        deliver(tmp_path, str(day), [line.format(day) for line in lines], [])
+        ctx = company(fingerprint=f"{day:064}")
+    standing = ctx.tables.read(ORDER_LINE)
+    gone = ctx.tables.read(SUPERSEDED).where("noun = 'order_line'")
+    assert gone.join(standing, "row_id", "left_semi").count() == 0
+    counts = [
+        {row["batch_id"]: row["count"] for row in frame.groupBy("batch_id").count().collect()}
+        for frame in (standing, gone)
+    ]
+    accepted = {batch: number[1] for (_, noun, batch), number in fates(ctx).items() if noun == "order_line"}
+    assert {batch: sum(c.get(batch, 0) for c in counts) for batch in accepted} == accepted
+    assert sum(accepted.values()) > standing.count() == 6 + 12
+    by = {row["by_row_id"] for row in gone.collect()}
+    known = {row["row_id"] for row in standing.collect()} | {row["row_id"] for row in gone.collect()}
+    assert by <= known, "what took the place stands, or is said to be superseded itself"
 
 
 def test_running_again_changes_no_table(company):

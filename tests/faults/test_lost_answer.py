@@ -1,0 +1,93 @@
+"""A commit lands and its answer is lost: whoever tries again finds it done."""
+
+import pytest
+from delta.exceptions import ConcurrentTransactionException
+from support.notes import NOTE, content, notes
+
+from crm_spark.core.tables import TableStore
+
+ROUNDS = 10
+
+
+class AnswerLostError(OSError):
+    pass
+
+
+class Forgetful(TableStore):
+    """Writes, and then throws: what a caller sees of a commit whose answer the network swallowed."""
+
+    def _with_retries(self, table, batch_id, digest, write):
+        super()._with_retries(table, batch_id, digest, write)
+        raise AnswerLostError
+
+
+def append(store, number):
+    return store.append(NOTE, notes(store.spark, (f"n{number}", number)), batch_id=f"b{number}", digest=f"d{number}")
+
+
+def merge(store, number):
+    rows = notes(store.spark, ("sum", number), (f"n{number}", number))
+    return store.merge(NOTE, rows, batch_id=f"b{number}", digest=f"d{number}")
+
+
+def replace(store, number):
+    return store.replace(NOTE, notes(store.spark, ("last", number)), batch_id=f"b{number}", digest=f"d{number}")
+
+
+def delete(store, number):
+    keys = notes(store.spark, (f"n{number}", 0)).select("id")
+    gone = notes(store.spark, ("none", 0)).where("false")
+    return store.sync(NOTE, gone, keys=keys, batch_id=f"b{number}", digest=f"d{number}")
+
+
+EACH = [("n0", 0), ("n1", 1), ("n2", 2), ("n3", 3), ("n4", 4), ("n5", 5), ("n6", 6), ("n7", 7), ("n8", 8), ("n9", 9)]
+EXPECTED = {append: EACH, merge: [*EACH, ("sum", 9)], replace: [("last", 9)], delete: [("kept", 1)]}
+
+
+def begun(store, write):
+    """The table as the first round finds it: only a delete needs rows."""
+    rows = [("kept", 1), *((f"n{n}", n) for n in range(ROUNDS))] if write is delete else [("gone", 0)]
+    store.append(NOTE, notes(store.spark, *rows), batch_id="begin", digest="begin")
+    if write is not delete:
+        store.replace(NOTE, notes(store.spark, ("none", 0)).where("false"), batch_id="empty", digest="empty")
+    return store.version(NOTE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("write", [append, merge, replace, delete], ids=lambda f: f.__name__)
+def test_a_commit_whose_answer_was_lost_is_not_applied_again(spark, store, write):
+    forgetful, before = Forgetful(spark, store.root), begun(store, write)
+    for number in range(ROUNDS):
+        with pytest.raises(AnswerLostError):
+            write(forgetful, number)
+        assert write(store, number).is_repeat
+        assert store.version(NOTE) == before + number + 1
+    assert content(store) == EXPECTED[write]
+
+
+class Deaf(TableStore):
+    """Delta's own answer is lost: the commit stands, and the writer hears of a conflict."""
+
+    def _with_retries(self, table, batch_id, digest, write):
+        answers = iter([ConcurrentTransactionException("lost")])
+
+        def unheard():
+            write()
+            for error in answers:
+                raise error
+
+        super()._with_retries(table, batch_id, digest, unheard)
+
+
+@pytest.mark.parametrize("write", [append, merge, replace], ids=lambda f: f.__name__)
+def test_the_stores_own_second_attempt_does_not_apply_what_landed(spark, store, write):
+    deaf, before = Deaf(spark, store.root), begun(store, write)
+    write(deaf, 3)
+    assert store.version(NOTE) == before + 1
+
+
+def test_without_a_batch_id_the_second_attempt_would_double_the_rows(spark, store):
+    append(store, 1)
+    for _ in range(2):
+        notes(spark, ("n2", 2)).write.format("delta").mode("append").save(store.path(NOTE))
+    assert content(store) == [("n1", 1), ("n2", 2), ("n2", 2)]
