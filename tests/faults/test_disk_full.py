@@ -40,9 +40,12 @@ def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, pl
         with filled_up(lake / place, but_kilobytes=0 if place else kilobytes):
             assert job(stage) == 1
             said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-            assert digests(store, TABLES) == before
+            during = digests(store, TABLES)
         assert len(said) == 1 and said[0].startswith("error: a disk is full")
         assert (job("ingest"), job("clean")) == (0, 0)
+        after = digests(store, TABLES)
+        assert all(during[table] in (before[table], after[table]) for table in before), "a table was written by half"
+        assert during != after
         assert store.read(ORDER_LINE).count() == 7 and store.read(bronze("orders")).count() == 14
 
 
