@@ -6,7 +6,11 @@ from airflow.models.dag import DAG
 from airflow.operators.bash import BashOperator
 
 HOME = "/opt/crm_spark"
-SUBMIT = "spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 --py-files crm_spark.zip"
+COMPILE = "-XX:-DontCompileHugeMethods"  # else Java interprets the code of wide plans
+SUBMIT = (
+    "spark-submit --packages io.delta:delta-spark_4.2_2.13:4.4.0 --py-files crm_spark.zip "
+    f"--driver-java-options {COMPILE} --conf spark.executor.extraJavaOptions={COMPILE}"
+)
 WHERE = "--conf conf/company.yaml --lake /data/lake --set ingest.data_dir=/data/drops"
 STAGES = (
     "ingest",

@@ -143,6 +143,16 @@ TEXT_OF = TableContract(
         optional("label", STRING, "What the person's own rating says, where there is one."),
     ),
 )
+TEXT_TWIN = TableContract(
+    name="features.text_twin",
+    grain=("text_hash",),
+    doc="A labelled text that nearly repeats one of a held-out side, and is left out for that.",
+    columns=(
+        required("text_hash", STRING, "SHA-256 of the redacted text that is left out."),
+        required("twin_hash", STRING, "The most similar text found on the test or validation side."),
+        required("similarity", DOUBLE, "Jaccard similarity of their shingles of five characters, estimated."),
+    ),
+)
 NEXT_BEST_ACTION = TableContract(
     name="actions.next_best",
     grain=("customer_id", "as_of"),
@@ -169,5 +179,6 @@ TABLES = (
     RECOMMENDATION,
     SCORE_TEXT,
     TEXT_OF,
+    TEXT_TWIN,
     NEXT_BEST_ACTION,
 )

@@ -17,7 +17,11 @@ DELIVERY = TableContract(
         ),
         required("num_rows", LONG, "Records read from it into bronze."),
         required("batch_id", STRING, "The batch it became part of."),
-        required("fate", STRING, "planned, ingested, skipped (same bytes as before) or refused."),
+        required(
+            "fate",
+            STRING,
+            "planned, ingested, skipped (same bytes as before), refused, or withdrawn: planned, and changed before it was read.",
+        ),
         optional("reason", STRING, "Reason code of a refusal or skip; new_column where an ingested file brought one."),
         optional("columns", STRINGS, "Columns that its records carry, as bronze spells them."),
         optional("watermark", STRING, "Highest value of a JDBC watermark column."),

@@ -92,10 +92,13 @@ class TableContract:
 
     @property
     def statistics_columns(self) -> tuple[str, ...]:
-        """The columns Delta may keep minima and maxima of: none that holds personal data, none that is nested."""
-        plain = [
-            c for c in self.columns if c.sensitivity is not Sensitivity.PERSONAL and c.name not in self.partition_by
-        ]
+        """The columns Delta keeps minima and maxima of: those that files are told apart by, and none that is personal.
+
+        They cost as much as writing the columns does, and the extremes of a digest rule out no file.
+        """
+        told_by = (*self.grain, "batch_id", "_batch_id")
+        useful = [c for c in self.columns if c.name in told_by or c.type.typeName() in ("date", "timestamp")]
+        plain = [c for c in useful if c.sensitivity is not Sensitivity.PERSONAL and c.name not in self.partition_by]
         return tuple(c.name for c in plain if c.type.typeName() not in _NO_MINIMUM)
 
     def _is_required(self, column: ColumnContract) -> bool:

@@ -140,9 +140,19 @@ class TableStore:
         return self._write(table, frame, batch_id, digest, write)
 
     def merge(
-        self, table: TableContract, frame: DataFrame, *, batch_id: str, digest: str, insert_only: bool = False
+        self,
+        table: TableContract,
+        frame: DataFrame,
+        *,
+        batch_id: str,
+        digest: str,
+        insert_only: bool = False,
+        is_settled: bool = False,
     ) -> WriteResult:
-        """Upserts by grain; a row that is already there with equal content is left untouched."""
+        """Upserts by grain; a row that is already there with equal content is left untouched.
+
+        `is_settled`: to read `frame` twice costs little and gives the same rows, so it need not be cached.
+        """
         others = [n for n in table.column_names if n not in table.grain]
         is_empty = not self.exists(table)
 
@@ -160,7 +170,7 @@ class TableStore:
             with _SESSION_SETTINGS, _SessionTransaction(self.spark, batch_id, digest):
                 merge.whenNotMatchedInsertAll().execute()
 
-        return self._write(table, frame, batch_id, digest, write)
+        return self._write(table, frame, batch_id, digest, write, is_settled=is_settled)
 
     def sync(
         self, table: TableContract, frame: DataFrame, *, keys: DataFrame, batch_id: str, digest: str
@@ -186,17 +196,27 @@ class TableStore:
         return self._write(table, frame, batch_id, digest, write)
 
     def _write(
-        self, table: TableContract, frame: DataFrame, batch_id: str, digest: str, write: Callable[[DataFrame], None]
+        self,
+        table: TableContract,
+        frame: DataFrame,
+        batch_id: str,
+        digest: str,
+        write: Callable[[DataFrame], None],
+        *,
+        is_settled: bool = False,
     ) -> WriteResult:
         if self.committed(table, batch_id, digest):
             return WriteResult(table.name, 0, is_repeat=True)
-        conformed = table.conformed(frame).persist(StorageLevel.MEMORY_AND_DISK)
+        conformed = table.conformed(frame)
+        if not is_settled:
+            conformed = conformed.persist(StorageLevel.MEMORY_AND_DISK)
         try:
             num_rows = table.check_rows(conformed)
             if not self.is_dry_run:
                 self._with_retries(table, batch_id, digest, lambda: write(conformed))
         finally:
-            conformed.unpersist()
+            if not is_settled:
+                conformed.unpersist()
         return WriteResult(table.name, num_rows)
 
     def _create_if_missing(self, table: TableContract) -> None:

@@ -24,11 +24,15 @@ class Measure:
 def record(ctx: JobContext, stage: str, measures: Iterable[Measure], *, part: str = "metric") -> None:
     """Writes the figures of a stage as of the run's date; a figure that could not be computed is left out, not zero."""
     rows = [
-        (m.metric, stage, m.slice, m.model, ctx.as_of, float(m.value), m.unit, int(m.num_rows), int(m.is_baseline))
+        (m.metric, stage, m.slice, m.model, ctx.as_of, _told(m.value), m.unit, int(m.num_rows), int(m.is_baseline))
         for m in measures
         if not math.isnan(m.value)
     ]
     if rows:
         frame = ctx.spark.createDataFrame(rows, METRIC.schema)
-        # Not a digest of the figures: sums of doubles differ in the last digit with the order of partitions.
         ctx.tables.merge(METRIC, frame, batch_id=ctx.batch_id(part), digest=ctx.fingerprint)
+
+
+def _told(value: float) -> float:
+    """Twelve digits: what is behind them differs with the order in which partitions were summed."""
+    return float(f"{value:.12g}")

@@ -103,6 +103,11 @@ class QualityRules(Config):
         """The rules of one noun."""
         return [rule for rule in self.rules if rule.noun == noun]
 
+    @property
+    def referred_to(self) -> set[str]:
+        """The nouns in which a value of another must stand."""
+        return {rule.reference[0] for rule in self.rules if rule.reference is not None}
+
     def columns_without_gaps(self, noun: str) -> set[str]:
         """The columns of a noun whose nulls an expectation counts."""
         return {e.column for e in self.expectations if e.noun == noun and e.column is not None}

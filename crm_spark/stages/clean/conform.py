@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -13,7 +14,7 @@ from crm_spark.core.hashing import row_hash
 from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean import standardise
 from crm_spark.stages.clean.drift import MISSING_COLUMN
-from crm_spark.stages.clean.mapping import Typed, missing_required, reasons_of, typed_columns
+from crm_spark.stages.clean.mapping import REASON, SAID, TEXT, VALUE, converted, missing_required
 from crm_spark.stages.clean.standardise import Standards
 
 POINTER = ("_file", "_position")
@@ -73,12 +74,13 @@ def conformed(
 
     `lacking`: digests of files that come without a column this feed reads; none of their records is accepted.
     """
-    typed = typed_columns(source, noun, feed, bronze, judge.rules, judge.standards)
-    tolerated = {column.name for column in typed if f"{noun}.{column.name}" in judge.rules.tolerated}
-    values = bronze.select(
-        *(column.value.alias(column.name) for column in typed),
-        _opaque(reasons_of([c.reason for c in typed if c.name not in tolerated])).alias("_conversion"),
-        compact(_conversion_findings(typed, tolerated)).alias("_said"),
+    typed, names = converted(bronze, source, noun, feed, judge.rules, judge.standards)
+    tolerated = {name for name in names if f"{noun}.{name}" in judge.rules.tolerated}
+    has_failed = [F.col(REASON.format(name)).isNotNull() for name in names if name not in tolerated]
+    values = typed.select(
+        *(F.col(VALUE.format(name)).alias(name) for name in names),
+        _opaque(reduce(Column.__or__, has_failed, F.lit(False))).alias("_has_failed"),
+        compact(_conversion_findings(names, tolerated)).alias("_said"),
         F.col("_row_id").alias("row_id"),
         F.col("_batch_id").alias("batch_id"),
         *POINTER,
@@ -94,7 +96,7 @@ def conformed(
     if feed.fold:
         # A header repeated on each line, or not there at all: a line without a customer says nothing of a person.
         has_key = F.coalesce(*(F.col(name) for name in NOUNS[noun].grain if name != "system")).isNotNull()
-        filled = filled.where(has_key | (F.size("_conversion") > 0) | F.col("_is_malformed"))
+        filled = filled.where(has_key | F.col("_has_failed") | F.col("_is_malformed"))
     return filled.withColumn("_findings", _found(noun, feed, judge.rules)).select(
         *NOUNS[noun].column_names,
         "_findings",
@@ -114,12 +116,16 @@ def _opaque(column: Column) -> Column:
     return F.when(F.spark_partition_id() >= 0, column)
 
 
-def _conversion_findings(typed: list[Typed], tolerated: set[str]) -> list[Column]:
-    found = [F.when(c.is_placeholder, finding(F.lit(PLACEHOLDER), c.name, NULLED)) for c in typed]
-    return found + [
-        F.when(c.reason.isNotNull(), finding(c.reason, c.name, NULLED if c.name in tolerated else QUARANTINE))
-        for c in typed
-    ]
+def _conversion_findings(names: list[str], tolerated: set[str]) -> list[Column]:
+    found = []
+    for name in names:
+        reason, severity = F.col(REASON.format(name)), NULLED if name in tolerated else QUARANTINE
+        is_placeholder = F.col(SAID.format(name)).isNotNull() & F.col(TEXT.format(name)).isNull()
+        found += [
+            F.when(is_placeholder, finding(F.lit(PLACEHOLDER), name, NULLED)),
+            F.when(reason.isNotNull(), finding(reason, name, severity)),
+        ]
+    return found
 
 
 def finding(code: Column, column: str, severity: str) -> Column:
@@ -128,8 +134,17 @@ def finding(code: Column, column: str, severity: str) -> Column:
 
 
 def compact(findings: list[Column]) -> Column:
-    """The findings that there are, as an array."""
-    return F.array_compact(F.array(*findings)).cast(f"array<{FINDING}>")
+    """The findings that there are, as an array; most rows have none.
+
+    Put together by plain means: array_compact is a function of higher order, for which Spark generates no code, nor for
+    anything that stands inside.
+    """
+    nothing = F.array().cast(f"array<{FINDING}>")
+    if not findings:
+        return nothing
+    each = [F.when(found.isNotNull(), F.array(found)).otherwise(nothing) for found in findings]
+    is_any = reduce(Column.__or__, (found.isNotNull() for found in findings))
+    return F.when(is_any, F.concat(*each)).otherwise(nothing)
 
 
 def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataFrame:
@@ -157,7 +172,7 @@ def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataF
 def _found(noun: str, feed: Feed, rules: QualityRules) -> Column:
     """All that is found in a row by itself, in one pass."""
     absent = missing_required(noun, feed)
-    has_said = F.size("_conversion") > 0
+    has_said = F.col("_has_failed")
     # A value that could not be converted has said why already; only a true gap is `missing_required`.
     missing = [F.when(F.col(name).isNull() & ~has_said, finding(F.lit(MISSING), name, QUARANTINE)) for name in absent]
     broken = [

@@ -21,29 +21,34 @@ _AROUND_A_NUMBER = r"^[A-Z]{3}\b|\b[A-Z]{3}$|[\p{Sc}\p{Z}'’]"
 """A currency's code or sign, blanks of every kind, the apostrophe between thousands."""
 
 
-@dataclass(frozen=True)
-class Typed:
-    """A target column: its value, its reason code where the source said something that is not a value, and whether it
-    said that there is none.
+SAID, TEXT, BARE, DIGITS, VALUE, REASON = "_said_{}", "_text_{}", "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}"
+"""Columns of a mapped column's conversion, by its name; no column of bronze begins like them."""
+
+
+def converted(
+    bronze: DataFrame, source: Source, noun: str, feed: Feed, rules: QualityRules, standards: Standards
+) -> tuple[DataFrame, list[str]]:
+    """Grain as `bronze`, and its columns; the names of the feed's mapped columns in the contract's order.
+
+    Of each mapped column NAME there are `_said_NAME`, the text that stands for it, `_text_NAME`, null too where it is a
+    placeholder, `_value_NAME`, and `_reason_NAME`, the code of why a text is no value.
     """
-
-    name: str
-    value: Column
-    reason: Column
-    is_placeholder: Column
-
-
-def typed_columns(
-    source: Source, noun: str, feed: Feed, bronze: DataFrame, rules: QualityRules, standards: Standards
-) -> list[Typed]:
-    """Every mapped column of a feed, in the contract's order."""
     reader = _Reader(source, noun, tuple(bronze.columns), rules, standards)
-    contract = NOUNS[noun]
-    return [
-        reader.typed(column.name, column.type, feed.columns[column.name])
-        for column in contract.columns
-        if column.name in feed.columns
-    ]
+    kinds = {c.name: c.type for c in NOUNS[noun].columns if c.name in feed.columns}
+    frame = bronze
+    # Step by step: Spark writes an expression out wherever it is used, and of conversions upon conversions that makes
+    # a plan that takes longer than the rows.
+    for spelling, step in (
+        (SAID, reader.said),
+        (TEXT, reader.text),
+        (BARE, reader.bare),
+        (DIGITS, reader.digits),
+        (VALUE, reader.value),
+        (REASON, reader.reason),
+    ):
+        made = {spelling.format(name): step(name, kind, feed.columns[name]) for name, kind in kinds.items()}
+        frame = frame.withColumns({name: column for name, column in made.items() if column is not None})
+    return frame, list(kinds)
 
 
 def missing_required(noun: str, feed: Feed) -> list[str]:
@@ -61,21 +66,40 @@ class _Reader:
     rules: QualityRules
     standards: Standards
 
-    def typed(self, name: str, kind: DataType, mapping: Mapping) -> Typed:
-        said = self._text(mapping, is_verbatim=name in VERBATIM)
-        is_placeholder = F.lit(False)
-        if mapping.from_ and name not in VERBATIM and (spellings := self.rules.placeholders_of(self.noun, name)):
-            is_placeholder = F.coalesce(F.lower(said).isin(*spellings), F.lit(False))
-        text = F.when(~is_placeholder, said)
-        if mapping.ranges:
-            return self._ranged(name, text, mapping, is_placeholder)
-        value = self._converted(text, kind, mapping)
-        reason = F.when(text.isNotNull() & value.isNull(), F.lit(self._code(kind)))
+    def said(self, name: str, kind: DataType, mapping: Mapping) -> Column:
+        return self._text(mapping, is_verbatim=name in VERBATIM)
+
+    def text(self, name: str, kind: DataType, mapping: Mapping) -> Column:
+        said = F.col(SAID.format(name))
+        if not mapping.from_ or name in VERBATIM or not (spellings := self.rules.placeholders_of(self.noun, name)):
+            return said
+        return F.when(~F.lower(said).isin(*spellings), said)
+
+    def bare(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        """A number without what stands around it; of a mapped word what it means."""
+        text = F.col(TEXT.format(name))
         if mapping.map:
-            mapped, unknown = self._mapped(text, mapping)
-            value = self._converted(mapped, kind, mapping)
-            reason = F.when(unknown, F.lit("unknown_value"))
-        return Typed(name, value, reason, is_placeholder)
+            text = self._mapped(text, mapping)
+        return _bare(text) if _is_number(kind, mapping) else text if mapping.map else None
+
+    def digits(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        return self._digits(F.col(BARE.format(name))) if _is_number(kind, mapping) else None
+
+    def value(self, name: str, kind: DataType, mapping: Mapping) -> Column:
+        if mapping.ranges:
+            return _ranged(F.col(DIGITS.format(name)), mapping)
+        if _is_number(kind, mapping):
+            return self._scaled(F.col(DIGITS.format(name)), mapping).try_cast(kind)
+        return self._converted(F.col((BARE if mapping.map else TEXT).format(name)), kind, mapping)
+
+    def reason(self, name: str, kind: DataType, mapping: Mapping) -> Column:
+        text, value = F.col(TEXT.format(name)), F.col(VALUE.format(name))
+        code = F.lit(_code(kind))
+        if mapping.ranges:
+            code = F.when(F.col(DIGITS.format(name)).isNull(), F.lit("bad_number")).otherwise(F.lit("bad_rating"))
+        if mapping.map:
+            value, code = F.col(BARE.format(name)), F.lit("unknown_value")
+        return F.when(text.isNotNull() & value.isNull(), code)
 
     def _cell(self, column: str) -> Column:
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
@@ -117,20 +141,10 @@ class _Reader:
         assert result is not None
         return result.otherwise(F.lit(mapping.otherwise))
 
-    def _mapped(self, text: Column, mapping: Mapping) -> tuple[Column, Column]:
+    def _mapped(self, text: Column, mapping: Mapping) -> Column:
         pairs = [F.lit(part) for key, value in mapping.map.items() for part in (key.lower(), value)]
         found = F.try_element_at(F.create_map(*pairs), F.lower(text))
-        if mapping.otherwise is not None:
-            return F.coalesce(found, F.lit(mapping.otherwise)), F.lit(False)
-        return found, text.isNotNull() & found.isNull()
-
-    def _ranged(self, name: str, text: Column, mapping: Mapping, is_placeholder: Column) -> Typed:
-        number = self._number(text).try_cast("double")
-        value = F.lit(None).cast("string")
-        for word, (low, high) in mapping.ranges.items():
-            value = F.when(number.between(low, high), F.lit(word)).otherwise(value)
-        failed = F.when(number.isNull(), F.lit("bad_number")).otherwise(F.lit("bad_rating"))
-        return Typed(name, value, F.when(text.isNotNull() & value.isNull(), failed), is_placeholder)
+        return found if mapping.otherwise is None else F.coalesce(found, F.lit(mapping.otherwise))
 
     def _converted(self, text: Column, kind: DataType, mapping: Mapping) -> Column:
         if isinstance(kind, TimestampType):
@@ -140,12 +154,9 @@ class _Reader:
         if isinstance(kind, BooleanType):
             lower = F.lower(text)
             return F.when(lower.isin(*self.rules.affirmative), True).when(lower.isin(*self.rules.negative), False)
-        if isinstance(kind, DoubleType | DecimalType | IntegerType):
-            return self._scaled(text, mapping).try_cast(kind)
         return text
 
-    def _scaled(self, text: Column, mapping: Mapping) -> Column:
-        number = self._number(text)
+    def _scaled(self, number: Column, mapping: Mapping) -> Column:
         if mapping.scale is None and mapping.divide_by is None:
             return number
         # Decimal arithmetic: 0.1 x 3 of a price must be 0.3.
@@ -157,13 +168,15 @@ class _Reader:
         return amount
 
     def _number(self, text: Column) -> Column:
+        return self._digits(_bare(text))
+
+    def _digits(self, bare: Column) -> Column:
         """Digits as Spark casts them; null where a separator stands in a place that makes the meaning doubtful."""
-        bare = F.regexp_replace(text, _AROUND_A_NUMBER, "")
-        bare = F.regexp_replace(bare, r"^\((.*)\)$|^([^-].*)-$", "-$1$2")  # accountants' ways to write a negative
         decimal, grouping = (",", ".") if self.source.decimal == "," else (".", ",")
-        digits = rf"(\d+|\d{{1,3}}(\{grouping}\d{{3}})+)?(\{decimal}\d+)?"
-        is_number = bare.rlike(rf"^[+-]?{digits}\{decimal}?([eE][+-]?\d+)?$") & bare.rlike(r"\d")
-        plain = F.replace(F.replace(bare, F.lit(grouping), F.lit("")), F.lit(decimal), F.lit("."))
+        digits = rf"(?:\d+|\d{{1,3}}(?:\{grouping}\d{{3}})+)"
+        fraction = rf"(?:\{decimal}\d*)"
+        is_number = bare.rlike(rf"^[+-]?(?:{digits}{fraction}?|\{decimal}\d+)(?:[eE][+-]?\d+)?$")
+        plain = F.translate(bare, f"{decimal}{grouping}", ".")
         return F.when(is_number, plain)
 
     def _timestamp(self, text: Column, mapping: Mapping, zone: str | None = None) -> Column:
@@ -193,16 +206,26 @@ class _Reader:
         seconds = F.round(F.when(number.between(1, _LAST_EXCEL_DAY), number) * 86_400)
         return F.timestamp_seconds(F.unix_timestamp(F.lit(_EXCEL_DAY_0).cast("timestamp")) + seconds)
 
-    def _code(self, kind: DataType) -> str:
-        if isinstance(kind, TimestampType | DateType):
-            return "bad_date"
-        if isinstance(kind, BooleanType):
-            return "bad_boolean"
-        return "bad_number" if isinstance(kind, DoubleType | DecimalType | IntegerType) else "bad_value"
+
+def _is_number(kind: DataType, mapping: Mapping) -> bool:
+    return bool(mapping.ranges) or isinstance(kind, DoubleType | DecimalType | IntegerType)
 
 
-def reasons_of(reasons: list[Column]) -> Column:
-    """The distinct codes that are not null, as an array."""
-    if not reasons:
-        return F.array().cast("array<string>")
-    return F.array_distinct(F.array_compact(F.array(*reasons)))
+def _bare(text: Column) -> Column:
+    bare = F.regexp_replace(text, _AROUND_A_NUMBER, "")
+    return F.regexp_replace(bare, r"^\((.*)\)$|^([^-].*)-$", "-$1$2")  # accountants' ways to write a negative
+
+
+def _ranged(digits: Column, mapping: Mapping) -> Column:
+    number, value = digits.try_cast("double"), F.lit(None).cast("string")
+    for word, (low, high) in mapping.ranges.items():
+        value = F.when(number.between(low, high), F.lit(word)).otherwise(value)
+    return value
+
+
+def _code(kind: DataType) -> str:
+    if isinstance(kind, TimestampType | DateType):
+        return "bad_date"
+    if isinstance(kind, BooleanType):
+        return "bad_boolean"
+    return "bad_number" if isinstance(kind, DoubleType | DecimalType | IntegerType) else "bad_value"

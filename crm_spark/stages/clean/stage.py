@@ -6,7 +6,6 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -15,7 +14,7 @@ from crm_spark.contracts.silver import NOUNS
 from crm_spark.contracts.source import Source, load_sources
 from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.hashing import sha256_of
-from crm_spark.core.scratch import scratch
+from crm_spark.core.scratch import Keep, scratch
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
 from crm_spark.stages.clean.history import update_histories
@@ -71,18 +70,16 @@ def run(ctx: JobContext) -> StageResult:
     for work in pending:
         judging.say_what_is_lacking(work.noun, work.batches)
     with scratch(ctx, "clean") as keep:
-        typed = in_parallel(
-            lambda work: keep(judging.typed(work.noun, judging.records(work.batches)), work.noun), pending
-        )
+        typed = in_parallel(lambda work: _typed(judging, work, keep), pending)
         rows = {work.noun: frame for work, frame in zip(pending, typed, strict=True)}
-        judged = _judge(judging, pending, rows)
+        judged = _judge(judging, pending, rows, keep)
         limit, rules = ctx.settings.clean.max_quarantined_fraction, judging.judge.rules
         fates, findings = _together(judged)
         breaches = breaches_of(rules, limit, fates, findings, past)
         held = held_by(breaches)
         if held:
             # Judged again without them: a row that is held back must not stand for its key before another delivery's.
-            judged = _judge(judging, pending, rows, held)
+            judged = _judge(judging, pending, rows, keep, held)
             fates, findings = _together(judged)
         if judged:
             _declare_superseded(ctx, judged)
@@ -96,12 +93,18 @@ def run(ctx: JobContext) -> StageResult:
     )
 
 
+def _typed(judging: Judging, work: Pending, keep: Keep) -> DataFrame:
+    """Set down only where rows of another noun refer to it: else it is read once, when it is judged."""
+    typed = judging.typed(work.noun, judging.records(work.batches))
+    return keep(typed, work.noun) if work.noun in judging.judge.rules.referred_to else typed
+
+
 def _judge(
-    judging: Judging, pending: list[Pending], rows: dict[str, DataFrame], held: Held | None = None
+    judging: Judging, pending: list[Pending], rows: dict[str, DataFrame], keep: Keep, held: Held | None = None
 ) -> list[Judged]:
     def judge(work: Pending) -> Judged:
         silver = judging.ctx.tables.read(NOUNS[work.noun]).where(~F.col("batch_id").isin(*work.batch_ids))
-        judged = judging.with_fates(work.noun, rows, silver, held).persist(StorageLevel.MEMORY_AND_DISK)
+        judged = keep(judging.with_fates(work.noun, rows, silver, held), f"{work.noun}_judged")
         return Judged(
             work, judged, fates_of(work.noun, work.batches, judged, judging.judge.rules), findings_of(work.noun, judged)
         )
@@ -133,7 +136,7 @@ def _to_silver(ctx: JobContext, part: Judged) -> None:
     contract, digest = NOUNS[part.work.noun], part.work.digest
     accepted = part.rows.where("_fate = 'accepted'").select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
-    result = ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest)
+    result = ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_settled=True)
     sound = part.rows.where("_fate <> 'quarantined'").select(*contract.column_names, "_rank")
     update_histories(ctx, part.work.noun, sound, batch_id=batch_id, digest=digest)
     ctx.log.info("clean %-18s %9d rows to silver", part.work.noun, result.num_rows)
@@ -167,7 +170,7 @@ def _write_accounts(
     digest = sha256_of(sorted(part.work.digest for part in judged))
     batch_id = f"clean:{digest[:24]}"
     set_aside = reduce(DataFrame.unionByName, [_set_aside(part.work.noun, part.rows, rules_version) for part in judged])
-    ctx.tables.merge(QUARANTINE, set_aside, batch_id=batch_id, digest=digest, insert_only=True)
+    ctx.tables.merge(QUARANTINE, set_aside, batch_id=batch_id, digest=digest, insert_only=True, is_settled=True)
     for contract, rows in ((FINDING, findings), (BATCH_FATE, fates)):
         filled = [tuple({"rules_version": rules_version, **row}[n] for n in contract.column_names) for row in rows]
         frame = ctx.spark.createDataFrame(filled, contract.schema)

@@ -15,7 +15,9 @@ Held = Mapping[tuple[str, str, str], str]
 
 def reasons_in(findings: Column) -> Column:
     """The distinct codes for which a row is set aside; empty: it is sound."""
-    return F.array_distinct(F.transform(_of(findings, QUARANTINE, STOP), lambda f: f["code"]))
+    codes = F.array_distinct(F.transform(_of(findings, QUARANTINE, STOP), lambda f: f["code"]))
+    # Most rows have no finding, and functions of higher order are slow also over nothing.
+    return F.when(F.size(findings) > 0, codes).otherwise(F.array().cast("array<string>"))
 
 
 def referred(rows: DataFrame, rule: Rule, keys: DataFrame | None) -> DataFrame:
@@ -45,7 +47,10 @@ def decided(rows: DataFrame, noun: str, held: Held) -> DataFrame:
         findings = F.when(whole.isNotNull(), compact([finding(whole, WHOLE_ROW, QUARANTINE)])).otherwise(findings)
     notes = F.transform(_of(F.col("_findings"), NULLED, WARN), lambda f: F.concat_ws(":", f["code"], f["column"]))
     return rows.withColumn("_findings", findings).withColumns(
-        {"_reasons": reasons_in(F.col("_findings")), "notes": F.when(F.size(notes) > 0, F.array_sort(notes))}
+        {
+            "_reasons": reasons_in(F.col("_findings")),
+            "notes": F.when((F.size("_findings") > 0) & (F.size(notes) > 0), F.array_sort(notes)),
+        }
     )
 
 

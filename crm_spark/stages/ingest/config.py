@@ -13,7 +13,7 @@ class IngestConfig(Config):
     sources_dir: str
     """Folder with one YAML per source system."""
     data_dir: str | None = None
-    """Folder or URI below which the sources' files lie; null only where every source is JDBC."""
+    """Folder below which the sources' files lie, mounted on every node; null only where every source is JDBC."""
     max_unpacked_ratio: Annotated[float, Field(gt=1)] = 200.0
     """A compressed file that unpacks to more than this many times its size, and over 64 MiB, is refused: it may be a bomb."""
     files_per_batch: Annotated[int, Field(ge=1)] | None = None

@@ -1,4 +1,4 @@
-"""Which files a source has, and which of them are new. Local folders and any file system that Arrow reaches."""
+"""Which files a source has, and which of them are new. Local and mounted folders."""
 
 import os
 import re
@@ -60,11 +60,16 @@ class Delivery:
 
 
 def file_system(data_dir: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a folder or URI, and the path inside it."""
-    if "://" in data_dir:
-        system, path = fs.FileSystem.from_uri(data_dir)
-        return system, path
-    return fs.LocalFileSystem(), os.path.realpath(data_dir)
+    """The file system of a folder or a `file://` URI, and the path inside it.
+
+    Raises:
+        InputError: it is a URI of another kind.
+    """
+    if "://" in data_dir and not data_dir.startswith("file://"):
+        raise InputError(
+            f"ingest.data_dir: {data_dir}: files are read from folders that every node mounts; mount it and give its path."
+        )
+    return fs.LocalFileSystem(), os.path.realpath(data_dir.removeprefix("file://"))
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:

@@ -33,7 +33,9 @@ from crm_spark.stages.ingest.following import follow
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
 from crm_spark.stages.ingest.reading import normalised, one_file_per_task, read_records, unpacked
 
-PLANNED, INGESTED, SKIPPED, REFUSED = "planned", "ingested", "skipped", "refused"
+PLANNED, INGESTED, SKIPPED, REFUSED, WITHDRAWN = "planned", "ingested", "skipped", "refused", "withdrawn"
+UNSETTLED = (REFUSED, WITHDRAWN)
+CHANGED_SINCE = "changed_since"
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
@@ -111,30 +113,42 @@ def _plan(
     """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
     cfg: IngestConfig = ctx.settings.ingest
     deliveries: list[Delivery] = []
+    begun: dict[str, dict[str, list[Row]]] = {}
     fresh: list[tuple[SourceFile, Source]] = []
     for source in (s for s in sources.values() if s.files is not None):
         past = [row for row in history if row["source"] == source.name]
-        files = list_files(source, _data_dir(cfg))
-        deliveries.extend(_unfinished(source, files, past))
-        # What was refused is looked at again: its permissions or the source's configuration may have been mended.
-        settled = ((r["file"], r["num_bytes"], r["modified_at"]) for r in past if r["fate"] != REFUSED)
-        fresh.extend((f, source) for f in unseen(files, settled) if paths is None or normalised(f.path) in paths)
+        landed, begun[source.name] = _unfinished(ctx, source, past)
+        deliveries.extend(_delivery_of(source, rows) for rows in landed.values())
+        # What was refused is looked at again: its permissions or the source's configuration may have been mended. So is
+        # what was begun: its bytes may be others by now.
+        settled = [r for r in past if r["fate"] not in UNSETTLED and r["batch_id"] not in begun[source.name]]
+        wanted = {r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in begun[source.name].values() for r in rows}
+        files = unseen(
+            list_files(source, _data_dir(cfg)), ((r["file"], r["num_bytes"], r["modified_at"]) for r in settled)
+        )
+        fresh.extend((f, source) for f in files if paths is None or f.name in wanted or normalised(f.path) in paths)
     may_open = [(file, source.files) for file, source in fresh if file.refusal is None and source.files is not None]
     examined = {}
     if may_open:
         examined = examine_files(ctx.spark, _data_dir(cfg), may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
     verdicts: list[dict[str, Any]] = []
-    for source in sources.values():
+    for source in (s for s in sources.values() if s.files is not None):
         looked_at = [
             found
             for file, owner in fresh
             if owner.name == source.name
             for found in _members(file, examined.get((source.name, file.name)))
         ]
-        past = [row for row in history if row["source"] == source.name]
+        resumed, withdrawn = _resumed(ctx, source, looked_at, begun[source.name])
+        in_hand = {
+            (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
+        }
+        looked_at = [(file, found) for file, found in looked_at if (file.name, found.digest) not in in_hand]
+        past = [row for row in history if row["source"] == source.name and row["batch_id"] not in begun[source.name]]
+        past += [row for d in resumed for row in begun[source.name][d.batch_id]]
         delivery, said = _judged(ctx, source, looked_at, past)
-        deliveries.extend(delivery)
-        verdicts.extend(said)
+        deliveries.extend([*resumed, *delivery])
+        verdicts.extend([*withdrawn, *said])
     return deliveries, verdicts
 
 
@@ -149,7 +163,7 @@ def _judged(
     ctx: JobContext, source: Source, looked_at: list[tuple[SourceFile, Examined]], past: list[Row]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """One delivery of all that is new and sound, and what is said of each file."""
-    known = {row["file_sha256"] for row in past if row["fate"] != REFUSED}
+    known = {row["file_sha256"] for row in past if row["fate"] not in UNSETTLED}
     refused = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["fate"] == REFUSED}
     fresh: list[tuple[SourceFile, str]] = []
     verdicts: list[dict[str, Any]] = []
@@ -171,34 +185,49 @@ def _judged(
     return [delivery], [*verdicts, *(_verdict(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
 
 
-def _unfinished(source: Source, files: list[SourceFile], past: list[Row]) -> list[Delivery]:
-    """The batches that were planned and never finished, with their files as they were then."""
-    done = {row["batch_id"] for row in past if row["fate"] == INGESTED}
-    by_name = {(file.name, file.modified_at): file for file in files}
+def _unfinished(ctx: JobContext, source: Source, past: list[Row]) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
+    """The batches that were planned and never finished: those that bronze has already, and those it has not."""
+    done = {row["batch_id"] for row in past if row["fate"] in (INGESTED, WITHDRAWN)}
     batches: dict[str, list[Row]] = {}
-    for row in past:
+    for row in sorted(past, key=lambda row: row["file"]):
         if row["fate"] == PLANNED and row["batch_id"] not in done:
             batches.setdefault(row["batch_id"], []).append(row)
-    result = []
-    for batch_id, rows in sorted(batches.items()):
-        rows.sort(key=lambda row: row["file"])
-        found = [by_name.get((r["file"].split(ARCHIVE_SEPARATOR)[0], r["modified_at"])) for r in rows]
-        missing = [r["file"] for r, file in zip(rows, found) if file is None or not _is_same_size(file, r)]
-        if missing:
-            raise InputError(
-                f"{source.name}: batch {batch_id} was begun and its files changed or went since: {missing[:3]}. Put them back."
-            )
-        matched = tuple(
-            replace(file, name=r["file"], num_bytes=r["num_bytes"], columns=tuple(r["columns"] or ()))
-            for r, file in zip(rows, found)
-            if file is not None
+    landed = {b: rows for b, rows in batches.items() if ctx.tables.committed(bronze(source.name), b, b)}
+    return landed, {b: rows for b, rows in batches.items() if b not in landed}
+
+
+def _resumed(
+    ctx: JobContext, source: Source, looked_at: list[tuple[SourceFile, Examined]], begun: dict[str, list[Row]]
+) -> tuple[list[Delivery], list[dict[str, Any]]]:
+    """The begun batches whose files are as they were; of the others nothing is in the lake, and their plan is withdrawn."""
+    sound = {(file.name, found.digest): file for file, found in looked_at if found.damage is None}
+    resumed: list[Delivery] = []
+    withdrawn: list[dict[str, Any]] = []
+    for batch_id, rows in sorted(begun.items()):
+        files = [sound.get((row["file"], row["file_sha256"])) for row in rows]
+        if all(files):
+            resumed.append(_delivery_of(source, rows, [file for file in files if file is not None]))
+            continue
+        gone = [row["file"] for row, file in zip(rows, files) if file is None]
+        ctx.log.warning(
+            "%s: batch %s was begun and %s changed or went since; what is there now is taken for itself",
+            *(source.name, batch_id, ", ".join(gone[:3])),
         )
-        result.append(Delivery(source.name, matched, tuple(r["file_sha256"] for r in rows)))
-    return result
+        plan = _delivery_of(source, rows)
+        withdrawn += [
+            _verdict(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in gone else None)
+            for f, d in zip(plan.files, plan.digests)
+        ]
+    return resumed, withdrawn
 
 
-def _is_same_size(file: SourceFile, row: Row) -> bool:
-    return ARCHIVE_SEPARATOR in row["file"] or file.num_bytes == row["num_bytes"]
+def _delivery_of(source: Source, rows: list[Row], files: list[SourceFile] | None = None) -> Delivery:
+    """A batch as it was planned; without `files` it can be told from, and not read again."""
+    planned = [
+        SourceFile(source.name, r["file"], "", r["num_bytes"], r["modified_at"], tuple(r["columns"] or ()))
+        for r in rows
+    ]
+    return Delivery(source.name, tuple(files or planned), tuple(row["file_sha256"] for row in rows))
 
 
 def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozenset[str]) -> list[dict[str, Any]]:
@@ -206,15 +235,16 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
     assert source.files is not None
     table = bronze(source.name)
     system, _ = file_system(_data_dir(ctx.settings.ingest))
-    scratch = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16]
-    with unpacked(delivery.files, system, scratch) as files:
-        records = read_records(ctx.spark, source.files, files, system)
-        frame = with_envelope(records, _file_table(ctx, delivery, files), run_id=ctx.run_id, arrived_at=ctx.started_at)
-        ctx.tables.append(table, frame, batch_id=delivery.batch_id, digest=delivery.batch_id)
-    written = ctx.tables.read(table).where(F.col("_batch_id") == delivery.batch_id)
+    scratch, batch_id = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16], delivery.batch_id
+    if not ctx.tables.committed(table, batch_id, batch_id):
+        with unpacked(delivery.files, system, scratch) as files:
+            records, envelope = read_records(ctx.spark, source.files, files, system), _file_table(ctx, delivery, files)
+            frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
+            ctx.tables.append(table, frame, batch_id=batch_id, digest=batch_id)
+    written = ctx.tables.read(table).where(F.col("_batch_id") == batch_id)
     by_digest = {row["_file_sha256"]: row for row in _counted(written, source.files).collect()}
     return [
-        _ingested(ctx, file, digest, delivery.batch_id, by_digest.get(digest), known)
+        _ingested(ctx, file, digest, batch_id, by_digest.get(digest), known)
         for file, digest in zip(delivery.files, delivery.digests)
     ]
 

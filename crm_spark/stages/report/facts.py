@@ -45,8 +45,9 @@ class Facts:
     noted: Rows = field(default_factory=list)
     warnings: Rows = field(default_factory=list)
     came_back: Rows = field(default_factory=list)
+    gave_way: Rows = field(default_factory=list)
     unread: Rows = field(default_factory=list)
-    """These five as quality_facts has them."""
+    """These six as quality_facts has them."""
     num_customers: int = 0
     num_records: int = 0
     segments: Rows = field(default_factory=list)

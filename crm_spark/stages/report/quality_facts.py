@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.ops import DELIVERY, FINDING, QUARANTINE, RELEASE
+from crm_spark.contracts.ops import DELIVERY, FINDING, QUARANTINE, RELEASE, SUPERSEDED
 from crm_spark.core.context import in_parallel
 from crm_spark.core.tables import TableStore
 
@@ -18,7 +18,7 @@ _MAX_ROWS = 60
 
 def quality_facts(tables: TableStore) -> dict[str, Rows]:
     """All of them, by name."""
-    makers = (set_aside_by_day, noted, warnings, came_back, unread)
+    makers = (set_aside_by_day, noted, warnings, came_back, gave_way, unread)
     return dict(zip((m.__name__ for m in makers), in_parallel(lambda maker: maker(tables), makers), strict=True))
 
 
@@ -53,6 +53,12 @@ def came_back(tables: TableStore) -> Rows:
     rules = (F.max("rules_version_before").alias("rules_before"), F.max("rules_version").alias("rules"))
     counted = left.groupBy("day", "released_by", "source", "noun", "reason").agg(F.count(F.lit(1)).alias("n"), *rules)
     return _rows(counted, F.desc("day"), F.desc("n"), F.asc("source"), F.asc("noun"), F.asc("reason"))
+
+
+def gave_way(tables: TableStore) -> Rows:
+    """source, noun, by_source, n: records that had been accepted and whose place a newer one took since."""
+    counted = tables.read(SUPERSEDED).groupBy("source", "noun", "by_source").agg(F.count(F.lit(1)).alias("n"))
+    return _rows(counted, F.desc("n"), F.asc("source"), F.asc("noun"), F.asc("by_source"))
 
 
 def unread(tables: TableStore) -> Rows:

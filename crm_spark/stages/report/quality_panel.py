@@ -71,6 +71,7 @@ def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
          f"{r['rules_before'][:8]} → {r['rules'][:8]}", count(r["n"])]
         for r in facts.came_back
     ]  # fmt: skip
+    gave_way = [[plain(r["source"]), plain(r["noun"]), plain(r["by_source"]), count(r["n"])] for r in facts.gave_way]
     unread = [[plain(r["source"]), reason(r["reason"]), r["file"], count(r["n"])] for r in facts.unread]
     fresh = [
         [plain(r["source"]), plain(r["noun"]), r["last_event_at"].strftime("%Y-%m-%d %H:%M")]
@@ -91,6 +92,7 @@ def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
             back,
             5,
         ),
+        ("Gave way to a newer version since", ["Source", "Noun", "Newer one from", "Records"], gave_way, 3),
         ("Files that could not be read", ["Source", "Reason", "Example", "Files"], unread, 3),
         ("Newest event by source", ["Source", "Noun", "Newest event"], fresh, 3),
     )

@@ -1,4 +1,4 @@
-"""Shard: labelled texts -> equal Parquet row groups and a manifest. No text and no customer is on two sides."""
+"""Shard: labelled texts -> equal Parquet row groups and a manifest. No customer, text or near text is on two sides."""
 
 import shutil
 from pathlib import Path
@@ -7,10 +7,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from crm_spark.contracts.features import TEXT_TWIN
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
+from crm_spark.stages.shard.twins import near_held_out
 from crm_spark.stages.shard.writing import SCHEMA, group_writer
 from crm_spark.text.manifest import MANIFEST, SPLITS, TEST, VALIDATION, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
@@ -33,17 +35,23 @@ def must_run(ctx: JobContext) -> bool:
 def run(ctx: JobContext) -> StageResult:
     """Writes the shard set."""
     cfg: ShardConfig = ctx.settings.shard
-    labelled = all_texts(ctx.tables).where(F.col("label").isNotNull())
+    labelled = all_texts(ctx.tables).where(F.col("label").isNotNull()).cache()
+    num_all = labelled.count()
+    if num_all < cfg.min_examples:
+        return skipped(f"{num_all} labelled texts; at least {cfg.min_examples} are needed")
     sided = one_side(labelled, seed=ctx.seed).cache()
+    twins = near_held_out(sided, seed=ctx.seed).cache()
+    sided = sided.join(twins, "text_hash", "left_anti").cache()
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
-    num_kept, num_all = sum(counts.values()), labelled.count()
+    num_kept, num_near = sum(counts.values()), twins.count()
     if num_kept < cfg.min_examples:
-        return skipped(f"{num_kept} labelled texts; at least {cfg.min_examples} are needed")
+        return skipped(f"{num_kept} different labelled texts; at least {cfg.min_examples} are needed")
     if len({split for split, _ in counts}) < len(SPLITS):
         return skipped(f"{num_kept} labelled texts, of too few people for a training, a validation and a test side")
     folder = shard_dir(ctx)
     if ctx.is_dry_run:
         return StageResult(num_kept, note="dry run")
+    ctx.tables.replace(TEXT_TWIN, twins, batch_id=ctx.batch_id("twins"), digest=ctx.fingerprint)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     sizes = {s: sum(n for (split, _), n in counts.items() if split == s) for s in SPLITS}
@@ -56,13 +64,13 @@ def run(ctx: JobContext) -> StageResult:
         max_world_size=cfg.max_world_size,
         encoder=cfg.encoder,
         classes={s: {label: n for (split, label), n in sorted(counts.items()) if split == s} for s in SPLITS},
-        dropped={"repeated_text": num_all - num_kept},
+        dropped={"repeated_text": num_all - num_kept - num_near, "near_text": num_near},
         inputs={"fingerprint": ctx.fingerprint, "feedback_version": ctx.tables.version(FEEDBACK), "seed": ctx.seed},
     )
     write_manifest(manifest, folder)
     _point_to(folder)
     said = ", ".join(f"{sizes[s]} {s}" for s in SPLITS)
-    return StageResult(num_kept, note=f"{said}; {num_all - num_kept} repeated texts left out")
+    return StageResult(num_kept, note=f"{said}; {num_all - num_kept} repeated or near texts left out")
 
 
 def one_side(labelled: DataFrame, *, seed: int) -> DataFrame:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.source import load_source
 from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean.addresses import load_addresses
-from crm_spark.stages.clean.mapping import typed_columns
+from crm_spark.stages.clean.mapping import REASON, VALUE, converted
 from crm_spark.stages.clean.names import Names, NameWords
 from crm_spark.stages.clean.standardise import Standards
 
@@ -36,9 +36,9 @@ def read(spark, tmp_path):
         )
         source = load_source(path)
         frame = spark.createDataFrame([(str(i), cell) for i, cell in enumerate(cells)], "i string, c string")
-        columns = typed_columns(source, noun, source.feeds[noun], frame, RULES, STANDARDS)
-        typed = next(t for t in columns if t.name == column)
-        made = frame.select(F.col("i").cast("int").alias("i"), typed.value.alias("v"), typed.reason.alias("r"))
+        made, _ = converted(frame, source, noun, source.feeds[noun], RULES, STANDARDS)
+        typed = {"v": F.col(VALUE.format(column)), "r": F.col(REASON.format(column))}
+        made = made.select(F.col("i").cast("int").alias("i"), *(value.alias(name) for name, value in typed.items()))
         return {cells[row["i"]]: row["r"] or row["v"] for row in made.collect()}
 
     return read

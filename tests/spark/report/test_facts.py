@@ -18,7 +18,7 @@ from crm_spark.contracts.features import (
     TEXT_OF,
 )
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, FINDING, METRIC, QUARANTINE, RELEASE, RUN
+from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, FINDING, METRIC, QUARANTINE, RELEASE, RUN, SUPERSEDED
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import in_parallel
 from crm_spark.stages.report import stage
@@ -78,6 +78,10 @@ CONTENT = {
          "severity": "quarantine", "num_rows": 2},
         {"source": "orders", "noun": "order", "batch_id": "b1", "code": "unusually_few_rows", "column": "*",
          "severity": "warn", "num_rows": 10},
+    ],
+    SUPERSEDED: [
+        {"row_id": r, "source": "orders", "noun": "order", "by_row_id": "b1", "by_source": by}
+        for r, by in (("a1", "orders"), ("a2", "orders"), ("a3", "crm_orders"))
     ],
     RELEASE: [
         {"row_id": "4", "source": "orders", "noun": "order", "outcome": "accepted", "reasons": ["unknown_value"],
@@ -196,6 +200,8 @@ def test_quality_by_day_by_rule_and_what_came_back(facts):
         "reason": "unknown_value",
     }
     assert facts.came_back == [{**back, "n": 1, "rules_before": "old", "rules": "new"}]
+    gave_way = [(r["source"], r["noun"], r["by_source"], r["n"]) for r in facts.gave_way]
+    assert gave_way == [("orders", "order", "orders", 2), ("orders", "order", "crm_orders", 1)]
     assert facts.unread == [{"source": "orders", "reason": "truncated_file", "n": 1, "file": "3"}]
 
 

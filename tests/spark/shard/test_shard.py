@@ -8,6 +8,7 @@ from pyarrow import parquet as pq
 from pyspark.sql import functions as F
 from support.lake import lake_context, put
 
+from crm_spark.contracts.features import TEXT_TWIN
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.stages.shard import stage
@@ -16,6 +17,11 @@ from crm_spark.text.manifest import SPLITS, read_manifest
 from crm_spark.text.splits import side
 
 NUM_CUSTOMERS, NUM_SHARED = 60, 12
+
+
+def said(key):
+    """A text of its own: none is near another's."""
+    return "Text " + hashlib.sha256(key.encode()).hexdigest()
 
 
 def record(key, system, person, text, label):
@@ -33,10 +39,12 @@ def feedback():
     """A text in the shop and one in the CRM of each of 60 customers, 12 texts of two customers each, and two others."""
     rows = []
     for i in range(NUM_CUSTOMERS):
-        rows.append(record(f"{i}-shop", "shop", f"s{i}", f"Text in the shop by {i}", LABELS[i % 3]))
-        rows.append(record(f"{i}-crm", "crm", f"k{i}", f"Text in the survey by {i}", LABELS[(i + 1) % 3]))
+        rows.append(record(f"{i}-shop", "shop", f"s{i}", said(f"shop {i}"), LABELS[i % 3]))
+        rows.append(record(f"{i}-crm", "crm", f"k{i}", said(f"survey {i}"), LABELS[(i + 1) % 3]))
     for t in range(NUM_SHARED):
-        rows += [record(f"t{t}-{i}", "shop", f"s{i}", f"Everybody says {t}", LABELS[t % 3]) for i in (5 * t, 5 * t + 1)]
+        rows += [
+            record(f"t{t}-{i}", "shop", f"s{i}", said(f"everybody {t}"), LABELS[t % 3]) for i in (5 * t, 5 * t + 1)
+        ]
     rows.append(record("nobody", "shop", None, "Written by a guest", "recommends"))
     rows.append(record("unrated", "shop", "s1", "No stars", None))
     return rows
@@ -54,10 +62,8 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-CUSTOMER_OF = {
-    digest(f"Text in the {place} by {i}"): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")
-}
-WRITERS_OF = {digest(f"Everybody says {t}"): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
+CUSTOMER_OF = {digest(said(f"{place} {i}")): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")}
+WRITERS_OF = {digest(said(f"everybody {t}")): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
 
 
 @pytest.fixture(scope="module")
@@ -154,8 +160,8 @@ def test_the_manifest_counts_what_the_files_hold(made):
     for split in SPLITS:
         labels = Counter(LABELS[row["label"]] for row in examples(made, split))
         assert manifest.classes[split] == dict(labels) and manifest.num_examples(split) == sum(labels.values())
-    assert manifest.dropped == {"repeated_text": 12}  # 12 texts stand in two records each
-    assert result.note.endswith("; 12 repeated texts left out")
+    assert manifest.dropped == {"repeated_text": 12, "near_text": 0}  # 12 texts stand in two records each
+    assert result.note.endswith("; 12 repeated or near texts left out")
 
 
 def test_row_groups_of_a_side_are_equal_and_shared_evenly_by_the_ranks(made):
@@ -202,5 +208,28 @@ def test_more_ranks_than_texts_of_a_side_still_find_a_row_group_each(context, ma
 def test_too_few_texts_are_said_with_their_number_and_leave_nothing(context, made):
     ctx = context("4", "shard.min_examples=134")
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "133 labelled texts; at least 134 are needed")
+    assert (result.status, result.note) == ("skipped", "133 different labelled texts; at least 134 are needed")
     assert not stage.shard_dir(ctx).exists()
+
+
+def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(context, made):
+    """The same text with a word more, by somebody on the training side, and once more by the one who wrote it."""
+    where, by = sides(made), {customer: text for text, customer in CUSTOMER_OF.items()}
+    tester = next(customer for customer, text in by.items() if where[text] == "test")
+    trainer = next(customer for customer, text in by.items() if where[text] == "train")
+    long = " ".join(said(f"word {i}") for i in range(5))
+    near = [
+        record("far", "shop", f"s{trainer[1:]}", said("nothing like it"), "recommends"),
+        record("near", "shop", f"s{trainer[1:]}", f"{long.upper()}!", "recommends"),
+        record("first", "shop", f"s{tester[1:]}", long, "recommends"),
+        record("own", "shop", f"s{tester[1:]}", f"Indeed: {long}", "recommends"),
+    ]
+    ctx = context("5")
+    put(ctx.tables, FEEDBACK, [*feedback(), *near])
+    stage.run(ctx)
+    manifest = read_manifest(stage.shard_dir(ctx))
+    assert manifest.dropped == {"repeated_text": 12, "near_text": 1}
+    (row,) = ctx.tables.read(TEXT_TWIN).collect()
+    assert row["text_hash"] == digest(near[1]["plain_text"])
+    assert row["twin_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))
+    assert row["similarity"] > 0.95

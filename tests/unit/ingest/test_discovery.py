@@ -9,6 +9,7 @@ from crm_spark.core.errors import InputError
 from crm_spark.stages.ingest.discovery import (
     Delivery,
     SourceFile,
+    file_system,
     glob_pattern,
     list_files,
 )
@@ -107,3 +108,12 @@ def test_a_delivery_is_named_by_names_and_bytes_in_any_order():
     a, b = (SourceFile("s", name, name, 1, datetime(2025, 1, 1)) for name in "ab")
     assert Delivery("s", (a, b), ("1", "2")).batch_id == Delivery("s", (b, a), ("2", "1")).batch_id
     assert Delivery("s", (a, b), ("1", "2")).batch_id != Delivery("s", (a, b), ("2", "1")).batch_id
+
+
+def test_folders_that_no_node_mounts_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("x")
+    for data_dir in (str(tmp_path), f"file://{tmp_path}"):
+        assert file_system(data_dir)[1] == str(tmp_path)
+    for data_dir in ("s3a://bucket/drops", "hdfs://node:8020/drops", "viewfs://drops"):
+        with pytest.raises(InputError, match=f"{data_dir}: files are read from folders that every node mounts"):
+            file_system(data_dir)

@@ -135,6 +135,7 @@ WHOLE = replace(
             "rules": "fedcba9876543210",
         }
     ],
+    gave_way=[{"source": "orders", "noun": "order_line", "by_source": "crm_orders", "n": 5}],
     num_customers=6000,
     num_records=8000,
     segments=[SEGMENT, {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75}],
@@ -393,6 +394,7 @@ def test_quality_says_what_waits_what_was_noted_and_what_came_back():
         "Came back after something was mended": [
             [str(DAY), "ada", "Orders", "a code the mapping does not know", "01234567 → fedcba98", "30"]
         ],
+        "Gave way to a newer version since": [["Orders", "Order line", "Crm orders", "5"]],
         "Files that could not be read": [["Orders", "it is cut off", "2/orders.csv.gz", "2"]],
         "Newest event by source": [["Orders", "Order line", "2025-01-30 08:15"]],
     }

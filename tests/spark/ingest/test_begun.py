@@ -1,0 +1,128 @@
+"""A run that ended in mid-ingest: the next one finishes its batches, or takes what is there where the files changed."""
+
+import os
+
+import pytest
+from pyspark.sql import functions as F
+from support.lake import lake_context
+
+from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.ops import DELIVERY
+from crm_spark.core.contract import TableContract
+from crm_spark.stages.ingest import stage
+
+SOURCE = (
+    'files: {{path: "{name}/*.csv", format: csv}}\nfeeds: {{product: {{columns: {{product_id: id, name: name}}}}}}\n'
+)
+SEEN_AT = (1_700_000_000,) * 2
+
+
+class Ended(Exception):
+    """Where the run ended."""
+
+
+def lay(root, name, text):
+    path = root / "data" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    os.utime(path, SEEN_AT)
+    return path
+
+
+@pytest.fixture
+def company(tmp_path):
+    """Two sources; the first has two files."""
+    (tmp_path / "sources").mkdir()
+    for name in ("shop", "desk"):
+        (tmp_path / "sources" / f"{name}.yaml").write_text(SOURCE.format(name=name))
+    lay(tmp_path, "shop/a.csv", "id,name\n1,Lamp\n")
+    lay(tmp_path, "shop/b.csv", "id,name\n2,Rug\n3,Bed\n")
+    lay(tmp_path, "desk/c.csv", "id,name\n4,Pen\n")
+    return tmp_path
+
+
+def run(spark, root, number, *, ends_at: TableContract | None = None):
+    """One run; with `ends_at` it ends when that table is to be committed the second time, or the first of bronze."""
+    paths = (f"ingest.sources_dir={root / 'sources'}", f"ingest.data_dir={root / 'data'}")
+    ctx = lake_context(spark, root / "lake", *paths, fingerprint=f"{number:064}")
+    if ends_at is None:
+        stage.run(ctx)
+        return ctx
+    inner = ctx.tables._with_retries
+    seen = []
+
+    def ends(table, *arguments):
+        seen.append(table.name)
+        if table.name == ends_at.name and (table.layer == "bronze" or seen.count(table.name) == 2):
+            raise Ended
+        return inner(table, *arguments)
+
+    ctx.tables._with_retries = ends
+    with pytest.raises(Ended):
+        stage.run(ctx)
+    return ctx
+
+
+def fates(ctx):
+    rows = ctx.tables.read(DELIVERY).collect()
+    return sorted((r["source"], r["file"], r["fate"], r["reason"]) for r in rows)
+
+
+def names(ctx, source):
+    return sorted(r["name"] for r in ctx.tables.read(bronze(source)).collect())
+
+
+def test_begun_batches_are_finished_as_they_were_planned(spark, company):
+    run(spark, company, 1, ends_at=bronze("shop"))
+    lay(company, "shop/later.csv", "id,name\n9,Cup\n")
+    ctx = run(spark, company, 2)
+    assert names(ctx, "shop") == ["Bed", "Cup", "Lamp", "Rug"] and names(ctx, "desk") == ["Pen"]
+    assert {fate for _, _, fate, _ in fates(ctx)} == {"ingested"}
+    assert ctx.tables.read(DELIVERY).where("source = 'shop'").select("batch_id").distinct().count() == 2
+
+
+def test_bytes_swapped_under_the_same_size_and_time_are_read_as_what_they_are(spark, company):
+    run(spark, company, 1, ends_at=bronze("shop"))
+    lay(company, "shop/b.csv", "id,name\n2,Tub\n3,Bed\n")
+    ctx = run(spark, company, 2)
+    assert names(ctx, "shop") == ["Bed", "Lamp", "Tub"] and names(ctx, "desk") == ["Pen"]
+    assert fates(ctx) == [
+        ("desk", "desk/c.csv", "ingested", None),
+        ("shop", "shop/a.csv", "ingested", None),
+        ("shop", "shop/a.csv", "withdrawn", None),
+        ("shop", "shop/b.csv", "ingested", None),
+        ("shop", "shop/b.csv", "withdrawn", "changed_since"),
+    ]
+    written = ctx.tables.read(bronze("shop")).select("_file", "_file_sha256").distinct()
+    told = ctx.tables.read(DELIVERY).where("fate = 'ingested'").select(F.col("file"), F.col("file_sha256"))
+    assert (
+        written.join(told, [F.col("_file") == F.col("file"), F.col("_file_sha256") == F.col("file_sha256")]).count()
+        == 2
+    )
+
+
+def test_a_file_that_went_stops_nothing_and_is_taken_when_it_is_back(spark, company):
+    run(spark, company, 1, ends_at=bronze("shop"))
+    (company / "data" / "shop" / "b.csv").unlink()
+    ctx = run(spark, company, 2)
+    assert names(ctx, "shop") == ["Lamp"] and names(ctx, "desk") == ["Pen"]
+    assert ("shop", "shop/b.csv", "withdrawn", "changed_since") in fates(ctx)
+    lay(company, "shop/b.csv", "id,name\n2,Rug\n3,Bed\n")
+    ctx = run(spark, company, 3)
+    assert names(ctx, "shop") == ["Bed", "Lamp", "Rug"]
+    assert ("shop", "shop/b.csv", "ingested", None) in fates(ctx)
+
+
+def test_a_batch_that_bronze_has_is_recorded_though_its_files_went(spark, company):
+    run(spark, company, 1, ends_at=DELIVERY)
+    for name in ("a.csv", "b.csv"):
+        (company / "data" / "shop" / name).unlink()
+    ctx = run(spark, company, 2)
+    assert names(ctx, "shop") == ["Bed", "Lamp", "Rug"]
+    assert {(file, fate) for _, file, fate, _ in fates(ctx)} == {
+        ("desk/c.csv", "ingested"),
+        ("shop/a.csv", "ingested"),
+        ("shop/b.csv", "ingested"),
+    }
+    counted = {r["file"]: r["num_rows"] for r in ctx.tables.read(DELIVERY).collect()}
+    assert counted == {"desk/c.csv": 1, "shop/a.csv": 1, "shop/b.csv": 2}
