@@ -11,7 +11,7 @@ from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
 from crm_spark.core.errors import LeaseHeldError
-from crm_spark.core.lease import LEASE_FILE, TOKEN_FILE, Lease
+from crm_spark.core.lease import LEASE_FILE, LOCK_FILE, TOKEN_FILE, Lease
 from crm_spark.core.tables import TableStore
 from crm_spark.job import main
 
@@ -61,6 +61,6 @@ def test_a_lease_that_finds_no_room_is_not_taken_and_the_last_token_stays_known(
         ):
             pass
         assert (lake / TOKEN_FILE).read_text() == "1" and not (lake / LEASE_FILE).exists()
-        assert sorted(os.listdir(lake)) == [TOKEN_FILE]
+        assert sorted(os.listdir(lake)) == [LOCK_FILE, TOKEN_FILE]
         with Lease(str(lake), run_id="d") as lease:
             assert lease.token == 2
