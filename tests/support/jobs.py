@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
+import pytest
 from support.refreshed import ROOT
 
 from crm_spark.stages.train.processes import end_with_parent
@@ -37,3 +38,13 @@ def run(job, *arguments, environment=None):
     with started(job, *arguments, environment=environment) as process:
         said = process.communicate()[1]
         return process.returncode, said
+
+
+def unprivileged(*command: str, **how):
+    """Runs as a user to whom permissions apply: root gives up the right to read what it may not."""
+    if os.geteuid() == 0:
+        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+        if subprocess.run([*drop, "true"], capture_output=True).returncode != 0:
+            pytest.skip("root cannot give up its rights here (util-linux: setpriv)")
+        command = (*drop, *command)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **how)
