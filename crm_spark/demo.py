@@ -53,7 +53,7 @@ def _run(out: Path, customers: int) -> int:
         )
     lake = str(out / f"lake-{customers}")
     with Lease(lake, run_id="demo") as lease:
-        results = Pipeline(settings, lake=lake, before_commit=lease.require_held).run()
+        results = Pipeline(settings, lake=lake, committing=lease.committing).run()
     folder = files_root(lake)
     print()
     for sentence in json.loads((folder / "findings.json").read_text()):

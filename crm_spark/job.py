@@ -37,7 +37,7 @@ def _run(stage: str | None, arguments: argparse.Namespace) -> int:
     if not lake:
         raise ConfigError("lake: missing; give --lake DIR or set it in the configuration.")
     run_id = uuid.uuid4().hex[:12]
-    with Lease(lake, run_id=run_id) as lease:
+    with Lease(lake, run_id=run_id, time_to_live_seconds=settings.lease_seconds) as lease:
         from crm_spark.pipeline import ON_REQUEST, STAGES, Pipeline
 
         pipeline = Pipeline(
@@ -45,7 +45,7 @@ def _run(stage: str | None, arguments: argparse.Namespace) -> int:
             lake=lake,
             as_of=arguments.as_of,
             is_dry_run=arguments.dry_run,
-            before_commit=lease.require_held,
+            committing=lease.committing,
             run_id=run_id,
         )
         wanted = STAGES if stage is None else tuple(s for s in (*STAGES, *ON_REQUEST) if s.name == stage)

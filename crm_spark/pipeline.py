@@ -4,6 +4,8 @@ import importlib
 import os
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -66,7 +68,7 @@ class Pipeline:
         lake: str,
         as_of: date | None = None,
         is_dry_run: bool = False,
-        before_commit: Any = lambda: None,
+        committing: Callable[[], AbstractContextManager[None]] = nullcontext,
         run_id: str | None = None,
     ):
         lake = lake if "://" in lake else os.path.abspath(lake)  # Delta takes a relative path for a table's name
@@ -81,7 +83,7 @@ class Pipeline:
         self.log = get_logger()
         self.spark = build_session(settings.session, app_name="crm_spark")
         self.tables = TableStore(
-            self.spark, lake, catalog=settings.catalog, before_commit=before_commit, is_dry_run=is_dry_run
+            self.spark, lake, catalog=settings.catalog, committing=committing, is_dry_run=is_dry_run
         )
 
     def run(self, stages: tuple[Stage, ...] = STAGES, *, is_forced: bool = False) -> dict[str, StageResult]:

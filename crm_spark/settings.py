@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from crm_spark.core.config import Config, merged, parse_overrides, read_layered, validated
+from crm_spark.core.lease import TIME_TO_LIVE_SECONDS
 from crm_spark.core.session import SessionConfig
 from crm_spark.stages.clean.config import CleanConfig, ReplayConfig
 from crm_spark.stages.decide.config import DecideConfig
@@ -47,6 +48,8 @@ class Settings(Config):
     """Every random draw is a hash of this and a key."""
     as_of: date | None = None
     """Logical date where `--as-of` is not given; null: the day of the newest event in silver."""
+    lease_seconds: Annotated[float, Field(gt=0)] = TIME_TO_LIVE_SECONDS
+    """How long a run of which nothing is heard keeps the lake to itself."""
     company: CompanyConfig = CompanyConfig()
     session: SessionConfig = SessionConfig()
     ingest: IngestConfig

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:  # a mistake in the arguments is told before Spark is imported
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
 """What the operating system says, and Java and Spark repeat, whichever of them was writing."""
+_NOT_ALLOWED = os.strerror(errno.EACCES)
+_UNREADABLE = re.compile(r"\[FAILED_READ_FILE\.(\w+)\] Encountered error while reading file (\S+)/(\S+?)\.?\s")
+_UNREADABLE_BECAUSE = {"FILE_NOT_EXIST": "it is not there"}
 
 
 def exit_code_of(work: Callable[[], int]) -> int:
@@ -28,14 +32,28 @@ def exit_code_of(work: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
     except Exception as error:
-        if _DISK_FULL not in str(error):
+        sentence = _sentence(str(error))
+        if sentence is None:
             raise
-        print(
-            "error: a disk is full: the lake's, or the one for shuffles (session.local_dir). The write that failed was not "
-            "committed. Make space, then run the same command again.",
-            file=sys.stderr,
-        )
+        print(f"error: {sentence}", file=sys.stderr)
         return ExitCode.FAILED
+
+
+def _sentence(said: str) -> str | None:
+    """What to say instead of Java's stack trace, where it is of a disk or a file."""
+    if _DISK_FULL in said:
+        return (
+            "a disk is full: the lake's, or the one for shuffles (session.local_dir). The write that failed was not "
+            "committed. Make space, then run the same command again."
+        )
+    if found := _UNREADABLE.search(said):
+        kind, folder, name = found.groups()
+        why = "this user may not read it" if _NOT_ALLOWED in said else _UNREADABLE_BECAUSE.get(kind, "it is damaged")
+        return (
+            f"{folder}: file {name} cannot be read: {why}. Nothing was written from it. Put it back from a copy, or mend "
+            "its permissions, then run the same command again."
+        )
+    return None
 
 
 def exit_code_after(results: Iterable["StageResult"]) -> int:

@@ -1,24 +1,45 @@
 """One writer at a time: a lease on the lake with a fencing token.
 
 The holder refreshes the lease while it works. Who finds a lease whose process is gone, or that has not been refreshed for
-its time to live, takes it over under the next token; the old holder, should it wake up, finds another token in the file
-and may not commit. The file is created exclusively, so of two starters one wins. Lakes that are not on a local or mounted
-file system take no lease here: there the scheduler must run one refresh at a time.
+its time to live, takes it over under the next token; the old holder, should it wake up, finds another run's lease and may
+not commit.
+
+Two moments must not be torn apart: finding a lease dead and taking it over, else a second taker removes the first one's
+fresh lease; and finding it held and committing, else a holder that was stopped in between commits after its successor.
+So a lease is taken under an exclusive lock (flock) on a file beside it, and every commit runs under a shared one. The
+kernel gives a lock back when its process ends, however it ends, and keeps it while the process is merely stopped: a
+holder stopped within a commit cannot be replaced, and who tries is told which process to let go on or to end.
+
+A lock held for a run's whole life would need neither token nor time to live on one machine. It is not enough where several
+machines mount the lake, nor could a process that was stopped and forgotten ever be replaced.
+
+Some mounts lock on one machine only (many FUSE file systems), some not at all. Of takers on several machines one still
+creates the file, and a stale holder is still refused at its next commit. What is left there is that holder's one commit
+under way; it is looked at again afterwards, so that the run fails and says so.
+
+Lakes that are not on a local or mounted file system take no lease: there the scheduler must run one refresh at a time.
 """
 
+import errno
+import fcntl
 import json
 import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from crm_spark.core.errors import LeaseHeldError
 
-TIME_TO_LIVE_SECONDS = 120
+TIME_TO_LIVE_SECONDS = 120.0
 LEASE_FILE = "_lease.json"
 TOKEN_FILE = "_lease_token"
+LOCK_FILE = "_lease.lock"
+_NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lease:
@@ -28,9 +49,10 @@ class Lease:
         LeaseHeldError: another live run holds it.
     """
 
-    def __init__(self, root: str, *, run_id: str):
+    def __init__(self, root: str, *, run_id: str, time_to_live_seconds: float = TIME_TO_LIVE_SECONDS):
         self.root = Path(root.removeprefix("file://")) if "://" not in root or root.startswith("file://") else None
-        self.run_id, self.token = run_id, 0
+        self.run_id, self.time_to_live_seconds, self.token = run_id, time_to_live_seconds, 0
+        self._content: dict[str, Any] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -38,17 +60,13 @@ class Lease:
         if self.root is None:
             return self
         self.root.mkdir(parents=True, exist_ok=True)
-        for _ in range(3):
-            if self._try_create():
-                self._thread = threading.Thread(target=self._refresh, daemon=True)
-                self._thread.start()
-                return self
-            self._remove_if_dead()
-        holder = self._read() or {}
-        raise LeaseHeldError(
-            f"{self.root}: run {holder.get('run_id', 'unknown')} (process {holder.get('pid', '?')} on "
-            f"{holder.get('host', '?')}) is working on this lake. Wait until it ends, or end it."
-        )
+        self._require_free()  # said at once, also while the holder commits
+        with self._locked(fcntl.LOCK_EX):
+            self._require_free()
+            self._take()
+        self._thread = threading.Thread(target=self._refresh, daemon=True)
+        self._thread.start()
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -56,53 +74,107 @@ class Lease:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self.root is not None and (self._read() or {}).get("token") == self.token:
-            (self.root / LEASE_FILE).unlink(missing_ok=True)
+        if self.root is None:
+            return
+        with self._locked(fcntl.LOCK_SH):  # nobody takes it over between the look and the removal
+            if self._is_mine():
+                (self.root / LEASE_FILE).unlink(missing_ok=True)
 
-    def require_held(self) -> None:
-        """Called before every commit.
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """Surrounds every commit: the lease is held at its start and cannot be taken over until its end.
 
         Raises:
-            LeaseHeldError: the lease was taken over while this run was not looking.
+            LeaseHeldError: another run took the lease over.
         """
-        if self.root is not None and (self._read() or {}).get("token") != self.token:
-            raise LeaseHeldError(f"{self.root}: this run lost its lease to another one and stops before writing.")
+        if self.root is None:
+            yield
+            return
+        with self._locked(fcntl.LOCK_SH):
+            if not self._is_mine():
+                raise LeaseHeldError(f"{self.root}: this run lost its lease to another one and stops before writing.")
+            yield
+            if not self._is_mine():
+                raise LeaseHeldError(
+                    f"{self.root}: this run lost its lease to another one in the middle of a write, which may stand beside "
+                    "the other's. Wait until that one ends, then run the same command again."
+                )
 
-    def _try_create(self) -> bool:
+    def _take(self) -> None:
+        """Puts this run's lease where there is none or a dead one."""
         assert self.root is not None
-        token = self._last_token() + 1
-        content = {"run_id": self.run_id, "pid": os.getpid(), "host": socket.gethostname(), "token": token}
-        draft = self.root / f"{LEASE_FILE}.{os.getpid()}"
-        next_token = self.root / f"{TOKEN_FILE}.{os.getpid()}"
+        path, next_token = self.root / LEASE_FILE, self.root / f"{TOKEN_FILE}.{os.getpid()}"
+        self.token = max(self._last_token(), int((self._read() or {}).get("token", 0))) + 1
+        self._content = {
+            "run_id": self.run_id,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "token": self.token,
+            "time_to_live_seconds": self.time_to_live_seconds,
+        }
         try:
-            # Both are written before either counts: on a full disk no lease is taken and the last token stays known.
-            draft.write_text(json.dumps(content))
-            next_token.write_text(str(token))
-            os.link(draft, self.root / LEASE_FILE)  # fails if it exists, and never shows half a file
+            # On a full disk no lease is taken and the last token stays known.
+            next_token.write_text(str(self.token))
+            path.unlink(missing_ok=True)
+            with path.open("x") as file:  # of takers that no lock keeps apart one creates it
+                file.write(json.dumps(self._content))
             os.replace(next_token, self.root / TOKEN_FILE)
         except FileExistsError:
-            return False
+            raise self._held() from None
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         finally:
-            draft.unlink(missing_ok=True)
             next_token.unlink(missing_ok=True)
-        self.token = token
-        return True
 
-    def _remove_if_dead(self) -> None:
+    def _require_free(self) -> None:
         assert self.root is not None
-        holder, path = self._read(), self.root / LEASE_FILE
         try:
-            age = time.time() - path.stat().st_mtime
+            refreshed_at = (self.root / LEASE_FILE).stat().st_mtime
         except FileNotFoundError:
             return
-        is_here = holder is not None and holder.get("host") == socket.gethostname()
-        if age > TIME_TO_LIVE_SECONDS or (is_here and holder is not None and not _is_alive(int(str(holder["pid"])))):
-            aside = path.with_name(f"{LEASE_FILE}.dead.{os.getpid()}")
-            try:
-                os.rename(path, aside)  # of several takers one renames, the others find it gone
-                aside.unlink()
-            except FileNotFoundError:
-                pass
+        holder = self._read() or {}
+        is_gone = holder.get("host") == socket.gethostname() and not _is_alive(int(holder["pid"]))
+        time_to_live_seconds = holder.get("time_to_live_seconds", TIME_TO_LIVE_SECONDS)
+        if not is_gone and self._now() - refreshed_at <= time_to_live_seconds:
+            raise self._held()
+
+    def _now(self) -> float:
+        """By the clock that stamps the lease: a mount's is the server's."""
+        assert self.root is not None
+        lock = self.root / LOCK_FILE
+        lock.touch()
+        return lock.stat().st_mtime
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """The lock, waited for no longer than a holder that works may leave the lease alone."""
+        assert self.root is not None
+        deadline = time.monotonic() + self.time_to_live_seconds / 4
+        with (self.root / LOCK_FILE).open("a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, how | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise self._held() from None
+                    time.sleep(0.02)
+                except OSError as error:
+                    if error.errno not in _NO_LOCKS_HERE:
+                        raise
+                    break
+            yield
+
+    def _held(self) -> LeaseHeldError:
+        holder = self._read() or {}
+        return LeaseHeldError(
+            f"{self.root}: run {holder.get('run_id', 'unknown')} (process {holder.get('pid', '?')} on "
+            f"{holder.get('host', '?')}) is working on this lake. Wait until it ends, or end it."
+        )
+
+    def _is_mine(self) -> bool:
+        return self._read() == self._content  # without locks two takers may have counted the same token
 
     def _last_token(self) -> int:
         assert self.root is not None
@@ -111,19 +183,22 @@ class Lease:
         except (FileNotFoundError, ValueError):
             return 0
 
-    def _read(self) -> dict[str, object] | None:
+    def _read(self) -> dict[str, Any] | None:
         assert self.root is not None
         try:
             content = json.loads((self.root / LEASE_FILE).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+        except (FileNotFoundError, ValueError):
             return None
         return content if isinstance(content, dict) else None
 
     def _refresh(self) -> None:
         assert self.root is not None
-        while not self._stop.wait(TIME_TO_LIVE_SECONDS / 4):
-            if (self._read() or {}).get("token") == self.token:
-                os.utime(self.root / LEASE_FILE)
+        while not self._stop.wait(self.time_to_live_seconds / 4):
+            with suppress(
+                OSError
+            ):  # a mount that hiccups is asked again; a lease that is lost shows at the next commit
+                if self._is_mine():
+                    os.utime(self.root / LEASE_FILE)
 
 
 def _is_alive(pid: int) -> bool:

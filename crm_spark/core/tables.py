@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -71,13 +72,13 @@ class TableStore:
         root: str,
         *,
         catalog: str | None = None,
-        before_commit: Callable[[], None] = lambda: None,
+        committing: Callable[[], AbstractContextManager[None]] = nullcontext,
         is_dry_run: bool = False,
     ):
         self.spark = spark
         self.root = root.rstrip("/")
         self.catalog = catalog
-        self.before_commit = before_commit
+        self.committing = committing
         self.is_dry_run = is_dry_run
 
     def path(self, table: TableContract) -> str:
@@ -234,12 +235,12 @@ class TableStore:
 
     def _with_retries(self, table: TableContract, batch_id: str, digest: str, write: Callable[[], None]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):
-            self.before_commit()  # the lease may be lost while this waits for its turn
-            if attempt > 1 and self.committed(table, batch_id, digest):
-                return None  # it had landed, and only its answer was lost
             try:
-                self._create_if_missing(table)
-                return write()
+                with self.committing():  # the lease may be lost while this waits for its turn
+                    if attempt > 1 and self.committed(table, batch_id, digest):
+                        return None  # it had landed, and only its answer was lost
+                    self._create_if_missing(table)
+                    return write()
             except _CONFLICTS:
                 if attempt == _ATTEMPTS:
                     raise CrmError(

@@ -1,17 +1,19 @@
 """A disk that is full: the job says so in a sentence, no table is harmed, and the same command goes on once there is room."""
 
 import os
+import time
 
 import pytest
 from support.company import SECOND, deliver, lay_out
 from support.disk import filled_up, small_disk
+from support.jobs import run, started
 from support.refreshed import digests
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
 from crm_spark.core.errors import LeaseHeldError
-from crm_spark.core.lease import LEASE_FILE, TOKEN_FILE, Lease
+from crm_spark.core.lease import LEASE_FILE, LOCK_FILE, TOKEN_FILE, Lease
 from crm_spark.core.tables import TableStore
 from crm_spark.job import main
 
@@ -49,6 +51,34 @@ def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, pl
         assert store.read(ORDER_LINE).count() == 7 and store.read(bronze("orders")).count() == 14
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("begins_full", [True, False], ids=["from_the_start", "once_it_shuffles"])
+def test_a_full_disk_for_shuffles_fails_the_job_and_harms_no_table(spark, tmp_path, begins_full):
+    conf, lake, shuffles = lay_out(tmp_path), tmp_path / "lake", tmp_path / "shuffles"
+    store = TableStore(spark, str(lake))
+    arguments = ("--conf", conf, "--lake", lake, "--set", f"session.local_dir={shuffles}")
+    assert main("ingest", ["--conf", str(conf), "--lake", str(lake)]) == 0
+    before = digests(store, TABLES)
+    with small_disk(shuffles, megabytes=32):
+        if begins_full:
+            with filled_up(shuffles, but_kilobytes=0):
+                code, said = run("clean", *arguments)
+        else:
+            with started("clean", *arguments) as job:
+                while not any(shuffles.glob("blockmgr-*/*/shuffle_*.data")):
+                    assert job.poll() is None, "it ended before it shuffled"
+                    time.sleep(0.02)
+                with filled_up(shuffles, but_kilobytes=0):
+                    said = job.communicate()[1]
+                code = job.returncode
+        told = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert code == 1 and "Traceback" not in said
+        assert len(told) == 1 and told[0].startswith("error: a disk is full")
+        assert digests(store, TABLES).items() >= before.items()
+        assert run("clean", *arguments)[0] == 0
+    assert store.read(ORDER_LINE).count() == 6 and store.read(bronze("orders")).count() == 12
+
+
 def test_a_lease_that_finds_no_room_is_not_taken_and_the_last_token_stays_known(tmp_path):
     with small_disk(tmp_path / "lake", megabytes=1):
         lake = tmp_path / "lake"
@@ -61,6 +91,6 @@ def test_a_lease_that_finds_no_room_is_not_taken_and_the_last_token_stays_known(
         ):
             pass
         assert (lake / TOKEN_FILE).read_text() == "1" and not (lake / LEASE_FILE).exists()
-        assert sorted(os.listdir(lake)) == [TOKEN_FILE]
+        assert sorted(os.listdir(lake)) == [LOCK_FILE, TOKEN_FILE]
         with Lease(str(lake), run_id="d") as lease:
             assert lease.token == 2

@@ -17,6 +17,8 @@ VERBATIM = {"text", "title"}
 _HAS_OFFSET = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
 _EXCEL_DAY_0 = "1899-12-30"
 _LAST_EXCEL_DAY = 2_958_465
+_FIRST_INSTANT, _LAST_INSTANT = "0001-01-02", "9999-12-31 23:59:59.999999"
+"""What Python can hold as well as Spark. The very first day, which many programs write for no date, Python cannot."""
 _AROUND_A_NUMBER = r"^[A-Z]{3}\b|\b[A-Z]{3}$|[\p{Sc}\p{Z}'’]"
 """A currency's code or sign, blanks of every kind, the apostrophe between thousands."""
 
@@ -181,7 +183,9 @@ class _Reader:
 
     def _timestamp(self, text: Column, mapping: Mapping, zone: str | None = None) -> Column:
         formats = mapping.formats or ["iso"]
-        return F.coalesce(*(self._parsed(text, name, zone or self.source.time_zone, mapping) for name in formats))
+        instant = F.coalesce(*(self._parsed(text, name, zone or self.source.time_zone, mapping) for name in formats))
+        first, last = (F.lit(bound).cast("timestamp") for bound in (_FIRST_INSTANT, _LAST_INSTANT))
+        return F.when(instant.between(first, last), instant)
 
     def _parsed(self, text: Column, name: str, zone: str, mapping: Mapping) -> Column:
         if name in ("epoch_seconds", "epoch_milliseconds"):

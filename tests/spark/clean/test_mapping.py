@@ -83,6 +83,69 @@ def test_an_hour_the_clock_left_out_and_one_it_ran_twice(read):
     }
 
 
+@pytest.mark.parametrize(
+    ("zone", "cells"),
+    [
+        ("America/New_York", {
+            "2025-03-09 01:59": datetime(2025, 3, 9, 6, 59),
+            "2025-03-09 02:30": datetime(2025, 3, 9, 7, 30),  # left out
+            "2025-11-02 01:30": datetime(2025, 11, 2, 5, 30),  # the first of the two
+            "2025-11-02 02:00": datetime(2025, 11, 2, 7, 0),
+        }),
+        ("Pacific/Auckland", {
+            "2025-09-28 02:30": datetime(2025, 9, 27, 14, 30),  # left out
+            "2025-04-06 02:30": datetime(2025, 4, 5, 13, 30),  # the first of the two
+            "2025-04-06 03:00": datetime(2025, 4, 5, 15, 0),
+        }),
+        ("Australia/Lord_Howe", {  # the clock moves by half an hour
+            "2025-10-05 02:15": datetime(2025, 10, 4, 15, 45),  # left out
+            "2025-04-06 01:45": datetime(2025, 4, 5, 14, 45),  # the first of the two
+        }),
+        ("Pacific/Apia", {"2011-12-30 12:00": datetime(2011, 12, 30, 22, 0)}),  # a day left out
+        ("Asia/Kathmandu", {"2025-01-01 00:00": datetime(2024, 12, 31, 18, 15)}),
+    ],
+)  # fmt: skip
+def test_the_clocks_of_other_zones(read, zone, cells):
+    mapping = "{from: c, formats: [yyyy-MM-dd HH:mm]}"
+    assert read("order", "ordered_at", mapping, list(cells), f"time_zone: {zone}") == cells
+
+
+def test_the_first_and_the_last_years_of_the_calendar(read):
+    found = read("order", "ordered_at", "{from: c, formats: [iso]}", [
+        "9999-12-31T23:59:59", "9999-12-31", "0001-01-02T00:00:00", "0001-01-01T00:00:00", "1582-10-15", "10000-01-01",
+    ])  # fmt: skip
+    assert found == {
+        "9999-12-31T23:59:59": datetime(9999, 12, 31, 23, 59, 59), "9999-12-31": datetime(9999, 12, 31),
+        "0001-01-02T00:00:00": datetime(1, 1, 2), "0001-01-01T00:00:00": "bad_date",
+        "1582-10-15": datetime(1582, 10, 15), "10000-01-01": "bad_date",
+    }  # fmt: skip
+
+
+def test_what_a_zone_moves_out_of_the_calendar_is_no_date(read):
+    mapping = "{from: c, formats: [iso]}"
+    assert read("order", "ordered_at", mapping, ["9999-12-31T23:59:59"], "time_zone: America/New_York") == {
+        "9999-12-31T23:59:59": "bad_date"
+    }
+    assert read("order", "ordered_at", mapping, ["9999-12-31T23:59:59-05:00"]) == {
+        "9999-12-31T23:59:59-05:00": "bad_date"
+    }
+
+
+def test_seconds_for_milliseconds_and_the_other_way_round(read):
+    """The unit is declared, never guessed: a wrong one gives a year that no one overlooks, or no date."""
+    cells = ["1735689600", "1735689600.5", "-1", "1735689600000", "1e3", "now"]
+    assert read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", cells) == {
+        "1735689600": datetime(2025, 1, 1), "1735689600.5": datetime(2025, 1, 1, 0, 0, 0, 500000),
+        "-1": datetime(1969, 12, 31, 23, 59, 59), "1735689600000": "bad_date", "1e3": datetime(1970, 1, 1, 0, 16, 40),
+        "now": "bad_date",
+    }  # fmt: skip
+    assert read("order", "ordered_at", "{from: c, formats: [epoch_milliseconds]}", cells) == {
+        "1735689600": datetime(1970, 1, 21, 2, 8, 9, 600000), "1735689600.5": datetime(1970, 1, 21, 2, 8, 9, 600500),
+        "-1": datetime(1969, 12, 31, 23, 59, 59, 999000), "1735689600000": datetime(2025, 1, 1),
+        "1e3": datetime(1970, 1, 1, 0, 0, 1), "now": "bad_date",
+    }  # fmt: skip
+
+
 def test_the_day_numbers_of_spreadsheets(read):
     found = read(
         "order", "ordered_at", "{from: c, formats: [excel]}", ["45658", "45658.75", "1", "61", "0", "9999999", "x"]

@@ -108,7 +108,7 @@ def test_who_lost_the_lease_commits_nothing(spark, tmp_path):
     def lost():
         raise LeaseHeldError("lost")
 
-    store = TableStore(spark, str(tmp_path / "lake"), before_commit=lost)
+    store = TableStore(spark, str(tmp_path / "lake"), committing=lost)
     with pytest.raises(LeaseHeldError):
         store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1")
     assert not store.exists(NOTE)

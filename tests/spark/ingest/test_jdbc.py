@@ -1,5 +1,6 @@
 """A database as a source: real ones (Derby, which Spark brings, and PostgreSQL), read whole and then what is new."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 
@@ -340,8 +341,9 @@ def test_a_run_that_dies_loses_nothing_and_repeats_nothing(erp, num_commits):
     def dies():
         if next(commits, None) is None:
             raise KeyboardInterrupt
+        return nullcontext()
 
-    ctx.tables.before_commit = dies
+    ctx.tables.committing = dies
     with pytest.raises(KeyboardInterrupt):
         ingest.run(ctx)
     erp.run("UPDATE client SET name = 'Eve', changed = changed + interval '1 hour'")

@@ -1,13 +1,11 @@
 """What cannot be read is named, the other sources go on, and nothing is half made."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from support.company import lay_out
-from support.lake import ROOT
+from support.jobs import unprivileged
 
 KINDS = ("mode_000", "dangling_link", "folder")
 
@@ -22,16 +20,6 @@ def spoil(path: Path, kind: str) -> None:
         path.symlink_to(path.parent / "nowhere")
     else:
         path.mkdir()
-
-
-def unprivileged(*command: str, **how):
-    """Runs as a user to whom permissions apply: root gives up the right to read what it may not."""
-    if os.geteuid() == 0:
-        drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
-        if subprocess.run([*drop, "true"], capture_output=True).returncode != 0:
-            pytest.skip("root cannot give up its rights here (util-linux: setpriv)")
-        command = (*drop, *command)
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **how)
 
 
 LOAD = """

@@ -53,9 +53,10 @@ def test_holder_that_lost_its_lease_may_not_commit(tmp_path):
         long_ago = time.time() - TIME_TO_LIVE_SECONDS - 1
         os.utime(path, (long_ago, long_ago))
         with Lease(str(tmp_path), run_id="quick") as quick:
-            quick.require_held()
-            with pytest.raises(LeaseHeldError, match="lost its lease"):
-                slow.require_held()
+            with quick.committing():
+                pass
+            with pytest.raises(LeaseHeldError, match="lost its lease"), slow.committing():
+                raise AssertionError("it may commit")
 
 
 def test_lease_is_gone_after_the_block(tmp_path):
