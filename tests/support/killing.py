@@ -21,6 +21,9 @@ from crm_spark.settings import load_settings
 from crm_spark.stages.train.processes import end_with_parent
 
 
+NO_ROWS = "0:0"
+
+
 def num_kills(usual: int) -> int:
     """How many kills a test of random kills asks for; `CRM_SPARK_KILLS` asks for another number."""
     return int(os.environ.get("CRM_SPARK_KILLS", usual))
@@ -50,7 +53,7 @@ def kill(process):
     is_running = process.poll() is None
     if is_running:
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.wait()
     return is_running
 
 
@@ -84,7 +87,9 @@ def left_behind(lake):
 
 
 def content(spark, lake, conf_sources, *others):
+    """Digests by table; one without rows is as one that nobody made."""
     store = TableStore(spark, str(lake))
     sources = [bronze(source.name) for source in load_sources(conf_sources)]
     accounts = (QUARANTINE, SUPERSEDED, BATCH_FATE, FINDING, METRIC, DRIFT)
-    return digests(store, [*sources, *NOUNS.values(), *GOLD, *MADE, *accounts, *others])
+    found = digests(store, [*sources, *NOUNS.values(), *GOLD, *MADE, *accounts, *others])
+    return {table: digest for table, digest in found.items() if digest != NO_ROWS}
