@@ -20,7 +20,6 @@ from crm_spark.pipeline import STAGES, Pipeline
 from crm_spark.settings import load_settings
 from crm_spark.stages.train.processes import end_with_parent
 
-
 NO_ROWS = "0:0"
 
 
