@@ -1,73 +1,11 @@
 """SIGKILL in the middle of a refresh: the next one ends with the tables of a run that nothing disturbed."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 from support.company import SECOND, deliver, lay_out
-from support.refreshed import FAST, ROOT, digests, generate_company, settings_for
-
-from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.features import TABLES as MADE
-from crm_spark.contracts.gold import TABLES as GOLD
-from crm_spark.contracts.ops import BATCH_FATE, DRIFT, METRIC, QUARANTINE
-from crm_spark.contracts.silver import NOUNS
-from crm_spark.contracts.source import load_sources
-from crm_spark.core.tables import TableStore
-from crm_spark.pipeline import Pipeline
-from crm_spark.settings import load_settings
-from crm_spark.stages.train.processes import end_with_parent
-
-
-def start(job, *arguments):
-    """A job in a process group of its own, so that its JVM dies with it; it dies with the tests as well."""
-    command = [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=end_with_parent
-    )
-
-
-def kill_when(process, is_time):
-    """Kills the whole group as soon as `is_time` says so; true if it was still running then."""
-    deadline = time.monotonic() + 280
-    while process.poll() is None and time.monotonic() < deadline:
-        if is_time():
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            return True
-        time.sleep(0.02)
-    return False
-
-
-def finish(conf, lake, overrides=()):
-    """The run that nothing disturbs: in this process, whose JVM is warm."""
-    Pipeline(load_settings(Path(conf), list(overrides)), lake=str(lake)).run()
-
-
-def has_files(folder):
-    return lambda: folder.exists() and any(folder.rglob("*.parquet"))
-
-
-def content(spark, lake, conf_sources):
-    store = TableStore(spark, str(lake))
-    sources = [bronze(source.name) for source in load_sources(conf_sources)]
-    return digests(
-        store,
-        [
-            *sources,
-            *NOUNS.values(),
-            *GOLD,
-            *MADE,
-            QUARANTINE,
-            BATCH_FATE,
-            METRIC,
-            DRIFT,
-        ],
-    )
+from support.killing import as_arguments, content, finish, has_files, kill_when, start
+from support.refreshed import FAST, ROOT, generate_company, settings_for
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +54,6 @@ def test_a_generated_company_killed_in_six_stages(spark, tmp_path):
     company = tmp_path / "company"
     generate_company(spark, company)
     conf, overrides = ROOT / "conf" / "demo.yaml", [f"ingest.data_dir={company / 'drops'}", *FAST]
-    sets = [argument for override in overrides for argument in ("--set", override)]
     finish(conf, tmp_path / "whole", overrides)
     lake = tmp_path / "killed"
     for folder in (
@@ -127,7 +64,7 @@ def test_a_generated_company_killed_in_six_stages(spark, tmp_path):
         "scores/churn",
         "files/training",
     ):
-        process = start("refresh", "--conf", conf, "--lake", lake, *sets)
+        process = start("refresh", "--conf", conf, "--lake", lake, *as_arguments(overrides))
         appeared = (lake / folder).exists if folder == "files/training" else has_files(lake / folder)
         assert kill_when(process, appeared), f"the run ended before {folder} appeared"
     finish(conf, lake, overrides)

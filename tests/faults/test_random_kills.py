@@ -1,0 +1,123 @@
+"""SIGKILL at moments drawn by lot: what a killed writer, or a killed refresh, began is there once or not at all.
+
+`CRM_SPARK_KILLS=200 pytest -k writer_killed`, `CRM_SPARK_KILLS=40 pytest -k refreshes_killed`: as often as one has time for.
+"""
+
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from support.company import deliver, lay_out
+from support.killed_writer import content_after, first_missing, go_on, go_on_by_a_file
+from support.killing import content, finish, kill, left_behind, num_kills, start, start_script
+from support.notes import NOTE
+from support.notes import content as rows_in
+
+from crm_spark.contracts.ops import DELIVERY, RUN
+from crm_spark.core.tables import TableStore
+
+SAME_SESSION = ["session.shuffle_partitions=2", "session.settings={spark.sql.adaptive.enabled: 'false'}"]
+
+
+def lots():
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}")
+    return random.Random(seed)
+
+
+def begin_a_batch(writer, *, skipped):
+    """Number of the batch that the writer begins after some that it wrote, and how long the last of those took."""
+    seconds = None
+    for _ in range(skipped):
+        writer.stdout.readline()
+        began = time.monotonic()
+        writer.stdout.readline()
+        seconds = time.monotonic() - began
+    return int(writer.stdout.readline()), seconds
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_writer_killed_within_its_batches_writes_each_once(spark, store, tmp_path):
+    """Each time the table holds the batches before the one that was killed, and of that one all or nothing."""
+    lot, wanted, usual_seconds = lots(), num_kills(20), 3.0
+    num_landed = num_in_files = 0
+    for _ in range(wanted):
+        writer = start_script("tests/support/killed_writer.py", store.root, stdout=subprocess.PIPE)
+        number, seconds = begin_a_batch(writer, skipped=lot.randrange(2))
+        known = left_behind(tmp_path / "lake")
+        usual_seconds = seconds or usual_seconds
+        time.sleep(lot.uniform(0, 1.5 * usual_seconds))
+        assert kill(writer)
+        number = int([number, *writer.stdout.read().split()][-1])  # it may have come to a later batch
+        there = rows_in(store) if store.exists(NOTE) else []
+        has_landed = first_missing(store) > number
+        num_landed += has_landed
+        num_in_files += not has_landed and not left_behind(tmp_path / "lake") <= known
+        assert there == content_after(number + has_landed)
+    print(
+        f"{wanted} kills: {num_landed} after the commit, {num_in_files} with files of no commit, the others before them"
+    )
+    assert 0 < num_landed < wanted
+    end = first_missing(store) + 1
+    go_on(store, end=end)
+    assert rows_in(store) == content_after(end)
+    assert store.version(NOTE) == end  # version 0 made the table, and each batch is one version
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("order", "times"), [("before", [1, 0, 1]), ("after", [1, 2, 1])])
+def test_with_progress_in_a_file_beside_the_table_a_kill_loses_or_doubles_a_batch(spark, store, tmp_path, order, times):
+    """The negative control: the same kill, progress noted before or after the write."""
+    writer = start_script("tests/support/killed_writer.py", store.root, tmp_path, order)
+    writer.communicate(timeout=280)
+    assert writer.returncode == -signal.SIGKILL
+    go_on_by_a_file(store, tmp_path, order, end=3)
+    there = rows_in(store)
+    assert [there.count((f"{number}-0", number)) for number in range(3)] == times
+
+
+def deliver_day(root, n):
+    """One line and one review that silver has not seen."""
+    day = f"{n % 28 + 1:02}"
+    month = f"{n // 28 + 2:02}"
+    orders = [f"C{n};1;K{n % 3 + 1};X;1;10,50;{day}.{month}.2025 10:00;OK"]
+    deliver(root, f"more-{n:03}", orders, [f"c{n},K{n % 3 + 1},2025-{month}-{day},{n % 5 + 1},text {n}"])
+
+
+def ledger(spark, lake):
+    rows = TableStore(spark, str(lake)).read(RUN).select("stage", "fingerprint", "status").collect()
+    return sorted(tuple(row) for row in rows)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_refreshes_killed_at_random_moments_end_as_if_undisturbed(spark, tmp_path):
+    """Whenever the lake got through a refresh, the next delivery comes: there is always something to interrupt."""
+    lot, wanted, num_killed, num_deliveries = lots(), num_kills(10), 0, 0
+    conf, whole, lake = lay_out(tmp_path, second=True), tmp_path / "whole", tmp_path / "killed"
+    arguments = ["--conf", conf, *(part for setting in SAME_SESSION for part in ("--set", setting))]
+    began = time.monotonic()
+    assert start("refresh", *arguments, "--lake", tmp_path / "first").wait() == 0
+    usual_seconds = time.monotonic() - began
+    finish(conf, whole, SAME_SESSION)
+    while num_killed < wanted:
+        refresh = start("refresh", *arguments, "--lake", lake)
+        try:
+            refresh.wait(timeout=lot.uniform(3, usual_seconds))
+        except subprocess.TimeoutExpired:
+            num_killed += kill(refresh)
+            continue
+        assert refresh.returncode == 0, refresh.stderr.read()
+        assert content(spark, lake, tmp_path / "sources", DELIVERY) == content(
+            spark, whole, tmp_path / "sources", DELIVERY
+        )
+        num_deliveries += 1
+        deliver_day(tmp_path, num_deliveries)
+        finish(conf, whole, SAME_SESSION)
+    finish(conf, lake, SAME_SESSION)
+    print(f"{num_killed} kills of refreshes that took {usual_seconds:.0f} s, {num_deliveries} deliveries between them")
+    assert content(spark, lake, tmp_path / "sources", DELIVERY) == content(spark, whole, tmp_path / "sources", DELIVERY)
+    assert ledger(spark, lake) == ledger(spark, whole)
