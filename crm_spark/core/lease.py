@@ -194,9 +194,8 @@ class Lease:
     def _refresh(self) -> None:
         assert self.root is not None
         while not self._stop.wait(self.time_to_live_seconds / 4):
-            with suppress(
-                OSError
-            ):  # a mount that hiccups is asked again; a lease that is lost shows at the next commit
+            # A mount that hiccups is asked again; a lease that is lost shows at the next commit.
+            with suppress(OSError):
                 if self._is_mine():
                     os.utime(self.root / LEASE_FILE)
 

@@ -78,10 +78,12 @@ class _Reader:
         return F.when(~F.lower(said).isin(*spellings), said)
 
     def bare(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
-        """A number without what stands around it; of a mapped word what it means."""
+        """What the value is made of: a number without what stands around it, an instant, what a mapped word means."""
         text = F.col(TEXT.format(name))
         if mapping.map:
             text = self._mapped(text, mapping)
+        if isinstance(kind, TimestampType | DateType):
+            return self._instant(text, mapping, zone="UTC" if isinstance(kind, DateType) else self.source.time_zone)
         return _bare(text) if _is_number(kind, mapping) else text if mapping.map else None
 
     def digits(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
@@ -92,7 +94,10 @@ class _Reader:
             return _ranged(F.col(DIGITS.format(name)), mapping)
         if _is_number(kind, mapping):
             return self._scaled(F.col(DIGITS.format(name)), mapping).try_cast(kind)
-        return self._converted(F.col((BARE if mapping.map else TEXT).format(name)), kind, mapping)
+        if isinstance(kind, TimestampType | DateType):
+            return _bounded(F.col(BARE.format(name))).cast(kind)
+        text = F.col((BARE if mapping.map else TEXT).format(name))
+        return self._boolean(text) if isinstance(kind, BooleanType) else text
 
     def reason(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         text, value = F.col(TEXT.format(name)), F.col(VALUE.format(name))
@@ -148,15 +153,9 @@ class _Reader:
         found = F.try_element_at(F.create_map(*pairs), F.lower(text))
         return found if mapping.otherwise is None else F.coalesce(found, F.lit(mapping.otherwise))
 
-    def _converted(self, text: Column, kind: DataType, mapping: Mapping) -> Column:
-        if isinstance(kind, TimestampType):
-            return self._timestamp(text, mapping)
-        if isinstance(kind, DateType):
-            return self._timestamp(text, mapping, zone="UTC").cast("date")
-        if isinstance(kind, BooleanType):
-            lower = F.lower(text)
-            return F.when(lower.isin(*self.rules.affirmative), True).when(lower.isin(*self.rules.negative), False)
-        return text
+    def _boolean(self, text: Column) -> Column:
+        lower = F.lower(text)
+        return F.when(lower.isin(*self.rules.affirmative), True).when(lower.isin(*self.rules.negative), False)
 
     def _scaled(self, number: Column, mapping: Mapping) -> Column:
         if mapping.scale is None and mapping.divide_by is None:
@@ -181,11 +180,8 @@ class _Reader:
         plain = F.translate(bare, f"{decimal}{grouping}", ".")
         return F.when(is_number, plain)
 
-    def _timestamp(self, text: Column, mapping: Mapping, zone: str | None = None) -> Column:
-        formats = mapping.formats or ["iso"]
-        instant = F.coalesce(*(self._parsed(text, name, zone or self.source.time_zone, mapping) for name in formats))
-        first, last = (F.lit(bound).cast("timestamp") for bound in (_FIRST_INSTANT, _LAST_INSTANT))
-        return F.when(instant.between(first, last), instant)
+    def _instant(self, text: Column, mapping: Mapping, *, zone: str) -> Column:
+        return F.coalesce(*(self._parsed(text, name, zone, mapping) for name in mapping.formats or ["iso"]))
 
     def _parsed(self, text: Column, name: str, zone: str, mapping: Mapping) -> Column:
         if name in ("epoch_seconds", "epoch_milliseconds"):
@@ -213,6 +209,11 @@ class _Reader:
 
 def _is_number(kind: DataType, mapping: Mapping) -> bool:
     return bool(mapping.ranges) or isinstance(kind, DoubleType | DecimalType | IntegerType)
+
+
+def _bounded(instant: Column) -> Column:
+    first, last = (F.lit(bound).cast("timestamp") for bound in (_FIRST_INSTANT, _LAST_INSTANT))
+    return F.when(instant.between(first, last), instant)
 
 
 def _bare(text: Column) -> Column:
