@@ -17,7 +17,8 @@ from benchmarks.watching import Watched, watch
 
 SIZES = [1_000_000, 10_000_000]
 CORES = 2
-PANDAS_BYTES_PER_ROW = 6_000
+ROWS_PER_PARTITION = 500_000
+PANDAS_BYTES_PER_ROW = 1_000
 """What pandas holds at its peak for a row of these files; a size that does not fit the memory is not tried."""
 
 
@@ -28,7 +29,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     for size in sizes:
         data, label = OUT / f"cleaning-{size}", f"{size:,} rows"
         write(data, size)
-        loads[size] = load = _load(data, OUT / f"cleaning-lake-{size}", sources)
+        loads[size] = load = _load(data, OUT / f"cleaning-lake-{size}", sources, size)
         rate = size / load.seconds / CORES
         figures += [
             Figure(f"{label}: ingest and clean", load.seconds, "seconds"),
@@ -55,11 +56,12 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-def _load(data: Path, lake: Path, sources: Path, *overrides: str, is_first: bool = True) -> Watched:
-    """Ingest and clean as two jobs, JVM starts included."""
+def _load(data: Path, lake: Path, sources: Path, size: int, *overrides: str, is_first: bool = True) -> Watched:
+    """Ingest and clean as two jobs, JVM starts included; shuffles are cut by the size, as one would on a cluster."""
     if is_first:
         shutil.rmtree(lake, ignore_errors=True)
-    sets = [f"ingest.data_dir={data}", f"ingest.sources_dir={sources}", *overrides]
+    partitions = f"session.shuffle_partitions={max(4, size // ROWS_PER_PARTITION)}"
+    sets = [f"ingest.data_dir={data}", f"ingest.sources_dir={sources}", partitions, *overrides]
     both = []
     for job in ("ingest", "clean"):
         command = [sys.executable, f"jobs/{job}.py", "--conf", "conf/company.yaml", "--lake", str(lake)]
@@ -71,7 +73,7 @@ def _without_rules(size: int, load: Watched, sources: Path) -> list[Figure]:
     empty = OUT / "no-rules"
     empty.mkdir(parents=True, exist_ok=True)
     (empty / "none.yaml").write_text("affirmative: ['1']\nnegative: ['0']\n")
-    bare = _load(OUT / f"cleaning-{size}", OUT / "cleaning-lake-bare", sources, f"clean.rules_dir={empty}")
+    bare = _load(OUT / f"cleaning-{size}", OUT / "cleaning-lake-bare", sources, size, f"clean.rules_dir={empty}")
     ratio = load.seconds / bare.seconds
     return [Figure(f"{size:,} rows: all rules over none", ratio, "ratio", "<= 1.5", "the same load without rules")]
 
@@ -79,8 +81,8 @@ def _without_rules(size: int, load: Watched, sources: Path) -> list[Figure]:
 def _small_delivery(size: int, load: Watched, sources: Path) -> list[Figure]:
     data, lake = OUT / f"cleaning-{size}", OUT / f"cleaning-lake-{size}"
     write(data, size // 100, day="2025-01-02", first=size)
-    small = _load(data, lake, sources, is_first=False)
-    idle = _load(data, lake, sources, is_first=False)
+    small = _load(data, lake, sources, size, is_first=False)
+    idle = _load(data, lake, sources, size, is_first=False)
     share = (small.seconds - idle.seconds) / load.seconds
     return [
         Figure(f"{size:,} rows: 1 % more", small.seconds, "seconds"),

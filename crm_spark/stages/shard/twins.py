@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 from crm_spark.text.manifest import TEST, VALIDATION
 
 NUM_BANDS, BAND_HASHES, SHINGLE_CHARACTERS = 8, 8, 5
+LEAST_SIMILARITY = 0.7
+"""Below it two texts that share a band say different things in part with the same words."""
 MAX_CHARACTERS = 4_000
 """Of a longer text its beginning tells it: the model reads no more of it either."""
 _NUM_FEATURES = 1 << 20
@@ -38,7 +40,8 @@ def near_held_out(sided: DataFrame, *, seed: int) -> DataFrame:
     )
     similarity = F.col("nearest.num_equal") / F.lit(NUM_BANDS * BAND_HASHES)
     found = met.groupBy("text_hash").agg(nearest)
-    return found.select("text_hash", F.col("nearest.twin_hash").alias("twin_hash"), similarity.alias("similarity"))
+    found = found.select("text_hash", F.col("nearest.twin_hash").alias("twin_hash"), similarity.alias("similarity"))
+    return found.where(F.col("similarity") >= LEAST_SIMILARITY)
 
 
 def _signed(sided: DataFrame, *, seed: int) -> DataFrame:
