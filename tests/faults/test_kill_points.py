@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from support.company import lay_out
+from support.jobs import start_script
 from support.killed_job import POINTS, READ_BY
-from support.killing import as_arguments, content, finish, left_behind, start_script
+from support.killing import as_arguments, content, finish, left_behind
 from support.refreshed import FAST, ROOT, files_of, generate_company, settings_for
 
 from crm_spark.contracts.ops import DELIVERY, RUN

@@ -10,8 +10,9 @@ import time
 
 import pytest
 from support.company import deliver, lay_out
+from support.jobs import start_script
 from support.killed_writer import content_after, first_missing, go_on, go_on_by_a_file
-from support.killing import content, finish, kill, left_behind, num_kills, start, start_script
+from support.killing import content, finish, kill, left_behind, num_kills, start
 from support.notes import NOTE
 from support.notes import content as rows_in
 

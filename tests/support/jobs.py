@@ -12,18 +12,24 @@ from support.refreshed import ROOT
 from crm_spark.stages.train.processes import end_with_parent
 
 
-@contextmanager
-def started(job, *arguments, environment=None):
-    """A job in a process group of its own, with its JVM; whatever the test does, both are gone after the block."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "jobs" / f"{job}.py"), *map(str, arguments)],
+def start_script(script, *arguments, stdout=None, environment=None):
+    """A script in a process group of its own, so that its JVM dies with it; it dies with the tests as well."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / script), *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", **(environment or {})},
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=end_with_parent,
     )
+
+
+@contextmanager
+def started(job, *arguments, environment=None):
+    """A job, with its JVM; whatever the test does, both are gone after the block."""
+    process = start_script(f"jobs/{job}.py", *arguments, environment=environment)
     try:
         yield process
     finally:

@@ -2,12 +2,11 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-from support.refreshed import ROOT, digests
+from support.jobs import start_script
+from support.refreshed import digests
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.features import TABLES as MADE
@@ -18,7 +17,6 @@ from crm_spark.contracts.source import load_sources
 from crm_spark.core.tables import TableStore
 from crm_spark.pipeline import STAGES, Pipeline
 from crm_spark.settings import load_settings
-from crm_spark.stages.train.processes import end_with_parent
 
 NO_ROWS = "0:0"
 
@@ -26,20 +24,6 @@ NO_ROWS = "0:0"
 def num_kills(usual: int) -> int:
     """How many kills a test of random kills asks for; `CRM_SPARK_KILLS` asks for another number."""
     return int(os.environ.get("CRM_SPARK_KILLS", usual))
-
-
-def start_script(script, *arguments, stdout=None):
-    """A script in a process group of its own, so that its JVM dies with it; it dies with the tests as well."""
-    return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *map(str, arguments)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=end_with_parent,
-    )
 
 
 def start(job, *arguments):
