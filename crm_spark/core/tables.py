@@ -223,6 +223,7 @@ class TableStore:
     def _create_if_missing(self, table: TableContract) -> None:
         if self.exists(table):
             return
+        self._clear_begun_log(table)
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
         # Column minima and maxima are copied into the transaction log, where erasure cannot reach them for a while.
         builder = builder.property("delta.dataSkippingStatsColumns", ",".join(table.statistics_columns))
@@ -232,6 +233,19 @@ class TableStore:
         if self.catalog:
             name = f"{self.catalog}.{table.layer}_{table.noun}"
             self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{self.path(table)}'")
+
+    def _clear_begun_log(self, table: TableContract) -> None:
+        """Removes the log of a table whose making was killed: Delta takes it for no table, and makes none beside it."""
+        jvm: Any = self.spark._jvm
+        log = jvm.org.apache.hadoop.fs.Path(self.path(table), "_delta_log")
+        system = log.getFileSystem(self.spark._jsparkSession.sessionState().newHadoopConf())
+        if not system.exists(log):
+            return
+        files = system.listFiles(log, True)
+        while files.hasNext():
+            if not files.next().getPath().getName().startswith("."):
+                return  # not a draft: whatever it is, it is not ours to remove
+        system.delete(log, True)
 
     def _with_retries(self, table: TableContract, batch_id: str, digest: str, write: Callable[[], None]) -> None:
         for attempt in range(1, _ATTEMPTS + 1):

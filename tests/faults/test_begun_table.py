@@ -1,0 +1,35 @@
+"""Killed while a table is being made: its log is begun and holds no commit. The next write makes the table."""
+
+from pathlib import Path
+
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException
+from support.notes import NOTE, content, notes
+
+DRAFT = ".00000000000000000000.json.5e1f.tmp"
+
+
+def begun_log(store, *files):
+    log = Path(store.path(NOTE)) / "_delta_log"
+    (log / "_staged_commits").mkdir(parents=True)
+    for name in files:
+        (log / name).write_text('{"commitInfo"')
+    return log
+
+
+@pytest.mark.parametrize("files", [[], [DRAFT], [DRAFT, f".{DRAFT}.crc"]], ids=["folders", "draft", "checksum"])
+@pytest.mark.parametrize("write", ["append", "merge", "replace"])
+def test_a_table_whose_making_was_killed_is_made_by_the_next_write(spark, store, write, files):
+    begun_log(store, *files)
+    getattr(store, write)(NOTE, notes(spark, ("a", 1)), batch_id="b", digest="d")
+    assert content(store) == [("a", 1)]
+
+
+@pytest.mark.parametrize("name", ["00000000000000000007.json", "unknown"])
+def test_a_log_with_anything_but_drafts_is_left_alone(spark, store, name):
+    """The negative control: what may be a commit is never cleared away, whatever becomes of the write."""
+    log = begun_log(store, name)
+    with pytest.raises((AnalysisException, Py4JJavaError)):  # as Delta finds fault with it early or late
+        store.append(NOTE, notes(spark, ("a", 1)), batch_id="b", digest="d")
+    assert (log / name).read_text() == '{"commitInfo"'
