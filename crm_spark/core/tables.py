@@ -49,6 +49,7 @@ _CONFLICTS = (
 """What Delta says when another writer won; in Python they have no ancestor of their own."""
 _ATTEMPTS = 12
 _SESSION_SETTINGS = threading.Lock()
+_MAKING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,8 @@ class TableStore:
                 with self.committing():  # the lease may be lost while this waits for its turn
                     if attempt > 1 and self.committed(table, batch_id, digest):
                         return None  # it had landed, and only its answer was lost
-                    self._create_if_missing(table)
+                    with _MAKING:  # another thread's table that is being made looks like one whose making was killed
+                        self._create_if_missing(table)
                     return write()
             except _CONFLICTS:
                 if attempt == _ATTEMPTS:

@@ -1,11 +1,14 @@
 """Killed while a table is being made: its log is begun and holds no commit. The next write makes the table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
 from support.notes import NOTE, content, notes
+
+from crm_spark.core.context import in_parallel
 
 DRAFT = ".00000000000000000000.json.5e1f.tmp"
 
@@ -24,6 +27,19 @@ def test_a_table_whose_making_was_killed_is_made_by_the_next_write(spark, store,
     begun_log(store, *files)
     getattr(store, write)(NOTE, notes(spark, ("a", 1)), batch_id="b", digest="d")
     assert content(store) == [("a", 1)]
+
+
+def test_a_table_that_another_thread_is_making_is_not_taken_for_a_killed_one(spark, store):
+    """Deliveries of one source are appended side by side, and the first of them makes the table."""
+    for round_ in range(8):
+        table = replace(NOTE, name=f"silver.note_{round_}")
+        frames = [(f"{n}", notes(spark, (f"{n}", n))) for n in range(4)]
+        in_parallel(
+            lambda each, table=table: store.append(table, each[1], batch_id=each[0], digest=each[0]),
+            frames,
+            num_threads=4,
+        )
+        assert sorted(row["id"] for row in store.read(table).collect()) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("name", ["00000000000000000007.json", "unknown"])
