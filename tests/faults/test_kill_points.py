@@ -8,11 +8,10 @@ import pytest
 from support.company import lay_out
 from support.jobs import start_script
 from support.killed_job import POINTS, READ_BY
-from support.killing import as_arguments, content, finish, left_behind
+from support.killing import as_arguments, content, finish, ledger, left_behind
 from support.refreshed import FAST, ROOT, files_of, generate_company, settings_for
 
-from crm_spark.contracts.ops import DELIVERY, RUN
-from crm_spark.core.tables import TableStore
+from crm_spark.contracts.ops import DELIVERY
 from crm_spark.pipeline import STAGES
 
 SETTINGS = [
@@ -27,12 +26,6 @@ def killed_at(stage, point, *arguments):
     process = start_script("tests/support/killed_job.py", stage, point, *arguments, stdout=subprocess.PIPE)
     said, errors = process.communicate(timeout=280)
     return process.returncode, said, errors
-
-
-def runs(spark, lake):
-    """Rows of the ledger. Not their number of rows: a run that finds a batch committed has not written it."""
-    rows = TableStore(spark, str(lake)).read(RUN).select("stage", "fingerprint", "status").collect()
-    return sorted(tuple(row) for row in rows)
 
 
 def files(lake):
@@ -67,7 +60,7 @@ def test_killed_at_each_point_of_each_stage(spark, tmp_path):
                 faults.append(f"{stage.name}: the kill came after the commit")
         if finish(conf, lake, overrides, (stage,))[stage.name].status not in ("unchanged", "nothing"):
             faults.append(f"{stage.name} ran again though the ledger has it")
-        if runs(spark, lake) != runs(spark, whole):
+        if ledger(spark, lake) != ledger(spark, whole):
             faults.append(f"{stage.name}: the ledger differs")
         tables = [content(spark, which, sources, DELIVERY) for which in (lake, whole)]
         faults += [

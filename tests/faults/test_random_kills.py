@@ -13,12 +13,11 @@ import pytest
 from support.company import deliver, lay_out
 from support.jobs import start_script
 from support.killed_writer import content_after, first_missing, go_on, go_on_by_a_file
-from support.killing import content, finish, kill, left_behind, num_kills, start
+from support.killing import as_arguments, content, finish, kill, ledger, left_behind, num_kills, start
 from support.notes import NOTE
 from support.notes import content as rows_in
 
-from crm_spark.contracts.ops import DELIVERY, RUN
-from crm_spark.core.tables import TableStore
+from crm_spark.contracts.ops import DELIVERY
 
 SAME_SESSION = ["session.shuffle_partitions=2", "session.settings={spark.sql.adaptive.enabled: 'false'}"]
 
@@ -86,18 +85,13 @@ def deliver_day(root, n):
     deliver(root, f"more-{n:03}", orders, [f"c{n},K{n % 3 + 1},2025-{month}-{day},{n % 5 + 1},text {n}"])
 
 
-def ledger(spark, lake):
-    rows = TableStore(spark, str(lake)).read(RUN).select("stage", "fingerprint", "status").collect()
-    return sorted(tuple(row) for row in rows)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
 def test_refreshes_killed_at_random_moments_end_as_if_undisturbed(spark, tmp_path):
     """Whenever the lake got through a refresh, the next delivery comes: there is always something to interrupt."""
     lot, wanted, num_killed, num_deliveries = lots(), num_kills(10), 0, 0
     conf, whole, lake = lay_out(tmp_path, second=True), tmp_path / "whole", tmp_path / "killed"
-    arguments = ["--conf", conf, *(part for setting in SAME_SESSION for part in ("--set", setting))]
+    arguments = ["--conf", conf, *as_arguments(SAME_SESSION)]
     began = time.monotonic()
     assert start("refresh", *arguments, "--lake", tmp_path / "first").wait() == 0
     usual_seconds = time.monotonic() - began

@@ -80,7 +80,7 @@ def lay_out(root: Path, *, second: bool = False) -> Path:
     path.write_text(
         f"extends: {base}\ncompany: {{currency: EUR, exchange_rates: {{USD: 0.5}}}}\n"
         "ingest: {sources_dir: ./sources, data_dir: ./data}\nclean: {max_quarantined_fraction: 0.9}\n"
-        'session: {java_options: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}\n'
+        'session: {java_options: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"}\n'
     )
     return path
 

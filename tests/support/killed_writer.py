@@ -81,7 +81,7 @@ if __name__ == "__main__":
         master="local[2,4]",
         driver_memory="1g",
         shuffle_partitions=2,
-        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m",
         settings={"spark.sql.adaptive.enabled": "false"},
     )
     lake, *by_a_file = sys.argv[1:]

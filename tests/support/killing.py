@@ -11,7 +11,7 @@ from support.refreshed import digests
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.features import TABLES as MADE
 from crm_spark.contracts.gold import TABLES as GOLD
-from crm_spark.contracts.ops import BATCH_FATE, DRIFT, FINDING, METRIC, QUARANTINE, SUPERSEDED
+from crm_spark.contracts.ops import BATCH_FATE, DRIFT, FINDING, METRIC, QUARANTINE, RUN, SUPERSEDED
 from crm_spark.contracts.silver import NOUNS
 from crm_spark.contracts.source import load_sources
 from crm_spark.core.tables import TableStore
@@ -67,6 +67,12 @@ def left_behind(lake):
     """Names of data files that no commit of their table names."""
     log = "".join(path.read_text() for path in lake.glob("*/*/_delta_log/*.json"))
     return {path.name for path in lake.glob("*/*/**/part-*.parquet") if path.name not in log}
+
+
+def ledger(spark, lake):
+    """Rows of ops.run. Not their number of rows: a run that finds a batch committed has not written it."""
+    rows = TableStore(spark, str(lake)).read(RUN).select("stage", "fingerprint", "status").collect()
+    return sorted(tuple(row) for row in rows)
 
 
 def content(spark, lake, conf_sources, *others):

@@ -79,10 +79,11 @@ RUN_COLUMNS = {"_run_id", "run_id", "_arrived_at", "arrived_at", "ended_at", "se
 
 
 def digests(tables, contracts) -> dict[str, str]:
-    """Order-free digest of each table's content, by name, without what only tells one run from another.
-
-    A table that was never written is an empty one: which of the two it is, the path of a run decides.
-    """
+    """Order-free digest of each table's content, by name, without what only tells one run from another."""
     from crm_spark.core.hashing import frame_digest
 
-    return {contract.name: frame_digest(tables.read(contract).drop(*RUN_COLUMNS)) for contract in contracts}
+    return {
+        contract.name: frame_digest(tables.read(contract).drop(*RUN_COLUMNS))
+        for contract in contracts
+        if tables.exists(contract)
+    }

@@ -14,6 +14,7 @@ from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
 """Columns that stay exactly as written, outer blanks included."""
+_NUMBER, _INSTANT = DoubleType | DecimalType | IntegerType, TimestampType | DateType
 _HAS_OFFSET = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
 _EXCEL_DAY_0 = "1899-12-30"
 _LAST_EXCEL_DAY = 2_958_465
@@ -82,7 +83,7 @@ class _Reader:
         text = F.col(TEXT.format(name))
         if mapping.map:
             text = self._mapped(text, mapping)
-        if isinstance(kind, TimestampType | DateType):
+        if isinstance(kind, _INSTANT):
             return self._instant(text, mapping, zone="UTC" if isinstance(kind, DateType) else self.source.time_zone)
         return _bare(text) if _is_number(kind, mapping) else text if mapping.map else None
 
@@ -94,7 +95,7 @@ class _Reader:
             return _ranged(F.col(DIGITS.format(name)), mapping)
         if _is_number(kind, mapping):
             return self._scaled(F.col(DIGITS.format(name)), mapping).try_cast(kind)
-        if isinstance(kind, TimestampType | DateType):
+        if isinstance(kind, _INSTANT):
             return _bounded(F.col(BARE.format(name))).cast(kind)
         text = F.col((BARE if mapping.map else TEXT).format(name))
         return self._boolean(text) if isinstance(kind, BooleanType) else text
@@ -208,7 +209,7 @@ class _Reader:
 
 
 def _is_number(kind: DataType, mapping: Mapping) -> bool:
-    return bool(mapping.ranges) or isinstance(kind, DoubleType | DecimalType | IntegerType)
+    return bool(mapping.ranges) or isinstance(kind, _NUMBER)
 
 
 def _bounded(instant: Column) -> Column:
@@ -229,8 +230,8 @@ def _ranged(digits: Column, mapping: Mapping) -> Column:
 
 
 def _code(kind: DataType) -> str:
-    if isinstance(kind, TimestampType | DateType):
+    if isinstance(kind, _INSTANT):
         return "bad_date"
     if isinstance(kind, BooleanType):
         return "bad_boolean"
-    return "bad_number" if isinstance(kind, DoubleType | DecimalType | IntegerType) else "bad_value"
+    return "bad_number" if isinstance(kind, _NUMBER) else "bad_value"

@@ -103,7 +103,7 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
             continue
         modified_at = datetime.fromtimestamp((info.mtime_ns or 0) // 1_000_000_000, UTC).replace(tzinfo=None)
         refusal = UNUSABLE_NAME if ARCHIVE_SEPARATOR in name else None
-        if isinstance(system, fs.LocalFileSystem) and not os.path.realpath(info.path).startswith(root + os.sep):
+        if not os.path.realpath(info.path).startswith(root + os.sep):
             refusal = LEADS_OUTSIDE
         is_folder = info.type == fs.FileType.Directory
         file = SourceFile(source.name, name, info.path, info.size or 0, modified_at, refusal=refusal)
@@ -117,8 +117,6 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
 def _listed(system: fs.FileSystem, root: str) -> Iterator[fs.FileInfo]:
     """All that lies below `root`, links to nothing too, which Arrow leaves out."""
     yield from system.get_file_info(fs.FileSelector(root, recursive=True))
-    if not isinstance(system, fs.LocalFileSystem):
-        return
     for folder, _, names in os.walk(root, followlinks=True):
         for path in (os.path.join(folder, name) for name in names):
             if os.path.islink(path) and not os.path.exists(path):

@@ -115,8 +115,10 @@ def _plan(
     deliveries: list[Delivery] = []
     begun: dict[str, dict[str, list[Row]]] = {}
     fresh: list[tuple[SourceFile, Source]] = []
-    for source in (s for s in sources.values() if s.files is not None):
-        past = [row for row in history if row["source"] == source.name]
+    of_files = [
+        (s, [row for row in history if row["source"] == s.name]) for s in sources.values() if s.files is not None
+    ]
+    for source, past in of_files:
         landed, begun[source.name] = _unfinished(ctx, source, past)
         deliveries.extend(_delivery_of(source, rows) for rows in landed.values())
         # What was refused is looked at again: its permissions or the source's configuration may have been mended. So is
@@ -132,7 +134,7 @@ def _plan(
     if may_open:
         examined = examine_files(ctx.spark, _data_dir(cfg), may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
     verdicts: list[dict[str, Any]] = []
-    for source in (s for s in sources.values() if s.files is not None):
+    for source, past in of_files:
         looked_at = [
             found
             for file, owner in fresh
@@ -144,9 +146,8 @@ def _plan(
             (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
         }
         looked_at = [(file, found) for file, found in looked_at if (file.name, found.digest) not in in_hand]
-        past = [row for row in history if row["source"] == source.name and row["batch_id"] not in begun[source.name]]
-        past += [row for d in resumed for row in begun[source.name][d.batch_id]]
-        delivery, said = _judged(ctx, source, looked_at, past)
+        given_up = {verdict["batch_id"] for verdict in withdrawn}
+        delivery, said = _judged(ctx, source, looked_at, [row for row in past if row["batch_id"] not in given_up])
         deliveries.extend([*resumed, *delivery])
         verdicts.extend([*withdrawn, *said])
     return deliveries, verdicts
