@@ -7,6 +7,7 @@ import sys
 NAMES = {
     "refresh": "seconds and peak memory per stage, 10,000 and 100,000 generated customers",
     "cleaning": "ingest and clean of 1 and 10 million rows against pandas, a small delivery, no rules",
+    "conservation": "every record of a world of 100,000 customers and of the examples accounted for, batch by batch",
     "truth": "what the stages find of what a generator of 20,000 customers knows",
     "examples": "the three example companies on their real files",
     "shards": "petastorm against a direct reader, as a share of a training step",

@@ -172,7 +172,9 @@ class Feed(Config):
     """One noun fed by a source."""
 
     fold: bool = False
-    """Many records share one key (a header repeated on each line): the first stands for all of them."""
+    """Many records share one key (a header repeated on each line): one stands for all of them, the one known last and,
+    of equally old ones, the one of the greatest digest, in whatever order they come. Lines that do not agree are counted in
+    `ops.finding` as `folded_differs`, by column."""
     columns: dict[str, Mapping]
 
 

@@ -109,10 +109,10 @@ class TableStore:
         Raises:
             BatchConflictError: the batch id was committed with other content.
         """
-        seen = self._snapshot(table).transactions().get(batch_id)
-        if not seen.isDefined():
+        seen = self._txn_version_of(table, batch_id)
+        if seen is None:
             return False
-        if int(seen.get()) != _txn_version(digest):
+        if seen != _txn_version(digest):
             raise BatchConflictError(
                 f"{table.name}: batch {batch_id} was committed before with other content. "
                 "A batch id names one content for ever: give the changed delivery another id."
@@ -263,6 +263,17 @@ class TableStore:
                         f"{table.name}: another writer won {_ATTEMPTS} times in a row. Run one refresh at a time."
                     ) from None
                 time.sleep(random.uniform(0.1, 0.5) * attempt)
+
+    def _txn_version_of(self, table: TableContract, batch_id: str) -> int | None:
+        snapshot = self._snapshot(table)
+        # What the newest commit wrote down beside itself; else Delta reads the log anew, which takes a second or two.
+        known = snapshot.setTransactionsIfKnown()
+        if known.isDefined():
+            every = known.get()
+            found = (every.apply(i) for i in range(every.size()))
+            return next((int(txn.version()) for txn in found if txn.appId() == batch_id), None)
+        seen = snapshot.transactions().get(batch_id)
+        return int(seen.get()) if seen.isDefined() else None
 
     def _snapshot(self, table: TableContract) -> Any:
         jvm: Any = self.spark._jvm

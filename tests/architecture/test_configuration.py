@@ -14,12 +14,13 @@ from crm_spark.settings import load_settings
 from crm_spark.stages.clean.addresses import load_addresses
 from crm_spark.stages.clean.names import load_names
 from crm_spark.stages.decide.stage import load_strategy
-from crm_spark.stages.ingest.draft import FULL_NAME, known_names, plain
+from crm_spark.stages.ingest.draft import FULL_NAME, known_names, known_words, plain
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.world.spec import WorldSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
+STATES = {"completed", "cancelled", "returned"}
 EVERY = sorted(CONF.rglob("*.yaml"))
 
 
@@ -38,6 +39,8 @@ def test_configuration_loads(path):
         assert load_names(str(path)).split("Dr. Ada von Ach") == ("Dr. Ada", "von Ach")
     elif path.stem == "addresses":
         assert load_addresses(str(path)).country("Deutschland", None) == "DE"
+    elif path.stem == "status_words":
+        assert known_words(path)["storniert"] == "cancelled" and set(known_words(path).values()) == STATES
     elif path.stem == "column_names":
         for noun, columns in known_names(path).items():
             assert set(columns) - {FULL_NAME} <= set(NOUNS[noun].column_names)

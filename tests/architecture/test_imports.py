@@ -21,6 +21,7 @@ ALLOWED = {
     "settings": {"core", "stages"},
     "pipeline": {"core", "contracts", "settings", "stages"},
     "inspection": {"core", "contracts", "settings", "stages"},
+    "export": {"core", "contracts", "settings"},
     "job": {"core", "settings", "pipeline"},
     "demo": {"core", "settings", "pipeline", "world"},
     "__init__": set(),
@@ -87,4 +88,9 @@ def test_every_stage_has_its_job():
     from crm_spark.pipeline import ON_REQUEST, STAGES
 
     jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}
-    assert {stage.name for stage in (*STAGES, *ON_REQUEST)} | {"refresh", "generate", "inspect_source"} == jobs
+    assert {stage.name for stage in (*STAGES, *ON_REQUEST)} | {
+        "refresh",
+        "generate",
+        "inspect_source",
+        "export",
+    } == jobs

@@ -180,6 +180,11 @@ def _found(noun: str, feed: Feed, rules: QualityRules) -> Column:
         for rule in rules.of(noun)
         if rule.reference is None
     ]
+    if noun == "person":
+        broken += [
+            F.when(F.contains("_unreadable", F.lit(name)), finding(F.lit(f"bad_{name}"), name, NULLED))
+            for name in standardise.MAY_BE_UNREADABLE
+        ]
     if noun == "order_line":
         is_unknown = F.col("amount").isNull() & ~has_said
         for name in ("quantity", "unit_price"):

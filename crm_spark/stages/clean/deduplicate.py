@@ -1,5 +1,7 @@
 """One row per business key, whatever the order of arrival: latest by the source's own time, then source rank, then hash."""
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -15,17 +17,21 @@ def _best_first() -> list[Column]:
     ]
 
 
-def mark_duplicates(frame: DataFrame, existing: DataFrame, *, key: tuple[str, ...]) -> DataFrame:
+def mark_duplicates(
+    frame: DataFrame, existing: DataFrame, *, key: tuple[str, ...], compared: Sequence[str] = ()
+) -> DataFrame:
     """Grain as `frame`. Adds `_duplicate`: null for the row that stands for its key, else why it does not.
 
-    A row that is set aside stands for nothing and is compared with nothing.
+    A row that is set aside stands for nothing and is compared with nothing. `_contradicted` lists, each between commas,
+    the columns in which a folded row says something else than the row that stands for it.
 
     Args:
         frame: typed rows with known_at, record_hash, row_id, `_rank`, `_is_folded`, `_reasons`.
         existing: what silver holds for these keys from other batches: the key, known_at, record_hash, row_id, `_rank`.
         key: the business key.
+        compared: columns in which folded rows of one key should agree.
     """
-    columns = [*key, "known_at", "_rank", "record_hash", "row_id"]
+    columns = list(dict.fromkeys([*key, "known_at", "_rank", "record_hash", "row_id", *compared]))
     held = existing.select(*columns).withColumn("_is_held", F.lit(True))
     both = frame.withColumn("_is_held", F.lit(False)).unionByName(held, allowMissingColumns=True)
     # Each row that is set aside is a partition of its own: they are many that share a null for a key.
@@ -35,5 +41,9 @@ def mark_duplicates(frame: DataFrame, existing: DataFrame, *, key: tuple[str, ..
     first = F.first("record_hash").over(ordered)
     is_first = F.row_number().over(ordered) == 1
     why = F.when(F.col("_is_folded"), FOLDED).when(F.col("record_hash") == first, EXACT_REPEAT).otherwise(SUPERSEDED)
-    marked = both.withColumn("_duplicate", F.when(~is_first, why))
+    differs = [F.when(~F.col(n).eqNullSafe(F.first(n).over(ordered)), F.lit(n)) for n in compared]
+    # An older version may say something else; of two that are equally old only one can be right.
+    is_folded = ~is_first & F.col("_is_folded") & F.col("known_at").eqNullSafe(F.first("known_at").over(ordered))
+    contradicted = F.when(is_folded, F.concat(F.lit(","), F.concat_ws(",", *differs), F.lit(",")))
+    marked = both.withColumns({"_duplicate": F.when(~is_first, why), "_contradicted": contradicted})
     return marked.where(~F.col("_is_held")).drop("_is_held")

@@ -18,7 +18,7 @@ from crm_spark.stages.clean.conform import Judge, Money, conformed
 from crm_spark.stages.clean.deduplicate import mark_duplicates
 from crm_spark.stages.clean.drift import lacking_columns
 from crm_spark.stages.clean.standardise import load_standards
-from crm_spark.stages.clean.verdicts import Held, decided, reasons_in, referred
+from crm_spark.stages.clean.verdicts import Held, contradictions_noted, decided, reasons_in, referred
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,18 @@ class Judging:
         existing = silver.withColumn("_rank", ranks)
         if self.ctx.tables.exists(NOUNS[noun]):
             existing = existing.join(rows[noun].select(*key).distinct(), list(key), "left_semi")
-        marked = mark_duplicates(judged, existing, key=key)
+        compared = self._folded_columns(noun)
+        marked = mark_duplicates(judged, existing, key=key, compared=compared)
+        if compared:
+            marked = marked.withColumn("_findings", contradictions_noted(compared))
         fate = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
         return marked.withColumn("_fate", fate.otherwise("accepted"))
+
+    def _folded_columns(self, noun: str) -> list[str]:
+        """What sources that fold the noun say of it, but for its key."""
+        feeds = [source.feeds[noun] for source in self.sources.values() if noun in source.feeds]
+        named = {column for feed in feeds if feed.fold for column in feed.columns}
+        return sorted(named - set(NOUNS[noun].grain))
 
     def _keys(self, noun: str, key: str, rows: Mapping[str, DataFrame]) -> DataFrame | None:
         """System and key of what silver holds of a noun and of the sound rows judged now; None: no source makes it."""

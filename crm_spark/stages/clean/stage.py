@@ -1,5 +1,6 @@
 """Clean: bronze -> silver + quarantine. Rows in = accepted + quarantined + declared duplicates, for every delivery."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -17,11 +18,13 @@ from crm_spark.core.hashing import sha256_of
 from crm_spark.core.scratch import Keep, scratch
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
+from crm_spark.stages.clean.conform import QUARANTINE as QUARANTINED
+from crm_spark.stages.clean.conform import STOP
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.superseded import declare_superseded
-from crm_spark.stages.clean.verdicts import Held
+from crm_spark.stages.clean.verdicts import FOLDED_DIFFERS, Held
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,10 @@ def run(ctx: JobContext) -> StageResult:
     """Cleans every delivery that has not been cleaned; one that an expectation stops is set aside whole."""
     judging, past = Judging.of(ctx), ctx.tables.read(BATCH_FATE).collect()
     pending = pending_work(judging.sources, judging.deliveries, past)
+    if not pending:
+        return StageResult(
+            note="nothing new; another mapping or rule holds from now on, and jobs/replay.py lets out what was set aside"
+        )
     for work in pending:
         judging.say_what_is_lacking(work.noun, work.batches)
     with scratch(ctx, "clean") as keep:
@@ -81,12 +88,11 @@ def run(ctx: JobContext) -> StageResult:
             # Judged again without them: a row that is held back must not stand for its key before another delivery's.
             judged = _judge(judging, pending, rows, keep, held)
             fates, findings = _together(judged)
-        if judged:
-            _declare_superseded(ctx, judged)
+        _declare_superseded(ctx, judged)
         in_parallel(lambda part: _to_silver(ctx, part), judged)
         warnings = [row for row in breaches if row["severity"] == "warn"]
-        if judged:
-            _write_accounts(ctx, judged, fates, [*findings, *warnings], rules.version)
+        _write_accounts(ctx, judged, fates, [*findings, *warnings], rules.version)
+    _say_why(ctx, findings)
     num_quarantined = sum(row["num_quarantined"] for row in fates)
     return StageResult(
         sum(row["num_accepted"] for row in fates), note=f"{num_quarantined} quarantined", refusal=_said(held)
@@ -175,6 +181,17 @@ def _write_accounts(
         filled = [tuple({"rules_version": rules_version, **row}[n] for n in contract.column_names) for row in rows]
         frame = ctx.spark.createDataFrame(filled, contract.schema)
         ctx.tables.merge(contract, frame, batch_id=batch_id, digest=digest)
+
+
+def _say_why(ctx: JobContext, findings: list[dict[str, Any]]) -> None:
+    """A line for each reason for which rows were set aside, and each contradiction; the rest is in ops.finding."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in findings:
+        if row["severity"] in (QUARANTINED, STOP) or row["code"] == FOLDED_DIFFERS:
+            counts[(row["noun"], row["code"], row["column"])] += row["num_rows"]
+    for (noun, code, column), num_rows in sorted(counts.items()):
+        what = "rows folded into one that says otherwise" if code == FOLDED_DIFFERS else "rows set aside"
+        ctx.log.info("clean %-18s %9d %s: %s (%s)", noun, num_rows, what, code, column)
 
 
 def _set_aside(noun: str, rows: DataFrame, rules_version: str) -> DataFrame:

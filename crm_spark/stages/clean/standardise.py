@@ -21,6 +21,8 @@ _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"
 _DOTS_IGNORED = ("gmail.com", "googlemail.com")
 _PERSON = ("title", "given_name", "family_name", "street", "postcode", "city", "country", "phone")
 _MADE = ("title", "given_name", "family_name", "street", "house_number", "postcode", "city", "country", "phone")
+MAY_BE_UNREADABLE = ("email", "phone")
+"""What becomes null where it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ def e164(raw: str | None, region: str | None) -> str | None:
 
 
 def person(frame: DataFrame, standards: Standards, *, default_country: str | None) -> DataFrame:
-    """Grain as before. The identifying columns of a person, standardised; columns that are not there stay away."""
+    """Grain as before. The identifying columns of a person, standardised; columns that are not there stay away.
+
+    Adds `_unreadable`: which of MAY_BE_UNREADABLE said something that is no such thing, with commas between.
+    """
     names, addresses = standards.names, standards.addresses
 
     def standard(
@@ -114,6 +119,8 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
     if "email" in frame.columns:
         columns["email"] = email(F.col("email"))
         columns["email_match"] = email_match(columns["email"])
+    unread = [F.when(F.col(n).isNotNull() & columns[n].isNull(), F.lit(n)) for n in MAY_BE_UNREADABLE if n in columns]
+    columns["_unreadable"] = F.concat_ws(",", *unread)
     return made.withColumns(columns).drop("_person")
 
 

@@ -14,6 +14,8 @@ _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
 """Zero-width blank, word joiner, byte order mark, soft hyphen. Joiners stay: emoji and several scripts are made of them."""
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?(\n ?)+")
+_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""How bronze keeps half of a character, where JSON cut one."""
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--")
 _NEEDS_MORE = re.compile(r"[^\x20-\x7e\n]|&\w|&#|<[a-zA-Z/!]")
 _BREAKING = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "blockquote"}
@@ -36,6 +38,8 @@ def plain(text: str | None) -> str | None:
     """
     if text is None:
         return None
+    if "\\u" in text:
+        text = _HALF.sub("", text)
     if _NEEDS_MORE.search(text):
         text = _mended(text)
     return _LINES.sub("\n", _BLANKS.sub(" ", text)).strip() or None

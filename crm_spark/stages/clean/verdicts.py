@@ -1,6 +1,6 @@
 """What follows from all that was found in typed rows: which are set aside, and what is noted of the others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,6 +9,7 @@ from crm_spark.quality.checks import FOUND
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import NULLED, QUARANTINE, STOP, WARN, WHOLE_ROW, compact, finding
 
+FOLDED_DIFFERS = "folded_differs"
 Held = Mapping[tuple[str, str, str], str]
 """(source, noun, batch) -> code of the expectation because of which the whole delivery is held back."""
 
@@ -52,6 +53,16 @@ def decided(rows: DataFrame, noun: str, held: Held) -> DataFrame:
             "notes": F.when((F.size("_findings") > 0) & (F.size(notes) > 0), F.array_sort(notes)),
         }
     )
+
+
+def contradictions_noted(columns: Sequence[str]) -> Column:
+    """`_findings` with a warning for each of these columns in which a row contradicts the one it is folded into."""
+    found = [
+        F.when(F.contains("_contradicted", F.lit(f",{name},")), finding(F.lit(FOLDED_DIFFERS), name, WARN))
+        for name in columns
+    ]
+    is_any = F.length("_contradicted") > len(",,")
+    return F.when(is_any, F.concat("_findings", compact(found))).otherwise(F.col("_findings"))
 
 
 def _of(findings: Column, *severities: str) -> Column:

@@ -1,17 +1,19 @@
-"""Which files a source has, and which of them are new. Local and mounted folders."""
+"""Which files a source has, and which of them are new."""
 
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from pyarrow import fs
+from pyspark.sql import SparkSession
 
 from crm_spark.contracts.source import Source
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.stages.ingest.remote import is_remote, remote_files
 
 ARCHIVE_SEPARATOR = "!"
 UNUSABLE_NAME, LEADS_OUTSIDE = "unusable_name", "leads_outside"
@@ -24,11 +26,12 @@ class SourceFile:
     Attributes:
         source: whose it is.
         name: relative to the data folder; a member is `archive!member`.
-        path: where the file, or the archive, lies.
+        path: where the file, or the archive, lies; a URI until it was brought here.
         num_bytes: its size; of a member: unpacked.
         modified_at: the file system's time of change.
         columns: its header as bronze spells it; empty where it has none or was not looked at yet.
         refusal: code of why it may not even be opened.
+        has_lone_surrogates: its JSON escapes halves of characters, which no encoding can hold.
     """
 
     source: str
@@ -38,6 +41,7 @@ class SourceFile:
     modified_at: datetime
     columns: tuple[str, ...] = ()
     refusal: str | None = None
+    has_lone_surrogates: bool = False
 
     @property
     def member(self) -> str | None:
@@ -59,19 +63,6 @@ class Delivery:
         return sha256_of([self.source, sorted(zip((f.name for f in self.files), self.digests))])[:32]
 
 
-def file_system(data_dir: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a folder or a `file://` URI, and the path inside it.
-
-    Raises:
-        InputError: it is a URI of another kind.
-    """
-    if "://" in data_dir and not data_dir.startswith("file://"):
-        raise InputError(
-            f"ingest.data_dir: {data_dir}: files are read from folders that every node mounts; mount it and give its path."
-        )
-    return fs.LocalFileSystem(), os.path.realpath(data_dir.removeprefix("file://"))
-
-
 def glob_pattern(glob: str) -> re.Pattern[str]:
     """`*` and `?` within a name, `**` over folders."""
     parts = re.split(r"(\*\*/|\*|\?)", glob)
@@ -79,34 +70,25 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     return re.compile("".join(spelled.get(part, re.escape(part)) for part in parts))
 
 
-def list_files(source: Source, data_dir: str) -> list[SourceFile]:
+def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> list[SourceFile]:
     """The source's files, by name. Hidden files and such that are still being written (`_`, `.`, `.tmp`) are left alone.
 
     A link to nothing and a folder that stands in a file's place are among them: that they cannot be read is to be said.
+    `spark`: of a URI, whose Hadoop can list it.
 
     Raises:
         InputError: the data folder does not exist.
     """
     assert source.files is not None
-    system, root = file_system(data_dir)
-    if system.get_file_info(root).type != fs.FileType.Directory:
-        raise InputError(
-            f"ingest.data_dir: {data_dir} is not a folder. Give the folder below which the sources' files lie."
-        )
     wanted = glob_pattern(source.files.path)
     found: list[SourceFile] = []
     folders: list[SourceFile] = []
-    for info in _listed(system, root):
-        name = info.path[len(root) :].lstrip("/")
-        is_hidden = info.base_name.startswith(("_", ".")) or info.base_name.endswith(".tmp")
-        if is_hidden or not wanted.fullmatch(name):
+    for file, is_folder in _remote(spark, source, data_dir) if is_remote(data_dir) else _local(source, data_dir):
+        base_name = PurePosixPath(file.name).name
+        if base_name.startswith(("_", ".")) or base_name.endswith(".tmp") or not wanted.fullmatch(file.name):
             continue
-        modified_at = datetime.fromtimestamp((info.mtime_ns or 0) // 1_000_000_000, UTC).replace(tzinfo=None)
-        refusal = UNUSABLE_NAME if ARCHIVE_SEPARATOR in name else None
-        if not os.path.realpath(info.path).startswith(root + os.sep):
-            refusal = LEADS_OUTSIDE
-        is_folder = info.type == fs.FileType.Directory
-        file = SourceFile(source.name, name, info.path, info.size or 0, modified_at, refusal=refusal)
+        if ARCHIVE_SEPARATOR in file.name:
+            file = replace(file, refusal=file.refusal or UNUSABLE_NAME)
         (folders if is_folder else found).append(file)
     # `d/*` also matches the folders between: only one that is called like a file, and holds none of them, is out of place.
     if PurePosixPath(source.files.path).suffix:
@@ -114,8 +96,34 @@ def list_files(source: Source, data_dir: str) -> list[SourceFile]:
     return sorted(found, key=lambda file: file.name)
 
 
+def _remote(spark: SparkSession | None, source: Source, data_dir: str) -> Iterator[tuple[SourceFile, bool]]:
+    assert spark is not None
+    for file in remote_files(spark, data_dir):
+        yield SourceFile(source.name, file.name, file.uri, file.num_bytes, file.modified_at), False
+
+
+def _local(source: Source, data_dir: str) -> Iterator[tuple[SourceFile, bool]]:
+    """All that lies below the folder, and whether it is one itself."""
+    system, root = fs.LocalFileSystem(), os.path.realpath(re.sub("^file:(//)?", "", data_dir))
+    if system.get_file_info(root).type != fs.FileType.Directory:
+        raise InputError(
+            f"ingest.data_dir: {data_dir} is not a folder. Give the folder below which the sources' files lie."
+        )
+    for info in _listed(system, root):
+        is_inside = os.path.realpath(info.path).startswith(root + os.sep)
+        file = SourceFile(
+            source.name,
+            info.path[len(root) :].lstrip("/"),
+            info.path,
+            info.size or 0,
+            datetime.fromtimestamp((info.mtime_ns or 0) // 1_000_000_000, UTC).replace(tzinfo=None),
+            refusal=None if is_inside else LEADS_OUTSIDE,
+        )
+        yield file, info.type == fs.FileType.Directory
+
+
 def _listed(system: fs.FileSystem, root: str) -> Iterator[fs.FileInfo]:
-    """All that lies below `root`, links to nothing too, which Arrow leaves out."""
+    """With links to nothing too, which Arrow leaves out."""
     yield from system.get_file_info(fs.FileSelector(root, recursive=True))
     for folder, _, names in os.walk(root, followlinks=True):
         for path in (os.path.join(folder, name) for name in names):

@@ -29,7 +29,8 @@ from pyspark.sql import SparkSession
 
 from crm_spark.contracts.bronze_names import encoded
 from crm_spark.contracts.source import Files
-from crm_spark.stages.ingest.discovery import ARCHIVE_SEPARATOR, SourceFile, file_system
+from crm_spark.stages.ingest.discovery import ARCHIVE_SEPARATOR, SourceFile
+from crm_spark.stages.ingest.surrogates import Mender
 
 EMPTY, TRUNCATED, DAMAGED, NOT_READABLE = "empty_file", "truncated_file", "damaged_file", "not_readable"
 WRONG_ENCODING, NUL, UNTERMINATED = "wrong_encoding", "nul_bytes", "unterminated_quote"
@@ -38,7 +39,10 @@ _CHUNK_BYTES = 1 << 20
 _HEADER_CHARACTERS = 1 << 20
 _SMALL_BYTES = 64 << 20
 _BATCH_BYTES, _BATCH_ROWS = 4 << 20, 65_536
-_SCHEMA = "source string, file string, name string, digest string, num_bytes long, columns array<string>, damage string"
+_SCHEMA = (
+    "source string, file string, name string, digest string, num_bytes long, columns array<string>, damage string, "
+    "has_lone_surrogates boolean"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Examined:
         num_bytes: their number.
         columns: names of its header, as bronze spells them; empty for JSON, whose records name their own.
         damage: code of what is wrong with it, or null.
+        has_lone_surrogates: its JSON escapes halves of characters.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Examined:
     num_bytes: int
     columns: tuple[str, ...] = ()
     damage: str | None = None
+    has_lone_surrogates: bool = False
 
 
 class _DamagedError(Exception):
@@ -65,7 +71,7 @@ class _DamagedError(Exception):
 
 
 def examine_files(
-    spark: SparkSession, data_dir: str, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float
+    spark: SparkSession, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float
 ) -> dict[tuple[str, str], list[Examined]]:
     """What each file is, by source and name; the bytes are read by Spark's tasks, a file per row."""
     rows = [(file.source, file.name, file.path, how.model_dump_json()) for file, how in files]
@@ -73,7 +79,7 @@ def examine_files(
     num_tasks = min(len(rows), 4 * spark.sparkContext.defaultParallelism)
 
     def look(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        system, _ = file_system(data_dir)
+        system = fs.LocalFileSystem()
         for part in frames:
             for row in part.itertuples():
                 how = Files.model_validate_json(row.how)
@@ -84,7 +90,8 @@ def examine_files(
 
     result: dict[tuple[str, str], list[Examined]] = {}
     for row in frame.repartition(num_tasks).mapInPandas(look, _SCHEMA).collect():
-        examined = Examined(row["name"], row["digest"], row["num_bytes"], tuple(row["columns"]), row["damage"])
+        said = {name: row[name] for name in ("name", "digest", "num_bytes", "damage", "has_lone_surrogates")}
+        examined = Examined(**said, columns=tuple(row["columns"]))
         result.setdefault((row["source"], row["file"]), []).append(examined)
     return {key: sorted(found, key=lambda e: e.name) for key, found in result.items()}
 
@@ -101,11 +108,10 @@ def examine(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpa
         if name.lower().endswith(".zip"):
             return _members(system, path, name, how, max_unpacked_ratio=max_unpacked_ratio)
         if how.format == "parquet":
-            columns = _check_parquet(system, path)
-        else:
-            limit = max(_SMALL_BYTES, int(num_bytes * max_unpacked_ratio))
-            columns = _check_text(lambda: _unpacked(system, path), how, limit=limit)
-        return [Examined(name, digest, num_bytes, columns)]
+            return [Examined(name, digest, num_bytes, _check_parquet(system, path))]
+        limit = max(_SMALL_BYTES, int(num_bytes * max_unpacked_ratio))
+        columns, has_halves = _check_text(lambda: opened(system, path), how, limit=limit)
+        return [Examined(name, digest, num_bytes, columns, has_lone_surrogates=has_halves)]
     except _DamagedError as found:
         return [Examined(name, digest, num_bytes, damage=str(found))]
 
@@ -144,7 +150,8 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, how: Fi
             raise _DamagedError(EMPTY)
         if how.format == "parquet":
             raise _DamagedError(DAMAGED)  # Parquet is compressed in itself; nobody zips it but by mistake
-        return Examined(name, digest, num_bytes, _check_text(lambda: archive.open(entry), how, limit=limit))
+        columns, has_halves = _check_text(lambda: archive.open(entry), how, limit=limit)
+        return Examined(name, digest, num_bytes, columns, has_lone_surrogates=has_halves)
     except _DamagedError as found:
         return Examined(name, digest, num_bytes, damage=str(found))
 
@@ -163,7 +170,7 @@ def _chunks(stream: Any) -> Iterator[bytes]:
             yield chunk
 
 
-def _unpacked(system: fs.FileSystem, path: str) -> IO[bytes]:
+def opened(system: fs.FileSystem, path: str) -> IO[bytes]:
     """The bytes a reader sees; compression is told from the ending."""
     raw: Any = system.open_input_stream(path, compression=None)
     if path.endswith(".gz"):
@@ -208,10 +215,14 @@ def _limited(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _check_text(open_bytes: Any, how: Files, *, limit: int) -> tuple[str, ...]:
-    """Unpacks, decodes, looks for NUL; of a CSV with quotes, splits it too. The header's columns."""
-    options = how.options
-    decoder = codecs.getincrementaldecoder(_codec(options.encoding))("strict")
+def _check_text(open_bytes: Any, how: Files, *, limit: int) -> tuple[tuple[str, ...], bool]:
+    """Unpacks, decodes, looks for NUL; of a CSV with quotes, splits it too.
+
+    Returns:
+        The header's columns, and whether JSON escapes halves of characters.
+    """
+    options, mender = how.options, Mender()
+    decoder = codecs.getincrementaldecoder(codec_of(options.encoding))("strict")
     head, has_quotes, is_any = "", False, False
     try:
         for chunk in _limited(_chunks(_caught(open_bytes())), limit):
@@ -222,6 +233,8 @@ def _check_text(open_bytes: Any, how: Files, *, limit: int) -> tuple[str, ...]:
             if len(head) < _HEADER_CHARACTERS:
                 head += text[:_HEADER_CHARACTERS]
             has_quotes = has_quotes or options.quote in text
+            if how.format != "csv":
+                mender.feed(text)
         decoder.decode(b"", final=True)
     except UnicodeError:
         raise _DamagedError(WRONG_ENCODING) from None
@@ -230,13 +243,15 @@ def _check_text(open_bytes: Any, how: Files, *, limit: int) -> tuple[str, ...]:
     if how.format == "json":
         _check_document(open_bytes, options.encoding)
     if how.format != "csv":
-        return ()
+        mender.feed("", is_last=True)
+        return (), mender.has_found
     if options.multi_line and has_quotes and _swallows_the_rest(open_bytes, how):
         raise _DamagedError(UNTERMINATED)
-    return _header(head, how)
+    return _header(head, how), False
 
 
-def _codec(encoding: str) -> str:
+def codec_of(encoding: str) -> str:
+    """Python's name of the encoding; of UTF-8 with or without its mark."""
     return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
 
@@ -269,13 +284,13 @@ def _csv_rows(texts: Iterable[str], how: Files) -> Iterator[list[str]]:
 def _swallows_the_rest(open_bytes: Any, how: Files) -> bool:
     """Whether the last quote is never closed: a line put behind the end does not come out as a row of its own."""
     sentinel = "\x1eend\x1e"
-    with io.TextIOWrapper(open_bytes(), encoding=_codec(how.options.encoding), newline="") as text:
+    with io.TextIOWrapper(open_bytes(), encoding=codec_of(how.options.encoding), newline="") as text:
         last = deque(_csv_rows(chain(text, ["\n", sentinel]), how), maxlen=1)
     return list(last) != [[sentinel]]
 
 
 def _check_document(open_bytes: Any, encoding: str) -> None:
-    with io.TextIOWrapper(open_bytes(), encoding=_codec(encoding)) as text:
+    with io.TextIOWrapper(open_bytes(), encoding=codec_of(encoding)) as text:
         try:
             json.load(text)
         except ValueError:
@@ -288,13 +303,21 @@ def _rows_at_once(metadata: pq.FileMetaData) -> int:
     return min(max(metadata.num_rows * _BATCH_BYTES // max(num_bytes, 1), 1), _BATCH_ROWS)
 
 
+def _check_texts(batch: pa.RecordBatch) -> None:
+    """Nothing else looks whether what is called text is UTF-8, and the first worker that took it for that would die."""
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid:
+        raise _DamagedError(WRONG_ENCODING) from None
+
+
 def _check_parquet(system: fs.FileSystem, path: str) -> tuple[str, ...]:
     """Every page is decoded and, where its writer kept a checksum, checked against it."""
     try:
         with system.open_input_file(path) as raw:
             table = pq.ParquetFile(raw, buffer_size=_CHUNK_BYTES, page_checksum_verification=True)
-            for _ in table.iter_batches(batch_size=_rows_at_once(table.metadata)):
-                pass
+            for batch in table.iter_batches(batch_size=_rows_at_once(table.metadata)):
+                _check_texts(batch)
             names = list(table.schema_arrow.names)
     except (pa.ArrowException, OSError, EOFError):
         raise _DamagedError(DAMAGED) from None

@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import re
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -17,6 +18,7 @@ _HEAD_BYTES = 1 << 20
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 _PACKED = (".gz", ".bz2", ".zst", ".zstd")
 _DELIMITERS = ",;\t|"
+MOST_WORDS = 20
 MOSTLY = 0.95
 """A column is of a kind when so many of its values are."""
 
@@ -27,18 +29,27 @@ PATTERNS = {
     "iso": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$",
     "dd.MM.yyyy": r"^\d{2}\.\d{2}\.\d{4}$",
     "dd.MM.yyyy HH:mm": r"^\d{2}\.\d{2}\.\d{4} \d{2}:\d{2}$",
-    "MM/dd/yyyy": r"^(0[1-9]|1[0-2])/\d{2}/\d{4}$",
+    "dd.MM.yyyy HH:mm:ss": r"^\d{2}\.\d{2}\.\d{4} \d{2}:\d{2}:\d{2}$",
     "dd/MM/yyyy": r"^\d{2}/(0[1-9]|1[0-2])/\d{4}$",
+    "dd/MM/yyyy HH:mm": r"^\d{2}/(0[1-9]|1[0-2])/\d{4} \d{2}:\d{2}$",
+    "dd/MM/yyyy HH:mm:ss": r"^\d{2}/(0[1-9]|1[0-2])/\d{4} \d{2}:\d{2}:\d{2}$",
+    "MM/dd/yyyy": r"^(0[1-9]|1[0-2])/\d{2}/\d{4}$",
+    "MM/dd/yyyy HH:mm": r"^(0[1-9]|1[0-2])/\d{2}/\d{4} \d{2}:\d{2}$",
+    "MM/dd/yyyy HH:mm:ss": r"^(0[1-9]|1[0-2])/\d{2}/\d{4} \d{2}:\d{2}:\d{2}$",
+    "dd-MM-yyyy": r"^\d{2}-(0[1-9]|1[0-2])-\d{4}$",
+    "dd-MM-yyyy HH:mm": r"^\d{2}-(0[1-9]|1[0-2])-\d{4} \d{2}:\d{2}$",
+    "dd-MM-yyyy HH:mm:ss": r"^\d{2}-(0[1-9]|1[0-2])-\d{4} \d{2}:\d{2}:\d{2}$",
+    "yyyy/MM/dd": r"^\d{4}/(0[1-9]|1[0-2])/\d{2}$",
     "yyyyMMdd": r"^(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])$",
     "epoch_milliseconds": r"^1[0-9]{12}$",
     "epoch_seconds": r"^1[0-9]{9}$",
     "email": r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$",
     "phone": r"^(\+|00|0)[\d ()/.-]{6,18}$",
     "iban": r"^[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,4})?$",
+    "yes_no": r"(?i)^(true|false|yes|no|y|n|ja|nein|j|oui|non|sí|sì|si|sim|não|nee|tak|nie|да|нет)$",
+    "leading_zero": r"^0\d+$",
 }
-DATES = (
-    "iso", "dd.MM.yyyy", "dd.MM.yyyy HH:mm", "MM/dd/yyyy", "dd/MM/yyyy", "yyyyMMdd", "epoch_milliseconds", "epoch_seconds",
-)  # fmt: skip
+DATES = ("iso", *(name for name in PATTERNS if "yy" in name), "epoch_milliseconds", "epoch_seconds")
 NUMBERS = ("integer", "decimal_point", "decimal_comma")
 PERSONAL = ("email", "phone", "iban")
 _BLANK = ("", "n/a", "na", "null", "none", "unknown", "-", "nan")
@@ -74,8 +85,10 @@ class ColumnProfile:
 
     @property
     def kind(self) -> str:
-        """What it seems to hold: a date's format, a number, email, phone, iban, or text."""
-        for names in (PERSONAL, DATES, NUMBERS):
+        """What it seems to hold: a date's format, a number, digits that are none, email, phone, iban, yes_no, or text."""
+        if self.is_mostly("integer") and self.fractions.get("leading_zero") and not self.is_mostly("phone"):
+            return "digits"
+        for names in (PERSONAL, DATES, NUMBERS, ("yes_no",)):
             best = max(names, key=lambda name: self.fractions.get(name, 0.0))
             if self.fractions.get(best, 0.0) >= MOSTLY:
                 return best
@@ -84,9 +97,34 @@ class ColumnProfile:
         return "decimal_comma" if self.is_mostly("integer", "decimal_comma") else "text"
 
     @property
+    def exceptions(self) -> str:
+        """How many values are of another kind than the column; of a text, how many look like something else."""
+        num_said = self.num_rows - self.num_blank
+        if self.kind == "text":
+            best = max((*PERSONAL, *DATES, *NUMBERS), key=lambda name: self.fractions.get(name, 0.0))
+            found = round(self.fractions.get(best, 0.0) * num_said)
+            return f"{found} of {num_said} are {best}" if self.fractions.get(best, 0.0) > 0.2 else ""
+        kinds = {"decimal_comma": ("integer", "decimal_comma"), "decimal_point": ("integer", "decimal_point")}
+        names = kinds.get(self.kind, ("integer",) if self.kind == "digits" else (self.kind,))
+        others = num_said - round(sum(self.fractions.get(name, 0.0) for name in names) * num_said)
+        return f"{others} of {num_said} are not" if others > 0 else ""
+
+    @property
+    def looks_personal(self) -> bool:
+        """Whether some of its values are addresses of people, or numbers they are called or paid at."""
+        return any(self.fractions.get(name, 0.0) > 0.2 for name in ("email", "iban")) or self.is_mostly("phone")
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether days and months could be the other way round."""
+        twin = re.sub("^(dd|MM)/(dd|MM)", r"\2/\1", self.kind)
+        return twin != self.kind and self.is_mostly(twin)
+
+    @property
     def may_be_key(self) -> bool:
         """Whether no record lacks it and no two seem to share one."""
-        return self.num_blank == 0 and self.num_rows > 0 and self.num_distinct >= 0.97 * self.num_rows
+        is_whole = self.num_blank == 0 and self.num_rows > 0 and self.kind in ("integer", "digits", "text")
+        return is_whole and self.num_distinct >= 0.97 * self.num_rows
 
 
 def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
@@ -136,6 +174,24 @@ def profiled(records: DataFrame) -> list[ColumnProfile]:
     row = records.agg(F.count(F.lit(1)).alias("n"), *(_measures(i, name) for i, name in enumerate(names))).first()
     assert row is not None
     return [_profile(name, row["n"], row[f"c{i}"].asDict()) for i, name in enumerate(names)]
+
+
+def words_of(records: DataFrame, name: str) -> list[str]:
+    """The values of a column that has few, most frequent first; none where it has more than MOST_WORDS."""
+    said = records.select(F.trim(_column(records, name)).alias("said")).where("said <> ''")
+    rows = said.groupBy("said").count().orderBy(F.desc("count"), "said").limit(MOST_WORDS + 1).collect()
+    return [row["said"] for row in rows] if len(rows) <= MOST_WORDS else []
+
+
+def num_divided(records: DataFrame, key: str, name: str) -> int:
+    """Of how many keys the records do not agree in a column."""
+    values = records.groupBy(_column(records, key)).agg(F.count_distinct(F.trim(_column(records, name))).alias("n"))
+    return values.where("n > 1").count()
+
+
+def _column(records: DataFrame, name: str) -> Column:
+    """A column by the name that its source gives it."""
+    return F.col(next(f"`{column}`" for column in records.columns if decoded(column) == name))
 
 
 def _measures(position: int, name: str) -> Column:

@@ -1,6 +1,7 @@
 """Reads the records of a delivery verbatim: every column as text, with file, block and position beside it."""
 
 import codecs
+import io
 import re
 import shutil
 import zipfile
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from pyarrow import fs
 from pyarrow import parquet as pq
@@ -18,9 +20,13 @@ from pyspark.sql.types import StringType, StructField, StructType
 from crm_spark.contracts.bronze_names import encoded
 from crm_spark.contracts.source import Files
 from crm_spark.stages.ingest.discovery import SourceFile
+from crm_spark.stages.ingest.examine import codec_of, opened
+from crm_spark.stages.ingest.surrogates import Mender
 
 _POSITION_BITS = 33
 CORRUPT = "_corrupt"
+_PATTERN = re.compile(r"[*?\[\]{}\\]")
+_PIECE = 1 << 20
 
 
 @contextmanager
@@ -34,38 +40,68 @@ def one_file_per_task(spark: SparkSession) -> Iterator[None]:
 
 
 @contextmanager
-def unpacked(files: Sequence[SourceFile], system: fs.FileSystem, scratch: Path) -> Iterator[dict[str, SourceFile]]:
-    """The files by the path that Spark reads them at: members of archives are laid out below `scratch` meanwhile."""
+def laid_out(files: Sequence[SourceFile], how: Files, scratch: Path) -> Iterator[dict[str, SourceFile]]:
+    """The files by the path that Spark reads them at: what it could not read as it lies is laid out below `scratch`.
+
+    That are members of archives, JSON with halves of characters, and paths that Spark would take for a pattern.
+    """
     paths: dict[str, SourceFile] = {}
     try:
         for number, file in enumerate(files):
-            if file.member is None:
-                paths[file.path] = file
-                continue
-            scratch.mkdir(parents=True, exist_ok=True)
-            # A name of our own: what an archive calls its members never becomes a path.
-            target = scratch / f"{number}{PurePosixPath(file.member).suffix}"
-            with (
-                system.open_input_file(file.path) as raw,
-                zipfile.ZipFile(raw) as archive,
-                archive.open(file.member) as source,
-                target.open("wb") as sink,
-            ):
-                shutil.copyfileobj(source, sink)
-            paths[str(target)] = file
+            path = Path(file.path)
+            if file.member is not None or file.has_lone_surrogates or _PATTERN.search(file.path):
+                path = _laid_out(file, how, scratch, number)
+            paths[str(path)] = file
         yield paths
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def read_records(spark: SparkSession, how: Files, files: dict[str, SourceFile], system: fs.FileSystem) -> DataFrame:
+def _laid_out(file: SourceFile, how: Files, scratch: Path, number: int) -> Path:
+    scratch.mkdir(parents=True, exist_ok=True)
+    # A name of our own: what an archive calls its members never becomes a path.
+    target = scratch / f"{number}{PurePosixPath(file.member or file.path).suffix}"
+    if file.has_lone_surrogates:
+        _mend(file, how, target.with_suffix(".json"))
+        return target.with_suffix(".json")
+    if file.member is None:
+        target.symlink_to(file.path)
+        return target
+    with _opened(file) as source, target.open("wb") as sink:
+        shutil.copyfileobj(source, sink)
+    return target
+
+
+@contextmanager
+def _opened(file: SourceFile) -> Iterator[IO[bytes]]:
+    if file.member is None:
+        with opened(fs.LocalFileSystem(), file.path) as source:
+            yield source
+        return
+    with zipfile.ZipFile(file.path) as archive, archive.open(file.member) as source:
+        yield source
+
+
+def _mend(file: SourceFile, how: Files, target: Path) -> None:
+    mender, encoding = Mender(), how.options.encoding
+    with (
+        _opened(file) as raw,
+        io.TextIOWrapper(raw, encoding=codec_of(encoding), newline="") as source,
+        target.open("w", encoding=encoding, newline="") as sink,
+    ):
+        while piece := source.read(_PIECE):
+            sink.write(mender.feed(piece))
+        sink.write(mender.feed("", is_last=True))
+
+
+def read_records(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> DataFrame:
     """Grain: record. The source's columns as text, `_path`, `_block`, `_position`, `_corrupt`.
 
     Files are grouped by their own header, so a column that moved, came or went is found by name and never by position.
     To be read, and written, within `one_file_per_task`.
     """
     # Parquet files may also differ in the types of their columns, and one read has one type for each.
-    types = {path: _parquet_types(path, system) if how.format == "parquet" else "" for path in files}
+    types = {path: _parquet_types(path) if how.format == "parquet" else "" for path in files}
     headers = sorted((file.columns, types[path], path) for path, file in files.items())
     groups = [(key[0], [path for *_, path in group]) for key, group in groupby(headers, key=lambda entry: entry[:2])]
     frames = [_read_group(spark, how, header, paths) for header, paths in groups]
@@ -75,9 +111,8 @@ def read_records(spark: SparkSession, how: Files, files: dict[str, SourceFile], 
     return result
 
 
-def _parquet_types(path: str, system: fs.FileSystem) -> str:
-    with system.open_input_file(path) as source:
-        return str([str(kind) for kind in pq.read_schema(source).types])
+def _parquet_types(path: str) -> str:
+    return str([str(kind) for kind in pq.read_schema(path).types])
 
 
 def _read_group(spark: SparkSession, how: Files, header: tuple[str, ...], paths: list[str]) -> DataFrame:

@@ -24,14 +24,14 @@ from crm_spark.stages.ingest.discovery import (
     ARCHIVE_SEPARATOR,
     Delivery,
     SourceFile,
-    file_system,
     list_files,
     unseen,
 )
 from crm_spark.stages.ingest.examine import Examined, examine_files
 from crm_spark.stages.ingest.following import follow
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reading import normalised, one_file_per_task, read_records, unpacked
+from crm_spark.stages.ingest.reading import laid_out, normalised, one_file_per_task, read_records
+from crm_spark.stages.ingest.remote import Bring, bringing
 
 PLANNED, INGESTED, SKIPPED, REFUSED, WITHDRAWN = "planned", "ingested", "skipped", "refused", "withdrawn"
 UNSETTLED = (REFUSED, WITHDRAWN)
@@ -46,7 +46,9 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
         if source.jdbc is not None:
             found[source.name] = ["jdbc", ctx.run_id]  # a database does not say what is new without being asked
             continue
-        listing = [(f.name, f.num_bytes, f.modified_at, f.refusal) for f in list_files(source, _data_dir(cfg))]
+        listing = [
+            (f.name, f.num_bytes, f.modified_at, f.refusal) for f in list_files(ctx.spark, source, _data_dir(cfg))
+        ]
         found[source.name] = [listing, source.files.model_dump() if source.files else None]
     return found
 
@@ -70,6 +72,11 @@ def _take_rows(ctx: JobContext, paths: frozenset[str]) -> int:
 
 def _take(ctx: JobContext, paths: frozenset[str] | None = None) -> StageResult:
     """Reads what is new, of all there is or of these paths alone."""
+    with bringing(ctx) as bring:
+        return _taken(ctx, paths, bring)
+
+
+def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Bring) -> StageResult:
     cfg: IngestConfig = ctx.settings.ingest
     sources = {source.name: source for source in load_sources(Path(cfg.sources_dir))}
     history = ctx.tables.read(DELIVERY).collect()
@@ -77,7 +84,7 @@ def _take(ctx: JobContext, paths: frozenset[str] | None = None) -> StageResult:
     for source in sources.values():
         if source.jdbc is not None and paths is None:
             num_rows += ingest_jdbc(ctx, source, history)
-    deliveries, verdicts = _plan(ctx, sources, history, paths)
+    deliveries, verdicts = _plan(ctx, sources, history, paths, bring)
     if verdicts:
         _record(ctx, verdicts, part=f"plan:{sha256_of([v['batch_id'] for v in verdicts])[:16]}")
     if ctx.is_dry_run:
@@ -108,7 +115,7 @@ def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
 
 
 def _plan(
-    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None
+    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None, bring: Bring
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
     cfg: IngestConfig = ctx.settings.ingest
@@ -126,13 +133,15 @@ def _plan(
         settled = [r for r in past if r["fate"] not in UNSETTLED and r["batch_id"] not in begun[source.name]]
         wanted = {r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in begun[source.name].values() for r in rows}
         files = unseen(
-            list_files(source, _data_dir(cfg)), ((r["file"], r["num_bytes"], r["modified_at"]) for r in settled)
+            list_files(ctx.spark, source, _data_dir(cfg)),
+            ((r["file"], r["num_bytes"], r["modified_at"]) for r in settled),
         )
-        fresh.extend((f, source) for f in files if paths is None or f.name in wanted or normalised(f.path) in paths)
+        asked = [f for f in files if paths is None or f.name in wanted or normalised(f.path) in paths]
+        fresh.extend((file, source) for file in bring(asked))
     may_open = [(file, source.files) for file, source in fresh if file.refusal is None and source.files is not None]
     examined = {}
     if may_open:
-        examined = examine_files(ctx.spark, _data_dir(cfg), may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
+        examined = examine_files(ctx.spark, may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
     verdicts: list[dict[str, Any]] = []
     for source, past in of_files:
         looked_at = [
@@ -157,7 +166,19 @@ def _members(file: SourceFile, examined: list[Examined] | None) -> list[tuple[So
     """The file, or the members of the archive, as they are to be read."""
     if examined is None:
         return [(file, Examined(file.name, sha256_of([file.name]), file.num_bytes, damage=file.refusal))]
-    return [(replace(file, name=e.name, num_bytes=e.num_bytes, columns=e.columns), e) for e in examined]
+    return [
+        (
+            replace(
+                file,
+                name=e.name,
+                num_bytes=e.num_bytes,
+                columns=e.columns,
+                has_lone_surrogates=e.has_lone_surrogates,
+            ),
+            e,
+        )
+        for e in examined
+    ]
 
 
 def _judged(
@@ -235,11 +256,10 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
     """Appends the delivery to bronze; `known` are the columns that earlier ones of this source brought."""
     assert source.files is not None
     table = bronze(source.name)
-    system, _ = file_system(_data_dir(ctx.settings.ingest))
     scratch, batch_id = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16], delivery.batch_id
     if not ctx.tables.committed(table, batch_id, batch_id):
-        with unpacked(delivery.files, system, scratch) as files:
-            records, envelope = read_records(ctx.spark, source.files, files, system), _file_table(ctx, delivery, files)
+        with laid_out(delivery.files, source.files, scratch) as files:
+            records, envelope = read_records(ctx.spark, source.files, files), _file_table(ctx, delivery, files)
             frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
             ctx.tables.append(table, frame, batch_id=batch_id, digest=batch_id)
     written = ctx.tables.read(table).where(F.col("_batch_id") == batch_id)

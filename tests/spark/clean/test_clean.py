@@ -11,7 +11,7 @@ from support.lake import lake_context
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, FINDING, QUARANTINE, SUPERSEDED
-from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
+from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE, PERSON
 from crm_spark.settings import load_settings
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
@@ -114,6 +114,47 @@ def test_bronze_keeps_the_cells_of_a_broken_row_and_its_raw_text(first):
     ctx = first
     row = ctx.tables.read(bronze("orders")).where("_position = 11").first()
     assert row["_corrupt"] == "A9" and row["_row_id"].endswith(":0:11")
+
+
+MIXED = """
+files: {path: "*.csv", format: csv}
+country: DE
+feeds:
+  person: {columns: {person_id: who, email: mail, phone: phone}}
+  order:
+    fold: true
+    columns: {order_id: no, person_id: who, ordered_at: day, status: {from: state, map: {ok: completed, void: cancelled}}}
+"""
+
+
+def test_what_cannot_be_read_and_what_does_not_agree_is_told(spark, tmp_path, caplog):
+    """A mailbox that is none costs the mailbox, one state of an order is taken: neither in silence."""
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "sources" / "mixed.yaml").write_text(MIXED)
+    rows = ["A,1,ada@post,call me,2025-01-01,ok", "A,2,n/a,030 1234567,2025-01-01,void", "A,3,b@c.de,,2025-01-01,ok"]
+    (tmp_path / "data" / "m.csv").write_text("\n".join(["no,who,mail,phone,day,state", *rows]) + "\n")
+    paths = (f"ingest.sources_dir={tmp_path / 'sources'}", f"ingest.data_dir={tmp_path / 'data'}")
+    ctx = lake_context(spark, tmp_path / "lake", *paths)
+    ingest.run(ctx)
+    clean.run(ctx)
+    found = {
+        (r["noun"], r["code"], r["column"], r["severity"]): r["num_rows"] for r in ctx.tables.read(FINDING).collect()
+    }
+    (order,) = ctx.tables.read(ORDER).collect()
+    others = [row.split(",") for row in rows if row.split(",")[1] != order["person_id"]]
+    num_other_states = sum((row[5] == "ok") != (order["status"] == "completed") for row in others)
+    assert found == {
+        ("person", "bad_email", "email", "nulled"): 1,
+        ("person", "placeholder", "email", "nulled"): 1,
+        ("person", "bad_phone", "phone", "nulled"): 1,
+        ("order", "folded_differs", "person_id", "warn"): 2,
+        ("order", "folded_differs", "status", "warn"): num_other_states,
+    }
+    notes = {r["person_id"]: r["notes"] for r in ctx.tables.read(PERSON).collect()}
+    assert notes == {"1": ["bad_email:email", "bad_phone:phone"], "2": ["placeholder:email"], "3": None}
+    assert f"{num_other_states} rows folded into one that says otherwise: folded_differs (status)" in caplog.text
+    assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("nothing new")
 
 
 def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):

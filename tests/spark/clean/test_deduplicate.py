@@ -48,3 +48,28 @@ def test_what_is_set_aside_stands_for_nothing_and_is_compared_with_nothing(spark
     marked = mark_duplicates(judged, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
     expected = {"r1": "superseded", "r2": None, "r3": "exact_repeat", "r4": None, "r5": None}
     assert {row["row_id"]: row["_duplicate"] for row in marked} == expected
+
+
+def contradicted(spark, rows, held=()):
+    schema = f"{SCHEMA}, status string, name string"
+    sound = spark.createDataFrame(rows, schema).withColumn("_reasons", F.array().cast("array<string>"))
+    existing = spark.createDataFrame(list(held), schema)
+    marked = mark_duplicates(sound, existing, key=("id",), compared=["name", "status"])
+    return {row["row_id"]: row["_contradicted"] for row in marked.collect() if row["_contradicted"] is not None}
+
+
+def test_folded_rows_that_do_not_agree_are_told_by_column(spark):
+    rows = [
+        ("a", None, "h9", "r1", 0, True, "paid", "Lamp"),
+        ("a", None, "h9", "r2", 0, True, "paid", "Lamp"),
+        ("a", None, "h8", "r3", 0, True, "void", "Lamp"),
+        ("a", None, "h7", "r4", 0, True, None, "Rug"),
+    ]
+    assert contradicted(spark, rows) == {"r2": ",,", "r3": ",status,", "r4": ",name,status,"}
+
+
+def test_an_older_version_does_not_contradict_and_what_silver_holds_does(spark):
+    late, early = ("a", LATE, "h1", "r1", 0, True, "paid", "Lamp"), ("a", EARLY, "h9", "r2", 0, True, "open", "Lamp")
+    assert contradicted(spark, [late, early]) == {}
+    held = ("a", LATE, "h2", "old", 0, True, "void", "Lamp")
+    assert contradicted(spark, [late], [held]) == {"r1": ",status,"}

@@ -1,5 +1,6 @@
 """What a person wrote is in bronze and in silver as its very bytes, whatever a spreadsheet or a terminal would make of it."""
 
+import gzip
 import io
 import json
 import os
@@ -100,6 +101,31 @@ def test_silver_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefi
 
 def hexed(text):
     return text.encode().hex().upper()
+
+
+@pytest.mark.parametrize("name", ["cut.jsonl", "cut.json", "cut.jsonl.gz"])
+def test_half_a_character_is_kept_as_it_was_written(spark, tmp_path, name):
+    """A text that was cut within an emoji: no encoding holds it, and `?` would stand for anything."""
+    texts = ["good \U0001f600", r"cut \ud83d", r"\uDE00 first", r"of a backslash: \\ud83d", "after"]
+    rows = [f'{{"id": "{i}", "who": "K1", "body": "{text}", "stars": 5}}' for i, text in enumerate(texts)]
+    document = f"[{', '.join(rows)}]" if name.endswith("json") else "\n".join(rows)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "data").mkdir()
+    format = name.split(".")[1]
+    source = SOURCE.format(format=format).replace(f"*.{format}", name)
+    (tmp_path / "sources" / "cut.yaml").write_text(source)
+    (tmp_path / "data" / name).write_bytes((gzip.compress if name.endswith("gz") else bytes)(document.encode()))
+    ctx = lake_context(
+        spark, tmp_path / "lake", f"ingest.sources_dir={tmp_path}/sources", f"ingest.data_dir={tmp_path}/data"
+    )
+    ingest.run(ctx)
+    clean.run(ctx)
+    rows = ctx.tables.read(FEEDBACK).orderBy("feedback_id").select("text", "plain_text", "rating").collect()
+    assert [row["text"] for row in rows] == [text.replace(r"\\", "\\") for text in texts]
+    assert [row["plain_text"] for row in rows] == ["good \U0001f600", "cut", "first", "of a backslash:", "after"]
+    assert {row["rating"] for row in rows} == {5.0}
+    (row,) = ctx.tables.read(DELIVERY).where("fate = 'ingested'").collect()
+    assert (row["file"], row["num_rows"]) == (name, 5)
 
 
 class PeakOfPython:

@@ -9,7 +9,6 @@ from crm_spark.core.errors import InputError
 from crm_spark.stages.ingest.discovery import (
     Delivery,
     SourceFile,
-    file_system,
     glob_pattern,
     list_files,
 )
@@ -35,7 +34,7 @@ def test_a_star_stays_within_a_folder_and_two_go_below(tmp_path):
 
 def test_files_that_are_hidden_or_still_written_are_left_alone(tmp_path):
     lay(tmp_path / "data", "d/a.csv", "d/.a.csv", "d/_a.csv", "d/a.csv.tmp", "d/b.txt")
-    assert [f.name for f in list_files(source(tmp_path, "*/*"), str(tmp_path / "data"))] == ["d/a.csv", "d/b.txt"]
+    assert [f.name for f in list_files(None, source(tmp_path, "*/*"), str(tmp_path / "data"))] == ["d/a.csv", "d/b.txt"]
 
 
 @pytest.mark.parametrize(
@@ -57,14 +56,14 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, target):
     lay(tmp_path, "secret.csv", "database/secret.csv", "data2/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path, tmp_path / "data" / "link")
     os.symlink(target.format(root=tmp_path), tmp_path / "data" / "d" / "b.csv")
-    found = list_files(source(tmp_path, "d/*.csv"), str(tmp_path / "data"))
+    found = list_files(None, source(tmp_path, "d/*.csv"), str(tmp_path / "data"))
     assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
 
 
 def test_a_folder_behind_a_link_leads_outside_with_all_that_is_in_it(tmp_path):
     lay(tmp_path, "other/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path / "other", tmp_path / "data" / "e")
-    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
     assert {f.name: f.refusal for f in found}["d/a.csv"] is None
     assert all(f.refusal == "leads_outside" for f in found if f.name.startswith("e/"))
 
@@ -72,7 +71,7 @@ def test_a_folder_behind_a_link_leads_outside_with_all_that_is_in_it(tmp_path):
 def test_a_link_that_stays_below_the_folder_is_followed(tmp_path):
     lay(tmp_path, "data/d/a.csv")
     os.symlink("a.csv", tmp_path / "data" / "d" / "b.csv")
-    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
     assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
 
 
@@ -81,7 +80,7 @@ def test_a_link_to_nothing_is_listed_and_refused_where_it_leads_out(tmp_path):
     os.symlink("nowhere.csv", tmp_path / "data" / "d" / "inside.csv")
     os.symlink("itself.csv", tmp_path / "data" / "d" / "itself.csv")
     os.symlink(tmp_path / "nowhere.csv", tmp_path / "data" / "d" / "outside.csv")
-    found = list_files(source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
     assert [(f.name, f.refusal, f.num_bytes) for f in found] == [
         ("d/a.csv", None, 4), ("d/inside.csv", None, 0), ("d/itself.csv", None, 0), ("d/outside.csv", "leads_outside", 0),
     ]  # fmt: skip
@@ -91,15 +90,15 @@ def test_a_folder_in_the_place_of_a_file_is_listed_and_one_that_holds_files_is_n
     lay(tmp_path / "data", "d/whole.csv/part-0.csv", "d/e/a.csv")
     (tmp_path / "data" / "d" / "empty.csv").mkdir()
     root = str(tmp_path / "data")
-    every = [f.name for f in list_files(source(tmp_path, "**/*.csv"), root)]
+    every = [f.name for f in list_files(None, source(tmp_path, "**/*.csv"), root)]
     assert every == ["d/e/a.csv", "d/empty.csv", "d/whole.csv/part-0.csv"]
-    assert [f.name for f in list_files(source(tmp_path, "*/*.csv"), root)] == ["d/empty.csv", "d/whole.csv"]
-    assert list_files(source(tmp_path, "*/*"), root) == [], "a folder between is no file"
+    assert [f.name for f in list_files(None, source(tmp_path, "*/*.csv"), root)] == ["d/empty.csv", "d/whole.csv"]
+    assert list_files(None, source(tmp_path, "*/*"), root) == [], "a folder between is no file"
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(InputError, match="nowhere is not a folder"):
-        list_files(source(tmp_path, "*"), str(tmp_path / "nowhere"))
+        list_files(None, source(tmp_path, "*"), str(tmp_path / "nowhere"))
 
 
 def test_a_delivery_is_named_by_names_and_bytes_in_any_order():
@@ -110,10 +109,8 @@ def test_a_delivery_is_named_by_names_and_bytes_in_any_order():
     assert Delivery("s", (a, b), ("1", "2")).batch_id != Delivery("s", (a, b), ("2", "1")).batch_id
 
 
-def test_folders_that_no_node_mounts_are_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("x")
-    for data_dir in (str(tmp_path), f"file://{tmp_path}"):
-        assert file_system(data_dir)[1] == str(tmp_path)
-    for data_dir in ("s3a://bucket/drops", "hdfs://node:8020/drops", "viewfs://drops"):
-        with pytest.raises(InputError, match=f"{data_dir}: files are read from folders that every node mounts"):
-            file_system(data_dir)
+def test_a_folder_may_be_given_as_a_file_uri(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.csv").write_text("x")
+    for data_dir in (str(tmp_path / "data"), f"file://{tmp_path / 'data'}", f"file:{tmp_path / 'data'}"):
+        assert [f.path for f in list_files(None, source(tmp_path, "*"), data_dir)] == [str(tmp_path / "data" / "a.csv")]

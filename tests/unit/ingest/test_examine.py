@@ -9,6 +9,7 @@ import random
 import zipfile
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
@@ -33,6 +34,9 @@ def zstd(content: bytes) -> bytes:
     with pa.CompressedOutputStream(sink, "zstd") as packed:
         packed.write(content)
     return sink.getvalue().to_pybytes()
+
+
+NOT_UTF8 = pc.cast(pa.array([b"fine", "café".encode("latin-1")]), pa.string(), safe=False)
 
 
 def parquet(**columns) -> bytes:
@@ -88,6 +92,7 @@ def test_a_sound_file_gives_digest_size_and_columns(tmp_path, name, content):
         ("cut.json", b'[{"id": 1}, {"id"', {"format": "json"}, "damaged_file"),
         ("cut.parquet", parquet(a=[1, 2, 3])[:-20], {"format": "parquet"}, "damaged_file"),
         ("no.parquet", CSV, {"format": "parquet"}, "damaged_file"),
+        ("latin.parquet", parquet(a=NOT_UTF8), {"format": "parquet"}, "wrong_encoding"),
     ],
 )  # fmt: skip
 def test_each_damage_has_its_code(tmp_path, name, content, options, code):

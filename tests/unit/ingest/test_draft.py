@@ -1,0 +1,119 @@
+"""What the columns of a file nobody has described are taken for, in several languages."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crm_spark.contracts.source import FileOptions, Files, Source
+from crm_spark.stages.ingest.draft import Proposal, known_names, known_words, plain, proposal_of, source_yaml
+from crm_spark.stages.ingest.profile import ColumnProfile
+
+DOMAINS = Path(__file__).resolve().parents[3] / "conf" / "domains"
+NAMES, WORDS = known_names(DOMAINS / "column_names.yaml"), known_words(DOMAINS / "status_words.yaml")
+FILES = Files(path="*.csv", format="csv", options=FileOptions(delimiter=";"))
+
+
+def column(name, kind="text", *, is_key=False, low=None, high=None, num_blank=0, **fractions):
+    found = {kind: 1.0, **fractions} if kind != "text" else fractions
+    return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, found, low, high)
+
+
+def proposal(*columns, words=(), divided=0):
+    return proposal_of(columns, NAMES, WORDS, words_of=lambda _: list(words), num_divided=lambda *_: divided)
+
+
+def drafted(*columns, given=None, **more):
+    text = source_yaml("shop", FILES, list(columns), proposal(*columns, **more), given or {})
+    return text, Source.model_validate({"name": "shop", **yaml.safe_load(text)})
+
+
+@pytest.mark.parametrize(
+    ("names", "noun"),
+    [
+        (("Codice cliente", "Cognome", "Nome", "E-mail", "Città", "Data di nascita"), "person"),
+        (("N° Client", "Prénom", "Nom", "Téléphone", "Code postal", "Ville"), "person"),
+        (("Código cliente", "Apellidos", "Nombre", "Correo electrónico", "Población", "Móvil"), "person"),
+        (("Klantnummer", "Voornaam", "Achternaam", "E-mailadres", "Woonplaats", "Straat"), "person"),
+        (("Pedido", "Línea", "Artículo", "Cantidad", "Precio unitario", "Moneda"), "order_line"),
+        (("Bestell-Nr.", "Pos.", "Artikel-Nr.", "Menge", "Einzelpreis", "Währung"), "order_line"),
+        (("Zamówienie", "Pozycja", "Produkt", "Ilość", "Cena", "Waluta"), "order_line"),
+    ],
+)
+def test_columns_are_known_by_their_names_in_other_languages(names, noun):
+    found = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
+    assert set(found) == {noun}
+    assert len({profile.name for profile in found[noun].values()}) >= len(names) - 1
+
+
+def test_names_are_compared_without_accents_case_and_signs():
+    assert [plain(name) for name in ("N. Ordine", "Città", "STRAẞE", "Miejscowość", "İd")] == [
+        "nordine", "citta", "strasse", "miejscowosc", "id",
+    ]  # fmt: skip
+
+
+ORDERS = (column("Ordine"), column("Riga", "integer"), column("Cliente"), column("Data ordine", "dd/MM/yyyy HH:mm"),
+          column("Articolo"), column("Quantità", "integer"), column("Prezzo", "decimal_comma"), column("Stato"))  # fmt: skip
+
+
+def test_lines_are_named_by_order_and_number_and_never_folded():
+    text, source = drafted(*ORDERS, words=["evaso", "annullato"])
+    line, order = source.feeds["order_line"], source.feeds["order"]
+    assert (line.columns["line_id"].from_, line.columns["line_id"].join, line.fold) == (["Ordine", "Riga"], "-", False)
+    assert order.fold and order.columns["ordered_at"].formats == ["dd/MM/yyyy HH:mm"]
+    assert order.columns["status"].map == {"evaso": "completed", "annullato": "cancelled"}
+    assert "is_return" not in line.columns and "product" not in source.feeds, "a number alone describes no product"
+    assert "Revenue is quantity x unit_price of lines that are no return" in text
+
+
+def test_a_state_in_which_the_lines_of_an_order_differ_is_one_of_the_line():
+    text, source = drafted(*ORDERS, words=["evaso", "annullato", "sospeso?"], divided=7)
+    assert source.feeds["order"].columns["status"].value == "completed"
+    assert source.feeds["order_line"].columns["is_return"].map == {"evaso": "false", "annullato": "true"}
+    assert "The lines of 7 orders differ in 'Stato'" in text
+    assert "not understood, and set aside as it is: 'sospeso?'" in text
+
+
+def test_a_review_is_a_review_and_no_product_and_no_person():
+    columns = [column("id", is_key=True), column("cliente"), column("articolo"), column("titolo"), column("testo")]
+    _, source = drafted(*columns, column("stelle", "integer", low=1.0, high=5.0), column("data", "iso"))
+    assert set(source.feeds) == {"feedback"}
+    mapped = source.feeds["feedback"].columns
+    assert mapped["feedback_id"].from_ == ["id"] and mapped["kind"].value == "review"
+    assert mapped["label"].ranges == {
+        "does_not_recommend": (1, 2), "no_clear_opinion": (3, 3), "recommends": (4, 5),
+    }  # fmt: skip
+
+
+def test_ten_points_are_read_as_promoters_and_a_hundred_not_at_all():
+    columns = [column("review_id", is_key=True), column("text"), column("date", "iso")]
+    _, ten = drafted(*columns, column("score", "integer", low=0.0, high=10.0))
+    _, hundred = drafted(*columns, column("score", "integer", low=0.0, high=100.0))
+    assert ten.feeds["feedback"].columns["label"].ranges["recommends"] == (9, 10)
+    assert "label" not in hundred.feeds["feedback"].columns
+
+
+def test_what_nobody_said_is_asked_for_and_what_was_said_stands():
+    text, source = drafted(*ORDERS)
+    assert "--system" in text and "time_zone (default UTC), country (of phone numbers), currency" in text
+    given = {"system": "group", "time_zone": "Europe/Rome", "country": "IT", "currency": "EUR"}
+    text, source = drafted(*ORDERS, given=given)
+    assert "--system" not in text and "Say as well" not in text
+    assert (source.system, source.time_zone, source.country, source.currency) == tuple(given.values())
+
+
+def test_a_file_that_nobody_recognises_is_told_what_to_do():
+    text, source = drafted(column("foo"), column("bar"))
+    assert source.feeds == {} and "conf/domains/column_names.yaml and run again with" in text
+    assert "#   person: person_id\n" in text and "#   order: order_id, ordered_at, status\n" in text
+
+
+def test_kinds_say_what_does_not_fit():
+    most = column("Menge", "integer", integer=0.97)
+    assert (most.kind, most.exceptions) == ("integer", "3 of 100 are not")
+    mail = column("Mail", email=0.9)
+    assert (mail.kind, mail.exceptions, mail.looks_personal) == ("text", "90 of 100 are email", True)
+    assert column("PLZ", "integer", leading_zero=0.1).kind == "digits"
+    assert column("day", **{"dd/MM/yyyy": 1.0, "MM/dd/yyyy": 1.0}).is_ambiguous
+    assert not column("day", "dd/MM/yyyy").is_ambiguous and not column("day", "iso").is_ambiguous
+    assert Proposal({}).status_map == {}
