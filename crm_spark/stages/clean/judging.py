@@ -101,7 +101,7 @@ class Judging:
         if compared:
             marked = marked.withColumn("_findings", contradictions_noted(compared))
         fate = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
-        return marked.withColumn("_fate", fate.otherwise("accepted"))
+        return marked.withColumn("_fate", fate.otherwise("accepted")).drop("_contradicted")
 
     def _folded_columns(self, noun: str) -> list[str]:
         """What sources that fold the noun say of it, but for its key."""

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 
 from crm_spark.core.context import JobContext, in_parallel
 from crm_spark.core.errors import InputError
+from crm_spark.core.hashing import sha256_of
 
 if TYPE_CHECKING:
     from crm_spark.stages.ingest.discovery import SourceFile
@@ -72,16 +73,15 @@ def bringing(ctx: JobContext) -> Iterator[Bring]:
     shutil.rmtree(folder, ignore_errors=True)
 
     def bring(files: Sequence["SourceFile"]) -> list["SourceFile"]:
-        def one(numbered: tuple[int, "SourceFile"]) -> "SourceFile":
-            number, file = numbered
+        def one(file: "SourceFile") -> "SourceFile":
             if not is_remote(file.path):
                 return file
-            target = folder / str(number) / PurePosixPath(file.name).name
+            target = folder / sha256_of(file.path)[:16] / PurePosixPath(file.name).name
             target.parent.mkdir(parents=True, exist_ok=True)
             _copied(ctx.spark, file.path, target)
             return replace(file, path=str(target))
 
-        return in_parallel(one, list(enumerate(files)))
+        return in_parallel(one, files)
 
     try:
         yield bring

@@ -1,6 +1,8 @@
 """Files behind a URI that only Hadoop can resolve: the same tables as from the folder itself."""
 
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -13,7 +15,8 @@ from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import frame_digest
 from crm_spark.settings import load_settings
 from crm_spark.stages.ingest import stage as ingest
-from crm_spark.stages.ingest.remote import is_remote
+from crm_spark.stages.ingest.discovery import SourceFile
+from crm_spark.stages.ingest.remote import bringing, is_remote
 
 
 @pytest.fixture
@@ -59,6 +62,22 @@ def test_a_stream_reads_from_a_uri_too(taken, tmp_path):
     here, _ = taken("here", tmp_path / "data")
     there, result = taken("there", "viewfs://shop/drops", "ingest.files_per_batch=1")
     assert result.num_rows == 17 and content(there) == content(here)
+
+
+def test_files_of_one_name_are_kept_apart_and_one_that_is_gone_is_told_by_the_look_at_it(spark, tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.csv").write_text(folder)
+    shop = f"shop{uuid4().hex}"
+    spark.conf.set(f"fs.viewfs.mounttable.{shop}.link./drops", f"file://{tmp_path}")
+    at = datetime(2025, 1, 1)
+    files = [SourceFile("s", f"{f}/x.csv", f"viewfs://{shop}/drops/{f}/x.csv", 1, at) for f in ("a", "b", "gone")]
+    with bringing(lake_context(spark, tmp_path / "lake")) as bring:
+        a, gone = bring([files[0], files[2]])
+        (b,) = bring([files[1]])
+        assert [Path(file.path).read_text() for file in (a, b)] == ["a", "b"]
+        assert not Path(gone.path).exists() and (gone.name, a.name) == ("gone/x.csv", "a/x.csv")
+    assert not Path(a.path).exists()
 
 
 def test_what_cannot_be_reached_is_said(taken):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import functions as F
+from support.formulas import FORMULAS
 from support.lake import lake_context
 
 from crm_spark.contracts.bronze import bronze
@@ -26,12 +27,6 @@ feeds:
     columns: {{feedback_id: id, person_id: who, kind: {{value: review}}, text: body, rating: stars}}
 """
 FORMATS = ("csv", "jsonl", "parquet")
-FORMULAS = [
-    "=1+1", "=SUM(A1:A9)", '=HYPERLINK("http://example.com","x")', "=cmd|'/C calc'!A0", "==1", "=", "= 1",
-    "+1", "+1+1", "+cmd|'/C calc'!A0", "+", "-1", "-2+3", "-cmd|'/C calc'!A0", "-", "--1",
-    "@SUM(1+1)", "@", "@A1", "\t=1+1", "\t", "\t\t@x", "\r=1+1", "\r\n=1+1", "\n=1+1", " =1+1",
-    "\uff1d1+1", "\uff0b1", "\uff20SUM(1)", "%0A=1+1",
-]  # fmt: skip
 STRINGS = [
     "\U0001f600", "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466", "\U0001f3f3\ufe0f\u200d\U0001f308",
     "\U0001f1e9\U0001f1ea", "\U0001f44d\U0001f3fd", "1\ufe0f\u20e3", "漢字かな", "한국어", "\u1112\u1161\u11ab",
