@@ -37,6 +37,11 @@ class FileOptions(Config):
     multi_line: bool = True
     """Whether a quoted cell may hold a line break. False lets Spark split one large plain file among tasks."""
 
+    @field_validator("delimiter")
+    @classmethod
+    def _is_written(cls, text: str) -> str:
+        return text.replace("\\t", "\t")
+
     @field_validator("encoding")
     @classmethod
     def _is_known(cls, name: str) -> str:

@@ -16,7 +16,7 @@ EXTENDS = "extends"
 class Config(BaseModel):
     """Base of every configuration section: frozen, and no key that the model does not declare."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 C = TypeVar("C", bound=BaseModel)

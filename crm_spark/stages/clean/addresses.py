@@ -21,7 +21,7 @@ class AddressPack(Config):
     """How addresses of one country are written."""
 
     names: list[str] = []
-    number: Literal["before", "after"] = "after"
+    number: Literal["before", "after", "either"] = "after"
     words: dict[str, list[str]] = {}
     endings: dict[str, list[str]] = {}
     postcode_digits: Annotated[int, Field(ge=3, le=9)] | None = None
@@ -57,6 +57,8 @@ class Addresses:
             return None, None
         if self._packs[code].number == "before":
             found = _AT_THE_START.search(plain) or _AT_THE_END.search(plain)
+        elif self._packs[code].number == "either":
+            found = _AT_THE_END.search(plain) or _AT_THE_START.search(plain) or _WITHIN.search(plain)
         else:
             found = _AT_THE_END.search(plain) or _WITHIN.search(plain)
         if found is None:

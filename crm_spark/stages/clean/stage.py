@@ -18,13 +18,15 @@ from crm_spark.core.hashing import sha256_of
 from crm_spark.core.scratch import Keep, scratch
 from crm_spark.quality.rules import load_rules
 from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
+from crm_spark.stages.clean.conform import NULLED, STOP, WARN
 from crm_spark.stages.clean.conform import QUARANTINE as QUARANTINED
-from crm_spark.stages.clean.conform import STOP
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.judging import Judging
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.superseded import declare_superseded
-from crm_spark.stages.clean.verdicts import FOLDED_DIFFERS, Held
+from crm_spark.stages.clean.verdicts import Held
+
+_FOLLOWS = {NULLED: "cells read as empty", WARN: "noted", QUARANTINED: "set aside", STOP: "held back"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def run(ctx: JobContext) -> StageResult:
         in_parallel(lambda part: _to_silver(ctx, part), judged)
         warnings = [row for row in breaches if row["severity"] == "warn"]
         _write_accounts(ctx, judged, fates, [*findings, *warnings], rules.version)
-    _say_why(ctx, findings)
+    _say_what_became(ctx, fates, findings)
     num_quarantined = sum(row["num_quarantined"] for row in fates)
     return StageResult(
         sum(row["num_accepted"] for row in fates), note=f"{num_quarantined} quarantined", refusal=_said(held)
@@ -142,10 +144,9 @@ def _to_silver(ctx: JobContext, part: Judged) -> None:
     contract, digest = NOUNS[part.work.noun], part.work.digest
     accepted = part.rows.where("_fate = 'accepted'").select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
-    result = ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_settled=True)
+    ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_settled=True)
     sound = part.rows.where("_fate <> 'quarantined'").select(*contract.column_names, "_rank")
     update_histories(ctx, part.work.noun, sound, batch_id=batch_id, digest=digest)
-    ctx.log.info("clean %-18s %9d rows to silver", part.work.noun, result.num_rows)
 
 
 def pending_work(sources: Mapping[str, Source], deliveries: list[Row], fates: list[Row]) -> list[Pending]:
@@ -183,15 +184,20 @@ def _write_accounts(
         ctx.tables.merge(contract, frame, batch_id=batch_id, digest=digest)
 
 
-def _say_why(ctx: JobContext, findings: list[dict[str, Any]]) -> None:
-    """A line for each reason for which rows were set aside, and each contradiction; the rest is in ops.finding."""
-    counts: Counter[tuple[str, str, str]] = Counter()
+def _say_what_became(ctx: JobContext, fates: list[dict[str, Any]], findings: list[dict[str, Any]]) -> None:
+    """A line for each noun, and below it one for all that was found of a kind."""
+    sums: dict[str, Counter[str]] = {}
+    for row in fates:
+        fate_of = sums.setdefault(row["noun"], Counter())
+        fate_of.update({fate: row[fate] for fate in ("num_in", "num_accepted", "num_quarantined", "num_duplicate")})
+    found: Counter[tuple[str, str, str, str]] = Counter()
     for row in findings:
-        if row["severity"] in (QUARANTINED, STOP) or row["code"] == FOLDED_DIFFERS:
-            counts[(row["noun"], row["code"], row["column"])] += row["num_rows"]
-    for (noun, code, column), num_rows in sorted(counts.items()):
-        what = "rows folded into one that says otherwise" if code == FOLDED_DIFFERS else "rows set aside"
-        ctx.log.info("clean %-18s %9d %s: %s (%s)", noun, num_rows, what, code, column)
+        found[(row["noun"], row["severity"], row["code"], row["column"])] += row["num_rows"]
+    for noun, fate_of in sorted(sums.items()):
+        ctx.log.info("clean %-18s %9d in = %d to silver + %d set aside + %d repeats", noun, *fate_of.values())
+        for (of, severity, code, column), num_rows in sorted(found.items()):
+            if of == noun:
+                ctx.log.info("clean %-18s %9d %s: %s (%s)", noun, num_rows, _FOLLOWS[severity], code, column)
 
 
 def _set_aside(noun: str, rows: DataFrame, rules_version: str) -> DataFrame:

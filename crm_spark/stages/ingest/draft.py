@@ -206,6 +206,11 @@ def _advice(proposal: Proposal) -> list[str]:
         )
     if "order_line" in feeds:
         lines.append("# Revenue is quantity x unit_price of lines that are no return, in orders that are completed.")
+    rating = feeds.get("feedback", {}).get("rating")
+    if _scale(rating) == _SCALES[10]:
+        lines.append(
+            "# label: the ten points of a survey on recommending. Where they are marks, look at some texts and move the ranges."
+        )
     ambiguous = [p.name for columns in feeds.values() for p in columns.values() if p.is_ambiguous]
     if ambiguous:
         lines.append(

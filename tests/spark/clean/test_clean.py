@@ -153,7 +153,10 @@ def test_what_cannot_be_read_and_what_does_not_agree_is_told(spark, tmp_path, ca
     }
     notes = {r["person_id"]: r["notes"] for r in ctx.tables.read(PERSON).collect()}
     assert notes == {"1": ["bad_email:email", "bad_phone:phone"], "2": ["placeholder:email"], "3": None}
-    assert f"{num_other_states} rows folded into one that says otherwise: folded_differs (status)" in caplog.text
+    said = [" ".join(record.getMessage().split()) for record in caplog.records]
+    assert "clean order 3 in = 1 to silver + 0 set aside + 2 repeats" in said
+    assert f"clean order {num_other_states} noted: folded_differs (status)" in said
+    assert "clean person 1 cells read as empty: bad_email (email)" in said
     assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("nothing new")
 
 

@@ -92,15 +92,16 @@ def test_every_text_format_gives_the_same_cells(company):
     lines = "".join(json.dumps(row) + "\n" for row in ROWS)
     lay(plain__csv=csv_of(ROWS), gz__csv__gz=gzip.compress(csv_of(ROWS, newline="\r\n").encode()), z__zip=packed.getvalue(),
         zst__csv__zst=sink.getvalue().to_pybytes(), wide__csv=csv_of(ROWS, delimiter="||").encode("utf-16"),
-        lines__jsonl=lines, doc__json=json.dumps(ROWS, indent=1))  # fmt: skip
+        tab__csv=csv_of(ROWS, delimiter="\t"), lines__jsonl=lines, doc__json=json.dumps(ROWS, indent=1))  # fmt: skip
     source("plain", "plain.csv"), source("gz", "gz.csv.gz"), source("zip", "z.zip"), source("zst", "zst.csv.zst")
     source("wide", "wide.csv", more=', options: {delimiter: "||", encoding: utf-16}')
+    source("tab", "tab.csv", more=r", options: {delimiter: '\t'}")
     source("lines", "lines.jsonl", "jsonl"), source("doc", "doc.json", "json")
     ctx = refreshed(stages=[ingest])
-    for name in ("plain", "gz", "zip", "zst", "wide", "lines", "doc"):
+    for name in ("plain", "gz", "zip", "zst", "wide", "tab", "lines", "doc"):
         assert cells(ctx, name) == ROWS, name
     assert set(fates(ctx)) == {
-        "plain.csv", "gz.csv.gz", "z.zip!in/a.csv", "z.zip!in/b.csv", "zst.csv.zst", "wide.csv", "lines.jsonl", "doc.json",
+        "plain.csv", "gz.csv.gz", "z.zip!in/a.csv", "z.zip!in/b.csv", "zst.csv.zst", "wide.csv", "tab.csv", "lines.jsonl", "doc.json",
     }  # fmt: skip
     assert {fate for fate, _ in fates(ctx).values()} == {"ingested"}
     assert not (ctx.files_root / "unpacked").exists() or not any((ctx.files_root / "unpacked").iterdir())

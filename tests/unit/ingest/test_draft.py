@@ -108,6 +108,17 @@ def test_a_file_that_nobody_recognises_is_told_what_to_do():
     assert "#   person: person_id\n" in text and "#   order: order_id, ordered_at, status\n" in text
 
 
+@pytest.mark.parametrize("delimiter", ["\t", r"\t"])
+def test_blanks_and_tabs_that_mean_something_stay(delimiter):
+    options = FileOptions.model_validate({"delimiter": delimiter})
+    files = Files(path="*.csv", format="csv", options=options)
+    columns = [column("Order No "), column("Line", "integer"), column("Qty"), column("Price")]
+    text = source_yaml("shop", files, columns, proposal(*columns), {})
+    source = Source.model_validate({"name": "shop", **yaml.safe_load(text)})
+    assert source.files.options.delimiter == "\t"
+    assert source.feeds["order_line"].columns["order_id"].from_ == ["Order No "], "as the header has it"
+
+
 def test_kinds_say_what_does_not_fit():
     most = column("Menge", "integer", integer=0.97)
     assert (most.kind, most.exceptions) == ("integer", "3 of 100 are not")
