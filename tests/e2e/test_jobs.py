@@ -10,12 +10,15 @@ from deltalake import DeltaTable
 from support.company import lay_out
 from support.refreshed import ROOT, files_of
 
+from crm_spark.core.java import find_java
 from crm_spark.core.lease import Lease
 
 
 def job(name, *arguments, launcher=(sys.executable,)):
     command = [*launcher, str(ROOT / "jobs" / f"{name}.py"), *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    # spark-submit takes the system's python3 and java, whatever the environment it lies in.
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "JAVA_HOME": find_java()}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, env=environment)
 
 
 @pytest.mark.parametrize(
