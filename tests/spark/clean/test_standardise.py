@@ -37,6 +37,7 @@ def test_a_person_is_written_one_way(spark):
         "postcode": "01067",
         "city": "Berlin",
         "country": "DE",
+        "_unreadable": "",
     }
     assert made["2"] == {
         "id": "2",
@@ -51,14 +52,16 @@ def test_a_person_is_written_one_way(spark):
         "postcode": "SW1A2AA",
         "city": "London",
         "country": "GB",
+        "_unreadable": "email",
     }
-    assert {name for name, value in made["3"].items() if value is not None} == {"id", "country"}
-    assert made["3"]["country"] == "Atlantis"
+    assert {name for name, value in made["3"].items() if value is not None} == {"id", "country", "_unreadable"}
+    assert (made["3"]["country"], made["3"]["_unreadable"]) == ("Atlantis", "phone")
 
 
 def test_columns_a_source_lacks_stay_away(spark):
     frame = spark.createDataFrame([("1", "anna")], "id string, given_name string")
-    assert person(frame, STANDARDS, default_country=None).columns == ["id", "given_name", "title", "country"]
+    made = person(frame, STANDARDS, default_country=None)
+    assert made.columns == ["id", "given_name", "title", "country", "_unreadable"]
 
 
 def test_a_text_is_read_beside_what_was_written(spark):
