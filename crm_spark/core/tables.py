@@ -224,6 +224,11 @@ class TableStore:
     def _create_if_missing(self, table: TableContract) -> None:
         if self.exists(table):
             return
+        with _MAKING:  # another thread's table that is being made looks like one whose making was killed
+            if not self.exists(table):
+                self._make(table)
+
+    def _make(self, table: TableContract) -> None:
         self._clear_begun_log(table)
         builder = DeltaTable.createIfNotExists(self.spark).location(self.path(table)).addColumns(table.schema)
         # Column minima and maxima are copied into the transaction log, where erasure cannot reach them for a while.
@@ -254,8 +259,7 @@ class TableStore:
                 with self.committing():  # the lease may be lost while this waits for its turn
                     if attempt > 1 and self.committed(table, batch_id, digest):
                         return None  # it had landed, and only its answer was lost
-                    with _MAKING:  # another thread's table that is being made looks like one whose making was killed
-                        self._create_if_missing(table)
+                    self._create_if_missing(table)
                     return write()
             except _CONFLICTS:
                 if attempt == _ATTEMPTS:

@@ -74,7 +74,7 @@ def bringing(ctx: JobContext) -> Iterator[Bring]:
 
     def bring(files: Sequence["SourceFile"]) -> list["SourceFile"]:
         def one(file: "SourceFile") -> "SourceFile":
-            if not is_remote(file.path):
+            if file.refusal is not None or not is_remote(file.path):
                 return file
             target = folder / sha256_of(file.path)[:16] / PurePosixPath(file.name).name
             target.parent.mkdir(parents=True, exist_ok=True)
