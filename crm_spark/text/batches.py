@@ -1,16 +1,20 @@
 """Texts of like length together: most of the cost of a naive batch is padding."""
 
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
 
-def token_batches(lengths: list[int], *, max_tokens: int) -> list[NDArray[np.int64]]:
+
+def token_batches(lengths: list[int], *, max_tokens: int) -> list[Ints]:
     """Positions of texts in batches of at most `max_tokens` padded tokens, longest first; every position exactly once.
 
     A text longer than the budget is a batch of its own.
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-    batches: list[NDArray[np.int64]] = []
+    batches: list[Ints] = []
     start = 0
     while start < len(order):
         size = max(1, max_tokens // max(1, lengths[order[start]]))
@@ -19,10 +23,9 @@ def token_batches(lengths: list[int], *, max_tokens: int) -> list[NDArray[np.int
     return batches
 
 
-def padded(ids: list[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids and mask, shape (B, longest); padding is id 0, mask 0."""
-    width = max(len(row) for row in ids)
-    tokens, mask = np.zeros((len(ids), width), np.int64), np.zeros((len(ids), width), np.int64)
-    for i, row in enumerate(ids):
-        tokens[i, : len(row)], mask[i, : len(row)] = row, 1
-    return tokens, mask
+def padded(ids: list[list[int]]) -> tuple[NDArray[np.int32], Ints]:
+    """Token ids, shape (N, longest), and the length of each text, (N,); padding is id 0."""
+    lengths = np.asarray([len(row) for row in ids], np.int64)
+    tokens = np.zeros((len(ids), int(lengths.max())), np.int32)
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.fromiter(chain.from_iterable(ids), np.int32)
+    return tokens, lengths

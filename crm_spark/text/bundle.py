@@ -13,6 +13,9 @@ from crm_spark.core.errors import BundleError
 INDEX, REGISTRY = "bundle.json", "registry.json"
 WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.json"
 FILES = (WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD)
+ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"
+DERIVED = (ONNX, ONNX_INT8)
+"""The weights in other forms, for engines; where one is missing its engine is not used."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Bundle:
     folder: Path
     version: str
     card: dict[str, Any]
+    derived: tuple[str, ...] = ()
+    """The names in DERIVED that are there."""
 
 
 def sha256_of_file(path: Path) -> str:
@@ -37,7 +42,9 @@ def seal(draft: Path, bundles: Path) -> Bundle:
     """Indexes the files of `draft` and moves it to `bundles/<version>`; an equal bundle that is there already stays."""
     digests = {name: sha256_of_file(draft / name) for name in FILES}
     version = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
-    (draft / INDEX).write_text(json.dumps({"version": version, "sha256": digests}, indent=1, sort_keys=True))
+    derived = {name: sha256_of_file(draft / name) for name in DERIVED if (draft / name).exists()}
+    index = {"version": version, "sha256": digests, "derived": derived}
+    (draft / INDEX).write_text(json.dumps(index, indent=1, sort_keys=True))
     target = bundles / version
     if target.exists():
         shutil.rmtree(draft)
@@ -57,16 +64,17 @@ def open_bundle(folder: Path) -> Bundle:
     if not index_path.exists():
         raise BundleError(f"{folder}: no {INDEX}; this is no bundle.")
     index = json.loads(index_path.read_text(encoding="utf-8"))
-    for name in FILES:
+    derived = index.get("derived", {})
+    for name in (*FILES, *derived):
         path = folder / name
-        if not path.exists() or sha256_of_file(path) != index["sha256"].get(name):
+        if not path.exists() or sha256_of_file(path) != {**derived, **index["sha256"]}.get(name):
             raise BundleError(
                 f"{folder}: {name} is missing or altered; nothing is scored with it. Restore or train again."
             )
     version = hashlib.sha256(json.dumps(index["sha256"], sort_keys=True).encode()).hexdigest()[:16]
     if version != index["version"]:
         raise BundleError(f"{folder}: {INDEX} does not fit its version.")
-    return Bundle(folder, version, json.loads((folder / CARD).read_text(encoding="utf-8")))
+    return Bundle(folder, version, json.loads((folder / CARD).read_text(encoding="utf-8")), tuple(derived))
 
 
 def bundles_dir(files_root: Path) -> Path:

@@ -30,7 +30,7 @@ ONLY_IN = {
     "delta": {"core/tables.py"},
     "splink": {"stages/resolve"},
     "petastorm": {"stages/train/petastorm_reader.py", "stages/train/petastorm_arrow.py"},
-    "torch": {"text/model.py", "stages/train", "stages/score/scorer.py"},
+    "torch": {"text/model.py", "text/hardware.py", "stages/train", "stages/score/backends.py"},
     "xgboost": {"stages/predict"},
     "plotly": {"stages/report"},
 }

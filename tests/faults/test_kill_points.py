@@ -24,7 +24,7 @@ SETTINGS = [
 def killed_at(stage, point, *arguments):
     """The stage's job, killed there: its exit code, what it said and what went wrong."""
     process = start_script("tests/support/killed_job.py", stage, point, *arguments, stdout=subprocess.PIPE)
-    said, errors = process.communicate(timeout=280)
+    said, errors = process.communicate(timeout=900)
     return process.returncode, said, errors
 
 

@@ -42,7 +42,7 @@ def kill(process):
 
 def kill_when(process, is_time):
     """Kills as soon as `is_time` says so; true if the process was still running then."""
-    deadline = time.monotonic() + 280
+    deadline = time.monotonic() + 900
     while process.poll() is None and time.monotonic() < deadline:
         if is_time():
             return kill(process)

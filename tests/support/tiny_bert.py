@@ -53,6 +53,7 @@ def write_shards(
         numbers = np.arange(num_examples) + s * num_examples
         rows = pd.DataFrame([text_of(int(n)) for n in numbers], columns=["text", "label"])
         rows["text_hash"], rows["split"], rows["source"] = [sha256_of(int(n)) for n in numbers], split, "made_up"
+        rows["language"] = "en"
         rows["position"] = np.arange(num_examples)
         rows["group"] = rows["position"] % num_groups
         writer = group_writer(str(folder), str(encoder), max_length=max_length, group_rows=group_rows)

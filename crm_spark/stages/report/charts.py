@@ -141,3 +141,27 @@ def matrix(rows: list[str], cols: list[str], values: list[list[float]], texts: l
         "xaxis": {"side": "top"},
     }
     return {"data": [data], "layout": layout}
+
+
+def lines(series: dict[str, tuple[list[float], list[float]]], *, x: str, y: str) -> Figure:
+    """A line per name, with a mark at each of few points."""
+    data = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers" if len(xs) <= 12 else "lines",
+            "name": name,
+            "x": xs,
+            "y": ys,
+            "line": {"color": SERIES[i % len(SERIES)], "width": 2},
+            "marker": {"size": 8},
+            "hovertemplate": f"{x} %{{x:,}}: %{{y:.3f}} {y}<extra>{name}</extra>",
+        }
+        for i, (name, (xs, ys)) in enumerate(series.items())
+    ]
+    layout = {
+        "height": 320,
+        "xaxis": {"title": {"text": x}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": y}, "rangemode": "tozero"},
+        "showlegend": True,
+    }
+    return {"data": data, "layout": layout}

@@ -23,6 +23,7 @@ from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
 from crm_spark.stages.report.quality_facts import quality_facts
+from crm_spark.text.bundle import Bundle
 
 Rows = list[dict[str, Any]]
 
@@ -67,6 +68,8 @@ class Facts:
     metrics: Rows = field(default_factory=list)
     drift: Rows = field(default_factory=list)
     runs: Rows = field(default_factory=list)
+    bundle: dict[str, Any] = field(default_factory=dict)
+    """The card of the text model in use."""
 
 
 def collect_facts(
@@ -76,12 +79,13 @@ def collect_facts(
     currency: str,
     horizon_days: int,
     as_of: date,
-    bundle: str | None,
+    bundle: Bundle | None,
     map_points: int,
     seed: int,
 ) -> Facts:
     """Reads the facts; every query returns a handful of rows however large the lake is."""
     day = F.col("as_of") == F.lit(as_of)
+    version = bundle.version if bundle else None
     return Facts(
         company=company,
         currency=currency,
@@ -95,8 +99,9 @@ def collect_facts(
         num_records=tables.read(CUSTOMER_LINK).count(),
         segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
         segment_map=_map(tables, as_of, map_points, seed),
-        texts=_texts(tables, bundle, as_of),
-        texts_by_month=_texts_by_month(tables, bundle, as_of),
+        texts=_texts(tables, version, as_of),
+        texts_by_month=_texts_by_month(tables, version, as_of),
+        bundle=bundle.card if bundle else {},
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
         churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),

@@ -25,7 +25,7 @@ def render(facts: Facts, sources: tuple[Source, ...], action_titles: dict[str, s
     """
     primary = primary_nouns(sources)
     shown: list[Panel] = [make(facts, primary) for make in PANELS]
-    shown.insert(5, actions(facts, primary, action_titles))
+    shown.insert(6, actions(facts, primary, action_titles))
     figures = {f"{p.anchor}-{i}": chart.figure for p in shown for i, chart in enumerate(p.charts)}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(_ROOM, package_path="page"), autoescape=True, trim_blocks=True, lstrip_blocks=True

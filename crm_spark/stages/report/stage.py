@@ -14,7 +14,7 @@ from crm_spark.core.context import JobContext, StageResult
 from crm_spark.stages.report.facts import collect_facts
 from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.render import render, write_page
-from crm_spark.text.bundle import current_version
+from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
 
 INPUTS = (*MADE, CUSTOMER, CUSTOMER_LINK, PRODUCT, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
 
@@ -43,14 +43,14 @@ def page_path(ctx: JobContext) -> Path:
 
 def run(ctx: JobContext) -> StageResult:
     """Reads the facts and writes the page."""
-    company = ctx.settings.company
+    company, version = ctx.settings.company, current_version(ctx.files_root)
     facts = collect_facts(
         ctx.tables,
         company=company.name,
         currency=company.currency,
         horizon_days=company.horizon_days,
         as_of=ctx.as_of,
-        bundle=current_version(ctx.files_root),
+        bundle=open_bundle(bundles_dir(ctx.files_root) / version) if version else None,
         map_points=ctx.settings.report.map_points,
         seed=ctx.seed,
     )

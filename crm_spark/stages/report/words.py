@@ -86,6 +86,7 @@ MODELS = {
     "last_value": "as much as last time",
     "popularity": "the best sellers",
     "majority": "always the most common answer",
+    "current": "the bundle in use before",
     "tfidf_lr": "counting words",
     "tfidf_lr_balanced": "counting words, rare verdicts weighted up",
 }

@@ -7,8 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import softmax
 
-from crm_spark.text.batches import padded, token_batches
+from crm_spark.stages.score.backends import Backend, load
+from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.text.batches import padded
+from crm_spark.text.bundle import open_bundle
 from crm_spark.text.labels import LABELS
 from crm_spark.text.tokenise import load_tokenizer, token_ids
 
@@ -18,47 +22,33 @@ SCHEMA = "text_hash string, label string, " + ", ".join(f"p_{label} double" for 
 class Scorer:
     """A loaded bundle."""
 
-    def __init__(self, folder: Path, *, threads: int, max_tokens: int, precision: str = "fp32"):
-        import torch
-
-        from crm_spark.text.bundle import open_bundle
-        from crm_spark.text.model import load_model, uses_bf16
-
-        torch.set_num_threads(threads)
+    def __init__(self, folder: Path, cfg: ScoreConfig):
         bundle = open_bundle(folder)
-        self.model, self.max_tokens = load_model(bundle), max_tokens
-        self.is_bf16 = uses_bf16(precision)
+        self.backend: Backend = load(bundle, cfg)
         self.temperature = float(bundle.card["temperature"])
+        self.decision = np.asarray(bundle.card.get("decision", [1.0] * len(LABELS)))
         self.tokenizer = load_tokenizer(folder, int(bundle.card["max_length"]))
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """One row of probabilities for each text, in the order of LABELS; shape (N, K)."""
-        import torch
-
-        ids = token_ids(self.tokenizer, texts)
-        result = np.zeros((len(texts), len(LABELS)))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=self.is_bf16):
-            for positions in token_batches([len(row) for row in ids], max_tokens=self.max_tokens):
-                tokens, mask = padded([ids[i] for i in positions])
-                logits = self.model(torch.from_numpy(tokens), torch.from_numpy(mask)).double()
-                result[positions] = torch.softmax(logits / self.temperature, dim=1).numpy()
-        return result
+        if not texts:
+            return np.zeros((0, len(LABELS)))
+        ids, lengths = padded(token_ids(self.tokenizer, texts))
+        return softmax(self.backend.logits(ids, lengths).astype(np.float64) / self.temperature, axis=1)
 
 
 @cache
-def cached_scorer(folder: str, threads: int, max_tokens: int, precision: str) -> Scorer:
+def cached_scorer(folder: str, cfg: ScoreConfig) -> Scorer:
     """The scorer of this process."""
-    return Scorer(Path(folder), threads=threads, max_tokens=max_tokens, precision=precision)
+    return Scorer(Path(folder), cfg)
 
 
-def make_scorer(
-    folder: str, *, threads: int, max_tokens: int, window_rows: int, precision: str = "fp32"
-) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+def make_scorer(folder: str, cfg: ScoreConfig) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
     """A small recipe that travels to the workers; the model does not."""
 
     def score(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        scorer = cached_scorer(folder, threads, max_tokens, precision)
-        for window in _windows(frames, window_rows):
+        scorer = cached_scorer(folder, cfg)
+        for window in _windows(frames, cfg.window_rows):
             yield scored(scorer, window)
 
     return score
@@ -68,7 +58,7 @@ def scored(scorer: Scorer, window: pd.DataFrame) -> pd.DataFrame:
     """text_hash, label and probabilities of the texts of a window."""
     found = scorer.probabilities(window["text"].fillna("").tolist())
     columns: dict[str, Any] = {f"p_{label}": found[:, k] for k, label in enumerate(LABELS)}
-    said = [LABELS[k] for k in found.argmax(1)]
+    said = [LABELS[k] for k in (found * scorer.decision).argmax(1)]
     return pd.DataFrame({"text_hash": window["text_hash"].to_numpy(), "label": said, **columns})
 
 

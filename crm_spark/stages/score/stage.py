@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.stages.score.backends import choose
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
@@ -33,16 +34,10 @@ def run(ctx: JobContext) -> StageResult:
     ctx.tables.merge(TEXT_OF, texts.select(*columns), batch_id=ctx.batch_id("text"), digest=ctx.fingerprint)
     done = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == version).select("text_hash")
     fresh = texts.groupBy("text_hash").agg(F.first("text").alias("text")).join(done, "text_hash", "left_anti")
-    recipe = make_scorer(
-        str(bundle.folder.resolve()),
-        threads=cfg.threads,
-        max_tokens=cfg.max_tokens,
-        window_rows=cfg.window_rows,
-        precision=cfg.precision,
-    )
+    recipe = make_scorer(str(bundle.folder.resolve()), cfg)
     read = fresh.repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
     read = read.withColumn("bundle_version", F.lit(version)).select(*SCORE_TEXT.column_names)
     result = ctx.tables.merge(
         SCORE_TEXT, read, batch_id=ctx.batch_id("score"), digest=ctx.fingerprint, insert_only=True
     )
-    return StageResult(result.num_rows, note=f"bundle {version}")
+    return StageResult(result.num_rows, note=f"bundle {version}, read with {choose(bundle, cfg)}")

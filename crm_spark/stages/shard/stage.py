@@ -94,7 +94,7 @@ def _write_split(
     order = Window.orderBy(F.xxhash64(F.lit(seed), F.col("text_hash")), "text_hash")
     placed = (
         sided.where(F.col("split") == split)
-        .select("text_hash", "text", "label", "source")
+        .select("text_hash", "text", "label", "source", "language")
         .withColumn("position", F.row_number().over(order) - 1)
         .withColumn("group", F.col("position") % groups)
     )

@@ -35,6 +35,7 @@ def group_writer(
             {
                 "example_id": pa.array(rows["text_hash"].tolist() + [""] * num_padding, pa.string()),
                 "source": pa.array(rows["source"].tolist() + [""] * num_padding, pa.string()),
+                "language": pa.array(rows["language"].fillna("").tolist() + [""] * num_padding, pa.string()),
                 "input_ids": pa.array(list(tokens), pa.list_(pa.int32())),
                 "num_tokens": pa.array([len(row) for row in ids] + [1] * num_padding, pa.int32()),
                 "label": pa.array([LABELS.index(label) for label in rows["label"]] + [0] * num_padding, pa.int32()),

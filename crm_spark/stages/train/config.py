@@ -6,31 +6,58 @@ from pydantic import Field
 
 from crm_spark.core.config import Config
 
+MODEL = "bert"
+"""Under this name its figures stand beside the baselines'."""
+
 
 class TrainConfig(Config):
     """Settings of the train stage."""
 
     num_ranks: Annotated[int, Field(ge=1)] = 2
-    """Processes on this machine that train together."""
+    """Processes on this machine that train together; with GPUs at most one for each."""
     reader: Literal["petastorm", "direct"] = "petastorm"
-    num_epochs: Annotated[int, Field(ge=1, le=50)] = 1
+    num_epochs: Annotated[int, Field(ge=1, le=50)] = 3
+    patience: Annotated[int, Field(ge=1)] = 1
+    """Training ends after so many epochs in a row without a better cross-entropy on the validation side, at its best temperature."""
     max_examples: Annotated[int, Field(ge=64)] | None = None
     """Examples seen in an epoch at most, over all ranks; null: all."""
-    batch_rows: Annotated[int, Field(ge=1)] = 16
-    """Rows of a micro-batch on one rank."""
+    batch_rows: Annotated[int, Field(ge=1)] = 64
+    """Rows of a step, over all ranks; a multiple of the shard set's max_world_size."""
     window_rows: Annotated[int, Field(ge=1)] = 1024
-    """Rows among which those of like length are put together."""
-    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 6e-5
+    """Rows among which those of like length are put together, in each lane."""
+    max_tokens: Annotated[int, Field(ge=512)] | None = None
+    """Padded tokens that a rank takes through the model at once; what a step has more follows, its gradients added.
+    Null: 8,192 on a processor, 131,072 on a GPU."""
+    pooling: Literal["mean", "first"] = "mean"
+    """What the head reads: the mean of the tokens' states, or the state of the first token."""
+    learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer learns at so many times the rate of the one above it (Howard and Ruder 2018); 1: all alike."""
+    frozen_layers: Annotated[int, Field(ge=0)] = 0
+    """Layers, from the embeddings on, that stay as they were pretrained; the embeddings with them."""
     head_learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """The head starts from nothing and may learn faster."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     max_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients longer than this are shortened to it."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Of the head's input; the encoder's own stands in its configuration."""
+    averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    """Decay of the weights' running mean, which is judged and kept in their place; 0.99 looks back a hundred steps.
+    0: the weights themselves."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: bool = False
     """Weight rare verdicts more: better macro-F1, worse calibration."""
+    decision: Literal["macro_f1", "likeliest"] = "macro_f1"
+    """Which verdict is given: the one that makes the macro-F1 to be expected best, or always the likeliest."""
+    rivals: tuple[Literal["majority", "tfidf_lr", "current"], ...] = ("majority", "tfidf_lr", "current")
+    """A bundle with a larger cross-entropy on the test side than one of these is kept as candidate and not used:
+    always the same answer, counting words, the bundle in use."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the processor has it, else fp32."""
+    """auto: bf16 where the processor or GPU has it, else fp32."""
+    compile: bool = True
+    """On a GPU the encoder's layers are compiled: a minute at the start, faster from then on. Never on a processor."""
     checkpoint_steps: Annotated[int, Field(ge=1)] = 100
     timeout_seconds: Annotated[int, Field(ge=10)] = 120
     """A rank that says nothing for so long is taken for dead."""

@@ -13,8 +13,8 @@ from petastorm import make_batch_reader  # isort: skip
 _URL_PREFIX = "file://"
 
 
-def row_groups(paths: list[Path], *, rank: int, world_size: int, seed: int) -> Iterator[Rows]:
-    """The row groups of a rank in an order drawn from `seed` (at least 1: petastorm takes 0 for no seed)."""
+def row_groups(paths: list[Path], *, lane: int, num_lanes: int, seed: int) -> Iterator[Rows]:
+    """The row groups of a lane in an order drawn from `seed` (at least 1: petastorm takes 0 for no seed)."""
     reader = make_batch_reader(
         [f"{_URL_PREFIX}{path}" for path in paths],
         schema_fields=[f"^{name}$" for name in COLUMNS],
@@ -22,8 +22,8 @@ def row_groups(paths: list[Path], *, rank: int, world_size: int, seed: int) -> I
         workers_count=1,
         shuffle_row_groups=True,
         seed=seed,
-        cur_shard=rank,
-        shard_count=world_size,
+        cur_shard=lane,
+        shard_count=num_lanes,
         num_epochs=1,
     )
     try:

@@ -18,6 +18,13 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def num_local_ranks(wanted: int) -> int:
+    """So many ranks as are wanted; with GPUs at most one for each."""
+    import torch
+
+    return min(wanted, torch.cuda.device_count()) if torch.cuda.is_available() else wanted
+
+
 def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path) -> None:
     """Runs the ranks through torchrun and waits.
 

@@ -1,4 +1,9 @@
-"""Row groups of a rank, and steps that are equal on all ranks. Two readers behind one function."""
+"""Row groups of a lane, and steps that are equal on all lanes. Two readers behind one function.
+
+A shard set has as many lanes as it may have ranks (`max_world_size`). A step takes one micro-batch of every lane,
+whichever rank reads it: any number of ranks up to the number of lanes takes the same steps over the same examples,
+and a run can be resumed by another number of ranks than began it.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,11 +26,8 @@ class Rows:
     weight: NDArray[np.float32]
 
     def take(self, positions: NDArray[np.int64]) -> "Rows":
-        """The rows at these positions, without columns of padding that none of them needs."""
-        width = int(self.num_tokens[positions].max())
-        return Rows(
-            self.input_ids[positions, :width], self.num_tokens[positions], self.label[positions], self.weight[positions]
-        )
+        """The rows at these positions."""
+        return Rows(*(getattr(self, name)[positions] for name in COLUMNS))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -36,11 +38,11 @@ def joined(parts: list[Rows]) -> Rows:
     return Rows(*(np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS))
 
 
-def direct_row_groups(paths: list[Path], *, rank: int, world_size: int, seed: int) -> Iterator[Rows]:
+def direct_row_groups(paths: list[Path], *, lane: int, num_lanes: int, seed: int) -> Iterator[Rows]:
     """The same row groups with nothing between Parquet and NumPy: the measured alternative to petastorm."""
-    order = np.random.default_rng(seed).permutation(len(paths[rank::world_size]))
-    for position in order:
-        yield read_rows(paths[rank::world_size][position])
+    mine = paths[lane::num_lanes]
+    for position in np.random.default_rng(seed).permutation(len(mine)):
+        yield read_rows(mine[position])
 
 
 def read_rows(path: Path) -> Rows:
@@ -56,7 +58,7 @@ def micro_batches(groups: Iterator[Rows], *, batch_rows: int, window_rows: int, 
     """Batches of equal numbers of rows, rows of like length together.
 
     Rows are sorted by length within a window, cut, and the batches of the window come in an order drawn from `seed`
-    alone: with the same seed on all ranks, step k is a batch of like length everywhere and no rank waits long.
+    alone: with the same seed on all lanes, step k is a batch of like length everywhere and no rank waits long.
     """
     draw = np.random.default_rng(seed)
     waiting: list[Rows] = []
@@ -76,23 +78,37 @@ def _cut(window: Rows, batch_rows: int, draw: np.random.Generator) -> Iterator[R
         yield window.take(batches[index])
 
 
-def num_steps(group_rows: list[int], *, world_size: int, batch_rows: int, window_rows: int) -> list[int]:
-    """Steps of each rank in an epoch; row group i is read by rank i % world_size.
+def lanes_of(rank: int, *, num_lanes: int, world_size: int) -> list[int]:
+    """The lanes that a rank reads; every lane is read by exactly one.
 
     Raises:
-        ValueError: the ranks would take different numbers of steps, and the last would wait for ever.
+        ValueError: there are more ranks than lanes.
+    """
+    if world_size > num_lanes:
+        raise ValueError(
+            f"{world_size} ranks for {num_lanes} lanes of row groups: some would have nothing to read. "
+            f"Use at most {num_lanes} ranks, or write the shards with shard.max_world_size={world_size} or more."
+        )
+    return list(range(rank, num_lanes, world_size))
+
+
+def num_steps(group_rows: list[int], *, num_lanes: int, batch_rows: int, window_rows: int) -> int:
+    """Steps of an epoch; row group i is read by lane i % num_lanes.
+
+    Raises:
+        ValueError: the lanes would take different numbers of steps, and a rank would wait for ever.
     """
     steps = []
-    for rank in range(world_size):
+    for lane in range(num_lanes):
         total, waiting = 0, 0
-        for rows in group_rows[rank::world_size]:
+        for rows in group_rows[lane::num_lanes]:
             waiting += rows
             if waiting >= window_rows:
                 total, waiting = total + -(-waiting // batch_rows), 0
         steps.append(total + -(-waiting // batch_rows))
     if len(set(steps)) != 1 or steps[0] == 0:
         raise ValueError(
-            f"{len(group_rows)} row groups on {world_size} ranks give {steps} steps; wanted the same number, not 0, on each. "
-            "Write the shards with shard.max_world_size a multiple of the number of ranks."
+            f"{len(group_rows)} row groups in {num_lanes} lanes give {steps} steps; wanted the same number, not 0, in each. "
+            "Run the shard stage again: it writes equal row groups, a multiple of shard.max_world_size."
         )
-    return steps
+    return steps[0]

@@ -3,6 +3,7 @@
 import json
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from support.lake import AS_OF, lake_context, put
@@ -23,6 +24,7 @@ from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import in_parallel
 from crm_spark.stages.report import stage
 from crm_spark.stages.report.facts import collect_facts
+from crm_spark.text.bundle import Bundle
 
 BEFORE = date(2024, 11, 1)
 DANGEROUS = "<script>alert('lamp')</script>"
@@ -157,7 +159,14 @@ def ctx(spark, tmp_path_factory):
 
 def collected(tables):
     return collect_facts(
-        tables, company="Us", currency="EUR", horizon_days=91, as_of=AS_OF, bundle="in_use", map_points=100, seed=11
+        tables,
+        company="Us",
+        currency="EUR",
+        horizon_days=91,
+        as_of=AS_OF,
+        bundle=Bundle(Path("."), "in_use", {}),
+        map_points=100,
+        seed=11,
     )
 
 

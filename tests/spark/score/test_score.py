@@ -13,6 +13,7 @@ from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.errors import BundleError
 from crm_spark.stages.score import stage
+from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
 from crm_spark.text.bundle import CARD, TOKENIZER, WEIGHTS, open_bundle, register, seal
 from crm_spark.text.labels import LABELS
@@ -75,7 +76,7 @@ def bundle(tmp_path_factory):
     draft = root / "draft"
     draft.mkdir()
     torch.manual_seed(3)
-    model = TextClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False), 32)
+    model = TextClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False))
     torch.nn.init.normal_(model.head.weight, std=3.0)  # so that scores differ well
     save_model(model, draft)
     shutil.copyfile(encoder / "tokenizer.json", draft / "tokenizer.json")
@@ -176,7 +177,7 @@ def test_a_second_run_reads_only_what_is_new(context, first):
 
 def test_texts_of_any_kind_get_a_row_of_probabilities(spark, bundle):
     frame = spark.createDataFrame(list(ODD.items()), "text_hash string, text string").repartition(2)
-    recipe = make_scorer(str(bundle.folder), threads=1, max_tokens=512, window_rows=3)
+    recipe = make_scorer(str(bundle.folder), ScoreConfig(max_tokens=512, window_rows=3))
     found = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
     assert set(found) == set(ODD)
     for row in found.values():
@@ -188,7 +189,7 @@ def test_texts_of_any_kind_get_a_row_of_probabilities(spark, bundle):
 
 
 def test_a_text_longer_than_the_model_reads_is_read_up_to_there(bundle):
-    scorer = Scorer(bundle.folder, threads=1, max_tokens=512)
+    scorer = Scorer(bundle.folder, ScoreConfig(max_tokens=512))
     # 22 words and the two marks around them are 24 tokens
     whole, cut = scorer.probabilities(["word " * 10_000, "word " * 22])
     assert list(whole) == pytest.approx(list(cut), abs=1e-6)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from crm_spark.core.errors import BundleError
+from crm_spark.core.errors import BundleError, ConfigError
+from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import Scorer
+from crm_spark.text import model as model_module
 from crm_spark.text.bundle import CARD, TOKENIZER, seal
-from crm_spark.text.model import load_model, pretrained, save_model
+from crm_spark.text.model import load_model, pretrained, save_model, uses_bf16
 
+SMALL = ScoreConfig(max_tokens=512)
 STRANGE = [
     "",
     " ",
@@ -53,13 +56,32 @@ def test_padding_does_not_change_what_is_said(bundle):
     assert torch.allclose(alone, among, atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_packed_texts_say_what_padded_ones_say(encoder, pooling):
+    torch.manual_seed(2)
+    model = pretrained(encoder, pooling=pooling).eval()
+    ids, lengths = np.random.default_rng(1).integers(1000, 2000, (5, 12)), np.array([12, 1, 7, 7, 3])
+    padded = model(*model.collate(ids, lengths))
+    model.use_packing()
+    tokens, mask, packing = model.collate(ids, lengths)
+    assert tokens.shape == (1, 30) and mask is None and packing.offsets.tolist() == [0, 12, 13, 20, 27, 30]
+    assert torch.allclose(model(tokens, mask, packing), padded, atol=1e-6)
+
+
+def test_bf16_is_refused_where_the_hardware_lacks_it(monkeypatch):
+    monkeypatch.setattr(model_module, "has_fast_bf16", lambda: False)
+    with pytest.raises(ConfigError, match="7 to 12 times slower"):
+        uses_bf16("bf16")
+    assert not uses_bf16("auto")
+
+
 def test_every_text_gets_a_row_that_sums_to_one(bundle):
-    found = Scorer(bundle.folder, threads=1, max_tokens=64).probabilities(STRANGE)
+    found = Scorer(bundle.folder, SMALL).probabilities(STRANGE)
     assert found.shape == (10, 3) and np.allclose(found.sum(1), 1.0) and np.isfinite(found).all()
 
 
 def test_neighbours_do_not_change_what_is_said_of_a_text(bundle):
-    scorer = Scorer(bundle.folder, threads=1, max_tokens=256)
+    scorer = Scorer(bundle.folder, SMALL)
     together = scorer.probabilities(STRANGE)
     alone = np.vstack([scorer.probabilities([text]) for text in STRANGE])
     assert np.abs(together - alone).max() < 1e-5
@@ -73,6 +95,6 @@ def test_a_flipped_bit_in_the_weights_is_refused(bundle):
     path.write_bytes(content)
     try:
         with pytest.raises(BundleError, match=r"model\.safetensors is missing or altered"):
-            Scorer(bundle.folder, threads=1, max_tokens=64)
+            Scorer(bundle.folder, SMALL)
     finally:
         path.write_bytes(original)

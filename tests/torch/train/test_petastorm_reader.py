@@ -13,8 +13,8 @@ def paths(shards):
     return [shards / file.name for file in read_manifest(shards).of("train")]
 
 
-def read(reader, paths, rank=0, world_size=1, seed=3):
-    return joined(list(reader(paths, rank=rank, world_size=world_size, seed=seed)))
+def read(reader, paths, lane=0, num_lanes=1, seed=3):
+    return joined(list(reader(paths, lane=lane, num_lanes=num_lanes, seed=seed)))
 
 
 def keys(rows):
@@ -28,10 +28,10 @@ def test_petastorm_gives_the_rows_that_a_direct_reader_gives(paths):
     assert float(through.weight.sum()) == 96.0
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 4])
-def test_ranks_share_the_rows_and_none_is_read_twice(paths, world_size):
-    parts = [read(row_groups, paths, rank, world_size) for rank in range(world_size)]
-    assert [len(part) for part in parts] == [100 // world_size] * world_size
+@pytest.mark.parametrize("num_lanes", [1, 2, 4])
+def test_lanes_share_the_rows_and_none_is_read_twice(paths, num_lanes):
+    parts = [read(row_groups, paths, lane, num_lanes) for lane in range(num_lanes)]
+    assert [len(part) for part in parts] == [100 // num_lanes] * num_lanes
     seen = [key for part in parts for key in keys(part)]
     assert len(seen) == 96 and len(set(seen)) == 96
 

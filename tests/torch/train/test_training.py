@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,15 +11,25 @@ import threading
 import time
 
 import pytest
+import torch
 from support.tiny_bert import write_shards
 
 from crm_spark.core.errors import CrmError
 from crm_spark.stages.train.config import TrainConfig
+from crm_spark.stages.train.finish import examples_of, in_use
 from crm_spark.stages.train.processes import launch
+from crm_spark.stages.train.stage import rivals_that_win
 from crm_spark.text.bundle import seal
+from crm_spark.text.manifest import TEST, read_manifest
 
 CONFIG = TrainConfig(
-    num_epochs=6, batch_rows=8, learning_rate=5e-3, head_learning_rate=1e-2, checkpoint_steps=10, precision="fp32"
+    num_epochs=6,
+    batch_rows=16,
+    learning_rate=5e-3,
+    patience=6,
+    head_learning_rate=1e-2,
+    checkpoint_steps=10,
+    precision="fp32",
 )
 
 
@@ -30,6 +41,7 @@ def train(shards, out, *, num_ranks=2, **changes):
         "out": str(out),
         "seed": 3,
         "labels": ["recommends", "does_not_recommend", "no_clear_opinion"],
+        "current": None,
     }
     (out / "spec.json").write_text(json.dumps(spec))
     launch(out / "spec.json", num_ranks=num_ranks, max_seconds=180, log=out / "train.log")
@@ -48,31 +60,73 @@ def trained(shards, tmp_path_factory):
 
 def test_two_ranks_learn_what_a_few_words_decide(trained):
     _, result = trained
-    # 2 ranks x 50 rows in batches of 8: 7 steps an epoch, 6 epochs
-    assert len(result["losses"]) == 42 and result["training"]["examples_seen"] == 42 * 8 * 2
+    # 4 lanes x 25 rows, 4 rows of each a step: 7 steps an epoch, 6 epochs
+    assert len(result["losses"]) == 42 and result["training"]["examples_seen"] == 42 * 16
     assert sum(result["losses"][-5:]) < 0.5 * sum(result["losses"][:5])
     assert result["test"]["bert"]["accuracy"] > 0.9 > 0.4 > result["test"]["majority"]["accuracy"]
 
 
-def test_bundle_holds_what_the_card_says(trained, tmp_path):
-    import shutil
+def test_the_best_epoch_is_kept(trained):
+    training = trained[1]["training"]
+    bits = training["validation_bits"]
+    assert len(bits) == 6 and training["best_epoch"] == bits.index(min(bits)) + 1
 
-    out, result = trained
-    shutil.copytree(out / "bundle", tmp_path / "draft")
-    bundle = seal(tmp_path / "draft", tmp_path / "bundles")
+
+def sealed(trained, folder):
+    shutil.copytree(trained[0] / "bundle", folder / "draft")
+    return seal(folder / "draft", folder / "bundles")
+
+
+def test_bundle_holds_what_the_card_says(trained, tmp_path):
+    bundle, result = sealed(trained, tmp_path), trained[1]
     assert bundle.card["test"] == result["test"] and bundle.card["max_length"] == 16
 
 
+def test_figures_by_source_language_and_length_are_those_of_their_texts(trained):
+    _, result = trained
+    slices = result["test_slices"]
+    assert sorted(slices) == ["language=en", "length=to 32 tokens", "source=made_up"]
+    assert slices["source=made_up"] == result["test"]["bert"]
+
+
+def test_the_bundle_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
+    bundle, manifest = sealed(trained, tmp_path), read_manifest(shards)
+    test = examples_of(shards, manifest, TEST)
+    current = in_use(str(bundle.folder), manifest, test, CONFIG, torch.device("cpu"))["current"]
+    ours = trained[1]["test"]["bert"]
+    assert (current.confusion, current.num_rows) == (ours["confusion"], 96)
+    assert abs(current.cross_entropy_bits - ours["cross_entropy_bits"]) < 1e-4
+    assert in_use(None, manifest, test, CONFIG, torch.device("cpu")) == {}
+
+
+def test_a_bundle_that_loses_to_a_rival_is_not_promoted():
+    test = {name: {"cross_entropy_bits": bits} for name, bits in (("bert", 0.5), ("majority", 1.0), ("tfidf_lr", 0.4))}
+    assert rivals_that_win(test, ("majority", "tfidf_lr", "current")) == ["tfidf_lr"]
+    assert rivals_that_win({**test, "current": {"cross_entropy_bits": 0.5}}, ("majority", "current")) == []
+    assert rivals_that_win({**test, "current": {"cross_entropy_bits": 0.49}}, ("current",)) == ["current"]
+
+
+def resumed_from(checkpoint, shards, folder, *, num_ranks):
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / checkpoint.name).write_bytes(checkpoint.read_bytes())
+    return train(shards, folder, num_ranks=num_ranks)
+
+
 def test_a_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
-    out, _ = trained
-    whole = digest(out)
+    out, result = trained
     kept = sorted((out / "checkpoints").glob("step-*.pt"))
-    assert [path.name[:13] for path in kept] == ["step-00000030", "step-00000040"]
-    resumed = tmp_path / "resumed"
-    (resumed / "checkpoints").mkdir(parents=True)
-    (resumed / "checkpoints" / kept[0].name).write_bytes(kept[0].read_bytes())
-    result = train(shards, resumed)
-    assert digest(resumed) == whole and len(result["losses"]) == 42
+    # Step 40 is the sixth epoch's fifth of seven; step 42 is the end.
+    assert [path.name[:13] for path in kept] == ["step-00000040", "step-00000042"]
+    resumed = resumed_from(kept[0], shards, tmp_path / "resumed", num_ranks=2)
+    assert digest(tmp_path / "resumed") == digest(out) and resumed["losses"] == result["losses"]
+
+
+def test_another_number_of_ranks_goes_on_from_a_checkpoint(trained, shards, tmp_path):
+    """Three ranks for four lanes: one reads two of them, and all take the same steps."""
+    kept = sorted((trained[0] / "checkpoints").glob("step-*.pt"))
+    resumed = resumed_from(kept[0], shards, tmp_path, num_ranks=3)
+    assert len(resumed["losses"]) == 42 and resumed["training"]["ranks"] == 3
+    assert resumed["test"]["bert"]["accuracy"] > 0.9
 
 
 def test_a_torn_checkpoint_is_passed_over_for_the_one_before(trained):
@@ -83,10 +137,10 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(trained):
     content = newest.read_bytes()
     newest.write_bytes(content[: len(content) // 2])
     try:
-        assert newest_valid(folder)["step"] == 30
+        assert len(newest_valid(folder)["losses"]) == 40
     finally:
         newest.write_bytes(content)
-    assert newest_valid(folder)["step"] == 40
+    assert len(newest_valid(folder)["losses"]) == 42
 
 
 def test_a_killed_rank_ends_the_run_with_a_sentence_and_leaves_no_process(shards, tmp_path):
@@ -136,13 +190,13 @@ def is_running(pid):
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_row_groups_that_do_not_divide_are_refused_before_the_first_collective(tmp_path, encoder):
+def test_more_ranks_than_lanes_are_refused_before_the_first_collective(tmp_path, encoder):
     folder = tmp_path / "shards"
-    write_shards(folder, encoder, num_groups=3, group_rows=10, num_examples=30)
+    write_shards(folder, encoder, num_groups=1, group_rows=30, num_examples=30)
     started = time.monotonic()
     with pytest.raises(CrmError, match="a rank failed"):
         train(folder, tmp_path / "out")
-    assert "3 row groups on 2 ranks give" in (tmp_path / "out" / "train.log").read_text()
+    assert "2 ranks for 1 lanes of row groups" in (tmp_path / "out" / "train.log").read_text()
     assert time.monotonic() - started < 60
 
 

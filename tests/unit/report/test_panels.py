@@ -14,6 +14,7 @@ from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.panels import actions, churn_and_value, customers, how_good, tiles, voice, what_came_in
 from crm_spark.stages.report.quality_panel import data_quality
+from crm_spark.stages.report.reading_panel import reading
 from crm_spark.stages.report.render import render, write_page
 
 
@@ -399,3 +400,45 @@ def test_quality_says_what_waits_what_was_noted_and_what_came_back():
         "Newest event by source": [["Orders", "Order line", "2025-01-30 08:15"]],
     }
     assert panel.notes == ["Orders, order: far fewer records than usual (2 deliveries)."]
+
+
+def card():
+    figures = {"cross_entropy_bits": 0.5, "macro_f1": 0.7, "accuracy": 0.8, "calibration_error": 0.012, "num_rows": 10}
+    confusion = [[3, 1, 0], [1, 2, 0], [0, 1, 2]]
+    return {
+        "examples": {"train": {"recommends": 30, "does_not_recommend": 10}},
+        "test": {"bert": {**figures, "confusion": confusion}, "majority": {"cross_entropy_bits": 1.25}},
+        "test_slices": {
+            "language=de": {**figures, "cross_entropy_bits": 0.9, "num_rows": 4},
+            "source=app_reviews": {**figures, "cross_entropy_bits": 0.25, "num_rows": 6},
+        },
+        "training": {
+            "curve": [[5, 1.1], [10, 0.8], [20, 0.6]],
+            "steps": 20,
+            "validation_bits": [0.7, 0.65],
+            "best_epoch": 2,
+        },
+    }
+
+
+def test_the_text_models_learning_and_what_it_mixes_up_are_shown():
+    panel = reading(replace(REVIEWS_ONLY, bundle=card()), PRIMARY)
+    assert "0.500 bits a text are left of 1.250" in panel.lead and "off by 1.2 points" in panel.lead
+    curve, confusion = panel.charts
+    # Two epochs of ten steps.
+    assert [(line["x"], line["y"]) for line in curve.figure["data"]] == [
+        ([5, 10, 20], [1.1, 0.8, 0.6]),
+        ([10, 20], [0.7, 0.65]),
+    ]
+    assert confusion.figure["data"][0]["text"][0] == ["3<br>75%", "1<br>25%", "0<br>0%"]
+    assert [row[:3] for row in panel.tables[0][1].rows] == [
+        ["App reviews", "6", "0.250"],
+        ["language de", "4", "0.900"],
+    ]
+
+
+def test_without_a_text_model_or_with_one_that_tells_nothing_the_panel_says_so():
+    assert "No text model" in reading(REVIEWS_ONLY, PRIMARY).lead
+    assert (
+        "before its learning was written down" in reading(replace(REVIEWS_ONLY, bundle={"training": {}}), PRIMARY).lead
+    )

@@ -28,9 +28,9 @@ def test_a_text_over_the_budget_is_a_batch_of_its_own():
     assert [len(b) for b in token_batches([500, 2, 2], max_tokens=100)] == [1, 2]
 
 
-def test_padding_is_masked():
-    tokens, mask = padded([[7, 8], [9]])
-    assert tokens.tolist() == [[7, 8], [9, 0]] and mask.tolist() == [[1, 1], [1, 0]]
+def test_texts_are_padded_to_the_longest():
+    tokens, lengths = padded([[7, 8], [9]])
+    assert tokens.tolist() == [[7, 8], [9, 0]] and lengths.tolist() == [2, 1]
 
 
 def draft_bundle(folder):

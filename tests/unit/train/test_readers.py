@@ -1,11 +1,16 @@
 """Steps are equal on all ranks, or the plan is refused; batches are a permutation of the rows."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet as pq
 
 from crm_spark.stages.shard.stage import num_groups
-from crm_spark.stages.train.evaluation import calibration_error, evaluate
-from crm_spark.stages.train.readers import Rows, micro_batches, num_steps
+from crm_spark.stages.train.config import TrainConfig
+from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
+from crm_spark.stages.train.readers import Rows, lanes_of, micro_batches, num_steps
+from crm_spark.stages.train.shard_reader import ShardReader
+from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
 
 
 def rows(start, count, seed=0):
@@ -17,18 +22,68 @@ def rows(start, count, seed=0):
 
 
 def test_equal_row_groups_give_equal_steps():
-    # 4 groups of 50 rows on 2 ranks: 100 rows each, batches of 16 in one window: 7 steps
-    assert num_steps([50] * 4, world_size=2, batch_rows=16, window_rows=1000) == [7, 7]
+    # 4 groups of 50 rows in 2 lanes: 100 rows each, batches of 16 in one window: 7 steps
+    assert num_steps([50] * 4, num_lanes=2, batch_rows=16, window_rows=1000) == 7
 
 
 def test_unequal_row_groups_are_refused_with_the_numbers():
-    with pytest.raises(ValueError, match=r"3 row groups on 2 ranks give \[7, 4\] steps"):
-        num_steps([50, 50, 50], world_size=2, batch_rows=16, window_rows=1000)
+    with pytest.raises(ValueError, match=r"3 row groups in 2 lanes give \[7, 4\] steps"):
+        num_steps([50, 50, 50], num_lanes=2, batch_rows=16, window_rows=1000)
 
 
-def test_fewer_row_groups_than_ranks_are_refused():
+def test_fewer_row_groups_than_lanes_are_refused():
     with pytest.raises(ValueError, match="wanted the same number, not 0"):
-        num_steps([50], world_size=2, batch_rows=16, window_rows=1000)
+        num_steps([50], num_lanes=2, batch_rows=16, window_rows=1000)
+
+
+@pytest.mark.parametrize(
+    ("world_size", "expected"),
+    [(1, [[0, 1, 2, 3]]), (2, [[0, 2], [1, 3]]), (3, [[0, 3], [1], [2]]), (4, [[0], [1], [2], [3]])],
+)
+def test_every_lane_is_read_by_one_rank(world_size, expected):
+    assert [lanes_of(rank, num_lanes=4, world_size=world_size) for rank in range(world_size)] == expected
+
+
+def test_more_ranks_than_lanes_are_refused_with_the_numbers():
+    with pytest.raises(ValueError, match=r"5 ranks for 4 lanes .* shard\.max_world_size=5"):
+        lanes_of(4, num_lanes=4, world_size=5)
+
+
+def shard_set(folder, *, num_groups, group_rows):
+    """Row groups whose first token numbers the row."""
+    (folder / TRAIN).mkdir()
+    files = []
+    for group in range(num_groups):
+        part, name = rows(group * group_rows, group_rows), f"{TRAIN}/{group:05d}.parquet"
+        columns = {"input_ids": list(part.input_ids), "num_tokens": part.num_tokens, "label": part.label}
+        pq.write_table(pa.table({**columns, "weight": part.weight}), folder / name)
+        files.append(ShardFile(name, TRAIN, "", group_rows, group_rows))
+    return ShardManifest(tuple(files), 8, 4, "", {TRAIN: {}}, {}, {})
+
+
+def examples_of_steps(folder, manifest, *, world_size, epoch):
+    """The numbers of the rows of each step, over all ranks."""
+    cfg = TrainConfig(batch_rows=16, window_rows=30, reader="direct")
+    readers = [ShardReader(folder, manifest, cfg, 7, rank, world_size) for rank in range(world_size)]
+    return [
+        sorted(int(i) for part in step for i in part.input_ids[:, 0])
+        for step in zip(*(reader.steps(epoch) for reader in readers), strict=True)
+    ]
+
+
+def test_a_step_holds_the_same_examples_on_any_number_of_ranks(tmp_path):
+    manifest = shard_set(tmp_path, num_groups=8, group_rows=25)
+    alone = examples_of_steps(tmp_path, manifest, world_size=1, epoch=0)
+    assert sorted(i for step in alone for i in step) == list(range(200))
+    for world_size in (2, 3, 4):
+        assert examples_of_steps(tmp_path, manifest, world_size=world_size, epoch=0) == alone
+    assert examples_of_steps(tmp_path, manifest, world_size=1, epoch=1) != alone
+
+
+def test_rows_of_a_step_that_the_lanes_cannot_share_are_refused(tmp_path):
+    manifest = shard_set(tmp_path, num_groups=4, group_rows=8)
+    with pytest.raises(ValueError, match=r"train\.batch_rows: 30 is no multiple of the shard set's 4 lanes"):
+        ShardReader(tmp_path, manifest, TrainConfig(batch_rows=30), 7, 0, 1)
 
 
 @pytest.mark.parametrize(("num_rows", "expected"), [(1, 4), (2048, 4), (2049, 8), (10_000, 20)])
@@ -47,10 +102,9 @@ def test_micro_batches_hold_every_row_exactly_once(window_rows):
 
 def test_number_of_micro_batches_is_the_one_that_was_planned():
     for window_rows in (1, 30, 1000):
-        found = len(
-            list(micro_batches(iter([rows(0, 25), rows(25, 25)]), batch_rows=8, window_rows=window_rows, seed=3))
-        )
-        assert [found] == num_steps([25, 25], world_size=1, batch_rows=8, window_rows=window_rows)
+        groups = iter([rows(0, 25), rows(25, 25)])
+        found = len(list(micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3)))
+        assert found == num_steps([25, 25], num_lanes=1, batch_rows=8, window_rows=window_rows)
 
 
 def test_order_of_micro_batches_is_a_function_of_the_seed():
@@ -60,11 +114,6 @@ def test_order_of_micro_batches_is_a_function_of_the_seed():
         ]
 
     assert order(1) == order(1) != order(2)
-
-
-def test_batches_carry_no_column_that_all_rows_pad():
-    for batch in micro_batches(iter([rows(0, 64)]), batch_rows=4, window_rows=1000, seed=1):
-        assert batch.input_ids.shape[1] == batch.num_tokens.max()
 
 
 def test_figures_of_four_predictions_by_hand():
@@ -81,3 +130,29 @@ def test_figures_of_four_predictions_by_hand():
 def test_calibration_error_of_a_sure_model_that_is_right_half_the_time():
     probabilities = np.array([[0.9, 0.05, 0.05]] * 10)
     assert abs(calibration_error(probabilities, np.array([0] * 5 + [1] * 5)) - 0.4) < 1e-12
+
+
+def test_a_verdict_that_is_never_the_likeliest_is_given_where_that_pays():
+    # Ten texts 0.6 : 0.4. Always the first: expected F1 of the classes 2*6/(10+6) = 0.75 and 0, mean 0.375.
+    # Five of each would be better; equal texts cannot be told apart, so half of them are a little more likely.
+    probabilities = np.array([[0.62, 0.38]] * 5 + [[0.58, 0.42]] * 5)
+    weights = best_decision(probabilities)
+    assert (probabilities.argmax(1) == 0).all() and (probabilities * weights).argmax(1).tolist() == [0] * 5 + [1] * 5
+
+
+def test_a_sure_model_decides_by_the_likeliest():
+    assert best_decision(np.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])).tolist() == [1, 1, 1]
+
+
+def test_verdicts_are_judged_as_decided_and_probabilities_as_they_are():
+    probabilities, labels = np.array([[0.6, 0.4], [0.6, 0.4], [0.9, 0.1]]), np.array([0, 1, 0])
+    plain, decided = evaluate_two(probabilities, labels), evaluate_two(probabilities, labels, np.array([1.0, 2.0]))
+    assert (plain.accuracy, decided.accuracy) == (2 / 3, 2 / 3)
+    assert (plain.recall[:2], decided.recall[:2]) == ([1.0, 0.0], [0.5, 1.0])
+    assert plain.cross_entropy_bits == decided.cross_entropy_bits
+
+
+def evaluate_two(probabilities, labels, decision=None):
+    """Two of the three labels; nothing is said of the third."""
+    three = np.column_stack([probabilities, np.zeros(len(labels))])
+    return evaluate(three, labels, None if decision is None else np.append(decision, 1.0))

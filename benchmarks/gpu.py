@@ -1,0 +1,186 @@
+"""BERT-base on a GPU: real tokens a second and the share of the card's matrix speed, scoring and fine-tuning.
+
+The weights are random: they decide what is said of a text, and not how long it takes.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from benchmarks.__main__ import Skipped
+from benchmarks.figures import Figure
+from crm_spark.stages.score.backends import TorchBackend
+from crm_spark.stages.train.config import TrainConfig
+from crm_spark.stages.train.loop import train
+from crm_spark.stages.train.shard_reader import ShardReader
+from crm_spark.stages.train.worker import prepared
+from crm_spark.text.bundle import CARD, TOKENIZER, Bundle, seal
+from crm_spark.text.encoder import encoder_dir
+from crm_spark.text.labels import LABELS
+from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
+from crm_spark.text.model import TextClassifier, pretrained, save_model
+
+MAX_LENGTH, GROUP_ROWS, NUM_GROUPS = 128, 2048, 32
+DENSE_BF16_TFLOPS = 790.0
+"""What an H100 or H200 multiplies in bf16, dense."""
+
+
+def run(arguments: argparse.Namespace) -> list[Figure]:
+    """Scores 262,144 and learns from 65,536 texts of 77 tokens in the mean.
+
+    Raises:
+        Skipped: there is no GPU.
+    """
+    if not torch.cuda.is_available():
+        raise Skipped("no GPU is here")
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = bert_base(Path(folder))
+        figures = [Figure("matrix product 8192 x 8192 x 8192, bf16", peak_tflops(), "TFLOP/s")]
+        figures += scoring(bundle, name="BERT-base", wanted=("2290000", "0.5"))
+        embedded = sealed(pretrained(encoder_dir("embedded")), Path(folder) / "embedded")
+        figures += scoring(embedded, name="embedded encoder", wanted=("9000000", "0.25"))
+        figures += [*training(bundle, Path(folder), batch_rows=512), *training(bundle, Path(folder), batch_rows=1024)]
+    return figures
+
+
+def bert_base(folder: Path) -> Bundle:
+    """A bundle of BERT-base with random weights."""
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(1)
+    encoder = BertModel(BertConfig(), add_pooling_layer=False)
+    encoder.save_pretrained(folder / "encoder")
+    return sealed(TextClassifier(encoder), folder)
+
+
+def sealed(model: TextClassifier, folder: Path) -> Bundle:
+    """A bundle of the model as it is."""
+    draft = folder / "draft"
+    draft.mkdir(parents=True)
+    save_model(model, draft)
+    (draft / TOKENIZER).write_bytes((encoder_dir("embedded") / TOKENIZER).read_bytes())
+    (draft / CARD).write_text(json.dumps({"temperature": 1.0, "max_length": MAX_LENGTH, "labels": LABELS}))
+    return seal(draft, folder / "bundles")
+
+
+def lengths_of(count: int) -> NDArray[np.int64]:
+    """Lengths as those of clothing reviews: 77 tokens in the mean, none over 128."""
+    draw = np.random.default_rng(1).normal(79, 34, count)
+    return np.clip(draw, 8, MAX_LENGTH).astype(np.int64)
+
+
+def flops(lengths: NDArray[np.int64], *, layers: int, hidden: int) -> float:
+    """Floating-point operations of a forward pass over real tokens: 2 for each weight of a layer, 4 h for each pair."""
+    weights = 4 * hidden**2 + 2 * hidden * 4 * hidden
+    return float(layers * (2 * weights * lengths.sum() + 4 * hidden * (lengths**2).sum()))
+
+
+def peak_tflops() -> float:
+    """A large matrix product of random numbers."""
+    a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    for _ in range(20):
+        a @ b
+    torch.cuda.synchronize()
+    return 20 * 2 * 8192**3 / (time.perf_counter() - started) / 1e12
+
+
+def scoring(
+    bundle: Bundle,
+    *,
+    name: str,
+    wanted: tuple[str, str],
+    num_rows: int = 262_144,
+    max_tokens: int | None = None,
+    is_compiled: bool = True,
+) -> list[Figure]:
+    """Texts that are tokenised already: what the card does, with the copying to it and back."""
+    backend = TorchBackend(bundle, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
+    if is_compiled:
+        backend.compile()
+    lengths = lengths_of(num_rows)
+    ids = np.random.default_rng(2).integers(1000, 30_000, (num_rows, MAX_LENGTH), dtype=np.int32)
+    backend.logits(ids[:8192], lengths[:8192])
+    backend.logits(ids[:32_768], lengths[:32_768])
+    taken = []
+    for _ in range(3):
+        started = time.perf_counter()
+        for first in range(0, num_rows, 32_768):
+            backend.logits(ids[first : first + 32_768], lengths[first : first + 32_768])
+        taken.append(time.perf_counter() - started)
+    seconds = median(taken)
+    config = backend.model.encoder.config
+    work = flops(lengths, layers=config.num_hidden_layers, hidden=config.hidden_size)
+    share = work / seconds / 1e12 / DENSE_BF16_TFLOPS
+    return [
+        Figure(f"scoring, {name}: real tokens a second", lengths.sum() / seconds, "tokens/s", f">= {wanted[0]}"),
+        Figure(f"scoring, {name}: texts a second", num_rows / seconds, "texts/s"),
+        Figure(f"scoring, {name}: share of 790 TFLOP/s", share, "fraction", f">= {wanted[1]}"),
+    ]
+
+
+def training(
+    bundle: Bundle, folder: Path, *, batch_rows: int = 1024, max_tokens: int | None = None, is_compiled: bool = True
+) -> list[Figure]:
+    """One epoch of the training loop itself; the first half of the steps warms up."""
+    manifest = shards(folder / f"shards-{batch_rows}")
+    if not dist.is_initialized():
+        dist.init_process_group("nccl", store=dist.HashStore(), rank=0, world_size=1)
+    cfg = TrainConfig(
+        batch_rows=batch_rows, max_tokens=max_tokens, reader="direct", checkpoint_steps=10**6, window_rows=GROUP_ROWS,
+        compile=is_compiled,
+    )  # fmt: skip
+    model = prepared(pretrained(folder / "encoder"), cfg, torch.device("cuda", 0))
+    reader = ShardReader(folder / f"shards-{batch_rows}", manifest, cfg, seed=1, rank=0, world_size=1)
+    history = train(model, reader, [], folder / f"out-{time.time_ns()}")
+    rate = median(history.rates[len(history.rates) // 2 :])
+    lengths = lengths_of(GROUP_ROWS * NUM_GROUPS)
+    each = 3 * flops(lengths, layers=12, hidden=768) / lengths.sum()
+    name = f"fine-tuning, BERT-base, {batch_rows} texts a step"
+    return [
+        Figure(f"{name}: real tokens a second", rate, "tokens/s", ">= 610000"),
+        Figure(f"{name}: share of 790 TFLOP/s", rate * each / 1e12 / DENSE_BF16_TFLOPS, "fraction", ">= 0.4"),
+        Figure(f"{name}: peak memory", torch.cuda.max_memory_allocated() / 2**30, "GiB"),
+    ]
+
+
+def shards(folder: Path) -> ShardManifest:
+    """A shard set of random tokens."""
+    import pyarrow as pa
+    from pyarrow import parquet as pq
+
+    draw, lengths, files = np.random.default_rng(3), lengths_of(GROUP_ROWS * NUM_GROUPS), []
+    (folder / TRAIN).mkdir(parents=True, exist_ok=True)
+    for group in range(NUM_GROUPS):
+        ids = draw.integers(1000, 30_000, (GROUP_ROWS, MAX_LENGTH), dtype=np.int32)
+        table = pa.table(
+            {
+                "input_ids": pa.array(list(ids), pa.list_(pa.int32())),
+                "num_tokens": pa.array(lengths[group * GROUP_ROWS :][:GROUP_ROWS].astype(np.int32)),
+                "label": pa.array(draw.integers(0, len(LABELS), GROUP_ROWS).astype(np.int32)),
+                "weight": pa.array(np.ones(GROUP_ROWS, np.float32)),
+            }
+        )
+        name = f"{TRAIN}/{group:05d}.parquet"
+        pq.write_table(table, folder / name, row_group_size=GROUP_ROWS)
+        files.append(ShardFile(name, TRAIN, "", GROUP_ROWS, GROUP_ROWS))
+    return ShardManifest(tuple(files), MAX_LENGTH, 4, "", {TRAIN: {}}, {}, {})
+
+
+if __name__ == "__main__":
+    from benchmarks.figures import publish
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    publish("gpu", run(argparse.Namespace()))

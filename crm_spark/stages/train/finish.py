@@ -1,0 +1,132 @@
+"""What a training leaves: figures on the test side, the temperature, the files of the bundle."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from crm_spark.stages.train.config import MODEL, TrainConfig
+from crm_spark.stages.train.evaluation import (
+    Evaluation,
+    best_decision,
+    best_temperature,
+    evaluate,
+    majority,
+    softmax,
+    tfidf_lr,
+)
+from crm_spark.stages.train.loop import logits_of
+from crm_spark.stages.train.onnx_export import export_graphs
+from crm_spark.stages.train.progress import History
+from crm_spark.stages.train.readers import Rows, joined, read_rows
+from crm_spark.stages.train.slices import by_slice, most_wrong, slices_of
+from crm_spark.text.bundle import CARD, TOKENIZER, open_bundle, sha256_of_file
+from crm_spark.text.encoder import encoder_dir
+from crm_spark.text.labels import LABELS
+from crm_spark.text.manifest import SPLITS, TEST, TRAIN, VALIDATION, ShardManifest
+from crm_spark.text.model import TextClassifier, load_model, save_model, uses_bf16
+
+
+def examples_of(shards: Path, manifest: ShardManifest, split: str) -> Rows:
+    """The examples of a side, without padding rows."""
+    rows = joined([read_rows(shards / file.name) for file in manifest.of(split)])
+    return rows.take(np.flatnonzero(rows.weight > 0))
+
+
+def finish(
+    model: TextClassifier,
+    shards: Path,
+    manifest: ShardManifest,
+    cfg: TrainConfig,
+    spec: dict[str, Any],
+    out: Path,
+    *,
+    history: History,
+    world_size: int,
+) -> None:
+    """Temperature from the validation side, figures on the test side, `bundle/` and `result.json`."""
+    sides = {split: examples_of(shards, manifest, split) for split in SPLITS}
+    labels = {split: rows.label.astype(np.int64) for split, rows in sides.items()}
+    logits = {split: logits_of(model, sides[split], cfg) for split in (VALIDATION, TEST)}
+    temperature = best_temperature(logits[VALIDATION], labels[VALIDATION])
+    read = softmax(logits[TEST] / temperature)
+    decision = best_decision(softmax(logits[VALIDATION] / temperature)) if cfg.decision == "macro_f1" else None
+    columns = slices_of(shards, manifest, TEST)
+    figures = {
+        MODEL: evaluate(read, labels[TEST], decision),
+        **_rivals(sides, labels[TEST], seed=spec["seed"]),
+    }
+    current = in_use(spec["current"], manifest, sides[TEST], cfg, model.head.weight.device)
+    card: dict[str, Any] = {
+        "temperature": temperature,
+        "decision": [1.0] * len(LABELS) if decision is None else decision.tolist(),
+        "labels": list(spec["labels"]),
+        "encoder": manifest.encoder,
+        "pooling": cfg.pooling,
+        "max_length": manifest.max_length,
+        "examples": manifest.classes,
+        "test": {name: asdict(figure) for name, figure in figures.items()},
+        "test_likeliest": asdict(evaluate(read, labels[TEST])),
+        "test_slices": {name: asdict(f) for name, f in by_slice(read, labels[TEST], decision, columns).items()},
+        "most_wrong": most_wrong(read, labels[TEST], columns["example_id"]),
+        "training": {
+            "config": cfg.model_dump(),
+            "seed": spec["seed"],
+            "steps": len(history.losses),
+            "examples_seen": len(history.losses) * cfg.batch_rows,
+            "tokens_seen": history.num_tokens,
+            "curve": _curve(history.losses),
+            "best_epoch": history.best_epoch + 1,
+            "validation_bits": history.validation,
+            "ranks": world_size,
+            "precision": "bf16" if uses_bf16(cfg.precision) else "fp32",
+        },
+        "made_from": manifest.inputs,
+        "purpose": "Reading customers' texts: recommends, does not recommend, no clear opinion.",
+        "licence": "The embedded encoder is under the MIT licence.",
+    }
+    draft = out / "bundle"
+    draft.mkdir(parents=True, exist_ok=True)
+    save_model(model.cpu(), draft)
+    (draft / TOKENIZER).write_bytes((encoder_dir(manifest.encoder) / TOKENIZER).read_bytes())
+    agreement = export_graphs(model, sides[VALIDATION], draft)
+    (draft / CARD).write_text(json.dumps(card, indent=1, sort_keys=True))
+    # Which bundle was in use is no property of this one: it is not in the card.
+    test = {**card["test"], **{name: asdict(figure) for name, figure in current.items()}}
+    result = {**card, "test": test, "int8_agreement": agreement, "seconds": history.seconds, "losses": history.losses}
+    (out / "result.json").write_text(json.dumps(result))
+
+
+def _rivals(sides: dict[str, Rows], labels: NDArray[np.int64], *, seed: int) -> dict[str, Evaluation]:
+    """What anyone could do without a model that reads: figures on the test side."""
+    found = {"majority": evaluate(majority(sides[TRAIN], len(labels)), labels)}
+    for name, is_balanced in (("tfidf_lr", False), ("tfidf_lr_balanced", True)):
+        found[name] = evaluate(tfidf_lr(sides[TRAIN], sides[TEST], seed=seed, is_balanced=is_balanced), labels)
+    return found
+
+
+def in_use(
+    folder: str | None, manifest: ShardManifest, test: Rows, cfg: TrainConfig, device: torch.device
+) -> dict[str, Evaluation]:
+    """The bundle in use on the same texts; nothing where there is none, or one that cuts texts into other tokens."""
+    if not folder:
+        return {}
+    bundle = open_bundle(Path(folder))
+    tokenizer = encoder_dir(manifest.encoder) / TOKENIZER
+    if sha256_of_file(bundle.folder / TOKENIZER) != sha256_of_file(tokenizer):
+        return {}
+    model = load_model(bundle).to(device)
+    model.use_packing(device.type == "cuda")
+    probabilities = softmax(logits_of(model, test, cfg) / bundle.card["temperature"])
+    return {"current": evaluate(probabilities, test.label.astype(np.int64), np.asarray(bundle.card["decision"]))}
+
+
+def _curve(losses: list[float], *, points: int = 100) -> list[list[float]]:
+    """Mean loss in bits of up to `points` stretches of equal length, each with its last step."""
+    parts = np.array_split(np.asarray(losses), min(points, len(losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return [[int(end), round(float(part.mean()), 4)] for end, part in zip(ends, parts)]

@@ -1,0 +1,140 @@
+"""The training loop: every example once an epoch, the best epoch kept, exactly resumable."""
+
+import time
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from crm_spark.stages.train.config import TrainConfig
+from crm_spark.stages.train.evaluation import best_temperature, evaluate, softmax
+from crm_spark.stages.train.optimiser import freeze, optimiser_of
+from crm_spark.stages.train.progress import History, Meter, Run
+from crm_spark.stages.train.readers import Rows
+from crm_spark.stages.train.shard_reader import ShardReader
+from crm_spark.text.batches import token_batches
+from crm_spark.text.labels import LABELS
+from crm_spark.text.manifest import TRAIN, ShardManifest
+from crm_spark.text.model import TextClassifier, uses_bf16
+
+_CPU_TOKENS, _GPU_TOKENS = 8_192, 131_072
+
+
+def train(model: TextClassifier, reader: ShardReader, validation: list[Rows], out: Path) -> History:
+    """Trains until the epochs are over or no longer help, and leaves the model as it was after its best epoch.
+
+    Args:
+        model: on its device; every rank has the same weights.
+        reader: of this rank's examples.
+        validation: this rank's part of the validation side.
+        out: folder for `checkpoints/` and `tensorboard/`.
+    """
+    cfg, device = reader.cfg, model.head.weight.device
+    freeze(model, cfg.frozen_layers)
+    optimiser, schedule = optimiser_of(model, cfg, num_steps=reader.num_steps * cfg.num_epochs)
+    run = Run(model, optimiser, schedule, out, decay=cfg.averaging, is_writer=reader.rank == 0)
+    run.resume()
+    devices = [device] if device.type == "cuda" else None
+    wrapped = DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+    weights = class_weights(reader.manifest, cfg).to(device)
+    started = time.monotonic()
+    meter = Meter(run.history, total=reader.num_steps * cfg.num_epochs, out=out if run.is_writer else None)
+    while not run.history.is_over(cfg):
+        epoch = len(run.history.validation)
+        done = len(run.history.losses) - epoch * reader.num_steps
+        model.train()
+        for step, rows in enumerate(reader.steps(epoch)):
+            if step < done:
+                continue  # read and passed over: the order is a function of the seed
+            number = epoch * reader.num_steps + step
+            # Dropout depends on the step and the rank, not on what came before.
+            torch.manual_seed(reader.seed * 1_000_003 + number * 997 + reader.rank)
+            meter.add(*_step(wrapped, rows, optimiser, cfg, weights), num_tokens=int(rows.num_tokens.sum()))
+            schedule.step()
+            run.average()
+            if (number + 1) % cfg.checkpoint_steps == 0:
+                meter.flush()
+                run.save()
+        meter.flush()
+        run.judge(validation_bits(run.averaged, validation, cfg))
+    run.restore_best()
+    run.history.seconds = time.monotonic() - started
+    return run.history
+
+
+def _step(
+    wrapped: DistributedDataParallel, rows: Rows, optimiser: torch.optim.Optimizer, cfg: TrainConfig, weights: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One update; returns this rank's summed cross-entropy in nats and all ranks' weight of the step's examples."""
+    model, device = wrapped.module, weights.device
+    total = model.placed(rows.weight.sum(keepdims=True))[0]
+    dist.all_reduce(total)
+    budget = cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
+    pieces = token_batches(rows.num_tokens.tolist(), max_tokens=budget)
+    summed = torch.zeros((), device=device)
+    for position, piece in enumerate(pieces):
+        part = rows.take(piece)
+        inputs = model.collate(part.input_ids, part.num_tokens)
+        label, weight = model.placed(part.label.astype(np.int64)), model.placed(part.weight)
+        weight = torch.from_numpy(part.weight.copy()).to(device)
+        # Only the last piece's backward pass exchanges gradients.
+        with wrapped.no_sync() if position + 1 < len(pieces) else nullcontext():
+            with autocast(device, cfg):
+                logits = wrapped(*inputs)  # (B, K)
+            each = cross_entropy(
+                logits.float(), label, weight=weights, reduction="none", label_smoothing=cfg.label_smoothing
+            )
+            # DDP averages gradients over ranks; the mean over all examples is wanted, padding rows counting nothing.
+            ((each * weight).sum() * dist.get_world_size() / total.clamp(min=1)).backward()
+        summed += (cross_entropy(logits.detach().float(), label, reduction="none") * weight).sum()
+    nn.utils.clip_grad_norm_(model.parameters(), cfg.max_norm)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    return summed, total
+
+
+def autocast(device: torch.device, cfg: TrainConfig) -> AbstractContextManager[Any]:
+    """bf16 where the configuration and the hardware say so."""
+    return torch.autocast(device.type, torch.bfloat16) if uses_bf16(cfg.precision) else nullcontext()
+
+
+def class_weights(manifest: ShardManifest, cfg: TrainConfig) -> Tensor:
+    """Weight of each label, shape (K,): the inverse of its share, or 1."""
+    counts = torch.tensor([float(manifest.classes[TRAIN].get(label, 0)) for label in LABELS]).clamp(min=1)
+    return counts.sum() / (len(LABELS) * counts) if cfg.class_weights else torch.ones(len(LABELS))
+
+
+@torch.inference_mode()
+def logits_of(model: TextClassifier, rows: Rows, cfg: TrainConfig) -> np.ndarray:
+    """Logits of the rows, padding rows too, shape (N, K), in their order."""
+    model.eval()
+    device = model.head.weight.device
+    budget = cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
+    result = np.zeros((len(rows), len(LABELS)))
+    for positions in token_batches(rows.num_tokens.tolist(), max_tokens=budget):
+        part = rows.take(positions)
+        with autocast(device, cfg):
+            result[positions] = model(*model.collate(part.input_ids, part.num_tokens)).float().cpu().numpy()
+    return result
+
+
+def validation_bits(model: TextClassifier, parts: list[Rows], cfg: TrainConfig) -> float:
+    """Cross-entropy in bits over all ranks' parts of the validation side, at its best temperature.
+
+    The temperature is set before the model is used: what it mends must not decide which epoch is kept.
+    """
+    found = [(logits_of(model, rows, cfg)[real], rows.label[real]) for rows in parts for real in [rows.weight > 0]]
+    everyone: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(everyone, found)
+    pairs = [pair for rank in everyone for pair in rank]
+    if not pairs:
+        return 0.0
+    logits, labels = (np.concatenate(part) for part in zip(*pairs))
+    temperature = best_temperature(logits, labels.astype(np.int64))
+    return evaluate(softmax(logits / temperature), labels.astype(np.int64)).cross_entropy_bits

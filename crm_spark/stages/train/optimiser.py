@@ -1,0 +1,49 @@
+"""AdamW with its groups, and the learning rate's way up and down."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from crm_spark.stages.train.config import TrainConfig
+from crm_spark.text.model import TextClassifier
+
+
+def freeze(model: TextClassifier, num_layers: int) -> None:
+    """The embeddings and the first `num_layers` layers stay as they are; 0: all learn.
+
+    Raises:
+        ValueError: the encoder has not so many layers.
+    """
+    if num_layers > len(model.layers):
+        raise ValueError(f"train.frozen_layers: {num_layers}; the encoder has {len(model.layers)} layers.")
+    if num_layers:
+        for part in (model.encoder.embeddings, *model.layers[:num_layers]):
+            part.requires_grad_(False)
+
+
+def optimiser_of(model: TextClassifier, cfg: TrainConfig, *, num_steps: int) -> tuple[torch.optim.AdamW, LambdaLR]:
+    """AdamW: no decay on biases and norms, lower layers slower, a faster head; linear warm-up, then linear to zero."""
+    groups = _groups(model.head, rate=cfg.head_learning_rate, decay=0.0)
+    depth = len(model.layers)
+    for height, part in enumerate((model.encoder.embeddings, *model.layers)):
+        rate = cfg.learning_rate * cfg.layer_decay ** (depth - height)
+        groups += _groups(part, rate=rate, decay=cfg.weight_decay)
+    optimiser = torch.optim.AdamW(groups, fused=True)
+    warmup = max(1, int(cfg.warmup_fraction * num_steps))
+
+    def factor(step: int) -> float:
+        return (step + 1) / warmup if step < warmup else max(0.0, (num_steps - step) / max(1, num_steps - warmup))
+
+    return optimiser, LambdaLR(optimiser, factor)
+
+
+def _groups(part: nn.Module, *, rate: float, decay: float) -> list[dict[str, Any]]:
+    learned = [p for p in part.parameters() if p.requires_grad]
+    matrices, others = [p for p in learned if p.ndim >= 2], [p for p in learned if p.ndim < 2]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": decay, "lr": rate},
+        {"params": others, "weight_decay": 0.0, "lr": rate},
+    ]
+    return [group for group in groups if group["params"]]

@@ -1,0 +1,76 @@
+"""A rank's part of the training side, step by step."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from crm_spark.stages.train.config import TrainConfig
+from crm_spark.stages.train.readers import Rows, direct_row_groups, joined, lanes_of, micro_batches, num_steps
+from crm_spark.text.manifest import TRAIN, ShardManifest
+
+
+@dataclass
+class ShardReader:
+    """A rank's part of the training side.
+
+    Attributes:
+        folder: of the shard set.
+        manifest: of the shard set.
+        cfg: of the training.
+        seed: of the order.
+        rank: of this process.
+        world_size: number of processes.
+    """
+
+    folder: Path
+    manifest: ShardManifest
+    cfg: TrainConfig
+    seed: int
+    rank: int
+    world_size: int
+
+    def __post_init__(self) -> None:
+        num_lanes = self.manifest.max_world_size
+        if self.cfg.batch_rows % num_lanes:
+            raise ValueError(
+                f"train.batch_rows: {self.cfg.batch_rows} is no multiple of the shard set's {num_lanes} lanes (shard.max_world_size)."
+            )
+        self.lanes = lanes_of(self.rank, num_lanes=num_lanes, world_size=self.world_size)
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of an epoch, the same on all ranks."""
+        rows, num_lanes = [file.num_rows for file in self.manifest.of(TRAIN)], self.manifest.max_world_size
+        batch_rows = self.cfg.batch_rows // num_lanes
+        steps = num_steps(rows, num_lanes=num_lanes, batch_rows=batch_rows, window_rows=self.cfg.window_rows)
+        if self.cfg.max_examples is not None:
+            steps = min(steps, max(1, self.cfg.max_examples // self.cfg.batch_rows))
+        return steps
+
+    def require_equal_steps(self) -> None:
+        """Asks for the number of steps: ValueError where the lanes differ in it."""
+        _ = self.num_steps
+
+    def steps(self, epoch: int) -> Iterator[Rows]:
+        """This rank's rows of each step of an epoch; the same on every run."""
+        epoch_seed = 1 + (self.seed + epoch) % (2**31 - 2)  # petastorm takes 0 for no seed
+        lanes = [self._lane(lane, epoch_seed) for lane in self.lanes]
+        for _ in range(self.num_steps):
+            yield joined([next(lane) for lane in lanes])
+        for lane in lanes:
+            lane.close()
+
+    def _lane(self, lane: int, seed: int) -> Any:
+        num_lanes = self.manifest.max_world_size
+        paths = [self.folder / file.name for file in self.manifest.of(TRAIN)]
+        groups = self._row_groups()(paths, lane=lane, num_lanes=num_lanes, seed=seed)
+        batch_rows = self.cfg.batch_rows // num_lanes
+        return micro_batches(groups, batch_rows=batch_rows, window_rows=self.cfg.window_rows, seed=seed)
+
+    def _row_groups(self) -> Callable[..., Iterator[Rows]]:
+        if self.cfg.reader == "petastorm":
+            from crm_spark.stages.train.petastorm_reader import row_groups
+
+            return row_groups
+        return direct_row_groups

@@ -1,0 +1,64 @@
+"""Where a model reads well and where it does not: by source, language and length, and text by text."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyarrow import parquet as pq
+
+from crm_spark.stages.train.evaluation import Evaluation, Probabilities, evaluate
+from crm_spark.text.labels import LABELS
+from crm_spark.text.manifest import ShardManifest
+
+LEAST_ROWS = 30
+"""Of fewer texts no figure is given."""
+_LENGTHS = (32, 64, 128, 256)
+_FLOOR = 1e-9
+
+
+def slices_of(shards: Path, manifest: ShardManifest, split: str) -> dict[str, NDArray[Any]]:
+    """`source`, `language`, `length` and `example_id` of the examples of a side, in the order of `examples_of`."""
+    names = ["example_id", "source", "language", "num_tokens", "weight"]
+    tables = [pq.read_table(shards / file.name, columns=names) for file in manifest.of(split)]
+    columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in names}
+    real = columns.pop("weight") > 0
+    columns["length"] = np.array([_length(n) for n in columns.pop("num_tokens")], object)
+    return {name: values[real] for name, values in columns.items()}
+
+
+def _length(num_tokens: int) -> str:
+    return next((f"to {bound} tokens" for bound in _LENGTHS if num_tokens <= bound), f"over {_LENGTHS[-1]} tokens")
+
+
+def by_slice(
+    probabilities: Probabilities,
+    labels: NDArray[np.int64],
+    decision: NDArray[np.float64] | None,
+    columns: dict[str, NDArray[Any]],
+) -> dict[str, Evaluation]:
+    """Figures of each value of source, language and length that enough texts have; `source=reviews` names one."""
+    found = {}
+    for name in ("source", "language", "length"):
+        for value in sorted(set(columns[name].tolist())):
+            chosen = columns[name] == value
+            if value and chosen.sum() >= LEAST_ROWS:
+                found[f"{name}={value}"] = evaluate(probabilities[chosen], labels[chosen], decision)
+    return found
+
+
+def most_wrong(
+    probabilities: Probabilities, labels: NDArray[np.int64], example_ids: NDArray[Any], *, count: int = 50
+) -> list[dict[str, Any]]:
+    """The texts whose own label surprises the model most: its errors, or the label's. `bits`: how much."""
+    bits = -np.log2(np.clip(probabilities[np.arange(len(labels)), labels], _FLOOR, 1.0))
+    return [
+        {
+            "text_hash": str(example_ids[i]),
+            "label": LABELS[labels[i]],
+            "read_as": LABELS[int(probabilities[i].argmax())],
+            "bits": round(float(bits[i]), 3),
+        }
+        for i in np.argsort(-bits, kind="stable")[:count]
+        if probabilities[i].argmax() != labels[i]
+    ]

@@ -1,0 +1,53 @@
+"""The graphs say what the model says; int8 is kept only where it agrees."""
+
+import numpy as np
+import pytest
+import torch
+
+from crm_spark.stages.score.backends import OnnxBackend
+from crm_spark.stages.train import onnx_export
+from crm_spark.stages.train.onnx_export import export_graphs
+from crm_spark.stages.train.readers import Rows
+from crm_spark.text.bundle import ONNX, ONNX_INT8
+from crm_spark.text.model import pretrained
+
+
+@pytest.fixture(scope="module")
+def sample():
+    draw = np.random.default_rng(4)
+    lengths = draw.integers(1, 16, 40).astype(np.int32)
+    ids = draw.integers(1000, 3000, (40, 16)).astype(np.int32)
+    return Rows(ids, lengths, np.zeros(40, np.int32), np.ones(40, np.float32))
+
+
+def model_of(encoder, pooling):
+    torch.manual_seed(6)
+    model = pretrained(encoder, pooling=pooling).eval()
+    torch.nn.init.normal_(model.head.weight, std=3.0)
+    return model
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first"])
+def test_a_graph_says_what_the_model_says(encoder, sample, tmp_path, pooling):
+    model = model_of(encoder, pooling)
+    assert export_graphs(model, sample, tmp_path) >= 0.9
+    found = OnnxBackend(tmp_path / ONNX, threads=1, max_tokens=64).logits(sample.input_ids, sample.num_tokens)
+    with torch.inference_mode():
+        expected = model(*model.collate(sample.input_ids, sample.num_tokens)).numpy()
+    assert not model.training and np.abs(expected).max() > 1 and np.abs(found - expected).max() < 1e-4
+
+
+def test_the_same_model_gives_the_same_bytes(encoder, sample, tmp_path):
+    contents = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        export_graphs(model_of(encoder, "mean"), sample, tmp_path / name)
+        contents.append([(tmp_path / name / graph).read_bytes() for graph in (ONNX, ONNX_INT8)])
+    assert contents[0] == contents[1]
+
+
+def test_int8_that_does_not_agree_is_not_kept(encoder, sample, tmp_path, monkeypatch):
+    model = model_of(encoder, "mean")
+    monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 1.01)
+    assert export_graphs(model, sample, tmp_path) <= 1.0
+    assert (tmp_path / ONNX).exists() and not (tmp_path / ONNX_INT8).exists()
