@@ -10,6 +10,7 @@ NAMES = {
     "conservation": "every record of a world of 100,000 customers and of the examples accounted for, batch by batch",
     "truth": "what the stages find of what a generator of 20,000 customers knows",
     "examples": "the three example companies on their real files",
+    "scoring": "scoring on a processor against the usual pipeline and ONNX Runtime by hand, CPU time of one thread",
     "gpu": "BERT-base on a GPU: scoring and fine-tuning as a share of the card's matrix speed",
     "shards": "petastorm against a direct reader, as a share of a training step",
 }

@@ -14,7 +14,7 @@ from crm_spark.text.bundle import ONNX, ONNX_INT8, Bundle
 from crm_spark.text.hardware import BF16, cpu_flags, has_gpu, told_flags
 from crm_spark.text.labels import LABELS
 
-_ONNX_TOKENS, _CPU_TOKENS, _GPU_TOKENS = 2_048, 4_096, 131_072
+_ONNX_TOKENS, _CPU_TOKENS, _GPU_TOKENS = 768, 4_096, 131_072
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class ScoreConfig(Config):
     """Eight-bit weights: about 1.6 times as fast on a processor. A bundle has them only if they gave the verdicts of
     fp32 to at least 99 in 100 texts of the validation side."""
     max_tokens: Annotated[int, Field(ge=512)] | None = None
-    """Padded tokens in a batch; null: 2,048 with ONNX Runtime, 4,096 with PyTorch, 131,072 on a GPU."""
+    """Padded tokens in a batch; null: 768 with ONNX Runtime (what fits a core's cache), 4,096 with PyTorch, 131,072 on a GPU."""
     window_rows: Annotated[int, Field(ge=1)] = 2048
     """Texts among which those of like length are put together."""
     threads: Annotated[int, Field(ge=1)] = 1

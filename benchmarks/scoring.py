@@ -1,0 +1,158 @@
+"""Scoring on a processor against the usual pipeline: CPU time a text on one thread, in turns over several rounds.
+
+R is 128 over the mean number of real tokens: padding alone makes so much of every ratio.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import resource
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+
+from benchmarks.figures import Figure
+from crm_spark.stages.score.backends import choose
+from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.stages.score.scorer import Scorer
+from crm_spark.stages.train.onnx_export import export_graphs
+from crm_spark.stages.train.readers import Rows
+from crm_spark.text.batches import padded
+from crm_spark.text.bundle import CARD, ONNX, TOKENIZER, Bundle, seal
+from crm_spark.text.encoder import encoder_dir
+from crm_spark.text.hardware import BF16, INT8, cpu_flags
+from crm_spark.text.labels import LABELS
+from crm_spark.text.model import FIRST, pretrained, save_model
+from crm_spark.text.tokenise import load_tokenizer, token_ids
+
+MAX_LENGTH, NUM_TEXTS, NUM_ROUNDS = 128, 96, 5
+Work = Callable[[list[str]], object]
+
+
+def run(arguments: argparse.Namespace) -> list[Figure]:
+    """Five rounds of the pipeline, of what a careful person writes by hand, and of the suite's scorer."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+    texts = texts_of(arguments.data)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = bundle_of(Path(folder))
+        lossless, small = ScoreConfig(), ScoreConfig(is_int8_allowed=True)
+        works: dict[str, Work] = {
+            "pipeline": pipeline(),
+            "by hand": by_hand(bundle),
+            "scorer": Scorer(bundle.folder, lossless).probabilities,
+            "scorer, int8": Scorer(bundle.folder, small).probabilities,
+        }
+        taken = interleaved(works, texts)
+        tokenizer = load_tokenizer(bundle.folder, MAX_LENGTH)
+        ratio = MAX_LENGTH / float(np.mean([len(ids) for ids in token_ids(tokenizer, texts)]))
+        print(f"scorer: {choose(bundle, lossless)}; allowed int8: {choose(bundle, small)}")
+    wanted = 3.4 if BF16 & cpu_flags() else 1.2
+    wanted_int8 = 4.5 if INT8 & cpu_flags() else 1.8
+    over = {name: [base / own for base, own in zip(taken["pipeline"], taken[name])] for name in taken}
+    hand = median(own / mine for own, mine in zip(taken["by hand"], taken["scorer"]))
+    return [
+        Figure("R: 128 over the mean number of tokens", ratio, "ratio"),
+        Figure("pipeline: texts a second of one core", len(texts) / median(taken["pipeline"]), "texts/s"),
+        Figure("scorer: texts a second of one core", len(texts) / median(taken["scorer"]), "texts/s"),
+        Figure("scorer over pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
+        Figure("scorer with int8 over pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
+        Figure("scorer over ONNX Runtime by hand", hand, "ratio", ">= 0.9", "by hand, sorted"),
+    ]  # fmt: skip
+
+
+def texts_of(folder: str | None) -> list[str]:
+    """Clothing reviews where they are at hand, else made-up texts of like length."""
+    path = Path(folder or os.environ.get("CRM_SPARK_EXAMPLES", "")) / "clothing_reviews" / "clothing_reviews.csv.gz"
+    draw = np.random.default_rng(7)
+    if path.is_file():
+        with gzip.open(path, "rt", encoding="utf-8") as source:
+            rows = [f"{row['Title']}\n{row['Review Text']}" for row in csv.DictReader(source) if row["Review Text"]]
+        return [rows[i] for i in draw.choice(len(rows), NUM_TEXTS, replace=False)]
+    words = [
+        "the",
+        "shirt",
+        "came",
+        "on",
+        "time",
+        "and",
+        "fits",
+        "but",
+        "its",
+        "colour",
+        "is",
+        "not",
+        "what",
+        "I",
+        "saw",
+    ]
+    return [" ".join(draw.choice(words, int(n))) for n in draw.normal(75, 32, NUM_TEXTS).clip(4, 140)]
+
+
+def bundle_of(folder: Path) -> Bundle:
+    """The embedded encoder with a head that has learned nothing: it costs as much as one that has."""
+    torch.manual_seed(1)
+    model, draft = pretrained(encoder_dir("embedded"), pooling=FIRST).eval(), folder / "draft"
+    draft.mkdir()
+    save_model(model, draft)
+    (draft / TOKENIZER).write_bytes((encoder_dir("embedded") / TOKENIZER).read_bytes())
+    card = {"temperature": 1.0, "max_length": MAX_LENGTH, "pooling": FIRST, "labels": LABELS}
+    (draft / CARD).write_text(json.dumps(card))
+    ids = np.full((1, 4), 2000, np.int32)
+    export_graphs(model, Rows(ids, np.array([4], np.int32), np.zeros(1, np.int32), np.ones(1, np.float32)), draft)
+    return seal(draft, folder / "bundles")
+
+
+def pipeline() -> Work:
+    """`transformers.pipeline` as one calls it for many texts: 32 at a time, each padded to the longest that is allowed."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import pipeline as make
+
+    folder = str(encoder_dir("embedded"))
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(LABELS))
+    call = make("text-classification", model=model, tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu")
+    how = {"batch_size": 32, "padding": "max_length", "max_length": MAX_LENGTH, "truncation": True}
+    return lambda texts: call(texts, **how)
+
+
+def by_hand(bundle: Bundle) -> Work:
+    """ONNX Runtime on texts sorted by length, 16 at a time: what one writes who has read how to make it fast."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(bundle.folder / ONNX), options, providers=["CPUExecutionProvider"])
+    tokenizer = load_tokenizer(bundle.folder, MAX_LENGTH)
+
+    def work(texts: list[str]) -> object:
+        rows = sorted(token_ids(tokenizer, texts), key=len)
+        found = []
+        for first in range(0, len(rows), 16):
+            ids, lengths = padded(rows[first : first + 16])
+            mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
+            found.append(session.run(None, {"tokens": ids.astype(np.int64), "mask": mask})[0])
+        return found
+
+    return work
+
+
+def interleaved(works: dict[str, Work], texts: list[str]) -> dict[str, list[float]]:
+    """Seconds of CPU of each round, one after another in each; a first round warms up."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(NUM_ROUNDS + 1):
+        for name, work in works.items():
+            before = _cpu_seconds()
+            work(texts)
+            taken[name].append(_cpu_seconds() - before)
+    return {name: seconds[1:] for name, seconds in taken.items()}
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
