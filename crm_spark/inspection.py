@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a mistake in the arguments is told before Spark is imported
     from crm_spark.stages.ingest.discovery import SourceFile
     from crm_spark.stages.ingest.folder import Folder
 
-DOMAINS = Path("conf/domains")
+DOMAINS, TEMPLATE = Path("conf/domains"), Path("conf/examples/new/company.yaml")
 _GIVEN = ("time_zone", "country", "currency")
 _MOST_LINES = 30
 
@@ -114,6 +114,7 @@ def _draft_folder(arguments: argparse.Namespace) -> int:
         found,
         given,
         guesses([source.hints for source in found.sources], given, knowledge.countries),
+        template=TEMPLATE.read_text(encoding="utf-8"),
         extends=_extends(Path(arguments.conf), out),
         lake=str(data_dir.parent / "lake"),
         data_dir=str(data_dir),

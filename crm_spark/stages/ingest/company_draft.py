@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from crm_spark.stages.ingest.draft import TEN_POINTS, rules_yaml, scale, source_
 from crm_spark.stages.ingest.folder import Drafted, Folder, lacking
 from crm_spark.stages.ingest.hints import Guess
 
+_DEFAULTS = {"time_zone": "UTC", "country": "none", "currency": "EUR"}
 _ADDRESS = {"phone", "street", "postcode", "city", "country"}
 
 
@@ -42,7 +43,14 @@ class CompanyDraft:
 
 
 def company_draft(
-    folder: Folder, given: Mapping[str, str], guesses: Mapping[str, Guess], *, extends: str, lake: str, data_dir: str
+    folder: Folder,
+    given: Mapping[str, str],
+    guesses: Mapping[str, Guess],
+    *,
+    template: str,
+    extends: str,
+    lake: str,
+    data_dir: str,
 ) -> CompanyDraft:
     """What to write for a folder.
 
@@ -50,15 +58,24 @@ def company_draft(
         folder: what was found there.
         given: what a person says of all sources: time_zone, country, currency.
         guesses: what the data tell of these otherwise.
+        template: the company.yaml of a company that has to be filled in.
         extends: the configuration that the company's stands on.
         lake: where its lake is to be.
         data_dir: the folder itself.
     """
     draft = CompanyDraft()
     currency = given.get("currency") or (guesses["currency"].value if "currency" in guesses else "EUR")
-    draft.texts["company.yaml"] = _company_yaml(guesses, currency, extends=extends, lake=lake, data_dir=data_dir)
+    draft.texts["company.yaml"] = _filled(
+        template,
+        {
+            "extends": (json.dumps(extends), ""),
+            "lake": (json.dumps(lake), "beside the files"),
+            "currency": (currency, guesses["currency"].why if "currency" in guesses else ""),
+            "data_dir": (json.dumps(data_dir), ""),
+        },
+    )
     draft.questions.append(Question("company.yaml", "company.name", "what is the company called?"))
-    _ask_for_guesses(draft, guesses, given)
+    _ask_for_guesses(draft, guesses, given, {key for source in folder.sources for key in _needed(source)})
     others = sorted({code for source in folder.sources for code in source.hints.currencies} - {currency})
     if others:
         text = (
@@ -81,39 +98,34 @@ def line_of(text: str, dotted: str) -> int:
     return found
 
 
-def _company_yaml(guesses: Mapping[str, Guess], currency: str, *, extends: str, lake: str, data_dir: str) -> str:
-    why = f"  # a guess: {guesses['currency'].why}" if "currency" in guesses else ""
-    return f"""# A first draft, made by jobs/inspect_source.py. Whatever conf/base.yaml holds may be set here.
-extends: {json.dumps(extends)}
-lake: {json.dumps(lake)}  # a guess: beside the files
-company:
-  name: Our company
-  currency: {currency}{why}
-  # Of each other currency, what one unit is worth: {{USD: 0.92}}
-  exchange_rates: {{}}
-  # How many days ahead you plan.
-  horizon_days: 91
-ingest:
-  sources_dir: ./sources
-  # The folder below which the files of all sources arrive.
-  data_dir: {json.dumps(data_dir)}
-clean:
-  # Rules and placeholders of your own, beside those of conf/quality.
-  more_rules_dir: ./quality
-"""
+def _filled(template: str, values: Mapping[str, tuple[str, str]]) -> str:
+    """The template with a value, and the reason for it, at each of these keys, none of which stands there twice."""
+    for key, (value, why) in values.items():
+        line = f"{key}: {value}" + (f"  # a guess: {why}" if why else "")
+        indent = re.compile(rf"(?m)^(\s*){key}:.*$")
+        template = indent.sub(r"\g<1>" + line.replace("\\", r"\\"), template)
+    return template
 
 
-def _ask_for_guesses(draft: CompanyDraft, guesses: Mapping[str, Guess], given: Mapping[str, str]) -> None:
-    if guesses:
-        said = ", ".join(f"{key} {guess.value} ({guess.why})" for key, guess in guesses.items())
-        flags = " ".join(f"--{key.replace('_', '-')}" for key in guesses)
-        text = f"a guess for all sources: {said}. If one is wrong, run again with {flags} and --force."
+def _ask_for_guesses(
+    draft: CompanyDraft, guesses: Mapping[str, Guess], given: Mapping[str, str], needed: Collection[str]
+) -> None:
+    """One question for all that is guessed, and one for what nothing tells, as far as a source has columns that need it."""
+    said = [f"{key} {guess.value} ({guess.why})" for key, guess in guesses.items() if key in needed]
+    lacking = [key for key in _DEFAULTS if key in needed and key not in {*given, *guesses}]
+    if said:
+        text = (
+            f"a guess for all sources: {', '.join(said)}. If one is wrong, {_again(k for k in guesses if k in needed)}."
+        )
         draft.questions.append(Question("company.yaml", "company.currency", text))
-    lacking = [key for key in ("time_zone", "country", "currency") if key not in {*given, *guesses}]
     if lacking:
-        flags = " ".join(f"--{key.replace('_', '-')}" for key in lacking)
-        text = f"nothing tells {', '.join(lacking)}: run again with {flags} and --force, or leave UTC, no country, EUR."
+        defaults = ", ".join(_DEFAULTS[key] for key in lacking)
+        text = f"nothing tells {', '.join(lacking)}: {_again(lacking)}, or leave it at {defaults}."
         draft.questions.append(Question("company.yaml", "company.currency", text))
+
+
+def _again(keys: Iterable[str]) -> str:
+    return f"run again with {' '.join('--' + key.replace('_', '-') for key in keys)} and --force"
 
 
 def _add_source(
