@@ -34,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("give --source and --path for one kind of file, or neither for the whole folder")
     if arguments.source is None and arguments.system:
         parser.error("--system is of one source; for a whole folder it is told from the ids")
+    if arguments.source is None and arguments.out is None:
+        parser.error("--out: say which folder is to be the company's, such as conf/examples/mine")
     return exit_code_of(lambda: _draft_folder(arguments) if arguments.source is None else _draft_source(arguments))
 
 
@@ -49,7 +51,7 @@ def _draft_source(arguments: argparse.Namespace) -> int:
     from crm_spark.stages.ingest.reading import laid_out, read_records
     from crm_spark.stages.ingest.sniff import sniffed
 
-    name, out = arguments.source, Path(arguments.out)
+    name, out = arguments.source, Path(arguments.out or "conf")
     targets = [out / "sources" / f"{name}.yaml", out / "quality" / f"{name}.yaml"]
     _require_new(targets, arguments)
     _require_local(arguments)
@@ -116,7 +118,7 @@ def _draft_folder(arguments: argparse.Namespace) -> int:
         guesses([source.hints for source in found.sources], given, knowledge.countries),
         template=TEMPLATE.read_text(encoding="utf-8"),
         extends=_extends(Path(arguments.conf), out),
-        lake=str(data_dir.parent / "lake"),
+        lake=_lake(data_dir, out),
         data_dir=str(data_dir),
     )
     has_company = (out / "company.yaml").exists() and not arguments.force
@@ -184,6 +186,11 @@ def _extends(conf: Path, out: Path) -> str:
     return os.path.relpath(conf.resolve(), out.resolve()) if is_inside else str(conf.resolve())
 
 
+def _lake(data_dir: Path, out: Path) -> str:
+    """Beside the files, or the configuration where nothing can be written there."""
+    return str((data_dir.parent if os.access(data_dir.parent, os.W_OK) else out.resolve()) / "lake")
+
+
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
@@ -198,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", required=True, help="folder below which the files lie")
     parser.add_argument("--path", help="the one source's files below that folder: `*` within a name, `**` over folders")
     parser.add_argument(
-        "--out", default="conf", help="folder whose sources/ and quality/ get the drafts (default conf)"
+        "--out", help="folder that gets company.yaml, sources/ and quality/; of one source: default conf"
     )
     parser.add_argument("--system", help="name space of the one source's ids: give files that share ids the same")
     parser.add_argument("--time-zone", help="zone of times that carry none, such as Europe/Berlin")

@@ -69,7 +69,7 @@ def company_draft(
         template,
         {
             "extends": (json.dumps(extends), ""),
-            "lake": (json.dumps(lake), "beside the files"),
+            "lake": (json.dumps(lake), "put it where there is room"),
             "currency": (currency, guesses["currency"].why if "currency" in guesses else ""),
             "data_dir": (json.dumps(data_dir), ""),
         },

@@ -1,6 +1,7 @@
 """What a file nobody has described yet looks like: what each column seems to hold."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pyspark.sql import Column, DataFrame
@@ -9,6 +10,7 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.bronze_names import decoded
 
 MOST_WORDS = 20
+_NUM_FIRST = 2_000
 MOSTLY = 0.95
 """A column is of a kind when so many of its values are."""
 
@@ -71,6 +73,7 @@ PATTERNS = {
 DATES = ("iso", *(name for name in PATTERNS if "yy" in name), "epoch_milliseconds", "epoch_seconds")
 NUMBERS = ("integer", "decimal_point", "decimal_comma")
 PERSONAL = ("email", "phone", "iban")
+_ALWAYS = (*NUMBERS, *PERSONAL, "leading_zero", "whole_fraction", "with_zone")
 _BLANK = ("", "n/a", "na", "null", "none", "unknown", "-", "nan")
 
 
@@ -163,11 +166,27 @@ class ColumnProfile:
 
 
 def profiled(records: DataFrame) -> list[ColumnProfile]:
-    """Every column of a source's records, all as text, in one pass."""
+    """Every column of a source's records, all as text: all patterns on the first ones, and on all what these look like."""
     names = [name for name in records.columns if not name.startswith("_")]
-    row = records.agg(F.count(F.lit(1)).alias("n"), *(_measures(i, name) for i, name in enumerate(names))).first()
+    head = _summed(records.limit(_NUM_FIRST), {name: tuple(PATTERNS) for name in names})
+    if any(profile.num_rows == _NUM_FIRST for profile in head):
+        head = _summed(records, {name: _worth_a_look(profile) for name, profile in zip(names, head)})
+    return with_days_told(head)
+
+
+def _worth_a_look(first: ColumnProfile) -> tuple[str, ...]:
+    """The patterns that some of the first values have, and those that a few others may; all where there is no first value."""
+    if first.num_blank == first.num_rows:
+        return tuple(PATTERNS)
+    return tuple(name for name in PATTERNS if first.fractions[name] or name in _ALWAYS)
+
+
+def _summed(records: DataFrame, patterns: Mapping[str, Sequence[str]]) -> list[ColumnProfile]:
+    """The columns by name, as far as these patterns tell, in one pass."""
+    measures = [_measures(i, name, patterns[name]) for i, name in enumerate(patterns)]
+    row = records.agg(F.count(F.lit(1)).alias("n"), *measures).first()
     assert row is not None
-    return with_days_told([_profile(name, row["n"], row[f"c{i}"].asDict()) for i, name in enumerate(names)])
+    return [_profile(name, row["n"], row[f"c{i}"].asDict(), patterns[name]) for i, name in enumerate(patterns)]
 
 
 def with_days_told(profiles: list[ColumnProfile]) -> list[ColumnProfile]:
@@ -202,12 +221,12 @@ def _column(records: DataFrame, name: str) -> Column:
     return F.col(next(f"`{column}`" for column in records.columns if decoded(column) == name))
 
 
-def _measures(position: int, name: str) -> Column:
+def _measures(position: int, name: str, patterns: Sequence[str]) -> Column:
     text = F.trim(F.col(f"`{name}`"))
     is_blank = text.isNull() | F.lower(text).isin(*_BLANK)
     said = F.when(~is_blank, text)
     plain = F.regexp_replace(said, r"[,'\p{Sc} ]", "").try_cast("double")
-    counts = [F.count(F.when(said.rlike(p), 1)).alias(f"p{i}") for i, p in enumerate(PATTERNS.values())]
+    counts = [F.count(F.when(said.rlike(PATTERNS[p]), 1)).alias(p) for p in patterns]
     return F.struct(
         F.count(F.when(is_blank, 1)).alias("blank"),
         F.approx_count_distinct(said, 0.01).alias("distinct"),
@@ -218,9 +237,9 @@ def _measures(position: int, name: str) -> Column:
     ).alias(f"c{position}")
 
 
-def _profile(name: str, num_rows: int, found: dict[str, float]) -> ColumnProfile:
+def _profile(name: str, num_rows: int, found: dict[str, float], patterns: Sequence[str]) -> ColumnProfile:
     num_said = num_rows - int(found["blank"])
-    fractions = {p: found[f"p{i}"] / num_said if num_said else 0.0 for i, p in enumerate(PATTERNS)}
+    fractions = {p: found[p] / num_said if num_said else 0.0 for p in patterns}
     profile = ColumnProfile(
         decoded(name), num_rows, int(found["blank"]), int(found["distinct"]), int(found["length"]), fractions
     )

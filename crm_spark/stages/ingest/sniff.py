@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -19,6 +20,7 @@ from crm_spark.stages.ingest.examine import opened
 _HEAD_BYTES = 1 << 20
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 _PACKED = (".gz", ".bz2", ".zst", ".zstd")
+_TABLES = (".csv", ".tsv", ".tab", ".psv")
 _DELIMITERS = ",;\t|"
 _NUM_LINES, _LEAST_LINES = 200, 2
 _NEARLY_ALL = 0.8
@@ -33,6 +35,7 @@ _NO_TABLES = {
 _RAGGED = "no table: its lines have not as many cells as its first line. Take away what stands above the column names"
 _NO_RECORD = "no record behind its first line"
 _EMPTY = "empty"
+_PROSE = "no table: its lines have one cell each. If it is one, call it .csv"
 _NO_RECORDS = "wanted an array of objects, or an object a line"
 
 
@@ -75,7 +78,7 @@ def head_of(system: fs.FileSystem, path: str, how: Files) -> tuple[tuple[str, ..
     head = _head(system, path)
     text = head.decode(how.options.encoding, "ignore").lstrip("\ufeff")
     if how.format == "csv":
-        _require_cells(text, how.options)
+        _require_cells(text, how.options, may_be_one=_suffix(path) in _TABLES)
         return (), head.isascii()
     return _keys(text, is_document=how.format == "json"), head.isascii()
 
@@ -151,14 +154,20 @@ def _elements(text: str) -> Iterator[dict[str, Any]]:
         rest = rest[end:].lstrip()
 
 
-def _require_cells(text: str, options: FileOptions) -> None:
-    """A table has a record, and most of its records have as many cells as its first line."""
+def _require_cells(text: str, options: FileOptions, *, may_be_one: bool) -> None:
+    """A table has a record, and most of its records have as many cells as its first line.
+
+    `may_be_one`: it may have but one column.
+    """
+    csv.field_size_limit(sys.maxsize)
     lines = io.StringIO(text, newline="")
     rows = [row for row in islice(csv.reader(lines, delimiter=options.delimiter), _NUM_LINES) if row]
     if len(rows) < _LEAST_LINES:
         raise InputError(_NO_RECORD if rows else _EMPTY)
     if 2 * sum(len(row) == len(rows[0]) for row in rows[1:]) < len(rows) - 1:
         raise InputError(_RAGGED)
+    if len(rows[0]) == 1 and not may_be_one:
+        raise InputError(_PROSE)
     if len(rows[0]) == 1 and any(_is_split(rows[1:], sign) for sign in _DELIMITERS):
         raise InputError(_RAGGED)
 

@@ -161,6 +161,9 @@ def test_one_source_alone_needs_its_path_and_a_folder_what_is_in_it(tmp_path, ca
     with pytest.raises(SystemExit):
         main(["--data", str(tmp_path), "--source", "x"])
     assert "neither for the whole folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--data", str(tmp_path)])
+    assert "--out: say which folder" in capsys.readouterr().err
     assert main(["--data", str(tmp_path), "--out", str(tmp_path / "mine")]) == 2
     assert "no file lies below it" in capsys.readouterr().err
 

@@ -51,6 +51,7 @@ def test_the_names_that_records_use_are_those_of_all_of_them(tmp_path):
         ("a.csv", "", "empty"),
         ("a.csv", "id;name\n", "no record behind its first line"),
         ("a.csv", "Sales of 2024\n\nid;name;day\n1;Ada;x\n2;Bob;y\n", "no table"),
+        ("a.txt", "Dear Ute\nhere are the files\n", "call it .csv"),
         ("a.json", '{"rows": [{"id": 1}]}', "wanted an array of objects"),
     ],
 )
@@ -58,6 +59,12 @@ def test_what_is_no_table_is_told_why(tmp_path, name, content, why):
     path = written(tmp_path, name, content)
     with pytest.raises(InputError, match=why):
         head_of(LOCAL, path, sniffed(LOCAL, path, "x"))
+
+
+def test_a_list_of_one_column_and_a_cell_of_a_megabyte_are_tables(tmp_path):
+    for content in ("mail\na@x.org\nb@x.org\n", f"id,text\n1,{'x' * 200_000}\n"):
+        path = written(tmp_path, "a.csv", content)
+        assert head_of(LOCAL, path, sniffed(LOCAL, path, "x")) == ((), True)
 
 
 def test_a_spreadsheet_an_archive_and_a_letter_are_no_tables():
