@@ -39,7 +39,7 @@ class Hints:
     """What was counted.
 
     Attributes:
-        countries: code -> people.
+        countries: code -> records of people.
         currencies: code -> records.
     """
 
@@ -130,7 +130,7 @@ def guesses(hints: list[Hints], given: Mapping[str, str], countries: Countries) 
     )
     found: dict[str, Guess] = {}
     if (most := _most(people)) and "country" not in given:
-        found["country"] = Guess(most, f"{people[most]} of {people.total()} people are there")
+        found["country"] = Guess(most, f"{people[most]} of {people.total()} records say so")
     country = given.get("country") or most
     facts = countries.facts.get(country or "", {})
     if most := _most(money):

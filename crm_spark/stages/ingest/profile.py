@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.bronze_names import decoded
 
 MOST_WORDS = 20
-_NUM_FIRST = 2_000
+_NUM_FIRST, _LONGEST = 1_000, 100
 MOSTLY = 0.95
 """A column is of a kind when so many of its values are."""
 
@@ -166,25 +166,32 @@ class ColumnProfile:
 
 
 def profiled(records: DataFrame) -> list[ColumnProfile]:
-    """Every column of a source's records, all as text: all patterns on the first ones, and on all what these look like."""
+    """Every column of a source's records, all as text, in one pass; the first ones tell which patterns are worth it."""
     names = [name for name in records.columns if not name.startswith("_")]
-    head = _summed(records.limit(_NUM_FIRST), {name: tuple(PATTERNS) for name in names})
-    if any(profile.num_rows == _NUM_FIRST for profile in head):
-        head = _summed(records, {name: _worth_a_look(profile) for name, profile in zip(names, head)})
-    return with_days_told(head)
+    cells = [F.substring(F.trim(F.col(f"`{name}`")), 1, _LONGEST) for name in names]
+    first = records.select(*cells).limit(_NUM_FIRST).collect()
+    patterns = {name: _worth_a_look([row[i] for row in first]) for i, name in enumerate(names)}
+    return with_days_told(_summed(records, patterns))
 
 
-def _worth_a_look(first: ColumnProfile) -> tuple[str, ...]:
-    """The patterns that some of the first values have, and those that a few others may; all where there is no first value."""
-    if first.num_blank == first.num_rows:
+def _worth_a_look(values: Sequence[str | None]) -> tuple[str, ...]:
+    """The patterns that some of these have, and those that a few others may; all where there is no value."""
+    said = {value for value in values if value is not None and value.lower() not in _BLANK}
+    if not said:
         return tuple(PATTERNS)
-    return tuple(name for name in PATTERNS if first.fractions[name] or name in _ALWAYS)
+    return tuple(
+        name
+        for name, pattern in PATTERNS.items()
+        if name in _ALWAYS or any(re.search(pattern, value, re.ASCII) for value in said)
+    )
 
 
 def _summed(records: DataFrame, patterns: Mapping[str, Sequence[str]]) -> list[ColumnProfile]:
     """The columns by name, as far as these patterns tell, in one pass."""
-    measures = [_measures(i, name, patterns[name]) for i, name in enumerate(patterns)]
-    row = records.agg(F.count(F.lit(1)).alias("n"), *measures).first()
+    # Aggregates of this kind are interpreted, each by itself: what all of them use is made once, by a step of its own.
+    said = records.select(*(_said(name).alias(f"s{i}") for i, name in enumerate(patterns)))
+    measures = [_measures(i, wanted) for i, wanted in enumerate(patterns.values())]
+    row = said.agg(F.count(F.lit(1)).alias("n"), *measures).first()
     assert row is not None
     return [_profile(name, row["n"], row[f"c{i}"].asDict(), patterns[name]) for i, name in enumerate(patterns)]
 
@@ -221,14 +228,18 @@ def _column(records: DataFrame, name: str) -> Column:
     return F.col(next(f"`{column}`" for column in records.columns if decoded(column) == name))
 
 
-def _measures(position: int, name: str, patterns: Sequence[str]) -> Column:
+def _said(name: str) -> Column:
+    """The cell, where it is not blank."""
     text = F.trim(F.col(f"`{name}`"))
-    is_blank = text.isNull() | F.lower(text).isin(*_BLANK)
-    said = F.when(~is_blank, text)
+    return F.when(~(text.isNull() | F.lower(text).isin(*_BLANK)), text)
+
+
+def _measures(position: int, patterns: Sequence[str]) -> Column:
+    said = F.col(f"s{position}")
     plain = F.regexp_replace(said, r"[,'\p{Sc} ]", "").try_cast("double")
     counts = [F.count(F.when(said.rlike(PATTERNS[p]), 1)).alias(p) for p in patterns]
     return F.struct(
-        F.count(F.when(is_blank, 1)).alias("blank"),
+        F.count_if(said.isNull()).alias("blank"),
         F.approx_count_distinct(said, 0.01).alias("distinct"),
         F.coalesce(F.max(F.length(said)), F.lit(0)).alias("length"),
         F.min(plain).alias("low"),

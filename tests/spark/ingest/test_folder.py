@@ -113,8 +113,7 @@ def test_what_is_left_is_said_with_its_place_and_the_next_command(drafted):
     assert "shop/.Kunden.csv: hidden" in said and "Not drafted (3 files)" in said
     assert f"1. {root / 'mine' / 'company.yaml'}:5 company.name" in said and "To decide (2)" in said
     assert (
-        "country DE (40 of 40 people are there), currency EUR (30 of 30 records say so), time_zone Europe/Berlin"
-        in said
+        "country DE (40 of 40 records say so), currency EUR (30 of 30 records say so), time_zone Europe/Berlin" in said
     )
     assert f"jobs/refresh.py --conf {root / 'mine' / 'company.yaml'}" in said
     assert "example.org" not in said and "Weiß" not in said

@@ -17,7 +17,7 @@ def guessed(given=None, **counts):
 
 def test_a_country_tells_its_zone_and_its_money():
     assert guessed(countries={"DE": 8, "AT": 2}) == {
-        "country": ("DE", "8 of 10 people are there"),
+        "country": ("DE", "8 of 10 records say so"),
         "time_zone": ("Europe/Berlin", "that of DE"),
         "currency": ("EUR", "that of DE"),
     }
