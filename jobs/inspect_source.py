@@ -1,4 +1,4 @@
-"""Drafts a source's configuration from its files: `python jobs/inspect_source.py --source shop --data DIR --path "*.csv"`."""
+"""Drafts a company's configuration from a folder of files: `python jobs/inspect_source.py --data DIR --out conf/examples/mine`."""
 
 import sys
 

@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 
 from crm_spark.contracts.silver import NOUNS
-from crm_spark.contracts.source import load_source
+from crm_spark.contracts.source import Source, load_source
 from crm_spark.core.config import read_layered, read_yaml, validated
 from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.settings import load_settings
 from crm_spark.stages.clean.addresses import load_addresses
 from crm_spark.stages.clean.names import load_names
 from crm_spark.stages.decide.stage import load_strategy
-from crm_spark.stages.ingest.draft import FULL_NAME, known_names, known_words, plain
+from crm_spark.stages.ingest.grouping import known_file_words
+from crm_spark.stages.ingest.hints import known_countries
+from crm_spark.stages.ingest.proposal import FULL_NAME, LINE_TOTAL, known_vocabulary, plain
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.world.spec import WorldSpec
 
@@ -40,10 +42,21 @@ def test_configuration_loads(path):
     elif path.stem == "addresses":
         assert load_addresses(str(path)).country("Deutschland", None) == "DE"
     elif path.stem == "status_words":
-        assert known_words(path)["storniert"] == "cancelled" and set(known_words(path).values()) == STATES
+        states = known_vocabulary(path.parent).states
+        assert states["storniert"] == "cancelled" and set(states.values()) == STATES
+    elif path.stem == "consent_words":
+        consents = known_vocabulary(path.parent).consents
+        assert consents["abgemeldet"] == "false" and set(consents.values()) == {"true", "false"}
+    elif path.stem == "countries":
+        for facts in known_countries(path.parent).facts.values():
+            source = {"name": "x", "system": "x", "files": {"path": "x", "format": "csv"}, **facts}
+            validated(Source, source, origin=str(path))
+    elif path.stem == "file_words":
+        words = known_file_words(path)
+        assert "januar" in words.months and "export" in words.parts
     elif path.stem == "column_names":
-        for noun, columns in known_names(path).items():
-            assert set(columns) - {FULL_NAME} <= set(NOUNS[noun].column_names)
+        for noun, columns in known_vocabulary(path.parent).names.items():
+            assert set(columns) - {FULL_NAME, LINE_TOTAL} <= set(NOUNS[noun].column_names)
             assert all(spelling == plain(spelling) for spellings in columns.values() for spelling in spellings)
     elif path.stem == "world":
         validated(WorldSpec, read_layered(path), origin=str(path))

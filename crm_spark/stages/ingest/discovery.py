@@ -84,8 +84,7 @@ def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> lis
     found: list[SourceFile] = []
     folders: list[SourceFile] = []
     for file, is_folder in _remote(spark, source, data_dir) if is_remote(data_dir) else _local(source, data_dir):
-        base_name = PurePosixPath(file.name).name
-        if base_name.startswith(("_", ".")) or base_name.endswith(".tmp") or not wanted.fullmatch(file.name):
+        if _is_hidden(file.name) or not wanted.fullmatch(file.name):
             continue
         if ARCHIVE_SEPARATOR in file.name:
             file = replace(file, refusal=file.refusal or UNUSABLE_NAME)
@@ -94,6 +93,16 @@ def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> lis
     if PurePosixPath(source.files.path).suffix:
         found += [d for d in folders if not any(file.name.startswith(f"{d.name}/") for file in found)]
     return sorted(found, key=lambda file: file.name)
+
+
+def hidden_files(source: Source, data_dir: str) -> list[str]:
+    """The names of the files that `list_files` leaves alone."""
+    return sorted(file.name for file, is_folder in _local(source, data_dir) if not is_folder and _is_hidden(file.name))
+
+
+def _is_hidden(name: str) -> bool:
+    base_name = PurePosixPath(name).name
+    return base_name.startswith(("_", ".")) or base_name.endswith(".tmp")
 
 
 def _remote(spark: SparkSession | None, source: Source, data_dir: str) -> Iterator[tuple[SourceFile, bool]]:

@@ -1,50 +1,71 @@
-"""What a file nobody has described yet looks like: its format, and what each column seems to hold."""
+"""What a file nobody has described yet looks like: what each column seems to hold."""
 
-import codecs
-import csv
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
-from pyarrow import fs
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze_names import decoded
-from crm_spark.contracts.source import FileOptions, Files
-from crm_spark.core.errors import InputError
 
-_HEAD_BYTES = 1 << 20
-_ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
-_PACKED = (".gz", ".bz2", ".zst", ".zstd")
-_DELIMITERS = ",;\t|"
 MOST_WORDS = 20
+_NUM_FIRST, _LONGEST = 1_000, 100
 MOSTLY = 0.95
 """A column is of a kind when so many of its values are."""
 
+_SIGN = r"([A-Z]{3} ?|[€$£¥] ?)?"
+_SIGN_BEHIND = r"( ?[A-Z]{3}| ?[€$£¥])?"
+_DAY, _MONTH, _YEAR = r"(0[1-9]|[12]\d|3[01])", r"(0[1-9]|1[0-2])", r"\d{4}"
+_LOOSE_DAY, _LOOSE_MONTH = r"(0?[1-9]|[12]\d|3[01])", r"(0?[1-9]|1[0-2])"
+_HOUR_OF_12 = r"(0?[1-9]|1[0-2])"
+_CLOCKS = {"": "", " HH:mm": r" \d{2}:\d{2}", " HH:mm:ss": r" \d{2}:\d{2}:\d{2}"}
+_LOOSE_CLOCKS = {
+    "": "",
+    " H:mm": r" \d{1,2}:\d{2}",
+    " H:mm:ss": r" \d{1,2}:\d{2}:\d{2}",
+    " h:mm a": rf" {_HOUR_OF_12}:\d{{2}} [AaPp][Mm]",
+    " h:mm:ss a": rf" {_HOUR_OF_12}:\d{{2}}:\d{{2}} [AaPp][Mm]",
+}
+_ORDERS = (("dd", "MM", "."), ("dd", "MM", "/"), ("MM", "dd", "/"), ("dd", "MM", "-"))
+
+
+def _dates() -> dict[str, str]:
+    """Days, months and years in each order: two digits and a clock of two digits first, then one digit or two."""
+    strict, loose = {"dd": _DAY, "MM": _MONTH}, {"dd": _LOOSE_DAY, "MM": _LOOSE_MONTH}
+    found = {
+        f"{first}{sign}{second}{sign}yyyy{clock}": rf"^{strict[first]}\{sign}{strict[second]}\{sign}{_YEAR}{digits}$"
+        for first, second, sign in _ORDERS
+        for clock, digits in _CLOCKS.items()
+    }
+    found |= {
+        f"{first[0]}{sign}{second[0]}{sign}yyyy{clock}": rf"^{loose[first]}\{sign}{loose[second]}\{sign}{_YEAR}{digits}$"
+        for first, second, sign in _ORDERS
+        for clock, digits in _LOOSE_CLOCKS.items()
+    }
+    return found | {
+        f"{first}{sign}{second}{sign}yy": rf"^{strict[first]}\{sign}{strict[second]}\{sign}\d{{2}}$"
+        for first, second, sign in _ORDERS
+    }
+
+
 PATTERNS = {
     "integer": r"^[+-]?\d{1,18}$",
-    "decimal_point": r"^[+-]?(\d+|\d{1,3}(,\d{3})+)\.\d+$",
-    "decimal_comma": r"^[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+$",
+    "whole_fraction": r"^[+-]?\d+\.0$",
+    "decimal_point": rf"^{_SIGN}[+-]?(\d+|\d{{1,3}}(,\d{{3}})+)\.\d+{_SIGN_BEHIND}$",
+    "decimal_comma": rf"^{_SIGN}[+-]?(\d+|\d{{1,3}}(\.\d{{3}})+),\d+{_SIGN_BEHIND}$",
     "iso": r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?(Z|[+-]\d{2}:?\d{2})?$",
-    "dd.MM.yyyy": r"^\d{2}\.\d{2}\.\d{4}$",
-    "dd.MM.yyyy HH:mm": r"^\d{2}\.\d{2}\.\d{4} \d{2}:\d{2}$",
-    "dd.MM.yyyy HH:mm:ss": r"^\d{2}\.\d{2}\.\d{4} \d{2}:\d{2}:\d{2}$",
-    "dd/MM/yyyy": r"^\d{2}/(0[1-9]|1[0-2])/\d{4}$",
-    "dd/MM/yyyy HH:mm": r"^\d{2}/(0[1-9]|1[0-2])/\d{4} \d{2}:\d{2}$",
-    "dd/MM/yyyy HH:mm:ss": r"^\d{2}/(0[1-9]|1[0-2])/\d{4} \d{2}:\d{2}:\d{2}$",
-    "MM/dd/yyyy": r"^(0[1-9]|1[0-2])/\d{2}/\d{4}$",
-    "MM/dd/yyyy HH:mm": r"^(0[1-9]|1[0-2])/\d{2}/\d{4} \d{2}:\d{2}$",
-    "MM/dd/yyyy HH:mm:ss": r"^(0[1-9]|1[0-2])/\d{2}/\d{4} \d{2}:\d{2}:\d{2}$",
-    "dd-MM-yyyy": r"^\d{2}-(0[1-9]|1[0-2])-\d{4}$",
-    "dd-MM-yyyy HH:mm": r"^\d{2}-(0[1-9]|1[0-2])-\d{4} \d{2}:\d{2}$",
-    "dd-MM-yyyy HH:mm:ss": r"^\d{2}-(0[1-9]|1[0-2])-\d{4} \d{2}:\d{2}:\d{2}$",
+    "with_zone": r"^\d{4}-\d{2}-\d{2}[T ].*(Z|[+-]\d{2}:?\d{2})$",
+    **_dates(),
     "yyyy/MM/dd": r"^\d{4}/(0[1-9]|1[0-2])/\d{2}$",
+    "yyyy/MM/dd HH:mm:ss": r"^\d{4}/(0[1-9]|1[0-2])/\d{2} \d{2}:\d{2}:\d{2}$",
     "yyyyMMdd": r"^(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])$",
+    "d MMM yyyy": r"^\d{1,2} [A-Z][a-z]{2} \d{4}$",
+    "MMM d, yyyy": r"^[A-Z][a-z]{2} \d{1,2}, \d{4}$",
     "epoch_milliseconds": r"^1[0-9]{12}$",
     "epoch_seconds": r"^1[0-9]{9}$",
     "email": r"^[^@\s]+@[^@\s]+\.[A-Za-z]{2,}$",
-    "phone": r"^(\+|00|0)[\d ()/.-]{6,18}$",
+    "phone": r"^(?!\d{1,2}[./-]\d{1,2}[./-]\d{2,4}\b)(\+|00|0)[\d ()/.-]{6,18}$",
     "iban": r"^[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,4})?$",
     "yes_no": r"(?i)^(true|false|yes|no|y|n|ja|nein|j|oui|non|sí|sì|si|sim|não|nee|tak|nie|да|нет)$",
     "leading_zero": r"^0\d+$",
@@ -52,6 +73,7 @@ PATTERNS = {
 DATES = ("iso", *(name for name in PATTERNS if "yy" in name), "epoch_milliseconds", "epoch_seconds")
 NUMBERS = ("integer", "decimal_point", "decimal_comma")
 PERSONAL = ("email", "phone", "iban")
+_ALWAYS = (*NUMBERS, *PERSONAL, "leading_zero", "whole_fraction", "with_zone")
 _BLANK = ("", "n/a", "na", "null", "none", "unknown", "-", "nan")
 
 
@@ -117,63 +139,75 @@ class ColumnProfile:
     @property
     def is_ambiguous(self) -> bool:
         """Whether days and months could be the other way round."""
-        twin = re.sub("^(dd|MM)/(dd|MM)", r"\2/\1", self.kind)
-        return twin != self.kind and self.is_mostly(twin)
+        return self.twin is not None and self.is_mostly(self.twin)
+
+    @property
+    def twin(self) -> str | None:
+        """The date's format with day and month the other way round, where that is one that people write."""
+        other = re.sub("^(dd?|MM?)/(dd?|MM?)/", r"\2/\1/", self.kind)
+        return other if other != self.kind else None
+
+    @property
+    def has_no_zone(self) -> bool:
+        """Whether it holds wall-clock times, or days, that do not say of which zone."""
+        is_instant = self.kind.startswith("epoch") or self.is_mostly("with_zone")
+        return self.kind in DATES and not is_instant
+
+    @property
+    def is_whole_fraction(self) -> bool:
+        """Whether a program took the digits for fractions on their way: 17850.0."""
+        return self.fractions.get("whole_fraction", 0.0) > 0.5
 
     @property
     def may_be_key(self) -> bool:
         """Whether no record lacks it and no two seem to share one."""
-        is_whole = self.num_blank == 0 and self.num_rows > 0 and self.kind in ("integer", "digits", "text")
-        return is_whole and self.num_distinct >= 0.97 * self.num_rows
-
-
-def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
-    """Format, encoding and delimiter as the ending and the first bytes tell.
-
-    Raises:
-        InputError: the file cannot be opened, or is an archive.
-    """
-    name = PurePosixPath(path)
-    if name.suffix.lower() == ".zip":
-        raise InputError(f"{path}: unpack the archive and give one of its files; the draft serves the archives too.")
-    while name.suffix in _PACKED:
-        name = name.with_suffix("")
-    format = _ENDINGS.get(name.suffix, "csv")
-    if format != "csv":
-        return Files.model_validate({"path": glob, "format": format})
-    try:
-        with system.open_input_stream(path, compression="detect") as stream:
-            head = stream.read(_HEAD_BYTES)
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened ({type(error).__name__}).") from None
-    encoding = _encoding(head)
-    text = head.decode(encoding, "ignore")
-    line = text.lstrip("\ufeff").split("\n", 1)[0]
-    try:
-        delimiter = csv.Sniffer().sniff(text[:20_000], _DELIMITERS).delimiter
-    except csv.Error:
-        delimiter = max(_DELIMITERS, key=line.count)
-    if delimiter not in line:
-        delimiter = max(_DELIMITERS, key=line.count)
-    return Files(path=glob, format="csv", options=FileOptions(delimiter=delimiter, encoding=encoding))
-
-
-def _encoding(head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    try:
-        codecs.getincrementaldecoder("utf-8")("strict").decode(head)
-    except UnicodeError:
-        return "windows-1252"
-    return "utf-8"
+        is_code = self.kind in ("integer", "digits", "text") or self.is_whole_fraction
+        return is_code and self.num_blank == 0 and self.num_rows > 0 and self.num_distinct >= 0.97 * self.num_rows
 
 
 def profiled(records: DataFrame) -> list[ColumnProfile]:
-    """Every column of a source's records, all as text, in one pass."""
+    """Every column of a source's records, all as text, in one pass; the first ones tell which patterns are worth it."""
     names = [name for name in records.columns if not name.startswith("_")]
-    row = records.agg(F.count(F.lit(1)).alias("n"), *(_measures(i, name) for i, name in enumerate(names))).first()
+    cells = [F.substring(F.trim(F.col(f"`{name}`")), 1, _LONGEST) for name in names]
+    first = records.select(*cells).limit(_NUM_FIRST).collect()
+    patterns = {name: _worth_a_look([row[i] for row in first]) for i, name in enumerate(names)}
+    return with_days_told(_summed(records, patterns))
+
+
+def _worth_a_look(values: Sequence[str | None]) -> tuple[str, ...]:
+    """The patterns that some of these have, and those that a few others may; all where there is no value."""
+    said = {value for value in values if value is not None and value.lower() not in _BLANK}
+    if not said:
+        return tuple(PATTERNS)
+    return tuple(
+        name
+        for name, pattern in PATTERNS.items()
+        if name in _ALWAYS or any(re.search(pattern, value, re.ASCII) for value in said)
+    )
+
+
+def _summed(records: DataFrame, patterns: Mapping[str, Sequence[str]]) -> list[ColumnProfile]:
+    """The columns by name, as far as these patterns tell, in one pass."""
+    # Aggregates of this kind are interpreted, each by itself: what all of them use is made once, by a step of its own.
+    said = records.select(*(_said(name).alias(f"s{i}") for i, name in enumerate(patterns)))
+    measures = [_measures(i, wanted) for i, wanted in enumerate(patterns.values())]
+    row = said.agg(F.count(F.lit(1)).alias("n"), *measures).first()
     assert row is not None
-    return [_profile(name, row["n"], row[f"c{i}"].asDict()) for i, name in enumerate(names)]
+    return [_profile(name, row["n"], row[f"c{i}"].asDict(), patterns[name]) for i, name in enumerate(patterns)]
+
+
+def with_days_told(profiles: list[ColumnProfile]) -> list[ColumnProfile]:
+    """The same; where one date tells whether day or month comes first, it tells it for the others of its file."""
+    told = {p.kind[0].lower() for p in profiles if p.twin is not None and not p.is_ambiguous}
+    if len(told) != 1:
+        return profiles
+    (first,) = told
+
+    def settled(profile: ColumnProfile) -> ColumnProfile:
+        others = {name for name in DATES if "/" in name and name[0].lower() not in (first, "y")}
+        return replace(profile, fractions={p: f for p, f in profile.fractions.items() if p not in others})
+
+    return [settled(profile) if profile.is_ambiguous else profile for profile in profiles]
 
 
 def words_of(records: DataFrame, name: str) -> list[str]:
@@ -194,14 +228,18 @@ def _column(records: DataFrame, name: str) -> Column:
     return F.col(next(f"`{column}`" for column in records.columns if decoded(column) == name))
 
 
-def _measures(position: int, name: str) -> Column:
+def _said(name: str) -> Column:
+    """The cell, where it is not blank."""
     text = F.trim(F.col(f"`{name}`"))
-    is_blank = text.isNull() | F.lower(text).isin(*_BLANK)
-    said = F.when(~is_blank, text)
-    plain = F.replace(F.replace(said, F.lit(","), F.lit("")), F.lit("'"), F.lit("")).try_cast("double")
-    counts = [F.count(F.when(said.rlike(p), 1)).alias(f"p{i}") for i, p in enumerate(PATTERNS.values())]
+    return F.when(~(text.isNull() | F.lower(text).isin(*_BLANK)), text)
+
+
+def _measures(position: int, patterns: Sequence[str]) -> Column:
+    said = F.col(f"s{position}")
+    plain = F.regexp_replace(said, r"[,'\p{Sc} ]", "").try_cast("double")
+    counts = [F.count(F.when(said.rlike(PATTERNS[p]), 1)).alias(p) for p in patterns]
     return F.struct(
-        F.count(F.when(is_blank, 1)).alias("blank"),
+        F.count_if(said.isNull()).alias("blank"),
         F.approx_count_distinct(said, 0.01).alias("distinct"),
         F.coalesce(F.max(F.length(said)), F.lit(0)).alias("length"),
         F.min(plain).alias("low"),
@@ -210,9 +248,9 @@ def _measures(position: int, name: str) -> Column:
     ).alias(f"c{position}")
 
 
-def _profile(name: str, num_rows: int, found: dict[str, float]) -> ColumnProfile:
+def _profile(name: str, num_rows: int, found: dict[str, float], patterns: Sequence[str]) -> ColumnProfile:
     num_said = num_rows - int(found["blank"])
-    fractions = {p: found[f"p{i}"] / num_said if num_said else 0.0 for i, p in enumerate(PATTERNS)}
+    fractions = {p: found[p] / num_said if num_said else 0.0 for p in patterns}
     profile = ColumnProfile(
         decoded(name), num_rows, int(found["blank"]), int(found["distinct"]), int(found["length"]), fractions
     )

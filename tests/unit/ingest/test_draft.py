@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from crm_spark.contracts.source import FileOptions, Files, Source
-from crm_spark.stages.ingest.draft import Proposal, known_names, known_words, plain, proposal_of, source_yaml
+from crm_spark.stages.ingest.draft import source_yaml
 from crm_spark.stages.ingest.profile import ColumnProfile
+from crm_spark.stages.ingest.proposal import Proposal, known_vocabulary, plain, proposal_of
 
-DOMAINS = Path(__file__).resolve().parents[3] / "conf" / "domains"
-NAMES, WORDS = known_names(DOMAINS / "column_names.yaml"), known_words(DOMAINS / "status_words.yaml")
+VOCABULARY = known_vocabulary(Path(__file__).resolve().parents[3] / "conf" / "domains")
 FILES = Files(path="*.csv", format="csv", options=FileOptions(delimiter=";"))
 
 
@@ -19,8 +19,10 @@ def column(name, kind="text", *, is_key=False, low=None, high=None, num_blank=0,
     return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, found, low, high)
 
 
-def proposal(*columns, words=(), divided=0):
-    return proposal_of(columns, NAMES, WORDS, words_of=lambda _: list(words), num_divided=lambda *_: divided)
+def proposal(*columns, words=(), divided=0, called="shop"):
+    return proposal_of(
+        columns, VOCABULARY, words_of=lambda _: list(words), num_divided=lambda *_: divided, called=called
+    )
 
 
 def drafted(*columns, given=None, **more):
@@ -128,3 +130,92 @@ def test_kinds_say_what_does_not_fit():
     assert column("day", **{"dd/MM/yyyy": 1.0, "MM/dd/yyyy": 1.0}).is_ambiguous
     assert not column("day", "dd/MM/yyyy").is_ambiguous and not column("day", "iso").is_ambiguous
     assert Proposal({}).status_map == {}
+
+
+def test_an_e_mail_tells_who_it_is_where_no_number_does_and_is_no_id_itself():
+    columns = [column("Ticket ID", is_key=True), column("Created At", "iso"), column("Requester Email", "email")]
+    _, source = drafted(*columns, column("Requester Name"), column("Subject"), column("Order Number"), column("Status"))
+    assert set(source.feeds) == {"interaction", "person"}, "a ticket about an order is no order"
+    person, ticket = source.feeds["person"], source.feeds["interaction"]
+    assert person.fold and person.columns["person_id"].hash_of == ["Requester Email"]
+    assert ticket.columns["person_id"].hash_of == ["Requester Email"] and ticket.columns["kind"].value == "ticket"
+    assert (person.columns["email"].from_, person.columns["family_name"].part) == (["Requester Email"], "family")
+    assert "joined_at" not in person.columns, "the day of the ticket is not the person's"
+
+
+def test_a_mailing_list_says_who_may_be_written_to():
+    columns = [column("id", is_key=True), column("email", "email"), column("status"), column("subscribed_at", "iso")]
+    text, source = drafted(*columns, words=["subscribed", "unsubscribed", "bounced", "paused?"], called="subscribers")
+    person = source.feeds["person"]
+    assert person.columns["person_id"].from_ == ["id"] and person.columns["joined_at"].from_ == ["subscribed_at"]
+    assert person.columns["has_marketing_consent"].map == {
+        "subscribed": "true", "unsubscribed": "false", "bounced": "false",
+    }  # fmt: skip
+    assert "has_marketing_consent: not understood: 'paused?'" in text
+
+
+def test_words_that_say_nothing_of_consent_are_left_alone():
+    columns = [column("id", is_key=True), column("email", "email"), column("status")]
+    _, source = drafted(*columns, words=["gold", "silver", "active"])
+    assert "has_marketing_consent" not in source.feeds["person"].columns
+
+
+def test_the_price_of_a_unit_is_the_lines_total_by_its_quantity_and_less_than_nothing_came_back():
+    columns = [
+        column("basket_id"),
+        column("household_id"),
+        column("product_id"),
+        column("sales_value", "decimal_point"),
+    ]
+    quantity = column("quantity", "integer", low=-3.0, high=9.0)
+    _, source = drafted(*columns, quantity, column("transaction_timestamp", "iso"))
+    line = source.feeds["order_line"].columns
+    assert (line["unit_price"].from_, line["unit_price"].divide_by) == (["sales_value"], "quantity")
+    assert [(case.column, case.value) for case in line["is_return"].cases] == [("quantity", "true")]
+    assert line["is_return"].otherwise == "false" and line["line_id"].hash_of == "all"
+    assert source.feeds["order"].columns["person_id"].from_ == ["household_id"]
+
+
+def test_an_order_may_call_its_number_just_id():
+    columns = [column("id", is_key=True), column("customer_id"), column("created_at", "iso"), column("status")]
+    _, source = drafted(*columns, words=["paid", "refunded"])
+    assert set(source.feeds) == {"order"} and source.feeds["order"].columns["order_id"].from_ == ["id"]
+
+
+def test_who_was_written_to_and_who_answered_are_contacts_and_responses():
+    _, source = drafted(column("campaign_id"), column("household_id"))
+    contact = source.feeds["campaign_contact"].columns["contact_id"]
+    assert set(source.feeds) == {"campaign_contact"} and (contact.from_, contact.join) == (
+        ["campaign_id", "household_id"],
+        "-",
+    )
+    _, source = drafted(column("campaign_id"), column("household_id"), column("redemption_date", "iso"))
+    assert set(source.feeds) == {"campaign_response"}
+    assert source.feeds["campaign_response"].columns["response_id"].hash_of == "all"
+    _, source = drafted(
+        column("event_id", is_key=True),
+        column("subscriber_id"),
+        column("campaign_id"),
+        column("event"),
+        column("occurred_at", "iso"),
+    )
+    assert set(source.feeds) == {"interaction"} and source.feeds["interaction"].columns["kind"].value == "mail"
+
+
+def test_a_number_that_was_taken_for_a_fraction_is_an_id_again():
+    fraction = column("CustomerID", "decimal_point", whole_fraction=1.0)
+    _, source = drafted(column("InvoiceNo"), fraction, column("InvoiceDate", "iso"), column("Status"), words=["paid"])
+    assert source.feeds["order"].columns["person_id"].extract == r"^(.*?)(?:\.0)?$"
+
+
+def test_a_price_in_a_catalogue_is_its_list_price():
+    _, source = drafted(column("SKU", is_key=True), column("Title"), column("Price", "decimal_point"))
+    assert source.feeds["product"].columns["list_price"].from_ == ["Price"]
+
+
+def test_what_is_said_of_a_source_comes_with_its_reasons():
+    given = {"system": "shop", "country": "DE"}
+    text = source_yaml(
+        "o", FILES, list(ORDERS), proposal(*ORDERS), given, notes=["country: a guess: 9 of 10 people are there"]
+    )
+    assert "# country: a guess: 9 of 10 people are there\n" in text and "Say as well" not in text
