@@ -100,10 +100,11 @@ def read_registry(bundles: Path) -> dict[str, Any]:
 def register(bundles: Path, version: str, *, is_promoted: bool) -> dict[str, Any]:
     """Makes a version the candidate, or the current one in place of the one before."""
     registry = read_registry(bundles)
+    registry["retired"] = [v for v in registry["retired"] if v != version]
     if is_promoted:
         former = registry["current"]
         if former and former != version:
-            registry["retired"] = [*[v for v in registry["retired"] if v not in (former, version)], former]
+            registry["retired"] = [*[v for v in registry["retired"] if v != former], former]
         registry["current"], registry["candidate"] = version, None
     else:
         registry["candidate"] = version
@@ -111,3 +112,11 @@ def register(bundles: Path, version: str, *, is_promoted: bool) -> dict[str, Any
     draft.write_text(json.dumps(registry, indent=1, sort_keys=True))
     draft.replace(bundles / REGISTRY)
     return registry
+
+
+def stage_of(bundles: Path, version: str) -> str:
+    """`current`, `candidate`, `retired`, or nothing for a bundle that was neither."""
+    registry = read_registry(bundles)
+    if version in (registry["current"], registry["candidate"]):
+        return "current" if version == registry["current"] else "candidate"
+    return "retired" if version in registry["retired"] else ""

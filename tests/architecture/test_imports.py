@@ -22,6 +22,7 @@ ALLOWED = {
     "pipeline": {"core", "contracts", "settings", "stages"},
     "inspection": {"core", "contracts", "settings", "stages"},
     "export": {"core", "contracts", "settings"},
+    "bundles": {"core", "text"},
     "job": {"core", "settings", "pipeline"},
     "demo": {"core", "settings", "pipeline", "world"},
     "__init__": set(),
@@ -93,4 +94,5 @@ def test_every_stage_has_its_job():
         "generate",
         "inspect_source",
         "export",
+        "bundles",
     } == jobs
