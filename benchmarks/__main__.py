@@ -11,6 +11,7 @@ NAMES = {
     "truth": "what the stages find of what a generator of 20,000 customers knows",
     "examples": "the three example companies on their real files",
     "scoring": "scoring on a processor against the usual pipeline and ONNX Runtime by hand, CPU time of one thread",
+    "training": "fine-tuning on a processor against the loop of the tutorials, CPU time of one thread",
     "gpu": "BERT-base on a GPU: scoring and fine-tuning as a share of the card's matrix speed",
     "shards": "petastorm against a direct reader, as a share of a training step",
 }

@@ -10,6 +10,7 @@ import json
 import os
 import resource
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -18,9 +19,10 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure
+from crm_spark.settings import load_settings
 from crm_spark.stages.score.backends import choose
 from crm_spark.stages.score.config import ScoreConfig
-from crm_spark.stages.score.scorer import Scorer
+from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.readers import Rows
 from crm_spark.text.batches import padded
@@ -31,7 +33,7 @@ from crm_spark.text.labels import LABELS
 from crm_spark.text.model import FIRST, pretrained, save_model
 from crm_spark.text.tokenise import load_tokenizer, token_ids
 
-MAX_LENGTH, NUM_TEXTS, NUM_ROUNDS = 128, 96, 5
+MAX_LENGTH, NUM_TEXTS, NUM_SPARK_TEXTS, NUM_ROUNDS = 128, 96, 960, 5
 Work = Callable[[list[str]], object]
 
 
@@ -50,6 +52,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
             "scorer, int8": Scorer(bundle.folder, small).probabilities,
         }
         taken = interleaved(works, texts)
+        through_spark = spark_over_hand(bundle, texts * (NUM_SPARK_TEXTS // len(texts)), works["by hand"])
         tokenizer = load_tokenizer(bundle.folder, MAX_LENGTH)
         ratio = MAX_LENGTH / float(np.mean([len(ids) for ids in token_ids(tokenizer, texts)]))
         print(f"scorer: {choose(bundle, lossless)}; allowed int8: {choose(bundle, small)}")
@@ -64,6 +67,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         Figure("scorer over pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
         Figure("scorer with int8 over pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
         Figure("scorer over ONNX Runtime by hand", hand, "ratio", ">= 0.9", "by hand, sorted"),
+        Figure("the same with Spark and Arrow, wall clock", through_spark, "ratio", ">= 0.9", "by hand, sorted"),
     ]  # fmt: skip
 
 
@@ -140,6 +144,27 @@ def by_hand(bundle: Bundle) -> Work:
         return found
 
     return work
+
+
+def spark_over_hand(bundle: Bundle, texts: list[str], hand: Work) -> float:
+    """Texts a second of the scoring job on one core over those of the loop by hand; median of three rounds in turns."""
+    from crm_spark.core.session import build_session
+
+    settings = load_settings(Path("conf/local.yaml"), ["session.master=local[1]"])
+    spark = build_session(settings.session, app_name="scoring benchmark")
+    rows = [(str(i), text) for i, text in enumerate(texts)]
+    frame = spark.createDataFrame(rows, "text_hash string, text string").repartition(1).cache()
+    read = frame.mapInPandas(make_scorer(str(bundle.folder), settings.score), SCHEMA)
+    ratios = []
+    for _ in range(4):
+        started = time.perf_counter()
+        read.write.format("noop").mode("overwrite").save()
+        through = time.perf_counter() - started
+        started = time.perf_counter()
+        hand(texts)
+        ratios.append((time.perf_counter() - started) / through)
+    spark.stop()
+    return median(ratios[1:])  # the first loads the model in the worker
 
 
 def interleaved(works: dict[str, Work], texts: list[str]) -> dict[str, list[float]]:

@@ -82,7 +82,6 @@ def _step(
         part = rows.take(piece)
         inputs = model.collate(part.input_ids, part.num_tokens)
         label, weight = model.placed(part.label.astype(np.int64)), model.placed(part.weight)
-        weight = torch.from_numpy(part.weight.copy()).to(device)
         # Only the last piece's backward pass exchanges gradients.
         with wrapped.no_sync() if position + 1 < len(pieces) else nullcontext():
             with autocast(device, cfg):

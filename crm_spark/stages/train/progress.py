@@ -130,9 +130,9 @@ class Run:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Goes on from the newest checkpoint that is whole, if there is one."""
+        """Goes on from the newest checkpoint that is whole, if there is one of such a training."""
         state = checkpoint.newest_valid(self.folder)
-        if state is None:
+        if state is None or not {*self.parts, "best"} <= state.keys():
             return
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
