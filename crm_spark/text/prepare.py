@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.tables import TableStore
 
@@ -20,6 +20,18 @@ def redacted(text: Column) -> Column:
     for pattern, name in _PATTERNS:
         text = F.regexp_replace(text, pattern, name)
     return text
+
+
+_LEAST_NAME = 3
+"""Letters of a name that is taken out; a shorter one is another word as well."""
+
+
+def without_names(text: Column, *names: Column) -> Column:
+    """The words of the writer's own names replaced by what they are, in any case; parts of other words stay."""
+    words = F.filter(F.split(F.concat_ws(" ", *names), r"[^\p{L}\p{M}']+"), lambda word: F.length(word) >= _LEAST_NAME)
+    any_of = F.array_join(words, "|")
+    pattern = F.concat(F.lit(r"(?iu)(?<![\p{L}\p{N}])(?:"), any_of, F.lit(r")(?![\p{L}\p{N}])"))
+    return F.when(any_of == "", text).otherwise(F.regexp_replace(text, pattern, F.lit("[name]")))
 
 
 def read_text(title: Column, text: Column) -> Column:
@@ -59,5 +71,8 @@ def all_texts(tables: TableStore) -> DataFrame:
     )
     both = feedback.unionByName(interaction).where(F.col("text").isNotNull())
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    both = both.join(links, ["system", "person_id"], "left")
+    names = tables.read(CUSTOMER).select("customer_id", "given_name", "family_name")
+    both = both.join(links, ["system", "person_id"], "left").join(names, "customer_id", "left")
+    both = both.withColumn("text", without_names(F.col("text"), F.col("given_name"), F.col("family_name")))
+    both = both.drop("given_name", "family_name")
     return both.withColumn("text_hash", F.sha2("text", 256)).withColumn("num_characters", F.length("text").cast("int"))

@@ -6,6 +6,7 @@ from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.score.backends import choose
@@ -14,7 +15,7 @@ from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
 from crm_spark.text.prepare import all_texts
 
-INPUTS = (FEEDBACK, INTERACTION)
+INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import TEXT_TWIN
-from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
@@ -18,7 +18,7 @@ from crm_spark.text.manifest import MANIFEST, SPLITS, TEST, VALIDATION, ShardFil
 from crm_spark.text.prepare import all_texts
 from crm_spark.text.splits import side
 
-INPUTS = (FEEDBACK, CUSTOMER_LINK)
+INPUTS = (FEEDBACK, CUSTOMER, CUSTOMER_LINK)
 
 
 def shard_dir(ctx: JobContext) -> Path:
