@@ -21,8 +21,9 @@ class TrainConfig(Config):
     """Training ends after so many epochs in a row without a better cross-entropy on the validation side, at its best temperature."""
     max_examples: Annotated[int, Field(ge=64)] | None = None
     """Examples seen in an epoch at most, over all ranks; null: all."""
-    batch_rows: Annotated[int, Field(ge=1)] = 64
-    """Rows of a step, over all ranks; a multiple of the shard set's max_world_size."""
+    batch_rows: Annotated[int, Field(ge=1)] | None = None
+    """Rows of a step, over all ranks; a multiple of the shard set's max_world_size. Null: 64, or half or a quarter of it
+    where the texts are so few that the training would end before 200 steps."""
     window_rows: Annotated[int, Field(ge=1)] = 1024
     """Rows among which those of like length are put together, in each lane."""
     max_tokens: Annotated[int, Field(ge=512)] | None = None

@@ -23,6 +23,7 @@ from crm_spark.stages.train.loop import logits_of
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.progress import History
 from crm_spark.stages.train.readers import Rows, joined, read_rows
+from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.stages.train.slices import by_slice, most_wrong, slices_of
 from crm_spark.text.bundle import CARD, TOKENIZER, open_bundle, sha256_of_file
 from crm_spark.text.encoder import encoder_dir
@@ -37,18 +38,9 @@ def examples_of(shards: Path, manifest: ShardManifest, split: str) -> Rows:
     return rows.take(np.flatnonzero(rows.weight > 0))
 
 
-def finish(
-    model: TextClassifier,
-    shards: Path,
-    manifest: ShardManifest,
-    cfg: TrainConfig,
-    spec: dict[str, Any],
-    out: Path,
-    *,
-    history: History,
-    world_size: int,
-) -> None:
+def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out: Path, *, history: History) -> None:
     """Temperature from the validation side, figures on the test side, `bundle/` and `result.json`."""
+    shards, manifest, cfg = reader.folder, reader.manifest, reader.cfg
     sides = {split: examples_of(shards, manifest, split) for split in SPLITS}
     labels = {split: rows.label.astype(np.int64) for split, rows in sides.items()}
     logits = {split: logits_of(model, sides[split], cfg) for split in (VALIDATION, TEST)}
@@ -77,12 +69,13 @@ def finish(
             "config": cfg.model_dump(),
             "seed": spec["seed"],
             "steps": len(history.losses),
-            "examples_seen": len(history.losses) * cfg.batch_rows,
+            "batch_rows": reader.batch_rows,
+            "examples_seen": len(history.losses) * reader.batch_rows,
             "tokens_seen": history.num_tokens,
             "curve": _curve(history.losses),
             "best_epoch": history.best_epoch + 1,
             "validation_bits": history.validation,
-            "ranks": world_size,
+            "ranks": reader.world_size,
             "precision": "bf16" if uses_bf16(cfg.precision) else "fp32",
         },
         "made_from": manifest.inputs,

@@ -9,6 +9,18 @@ from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.readers import Rows, direct_row_groups, joined, lanes_of, micro_batches, num_steps
 from crm_spark.text.manifest import TRAIN, ShardManifest
 
+_MOST_ROWS, _LEAST_ROWS, _ENOUGH_STEPS = 64, 16, 200
+
+
+def usual_batch_rows(manifest: ShardManifest, cfg: TrainConfig) -> int:
+    """Rows of a step where none are set: few texts are learned from in more, smaller steps."""
+    num_lanes, num_rows = manifest.max_world_size, sum(file.num_rows for file in manifest.of(TRAIN))
+    num_rows = min(num_rows, cfg.max_examples or num_rows)
+    rows = _MOST_ROWS
+    while rows > _LEAST_ROWS and num_rows * cfg.num_epochs < rows * _ENOUGH_STEPS:
+        rows //= 2
+    return num_lanes * max(1, rows // num_lanes)
+
 
 @dataclass
 class ShardReader:
@@ -32,9 +44,10 @@ class ShardReader:
 
     def __post_init__(self) -> None:
         num_lanes = self.manifest.max_world_size
-        if self.cfg.batch_rows % num_lanes:
+        self.batch_rows = self.cfg.batch_rows or usual_batch_rows(self.manifest, self.cfg)
+        if self.batch_rows % num_lanes:
             raise ValueError(
-                f"train.batch_rows: {self.cfg.batch_rows} is no multiple of the shard set's {num_lanes} lanes (shard.max_world_size)."
+                f"train.batch_rows: {self.batch_rows} is no multiple of the shard set's {num_lanes} lanes (shard.max_world_size)."
             )
         self.lanes = lanes_of(self.rank, num_lanes=num_lanes, world_size=self.world_size)
 
@@ -42,10 +55,10 @@ class ShardReader:
     def num_steps(self) -> int:
         """Steps of an epoch, the same on all ranks."""
         rows, num_lanes = [file.num_rows for file in self.manifest.of(TRAIN)], self.manifest.max_world_size
-        batch_rows = self.cfg.batch_rows // num_lanes
+        batch_rows = self.batch_rows // num_lanes
         steps = num_steps(rows, num_lanes=num_lanes, batch_rows=batch_rows, window_rows=self.cfg.window_rows)
         if self.cfg.max_examples is not None:
-            steps = min(steps, max(1, self.cfg.max_examples // self.cfg.batch_rows))
+            steps = min(steps, max(1, self.cfg.max_examples // self.batch_rows))
         return steps
 
     def require_equal_steps(self) -> None:
@@ -65,7 +78,7 @@ class ShardReader:
         num_lanes = self.manifest.max_world_size
         paths = [self.folder / file.name for file in self.manifest.of(TRAIN)]
         groups = self._row_groups()(paths, lane=lane, num_lanes=num_lanes, seed=seed)
-        batch_rows = self.cfg.batch_rows // num_lanes
+        batch_rows = self.batch_rows // num_lanes
         return micro_batches(groups, batch_rows=batch_rows, window_rows=self.cfg.window_rows, seed=seed)
 
     def _row_groups(self) -> Callable[..., Iterator[Rows]]:

@@ -46,7 +46,7 @@ def main() -> None:
     dist.destroy_process_group()
     if rank == 0:
         torch.set_num_threads(os.cpu_count() or 1)
-        finish(model, shards, manifest, cfg, spec, out, history=history, world_size=world_size)
+        finish(model, reader, spec, out, history=history)
 
 
 def _device() -> torch.device:

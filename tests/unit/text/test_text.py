@@ -8,7 +8,7 @@ import pytest
 
 from crm_spark.core.errors import BundleError
 from crm_spark.text.batches import padded, token_batches
-from crm_spark.text.bundle import FILES, open_bundle, read_registry, register, seal
+from crm_spark.text.bundle import FILES, ONNX, open_bundle, read_registry, register, seal
 from crm_spark.text.manifest import ShardFile, ShardManifest, read_manifest, write_manifest
 
 LENGTHS = [5, 120, 7, 7, 64, 3, 128, 9]
@@ -82,3 +82,16 @@ def test_shards_with_a_flipped_bit_are_refused(tmp_path):
 def test_shards_without_a_manifest_are_refused(tmp_path):
     with pytest.raises(BundleError, match="not complete"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("fault", ["altered", "deleted"])
+def test_a_bundle_whose_graph_was_touched_is_refused_and_its_version_does_not_hang_on_it(tmp_path, fault):
+    plain = seal(draft_bundle(tmp_path / "a"), tmp_path / "plain")
+    draft = draft_bundle(tmp_path / "b")
+    (draft / ONNX).write_bytes(b"graph")
+    bundle = seal(draft, tmp_path / "bundles")
+    assert (bundle.version, bundle.derived, plain.derived) == (plain.version, (ONNX,), ())
+    graph = bundle.folder / ONNX
+    graph.write_bytes(b"other") if fault == "altered" else graph.unlink()
+    with pytest.raises(BundleError, match=r"model\.onnx is missing or altered"):
+        open_bundle(bundle.folder)

@@ -9,7 +9,7 @@ from crm_spark.stages.shard.stage import num_groups
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
 from crm_spark.stages.train.readers import Rows, lanes_of, micro_batches, num_steps
-from crm_spark.stages.train.shard_reader import ShardReader
+from crm_spark.stages.train.shard_reader import ShardReader, usual_batch_rows
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
 
 
@@ -78,6 +78,22 @@ def test_a_step_holds_the_same_examples_on_any_number_of_ranks(tmp_path):
     for world_size in (2, 3, 4):
         assert examples_of_steps(tmp_path, manifest, world_size=world_size, epoch=0) == alone
     assert examples_of_steps(tmp_path, manifest, world_size=1, epoch=1) != alone
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "num_epochs", "max_world_size", "expected"),
+    [
+        (15_832, 3, 4, 64),
+        (4_000, 2, 4, 32),  # 8,000 rows: 125 steps of 64, 250 of 32
+        (1_264, 2, 4, 16),  # 158 steps of 16: there are no smaller ones
+        (1_264, 2, 3, 15),
+        (100, 1, 64, 64),
+    ],
+)
+def test_few_texts_are_learned_from_in_smaller_steps(num_rows, num_epochs, max_world_size, expected):
+    files = (ShardFile("train/0.parquet", TRAIN, "", num_rows, num_rows),)
+    manifest = ShardManifest(files, 8, max_world_size, "", {TRAIN: {}}, {}, {})
+    assert usual_batch_rows(manifest, TrainConfig(num_epochs=num_epochs)) == expected
 
 
 def test_rows_of_a_step_that_the_lanes_cannot_share_are_refused(tmp_path):
