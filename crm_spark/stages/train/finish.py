@@ -115,7 +115,11 @@ def in_use(
     model = load_model(bundle).to(device)
     model.use_packing(device.type == "cuda")
     probabilities = softmax(logits_of(model, test, cfg) / bundle.card["temperature"])
-    return {"current": evaluate(probabilities, test.label.astype(np.int64), np.asarray(bundle.card["decision"]))}
+    return {
+        "current": evaluate(
+            probabilities, test.label.astype(np.int64), np.asarray(bundle.card.get("decision", [1.0] * len(LABELS)))
+        )
+    }
 
 
 def _curve(losses: list[float], *, points: int = 100) -> list[list[float]]:
