@@ -23,8 +23,8 @@ def reading(facts: Facts, primary: dict[str, str]) -> Panel:
     lead = (
         f"Learned from {count(sum(card['examples']['train'].values()))} labelled texts, judged on {count(test['num_rows'])} of "
         f"other customers: {test['cross_entropy_bits']:.3f} bits a text are left of "
-        f"{card['test']['majority']['cross_entropy_bits']:.3f} without reading, and what it is sure of holds: its confidence is off "
-        f"by {100 * test['calibration_error']:.1f} points in the mean."
+        f"{card['test']['majority']['cross_entropy_bits']:.3f} without reading. How sure it is of a verdict is off by "
+        f"{100 * test['calibration_error']:.1f} points in the mean."
     )
     tables = [("Where it reads best and worst", _slices(card))] if card["test_slices"] else []
     return Panel("reading", title, lead, [_curve(training), _confusion(test["confusion"])], tables=tables)
@@ -80,4 +80,4 @@ def _slices(card: dict[str, Any]) -> Table:
 
 def _slice(name: str) -> str:
     dimension, value = name.split("=", 1)
-    return plain(value) if dimension == "source" else f"{dimension} {value}"
+    return {"source": plain(value), "language": f"language {value}"}.get(dimension, value)

@@ -122,7 +122,7 @@ def in_use(
     }
 
 
-def _curve(losses: list[float], *, points: int = 100) -> list[list[float]]:
+def _curve(losses: list[float], *, points: int = 40) -> list[list[float]]:
     """Mean loss in bits of up to `points` stretches of equal length, each with its last step."""
     parts = np.array_split(np.asarray(losses), min(points, len(losses)))
     ends = np.cumsum([len(part) for part in parts])

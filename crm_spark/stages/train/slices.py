@@ -14,6 +14,7 @@ from crm_spark.text.manifest import ShardManifest
 LEAST_ROWS = 30
 """Of fewer texts no figure is given."""
 _LENGTHS = (32, 64, 128, 256)
+"""Each twice the one before."""
 _FLOOR = 1e-9
 
 
@@ -23,12 +24,16 @@ def slices_of(shards: Path, manifest: ShardManifest, split: str) -> dict[str, ND
     tables = [pq.read_table(shards / file.name, columns=names) for file in manifest.of(split)]
     columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in names}
     real = columns.pop("weight") > 0
-    columns["length"] = np.array([_length(n) for n in columns.pop("num_tokens")], object)
+    columns["length"] = np.array([length_band(n) for n in columns.pop("num_tokens")], object)
     return {name: values[real] for name, values in columns.items()}
 
 
-def _length(num_tokens: int) -> str:
-    return next((f"to {bound} tokens" for bound in _LENGTHS if num_tokens <= bound), f"over {_LENGTHS[-1]} tokens")
+def length_band(num_tokens: int) -> str:
+    """The band of lengths that a text of so many tokens is in, in words."""
+    fits = [bound for bound in _LENGTHS if num_tokens <= bound]
+    if not fits:
+        return f"over {_LENGTHS[-1]} tokens"
+    return f"up to {fits[0]} tokens" if fits == [*_LENGTHS] else f"{fits[0] // 2 + 1} to {fits[0]} tokens"
 
 
 def by_slice(

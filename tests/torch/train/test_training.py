@@ -85,7 +85,7 @@ def test_bundle_holds_what_the_card_says(trained, tmp_path):
 def test_figures_by_source_language_and_length_are_those_of_their_texts(trained):
     _, result = trained
     slices = result["test_slices"]
-    assert sorted(slices) == ["language=en", "length=to 32 tokens", "source=made_up"]
+    assert sorted(slices) == ["language=en", "length=up to 32 tokens", "source=made_up"]
     assert slices["source=made_up"] == result["test"]["bert"]
 
 

@@ -10,6 +10,7 @@ from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
 from crm_spark.stages.train.readers import Rows, lanes_of, micro_batches, num_steps
 from crm_spark.stages.train.shard_reader import ShardReader, usual_batch_rows
+from crm_spark.stages.train.slices import length_band, most_wrong
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
 
 
@@ -172,3 +173,26 @@ def evaluate_two(probabilities, labels, decision=None):
     """Two of the three labels; nothing is said of the third."""
     three = np.column_stack([probabilities, np.zeros(len(labels))])
     return evaluate(three, labels, None if decision is None else np.append(decision, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("num_tokens", "expected"),
+    [
+        (1, "up to 32 tokens"),
+        (32, "up to 32 tokens"),
+        (33, "33 to 64 tokens"),
+        (256, "129 to 256 tokens"),
+        (257, "over 256 tokens"),
+    ],
+)
+def test_lengths_are_told_in_bands(num_tokens, expected):
+    assert length_band(num_tokens) == expected
+
+
+def test_the_texts_a_model_is_most_wrong_about_come_first_and_right_ones_not_at_all():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.0625, 0.9, 0.0375], [0.1, 0.8, 0.1]])
+    found = most_wrong(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
+    assert [(row["text_hash"], row["read_as"], row["bits"]) for row in found] == [
+        ("worst", "does_not_recommend", 4.0),
+        ("unsure", "recommends", 2.0),
+    ]
