@@ -6,6 +6,8 @@ import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from crm_spark.text.hardware import cpu_flags
+
 OUT = Path(__file__).resolve().parent.parent / "build" / "bench"
 INTERESTING_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
 
@@ -41,17 +43,13 @@ class Figure:
 
 def machine() -> str:
     """Processor, cores, memory and the instruction sets that decide which engine is fast."""
-    name, flags = platform.processor() or platform.machine(), ""
+    name = platform.processor() or platform.machine()
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-            if line.startswith("flags"):
-                words = line.split()
-                flags = " ".join(flag for flag in INTERESTING_FLAGS if flag in words)
-                break
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     except OSError:
         pass
+    flags = " ".join(flag for flag in INTERESTING_FLAGS if flag in cpu_flags())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {flags or 'flags unknown'}"
 

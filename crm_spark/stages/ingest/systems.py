@@ -30,7 +30,7 @@ class Systems:
 
 def is_same_system(overlap: Overlap) -> bool | None:
     """Whether the ids are of one name space; null: they may be, or two programs both count from one."""
-    if overlap.num_emails >= _FEWEST and overlap.num_same_email < _STRONG * overlap.num_emails:
+    if _contradicts(overlap):
         return False  # the same number, another person
     if overlap.share < _STRONG or overlap.num_shared < min(_FEWEST, overlap.smaller.num):
         return False
@@ -63,10 +63,10 @@ def systems_of(sources: Mapping[str, Sequence[str]], overlaps: Sequence[Overlap]
     verdicts = [
         (is_same_system(o), o) for o in sorted(overlaps, key=lambda o: (-o.share, -o.num_shared, o.smaller.source))
     ]
-    apart = {frozenset(_pair(o)) for verdict, o in verdicts if verdict is False and _contradicts(o)}
+    apart = {frozenset(_pair(o)) for _, o in verdicts if _contradicts(o)}
     for verdict, overlap in verdicts:
         a, b = _pair(overlap)
-        if verdict is False and _contradicts(overlap):
+        if _contradicts(overlap):
             found.evidence[a].append(f"{_said(overlap)}, but other people's: their e-mails differ. Two systems.")
         if verdict and b not in member[a] and not any(frozenset((x, y)) in apart for x in member[a] for y in member[b]):
             found.evidence[a].append(_said(overlap))

@@ -75,8 +75,7 @@ def _step(
     model, device = wrapped.module, weights.device
     total = model.placed(rows.weight.sum(keepdims=True))[0]
     dist.all_reduce(total)
-    budget = cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
-    pieces = token_batches(rows.num_tokens.tolist(), max_tokens=budget)
+    pieces = token_batches(rows.num_tokens.tolist(), max_tokens=_budget(device, cfg))
     summed = torch.zeros((), device=device)
     for position, piece in enumerate(pieces):
         part = rows.take(piece)
@@ -98,6 +97,11 @@ def _step(
     return summed, total
 
 
+def _budget(device: torch.device, cfg: TrainConfig) -> int:
+    """Padded tokens that go through the model at once."""
+    return cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
+
+
 def autocast(device: torch.device, cfg: TrainConfig) -> AbstractContextManager[Any]:
     """bf16 where the configuration and the hardware say so."""
     return torch.autocast(device.type, torch.bfloat16) if uses_bf16(cfg.precision) else nullcontext()
@@ -114,9 +118,8 @@ def logits_of(model: TextClassifier, rows: Rows, cfg: TrainConfig) -> np.ndarray
     """Logits of the rows, padding rows too, shape (N, K), in their order."""
     model.eval()
     device = model.head.weight.device
-    budget = cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
     result = np.zeros((len(rows), len(LABELS)))
-    for positions in token_batches(rows.num_tokens.tolist(), max_tokens=budget):
+    for positions in token_batches(rows.num_tokens.tolist(), max_tokens=_budget(device, cfg)):
         part = rows.take(positions)
         with autocast(device, cfg):
             result[positions] = model(*model.collate(part.input_ids, part.num_tokens)).float().cpu().numpy()

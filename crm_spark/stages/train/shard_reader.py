@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class ShardReader:
             )
         self.lanes = lanes_of(self.rank, num_lanes=num_lanes, world_size=self.world_size)
 
-    @property
+    @cached_property
     def num_steps(self) -> int:
         """Steps of an epoch, the same on all ranks."""
         rows, num_lanes = [file.num_rows for file in self.manifest.of(TRAIN)], self.manifest.max_world_size
