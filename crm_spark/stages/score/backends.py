@@ -1,7 +1,6 @@
 """What multiplies the matrices when texts are scored: one small interface, chosen from what the machine has."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,8 +12,9 @@ from crm_spark.text.batches import token_batches
 from crm_spark.text.bundle import ONNX, ONNX_INT8, Bundle
 from crm_spark.text.hardware import BF16, cpu_flags, has_gpu, told_flags
 from crm_spark.text.labels import LABELS
+from crm_spark.text.onnx_graph import OnnxBackend
 
-_ONNX_TOKENS, _CPU_TOKENS, _GPU_TOKENS = 768, 4_096, 131_072
+_CPU_TOKENS, _GPU_TOKENS = 4_096, 131_072
 
 
 @dataclass(frozen=True)
@@ -69,27 +69,6 @@ def load(bundle: Bundle, cfg: ScoreConfig) -> Backend:
     return TorchBackend(
         bundle, threads=cfg.threads, max_tokens=cfg.max_tokens, is_bf16=choice.precision == "bf16", on_gpu=has_gpu()
     )
-
-
-class OnnxBackend:
-    """ONNX Runtime on a processor's threads; PyTorch is not loaded."""
-
-    def __init__(self, graph: Path, *, threads: int, max_tokens: int | None):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        self.session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        self.max_tokens = max_tokens or _ONNX_TOKENS
-
-    def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Texts of like length go together, padded to the longest of a batch."""
-        result = np.zeros((len(lengths), len(LABELS)), np.float32)
-        for batch in token_batches(lengths.tolist(), max_tokens=self.max_tokens):
-            width = int(lengths[batch].max())
-            mask = (np.arange(width) < lengths[batch][:, None]).astype(np.int64)
-            (result[batch],) = self.session.run(None, {"tokens": ids[batch, :width].astype(np.int64), "mask": mask})
-        return result
 
 
 class TorchBackend:

@@ -1,23 +1,23 @@
 """The model as ONNX graphs: the same arithmetic for engines that run it faster on a processor than PyTorch does."""
 
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from crm_spark.stages.train.readers import Rows
-from crm_spark.text.batches import token_batches
 from crm_spark.text.bundle import ONNX, ONNX_INT8
 from crm_spark.text.model import FIRST, TextClassifier
+from crm_spark.text.onnx_graph import OnnxBackend
 
 LEAST_AGREEMENT = 0.99
 """Of texts to which int8 and fp32 give the same verdict; with less, int8 is not kept."""
-_OPSET, _SAMPLE_ROWS, _BATCH_TOKENS = 17, 1_000, 2_048
+_OPSET, _SAMPLE_ROWS = 17, 1_000
 _HIDDEN = -1e4
 """Added to the attention score of a padding token: its weight is 0 in fp32, bf16 and fp16."""
 
@@ -90,7 +90,8 @@ def export_graphs(model: TextClassifier, sample: Rows, folder: Path) -> float | 
     _export(model, folder / ONNX)
     _quantise(folder / ONNX, folder / ONNX_INT8)
     texts = sample.take(np.arange(min(len(sample), _SAMPLE_ROWS)))
-    said = [_verdicts(folder / name, texts) for name in (ONNX, ONNX_INT8)]
+    graphs = [OnnxBackend(folder / name, threads=os.cpu_count() or 1, max_tokens=None) for name in (ONNX, ONNX_INT8)]
+    said = [graph.logits(texts.input_ids, texts.num_tokens.astype(np.int64)).argmax(1) for graph in graphs]
     agreement = float((said[0] == said[1]).mean())
     if agreement < LEAST_AGREEMENT:
         (folder / ONNX_INT8).unlink()
@@ -121,17 +122,3 @@ def _quantise(path: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(path, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-
-
-def _verdicts(graph: Path, rows: Rows) -> NDArray[np.int64]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    found = np.zeros(len(rows), np.int64)
-    for batch in token_batches(rows.num_tokens.tolist(), max_tokens=_BATCH_TOKENS):
-        part = rows.take(batch)
-        width = int(part.num_tokens.max())
-        mask = (np.arange(width) < part.num_tokens[:, None]).astype(np.int64)
-        inputs = {"tokens": part.input_ids[:, :width].astype(np.int64), "mask": mask}
-        found[batch] = session.run(None, inputs)[0].argmax(1)
-    return found

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from crm_spark.stages.score.backends import OnnxBackend
 from crm_spark.stages.train import onnx_export
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.readers import Rows
 from crm_spark.text.bundle import ONNX, ONNX_INT8
 from crm_spark.text.model import pretrained
+from crm_spark.text.onnx_graph import OnnxBackend
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,32 @@
+"""A bundle's ONNX graph, run: by scoring, and by training to see whether int8 agrees."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm_spark.text.batches import token_batches
+from crm_spark.text.labels import LABELS
+
+_ONNX_TOKENS = 768
+
+
+class OnnxBackend:
+    """ONNX Runtime on a processor's threads; PyTorch is not loaded."""
+
+    def __init__(self, graph: Path, *, threads: int, max_tokens: int | None):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        self.session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self.max_tokens = max_tokens or _ONNX_TOKENS
+
+    def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Texts of like length go together, padded to the longest of a batch."""
+        result = np.zeros((len(lengths), len(LABELS)), np.float32)
+        for batch in token_batches(lengths.tolist(), max_tokens=self.max_tokens):
+            width = int(lengths[batch].max())
+            mask = (np.arange(width) < lengths[batch][:, None]).astype(np.int64)
+            (result[batch],) = self.session.run(None, {"tokens": ids[batch, :width].astype(np.int64), "mask": mask})
+        return result
