@@ -153,6 +153,29 @@ TEXT_TWIN = TableContract(
         required("similarity", DOUBLE, "Jaccard similarity of their shingles of five characters, estimated."),
     ),
 )
+EXAMPLE = TableContract(
+    name="features.example",
+    grain=("text_hash",),
+    doc="A labelled text of the newest shard set, and the side it is on.",
+    columns=(
+        required("text_hash", STRING, "SHA-256 of the redacted text."),
+        required("split", STRING, "train, validation or test."),
+    ),
+)
+LABEL_DOUBT = TableContract(
+    name="features.label_doubt",
+    grain=("text_hash",),
+    doc="A labelled text whose words say something else than its label: for a person to look at.",
+    columns=(
+        required("text_hash", STRING, "SHA-256 of the redacted text; features.text knows the record."),
+        required("label", STRING, "What its writer gave."),
+        required("suggested", STRING, "What the words say."),
+        required(
+            "p_label", DOUBLE, "Probability of the label, by a model that counts words and has not seen the text."
+        ),
+        required("p_suggested", DOUBLE, "Probability of what the words say."),
+    ),
+)
 NEXT_BEST_ACTION = TableContract(
     name="actions.next_best",
     grain=("customer_id", "as_of"),
@@ -180,5 +203,7 @@ TABLES = (
     SCORE_TEXT,
     TEXT_OF,
     TEXT_TWIN,
+    EXAMPLE,
+    LABEL_DOUBT,
     NEXT_BEST_ACTION,
 )

@@ -14,7 +14,8 @@ INDEX, REGISTRY = "bundle.json", "registry.json"
 WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.json"
 FILES = (WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD)
 ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"
-DERIVED = (ONNX, ONNX_INT8)
+OPENVINO_INT8, OPENVINO_INT8_WEIGHTS = "model.int8.xml", "model.int8.bin"
+DERIVED = (ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS)
 """The weights in other forms, for engines; where one is missing its engine is not used."""
 
 
@@ -86,6 +87,13 @@ def current_version(files_root: Path) -> str | None:
     """The bundle in use; None before the first promotion."""
     current: str | None = read_registry(bundles_dir(files_root))["current"]
     return current
+
+
+def reading_order(files_root: Path) -> tuple[str, ...]:
+    """The bundles whose readings count, the one in use first, then those it retired, the latest first."""
+    registry = read_registry(bundles_dir(files_root))
+    current = [registry["current"]] if registry["current"] else []
+    return (*current, *reversed(registry["retired"]))
 
 
 def read_registry(bundles: Path) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from crm_spark.core.errors import BundleError
 MANIFEST = "manifest.json"
 TRAIN, VALIDATION, TEST = SPLITS = "train", "validation", "test"
 """The sides of a shard set."""
+UNLABELLED = "unlabelled"
+"""Beside them: texts that nobody rated."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class ShardManifest:
         classes: examples per label for each split.
         dropped: rows left out, by reason.
         inputs: versions of the source tables and the configuration's digest.
+        long_texts: what of a text longer than `max_length` is there.
     """
 
     files: tuple[ShardFile, ...]
@@ -46,6 +49,7 @@ class ShardManifest:
     classes: dict[str, dict[str, int]]
     dropped: dict[str, int]
     inputs: dict[str, Any]
+    long_texts: str = "head"
 
     def of(self, split: str) -> list[ShardFile]:
         """The files of a split, by name."""

@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import time
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModel, PreTrainedModel
 
 from crm_spark.core.errors import ConfigError
@@ -101,6 +103,20 @@ class TextClassifier(nn.Module):
         assert isinstance(stack, nn.ModuleList)
         return stack
 
+    def keep_layers(self, count: int) -> None:
+        """Drops layers until `count` are left, evenly from the first to the last.
+
+        Raises:
+            ConfigError: there are fewer.
+        """
+        depth = len(self.layers)
+        if count > depth:
+            raise ConfigError(f"train.num_layers: {count}; the encoder has {depth} layers.")
+        kept = np.linspace(0, depth - 1, count).round().astype(int) if count > 1 else [0]
+        stack = self.encoder.get_submodule("encoder")
+        stack.layer = nn.ModuleList([self.layers[i] for i in kept])
+        self.encoder.config.num_hidden_layers = count
+
 
 def _masked_mean(states: Tensor, mask: Tensor | None) -> Tensor:
     if mask is None:
@@ -176,12 +192,12 @@ def load_model(bundle: Bundle) -> TextClassifier:
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether `bf16`, `fp32` or `auto` means bf16 here; auto: where the hardware multiplies it.
+    """Whether `bf16`, `fp32` or `auto` means bf16 here; auto: where it is faster.
 
     Raises:
         ConfigError: bf16 is asked for and nothing here multiplies it; it would be many times slower than fp32.
     """
-    if precision == "bf16" and not has_fast_bf16():
+    if precision == "bf16" and not (torch.cuda.is_available() or BF16 & cpu_flags()):
         raise ConfigError(
             "precision: bf16: neither a GPU nor a processor with avx512_bf16 or amx_bf16 is here; "
             "bf16 would be 7 to 12 times slower than fp32. Set precision to auto or fp32."
@@ -189,8 +205,24 @@ def uses_bf16(precision: str) -> bool:
     return precision == "bf16" or (precision == "auto" and has_fast_bf16())
 
 
+@cache
 def has_fast_bf16() -> bool:
-    """Whether this processor multiplies bf16 in hardware; without, bf16 is many times slower than fp32."""
+    """Whether bf16 is faster than fp32 here; without hardware for it, it is many times slower.
+
+    A processor that has the instruction is tried: some with it still multiply bf16 at a third of the speed of fp32.
+    """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
-    return bool(BF16 & cpu_flags())
+    return bool(BF16 & cpu_flags()) and _seconds_of_product(torch.bfloat16) < _seconds_of_product(torch.float32)
+
+
+@torch.inference_mode()
+def _seconds_of_product(dtype: torch.dtype) -> float:
+    """The best of five matrix products of an encoder's size."""
+    states, weights = torch.ones(512, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
+    taken = []
+    for _ in range(6):
+        started = time.perf_counter()
+        linear(states, weights)
+        taken.append(time.perf_counter() - started)
+    return min(taken[1:])

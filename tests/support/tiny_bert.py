@@ -46,7 +46,7 @@ def write_shards(
     folder: Path, encoder: Path, *, num_groups: int, group_rows: int, num_examples: int, max_length: int = 16
 ) -> ShardManifest:
     """A shard set of three splits of the same size; rows beyond the examples are padding."""
-    from crm_spark.stages.shard.writing import group_writer
+    from crm_spark.stages.shard.writing import group_writer, tokeniser
 
     files, classes = [], {}
     for s, split in enumerate(("train", "validation", "test")):
@@ -54,12 +54,13 @@ def write_shards(
         rows = pd.DataFrame([text_of(int(n)) for n in numbers], columns=["text", "label"])
         rows["text_hash"], rows["split"], rows["source"] = [sha256_of(int(n)) for n in numbers], split, "made_up"
         rows["language"] = "en"
+        classes[split] = rows["label"].value_counts().to_dict()
+        (rows,) = tokeniser(str(encoder), max_length=max_length, long_texts="head")(iter([rows]))
         rows["position"] = np.arange(num_examples)
         rows["group"] = rows["position"] % num_groups
-        writer = group_writer(str(folder), str(encoder), max_length=max_length, group_rows=group_rows)
+        writer = group_writer(str(folder), max_length=max_length, group_rows={split: group_rows})
         for _, group in rows.groupby("group"):
             files.append(ShardFile(**writer(group).iloc[0].to_dict()))
-        classes[split] = rows["label"].value_counts().to_dict()
     manifest = ShardManifest(
         files=tuple(files),
         max_length=max_length,

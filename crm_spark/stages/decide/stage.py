@@ -22,7 +22,8 @@ from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
-from crm_spark.text.bundle import current_version
+from crm_spark.text.bundle import current_version, reading_order
+from crm_spark.text.readings import readings
 
 INPUTS = (
     CUSTOMER,
@@ -90,11 +91,10 @@ def facts(ctx: JobContext) -> DataFrame:
 
 
 def last_verdict(ctx: JobContext) -> DataFrame:
-    """Grain: customer_id. `last_verdict`: what the newest text of the customer says, as the bundle in use reads it."""
+    """Grain: customer_id. `last_verdict`: what the newest text of the customer says, by the reading that counts."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     texts = ctx.tables.read(TEXT_OF).where(F.col("written_on") <= F.lit(ctx.as_of))
-    scores = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(current_version(ctx.files_root)))
-    scores = scores.select("text_hash", F.col("label").alias("verdict"))
+    scores = readings(ctx.tables, reading_order(ctx.files_root)).select("text_hash", F.col("label").alias("verdict"))
     said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")
     return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_verdict"))

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import (
+    EXAMPLE,
     FEATURE_COLUMNS,
     FEATURE_CUSTOMER,
     SCORE_TEXT,
@@ -25,7 +26,7 @@ from crm_spark.stages.monitor.gap import gap_measures, with_shares
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
 from crm_spark.text.bundle import current_version
 from crm_spark.text.labels import LABELS
-from crm_spark.text.splits import is_unseen
+from crm_spark.text.manifest import TEST
 
 INPUTS = (
     FEATURE_CUSTOMER,
@@ -33,6 +34,7 @@ INPUTS = (
     SEGMENT_PROFILE,
     SCORE_TEXT,
     TEXT_OF,
+    EXAMPLE,
     CAMPAIGN_CONTACT,
     CAMPAIGN_RESPONSE,
     CUSTOMER_LINK,
@@ -94,7 +96,7 @@ def _gap(ctx: JobContext) -> list[Measure]:
     scores = scores.select("text_hash", *(f"p_{label}" for label in LABELS))
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     written = labelled.join(links, ["system", "person_id"], "left")
-    unseen = written.where(is_unseen(F.col("customer_id"), F.col("text_hash"), seed=ctx.seed))
+    unseen = written.join(tables.read(EXAMPLE).where(F.col("split") == TEST).select("text_hash"), "text_hash")
     read = with_shares(unseen.join(scores, "text_hash")).cache()
     if read.isEmpty():
         return []

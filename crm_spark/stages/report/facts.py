@@ -12,7 +12,6 @@ from crm_spark.contracts.features import (
     LIFETIME_VALUE,
     NEXT_BEST_ACTION,
     RECOMMENDATION,
-    SCORE_TEXT,
     SEGMENT,
     SEGMENT_PROFILE,
     TEXT_OF,
@@ -24,6 +23,7 @@ from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
 from crm_spark.stages.report.quality_facts import quality_facts
 from crm_spark.text.bundle import Bundle
+from crm_spark.text.readings import readings
 
 Rows = list[dict[str, Any]]
 
@@ -80,12 +80,15 @@ def collect_facts(
     horizon_days: int,
     as_of: date,
     bundle: Bundle | None,
+    versions: tuple[str, ...],
     map_points: int,
     seed: int,
 ) -> Facts:
-    """Reads the facts; every query returns a handful of rows however large the lake is."""
+    """Reads the facts; every query returns a handful of rows however large the lake is.
+
+    `bundle` is the one in use, `versions` those whose readings count, it first.
+    """
     day = F.col("as_of") == F.lit(as_of)
-    version = bundle.version if bundle else None
     return Facts(
         company=company,
         currency=currency,
@@ -99,8 +102,8 @@ def collect_facts(
         num_records=tables.read(CUSTOMER_LINK).count(),
         segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
         segment_map=_map(tables, as_of, map_points, seed),
-        texts=_texts(tables, version, as_of),
-        texts_by_month=_texts_by_month(tables, version, as_of),
+        texts=_texts(tables, versions, as_of),
+        texts_by_month=_texts_by_month(tables, versions, as_of),
         bundle=bundle.card if bundle else {},
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
@@ -173,13 +176,13 @@ def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
     )
 
 
-def _texts(tables: TableStore, bundle: str | None, as_of: date) -> Rows:
-    said = tables.read(TEXT_OF).where(is_known(F.col("written_on"), as_of)).join(_read(tables, bundle), "text_hash")
+def _texts(tables: TableStore, versions: tuple[str, ...], as_of: date) -> Rows:
+    said = tables.read(TEXT_OF).where(is_known(F.col("written_on"), as_of)).join(_read(tables, versions), "text_hash")
     return _rows(said.groupBy("source", "verdict").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "verdict"))
 
 
-def _texts_by_month(tables: TableStore, bundle: str | None, as_of: date) -> Rows:
-    said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_read(tables, bundle), "text_hash")
+def _texts_by_month(tables: TableStore, versions: tuple[str, ...], as_of: date) -> Rows:
+    said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_read(tables, versions), "text_hash")
     month = F.date_format("written_on", "yyyy-MM").alias("month")
     counted = (
         said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))
@@ -187,10 +190,9 @@ def _texts_by_month(tables: TableStore, bundle: str | None, as_of: date) -> Rows
     return _rows(counted.orderBy("month", "verdict"))
 
 
-def _read(tables: TableStore, bundle: str | None) -> DataFrame:
-    """Grain: text_hash. What the bundle in use reads in a text; one that is being rolled out counts for nothing yet."""
-    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(bundle))
-    return scores.select("text_hash", F.col("label").alias("verdict"))
+def _read(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
+    """Grain: text_hash. The verdict of the reading that counts."""
+    return readings(tables, versions).select("text_hash", F.col("label").alias("verdict"))
 
 
 def _risk(tables: TableStore, as_of: date) -> Rows:

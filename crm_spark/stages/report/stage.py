@@ -14,7 +14,7 @@ from crm_spark.core.context import JobContext, StageResult
 from crm_spark.stages.report.facts import collect_facts
 from crm_spark.stages.report.findings import findings, primary_nouns
 from crm_spark.stages.report.render import render, write_page
-from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
+from crm_spark.text.bundle import bundles_dir, current_version, open_bundle, reading_order
 
 INPUTS = (*MADE, CUSTOMER, CUSTOMER_LINK, PRODUCT, BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE)
 
@@ -51,6 +51,7 @@ def run(ctx: JobContext) -> StageResult:
         horizon_days=company.horizon_days,
         as_of=ctx.as_of,
         bundle=open_bundle(bundles_dir(ctx.files_root) / version) if version else None,
+        versions=reading_order(ctx.files_root),
         map_points=ctx.settings.report.map_points,
         seed=ctx.seed,
     )

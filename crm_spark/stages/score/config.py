@@ -10,18 +10,26 @@ from crm_spark.core.config import Config
 class ScoreConfig(Config):
     """Settings of the score stage."""
 
-    engine: Literal["auto", "onnx", "torch"] = "auto"
-    """auto: PyTorch on a GPU or where the processor multiplies bf16, else ONNX Runtime."""
+    engine: Literal["auto", "onnx", "openvino", "torch"] = "auto"
+    """auto: PyTorch on a GPU; on a processor ONNX Runtime or OpenVINO, for many texts the faster one in a trial."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware multiplies it, else fp32; probabilities then differ in the third decimal."""
+    """auto: bf16 on a GPU and where it is faster in the trial, else fp32; probabilities then differ in the third decimal."""
+    trial_texts: Annotated[int, Field(ge=1)] = 5_000
+    """From so many texts on the engines that may read are tried against each other first: a few seconds."""
     is_int8_allowed: bool = False
-    """Eight-bit weights: about 1.6 times as fast on a processor. A bundle has them only if they gave the verdicts of
+    """Eight-bit weights: 1.6 to 2.8 times as fast on a processor. A bundle has them only if they gave the verdicts of
     fp32 to at least 99 in 100 texts of the validation side."""
     max_tokens: Annotated[int, Field(ge=512)] | None = None
-    """Padded tokens in a batch; null: 768 with ONNX Runtime (what fits a core's cache), 4,096 with PyTorch, 131,072 on a GPU."""
+    """Padded tokens in a batch; null: 768 with ONNX Runtime and 512 with OpenVINO (what fits a core's cache),
+    4,096 with PyTorch, 131,072 on a GPU."""
     window_rows: Annotated[int, Field(ge=1)] = 2048
     """Texts among which those of like length are put together."""
     threads: Annotated[int, Field(ge=1)] = 1
     """Threads of each Python worker; workers times threads should not exceed the cores."""
     num_partitions: Annotated[int, Field(ge=1)] = 2
     """Tasks the texts are spread over."""
+    rescore_texts: Annotated[int, Field(ge=0)] | None = None
+    """After a new bundle took over: so many of the texts that the one before has read are read anew in a refresh, the newest
+    first; until all are, the older reading of the others counts. Null: all at once. New texts are always read."""
+    core_hour_price: Annotated[float, Field(ge=0)] | None = None
+    """What an hour of one core costs, in the company's currency; then the cost of a million texts is said."""

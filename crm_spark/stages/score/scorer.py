@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from crm_spark.stages.score.backends import Backend, load
+from crm_spark.stages.score.backends import Backend, Choice, choose, load
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.text.batches import padded
 from crm_spark.text.bundle import open_bundle
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tokenise import load_tokenizer, token_ids
+from crm_spark.text.tokenise import HEAD, Tokens, mean_of_rows
 
 SCHEMA = "text_hash string, label string, " + ", ".join(f"p_{label} double" for label in LABELS)
 
@@ -22,32 +22,41 @@ SCHEMA = "text_hash string, label string, " + ", ".join(f"p_{label} double" for 
 class Scorer:
     """A loaded bundle."""
 
-    def __init__(self, folder: Path, cfg: ScoreConfig):
+    def __init__(self, folder: Path, cfg: ScoreConfig, choice: Choice | None = None):
         bundle = open_bundle(folder)
-        self.backend: Backend = load(bundle, cfg)
+        self.backend: Backend = load(bundle, cfg, choice or choose(bundle, cfg))
         self.temperature = float(bundle.card["temperature"])
         self.decision = np.asarray(bundle.card.get("decision", [1.0] * len(LABELS)))
-        self.tokenizer = load_tokenizer(folder, int(bundle.card["max_length"]))
+        self.tokens = Tokens(folder, int(bundle.card["max_length"]), bundle.card.get("long_texts", HEAD))
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """One row of probabilities for each text, in the order of LABELS; shape (N, K)."""
         if not texts:
             return np.zeros((0, len(LABELS)))
-        ids, lengths = padded(token_ids(self.tokenizer, texts))
-        return softmax(self.backend.logits(ids, lengths).astype(np.float64) / self.temperature, axis=1)
+        rows, starts = self.tokens.rows(texts)
+        logits = mean_of_rows(self.backend.logits(*padded(rows)).astype(np.float64), starts)
+        return softmax(logits / self.temperature, axis=1)
 
 
 @cache
-def cached_scorer(folder: str, cfg: ScoreConfig) -> Scorer:
+def cached_scorer(folder: str, cfg: ScoreConfig, choice: Choice | None = None) -> Scorer:
     """The scorer of this process."""
-    return Scorer(Path(folder), cfg)
+    return Scorer(Path(folder), cfg, choice)
 
 
-def make_scorer(folder: str, cfg: ScoreConfig) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """A small recipe that travels to the workers; the model does not."""
+def make_scorer(
+    folder: str, cfg: ScoreConfig, choice: Choice | None = None
+) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    """A small recipe that travels to the workers; the model does not.
+
+    Args:
+        folder: the bundle's.
+        cfg: of the scoring.
+        choice: the engine that the driver chose for all; null: each worker chooses.
+    """
 
     def score(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        scorer = cached_scorer(folder, cfg)
+        scorer = cached_scorer(folder, cfg, choice)
         for window in _windows(frames, cfg.window_rows):
             yield scored(scorer, window)
 

@@ -1,16 +1,19 @@
 """Score: every text of silver read by the bundle in use, equal texts once, only what has not been read before."""
 
+import time
 from typing import Any
 
 from pyspark import StorageLevel
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
-from crm_spark.stages.score.backends import choose
+from crm_spark.stages.score.backends import Choice, choose
 from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.stages.score.queue import newest_of
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
 from crm_spark.text.prepare import all_texts
@@ -23,22 +26,66 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
     return {"bundle": current_version(ctx.files_root)}
 
 
+def must_run(ctx: JobContext) -> bool:
+    """A budget left texts that the bundle in use has not read yet."""
+    version = current_version(ctx.files_root)
+    if version is None or ctx.settings.score.rescore_texts is None or not ctx.tables.exists(TEXT_OF):
+        return False
+    texts = ctx.tables.read(TEXT_OF).select("text_hash").distinct()
+    return not texts.join(_read_by(ctx, version), "text_hash", "left_anti").isEmpty()
+
+
 def run(ctx: JobContext) -> StageResult:
-    """Reads what is new."""
+    """Reads what is new, and of what an earlier bundle has read as much as the budget allows."""
     cfg: ScoreConfig = ctx.settings.score
     version = current_version(ctx.files_root)
     if version is None:
         return skipped("there is no bundle in use to read texts with")
     bundle = open_bundle(bundles_dir(ctx.files_root) / version)
     texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
-    columns = [c for c in TEXT_OF.column_names]
-    ctx.tables.merge(TEXT_OF, texts.select(*columns), batch_id=ctx.batch_id("text"), digest=ctx.fingerprint)
-    done = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == version).select("text_hash")
-    fresh = texts.groupBy("text_hash").agg(F.first("text").alias("text")).join(done, "text_hash", "left_anti")
-    recipe = make_scorer(str(bundle.folder.resolve()), cfg)
-    read = fresh.repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
+    columns = texts.select(*TEXT_OF.column_names)
+    ctx.tables.merge(TEXT_OF, columns, batch_id=ctx.batch_id("text"), digest=ctx.fingerprint)
+    done = _read_by(ctx, version)
+    unread = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("written_on").alias("written_on"))
+    unread = unread.join(done, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    wanted = unread if cfg.rescore_texts is None else _within_budget(ctx, unread, cfg.rescore_texts)
+    wanted = wanted.persist(StorageLevel.MEMORY_AND_DISK)
+    num_wanted, num_unread = wanted.count(), unread.count()
+    choice = choose(bundle, cfg, num_texts=num_wanted)
+    recipe = make_scorer(str(bundle.folder.resolve()), cfg, choice)
+    read = wanted.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
     read = read.withColumn("bundle_version", F.lit(version)).select(*SCORE_TEXT.column_names)
-    result = ctx.tables.merge(
-        SCORE_TEXT, read, batch_id=ctx.batch_id("score"), digest=ctx.fingerprint, insert_only=True
+    # Under a budget the same inputs are worked on in several runs: what is done already tells them apart.
+    part = "score" if cfg.rescore_texts is None else f"score:{version}:{done.count()}"
+    started = time.monotonic()
+    result = ctx.tables.merge(SCORE_TEXT, read, batch_id=ctx.batch_id(part), digest=ctx.fingerprint, insert_only=True)
+    said = _said(ctx, choice, num_wanted, time.monotonic() - started)
+    left = (
+        f"; {num_unread - num_wanted} are read by the bundle before until their turn" if num_unread > num_wanted else ""
     )
-    return StageResult(result.num_rows, note=f"bundle {version}, read with {choose(bundle, cfg)}")
+    return StageResult(result.num_rows, note=f"bundle {version}, {said}{left}")
+
+
+def _read_by(ctx: JobContext, version: str) -> DataFrame:
+    """Grain: text_hash. What a bundle has read."""
+    return ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == version).select("text_hash")
+
+
+def _within_budget(ctx: JobContext, unread: DataFrame, num_texts: int) -> DataFrame:
+    """What no bundle has read, and so many of the others."""
+    known = ctx.tables.read(SCORE_TEXT).select("text_hash").distinct()
+    new, old = unread.join(known, "text_hash", "left_anti"), unread.join(known, "text_hash", "left_semi")
+    return new.unionByName(newest_of(old, num_texts))
+
+
+def _said(ctx: JobContext, choice: Choice, num_texts: int, seconds: float) -> str:
+    """How fast it went and what a million texts cost at that rate, writing and waiting included."""
+    cfg: ScoreConfig = ctx.settings.score
+    if not num_texts:
+        return "nothing to read"
+    rate = num_texts / seconds
+    hours = 1e6 / rate / 3600 * ctx.spark.sparkContext.defaultParallelism
+    price = (
+        "" if cfg.core_hour_price is None else f", {hours * cfg.core_hour_price:.2f} {ctx.settings.company.currency}"
+    )
+    return f"{rate:.0f} texts/s, {hours:.1f} core hours{price} a million, with {choice}"

@@ -1,24 +1,28 @@
 """Shard: labelled texts -> equal Parquet row groups and a manifest. No customer, text or near text is on two sides."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import TEXT_TWIN
+from crm_spark.contracts.features import EXAMPLE, LABEL_DOUBT, TEXT_TWIN
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.silver import FEEDBACK
+from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
+from crm_spark.stages.shard.label_check import doubtful_labels
+from crm_spark.stages.shard.layout import num_groups, with_groups
+from crm_spark.stages.shard.sides import EARLIER, newest_from, one_side
 from crm_spark.stages.shard.twins import near_held_out
-from crm_spark.stages.shard.writing import SCHEMA, group_writer
-from crm_spark.text.manifest import MANIFEST, SPLITS, TEST, VALIDATION, ShardFile, ShardManifest, write_manifest
+from crm_spark.stages.shard.writing import TOKENISED, WRITTEN, group_writer, tokeniser
+from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
-from crm_spark.text.splits import side
 
-INPUTS = (FEEDBACK, CUSTOMER, CUSTOMER_LINK)
+INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK)
 
 
 def shard_dir(ctx: JobContext) -> Path:
@@ -35,13 +39,17 @@ def must_run(ctx: JobContext) -> bool:
 def run(ctx: JobContext) -> StageResult:
     """Writes the shard set."""
     cfg: ShardConfig = ctx.settings.shard
-    labelled = all_texts(ctx.tables).where(F.col("label").isNotNull()).cache()
+    texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
+    labelled = texts.where(F.col("label").isNotNull())
     num_all = labelled.count()
     if num_all < cfg.min_examples:
         return skipped(f"{num_all} labelled texts; at least {cfg.min_examples} are needed")
-    sided = one_side(labelled, seed=ctx.seed).cache()
-    twins = near_held_out(sided, seed=ctx.seed).cache()
-    sided = sided.join(twins, "text_hash", "left_anti").cache()
+    test_from = newest_from(labelled) if cfg.test_side == "newest" else None
+    everyone = one_side(labelled, test_from=test_from, seed=ctx.seed).persist(StorageLevel.MEMORY_AND_DISK)
+    num_different = everyone.count()
+    sided = everyone.where(F.col("split") != EARLIER)
+    twins = near_held_out(sided, seed=ctx.seed).persist(StorageLevel.MEMORY_AND_DISK)
+    sided = sided.join(twins, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
     num_kept, num_near = sum(counts.values()), twins.count()
     if num_kept < cfg.min_examples:
@@ -52,58 +60,90 @@ def run(ctx: JobContext) -> StageResult:
     if ctx.is_dry_run:
         return StageResult(num_kept, note="dry run")
     ctx.tables.replace(TEXT_TWIN, twins, batch_id=ctx.batch_id("twins"), digest=ctx.fingerprint)
+    examples = sided.select(*EXAMPLE.column_names)
+    ctx.tables.replace(EXAMPLE, examples, batch_id=ctx.batch_id("examples"), digest=ctx.fingerprint)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    sizes = {s: sum(n for (split, _), n in counts.items() if split == s) for s in SPLITS}
-    files = [
-        file for split in SPLITS for file in _write_split(ctx.spark, sided, split, sizes[split], folder, cfg, ctx.seed)
-    ]
+    written = sided if not cfg.unlabelled_texts else sided.unionByName(_unlabelled(texts, sided, ctx), True)
+    files = _write(ctx.spark, written, folder, cfg, ctx.seed)
+    num_read, num_doubtful = _check_labels(ctx, folder, files)
+    dropped = {
+        "repeated_text": num_all - num_different,
+        "earlier_text": num_different - num_near - num_kept,
+        "near_text": num_near,
+    }
     manifest = ShardManifest(
         files=tuple(files),
         max_length=cfg.max_length,
         max_world_size=cfg.max_world_size,
         encoder=cfg.encoder,
         classes={s: {label: n for (split, label), n in sorted(counts.items()) if split == s} for s in SPLITS},
-        dropped={"repeated_text": num_all - num_kept - num_near, "near_text": num_near},
-        inputs={"fingerprint": ctx.fingerprint, "feedback_version": ctx.tables.version(FEEDBACK), "seed": ctx.seed},
+        dropped=dropped,
+        inputs={
+            "fingerprint": ctx.fingerprint,
+            "feedback_version": ctx.tables.version(FEEDBACK),
+            "seed": ctx.seed,
+            "test_from": str(test_from) if test_from else None,
+            "labels_checked": num_read,
+            "labels_doubtful": num_doubtful,
+        },
+        long_texts=cfg.long_texts,
     )
     write_manifest(manifest, folder)
     _point_to(folder)
-    said = ", ".join(f"{sizes[s]} {s}" for s in SPLITS)
-    return StageResult(num_kept, note=f"{said}; {num_all - num_kept} repeated or near texts left out")
+    return StageResult(num_kept, note=_note(manifest, test_from, num_all - num_kept))
 
 
-def one_side(labelled: DataFrame, *, seed: int) -> DataFrame:
-    """Grain: text_hash. Each text once, with `split`; one that stands on several sides goes to the test side first."""
-    sided = labelled.withColumn("split", side(F.col("customer_id"), F.col("text_hash"), seed=seed))
-    order = F.when(F.col("split") == TEST, 0).when(F.col("split") == VALIDATION, 1).otherwise(2)
-    first = Window.partitionBy("text_hash").orderBy(order, "system", "noun", "record_id")
-    return sided.withColumn("_rank", F.row_number().over(first)).where("_rank = 1").drop("_rank")
+def _note(manifest: ShardManifest, test_from: date | None, num_left_out: int) -> str:
+    said = ", ".join(f"{sum(manifest.classes[split].values())} {split}" for split in SPLITS)
+    when = f"the test side is what was written from {test_from} on" if test_from else "the test side is drawn"
+    doubtful, checked = manifest.inputs["labels_doubtful"], manifest.inputs["labels_checked"]
+    doubts = f"; {doubtful} of {checked} labels are doubtful" if checked else ""
+    return f"{said}; {when}; {num_left_out} repeated, earlier or near texts left out{doubts}"
 
 
-def num_groups(num_rows: int, *, rows_per_group: int, max_world_size: int) -> int:
-    """Row groups of a split: a multiple of the largest world size, none over the wanted size."""
-    return max_world_size * max(1, -(-num_rows // (rows_per_group * max_world_size)))
+def _unlabelled(texts: DataFrame, sided: DataFrame, ctx: JobContext) -> DataFrame:
+    """Grain: text_hash. About so many texts as are wanted that nobody rated, drawn by a hash of the text."""
+    others = texts.where(F.col("label").isNull()).dropDuplicates(["text_hash"])
+    others = others.join(sided.select("text_hash"), "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    per_million = round(1e6 * ctx.settings.shard.unlabelled_texts / max(1, others.count()))
+    draw = F.pmod(F.xxhash64(F.lit(ctx.seed), F.lit(UNLABELLED), F.col("text_hash")), F.lit(1_000_000))
+    return others.where(draw < per_million).withColumn("split", F.lit(UNLABELLED))
 
 
-def _write_split(
-    spark: SparkSession, sided: DataFrame, split: str, num_rows: int, folder: Path, cfg: ShardConfig, seed: int
-) -> list[ShardFile]:
-    groups = num_groups(num_rows, rows_per_group=cfg.rows_per_group, max_world_size=cfg.max_world_size)
-    # Shuffled by a hash of the text: the order neither depends on partitions nor on the order of arrival.
-    order = Window.orderBy(F.xxhash64(F.lit(seed), F.col("text_hash")), "text_hash")
-    placed = (
-        sided.where(F.col("split") == split)
-        .select("text_hash", "text", "label", "source", "language")
-        .withColumn("position", F.row_number().over(order) - 1)
-        .withColumn("group", F.col("position") % groups)
-    )
-    # Every group is written, one without a text too: each rank finds as many as the others.
-    everyone = spark.range(groups).withColumnRenamed("id", "group").join(placed, "group", "left")
-    everyone = everyone.withColumn("split", F.lit(split))
-    writer = group_writer(str(folder), cfg.encoder, max_length=cfg.max_length, group_rows=-(-num_rows // groups))
-    written: list[Any] = everyone.groupBy("group").applyInPandas(writer, SCHEMA).collect()
+def _write(spark: SparkSession, texts: DataFrame, folder: Path, cfg: ShardConfig, seed: int) -> list[ShardFile]:
+    recipe = tokeniser(cfg.encoder, max_length=cfg.max_length, long_texts=cfg.long_texts)
+    columns = texts.select("text_hash", "text", "split", "label", "source", "language")
+    rows = columns.mapInPandas(recipe, TOKENISED).persist(StorageLevel.MEMORY_AND_DISK)
+    sizes = {row["split"]: row["count"] for row in rows.groupBy("split").count().collect()}
+    groups = {
+        split: num_groups(size, rows_per_group=cfg.rows_per_group, max_world_size=cfg.max_world_size)
+        for split, size in sizes.items()
+    }
+    placed = None
+    for split, size in sizes.items():
+        mine = with_groups(rows.where(F.col("split") == split), num_rows=size, num_groups=groups[split], seed=seed)
+        # Every group is written, one without a text too: each rank finds as many as the others.
+        every = spark.range(groups[split]).withColumnRenamed("id", "group").join(mine.drop("split"), "group", "left")
+        every = every.withColumn("split", F.lit(split))
+        placed = every if placed is None else placed.unionByName(every)
+    assert placed is not None
+    group_rows = {split: -(-size // groups[split]) for split, size in sizes.items()}
+    writer = group_writer(str(folder), max_length=cfg.max_length, group_rows=group_rows)
+    written: list[Any] = placed.groupBy("split", "group").applyInPandas(writer, WRITTEN).collect()
     return sorted((ShardFile(**row.asDict()) for row in written), key=lambda file: file.name)
+
+
+def _check_labels(ctx: JobContext, folder: Path, files: list[ShardFile]) -> tuple[int, int]:
+    """Lists the labels of the training side that are doubtful; how many were looked at, and how many are."""
+    cfg: ShardConfig = ctx.settings.shard
+    if not cfg.label_check_texts:
+        return 0, 0
+    paths = [folder / file.name for file in files if file.split == TRAIN]
+    num_read, doubts = doubtful_labels(paths, max_texts=cfg.label_check_texts, seed=ctx.seed)
+    frame = ctx.spark.createDataFrame([tuple(doubt) for doubt in doubts], LABEL_DOUBT.schema)
+    ctx.tables.replace(LABEL_DOUBT, frame, batch_id=ctx.batch_id("doubts"), digest=ctx.fingerprint)
+    return num_read, len(doubts)
 
 
 def _point_to(folder: Path) -> None:

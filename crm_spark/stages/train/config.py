@@ -53,11 +53,29 @@ class TrainConfig(Config):
     """Weight rare verdicts more: better macro-F1, worse calibration."""
     decision: Literal["macro_f1", "likeliest"] = "macro_f1"
     """Which verdict is given: the one that makes the macro-F1 to be expected best, or always the likeliest."""
+    token_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of a text's tokens that are hidden while it is learned from, others each time; few texts then tell more."""
+    consistency: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of a second loss on texts that nobody rated (`shard.unlabelled_texts`): a text with a fifth of its tokens hidden
+    is to be read as it is read whole, where that reading is sure (Xie et al. 2020, UDA). 0: none."""
+    lora_rank: Annotated[int, Field(ge=1)] | None = None
+    """Only matrices of this rank beside the attention's are learned (Hu et al. 2022) and merged at the end: a tenth of the
+    optimiser's memory. It wants a learning rate about ten times as high. Null: all weights."""
+    teacher: str | None = None
+    """Version of a bundle to learn from, too: its probabilities are to be met as well as the labels (Hinton et al. 2015).
+    Null: labels only."""
+    num_layers: Annotated[int, Field(ge=1)] | None = None
+    """Layers of the model, taken evenly from the encoder, or from the teacher where there is one. Null: all."""
+    distillation: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """The teacher's part of the loss; the labels have the rest."""
     rivals: tuple[Literal["majority", "tfidf_lr", "current"], ...] = ("majority", "tfidf_lr", "current")
     """A bundle with a larger cross-entropy on the test side than one of these is kept as candidate and not used:
     always the same answer, counting words, the bundle in use."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the processor or GPU has it, else fp32."""
+    """auto: bf16 where it is faster, else fp32."""
+    int8: tuple[Literal["onnx", "openvino"], ...] = ("onnx",)
+    """Engines that the bundle is also written for with eight-bit weights. OpenVINO's takes half a minute, and is faster and
+    agrees better where the processor has an instruction for int8."""
     compile: bool = True
     """On a GPU the encoder's layers are compiled: a minute at the start, faster from then on. Never on a processor."""
     checkpoint_steps: Annotated[int, Field(ge=1)] = 100

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score
 
 from crm_spark.stages.train.readers import Rows
+from crm_spark.text.counting import documents, word_counter
 from crm_spark.text.labels import LABELS
 
 Probabilities = NDArray[np.float64]
@@ -59,15 +58,14 @@ def calibration_error(probabilities: Probabilities, labels: NDArray[np.int64], *
     return float(sum(gaps) / len(labels))
 
 
-def majority(train: Rows, size: int) -> Probabilities:
-    """Always the shares of the training side: the most common verdict wins every time."""
-    real = train.label[train.weight > 0]
-    shares = np.bincount(real, minlength=len(LABELS)) / len(real)
+def majority(labels: NDArray[np.int64], size: int) -> Probabilities:
+    """Always the shares of the training side's labels: the most common verdict wins every time."""
+    shares = np.bincount(labels, minlength=len(LABELS)) / len(labels)
     return np.tile(np.clip(shares, _FLOOR, 1.0), (size, 1))
 
 
 def tfidf_lr(train: Rows, test: Rows, *, seed: int, is_balanced: bool) -> Probabilities:
-    """TF-IDF over one and two neighbouring tokens of the encoder's own tokenizer, logistic regression.
+    """Counting words, one by one and in pairs.
 
     Args:
         train: what it learns from.
@@ -75,24 +73,13 @@ def tfidf_lr(train: Rows, test: Rows, *, seed: int, is_balanced: bool) -> Probab
         seed: of the regression.
         is_balanced: rare verdicts weigh more: better macro-F1, worse cross-entropy. Either way is a baseline.
     """
-    vectoriser = TfidfVectorizer(analyzer=_pairs, min_df=2, sublinear_tf=True)
-    model = LogisticRegression(C=3.0, max_iter=300, random_state=seed, class_weight="balanced" if is_balanced else None)
-    learned = train.weight > 0
-    model.fit(vectoriser.fit_transform(_documents(train, learned)), train.label[learned])
-    found = model.predict_proba(vectoriser.transform(_documents(test, test.weight > 0)))
+    learned, read = train.weight > 0, test.weight > 0
+    model = word_counter(seed=seed, is_balanced=is_balanced)
+    model.fit(documents(train.input_ids[learned], train.num_tokens[learned]), train.label[learned])
+    found = model.predict_proba(documents(test.input_ids[read], test.num_tokens[read]))
     result = np.full((len(found), len(LABELS)), _FLOOR)
     result[:, model.classes_] = found
     return result
-
-
-def _pairs(tokens: list[int]) -> list[str]:
-    words = [str(token) for token in tokens]
-    return words + [f"{a} {b}" for a, b in itertools.pairwise(words)]
-
-
-def _documents(rows: Rows, chosen: NDArray[np.bool_]) -> list[list[int]]:
-    """Token ids without the special tokens at both ends."""
-    return [ids[1 : n - 1].tolist() for ids, n in zip(rows.input_ids[chosen], rows.num_tokens[chosen])]
 
 
 def best_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,25 +32,53 @@ from crm_spark.text.manifest import SPLITS, TEST, TRAIN, VALIDATION, ShardManife
 from crm_spark.text.model import TextClassifier, load_model, save_model, uses_bf16
 
 
-def examples_of(shards: Path, manifest: ShardManifest, split: str) -> Rows:
+class Side(NamedTuple):
+    """The examples of a side: R rows, padding left out, of N texts.
+
+    Attributes:
+        rows: of the shards.
+        text: which text each row is of, (R,), from 0 in their order.
+        label: of each text, (N,).
+        columns: `source`, `language`, `length` and `example_id` of each text.
+    """
+
+    rows: Rows
+    text: NDArray[np.int64]
+    label: NDArray[np.int64]
+    columns: dict[str, NDArray[Any]]
+
+    def by_text(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean of each text's rows, (N, K), of values (R, K)."""
+        if len(self.label) == len(values):
+            return values
+        sums = np.zeros((len(self.label), values.shape[1]))
+        np.add.at(sums, self.text, values)
+        return sums / np.bincount(self.text)[:, None]
+
+
+def side_of(shards: Path, manifest: ShardManifest, split: str) -> Side:
     """The examples of a side, without padding rows."""
     rows = joined([read_rows(shards / file.name) for file in manifest.of(split)])
-    return rows.take(np.flatnonzero(rows.weight > 0))
+    rows, columns = rows.take(np.flatnonzero(rows.weight > 0)), slices_of(shards, manifest, split)
+    _, first, text = np.unique(columns["example_id"], return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))  # texts in the order in which they are met
+    first = np.sort(first)
+    return Side(rows, rank[text], rows.label[first].astype(np.int64), {k: v[first] for k, v in columns.items()})
 
 
 def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out: Path, *, history: History) -> None:
     """Temperature from the validation side, figures on the test side, `bundle/` and `result.json`."""
     shards, manifest, cfg = reader.folder, reader.manifest, reader.cfg
-    sides = {split: examples_of(shards, manifest, split) for split in SPLITS}
-    labels = {split: rows.label.astype(np.int64) for split, rows in sides.items()}
-    logits = {split: logits_of(model, sides[split], cfg) for split in (VALIDATION, TEST)}
+    sides = {split: side_of(shards, manifest, split) for split in SPLITS}
+    labels = {split: side.label for split, side in sides.items()}
+    logits = {split: sides[split].by_text(logits_of(model, sides[split].rows, cfg)) for split in (VALIDATION, TEST)}
     temperature = best_temperature(logits[VALIDATION], labels[VALIDATION])
     read = softmax(logits[TEST] / temperature)
     decision = best_decision(softmax(logits[VALIDATION] / temperature)) if cfg.decision == "macro_f1" else None
-    columns = slices_of(shards, manifest, TEST)
+    columns = sides[TEST].columns
     figures = {
         MODEL: evaluate(read, labels[TEST], decision),
-        **_rivals(sides, labels[TEST], seed=spec["seed"]),
+        **_rivals(sides[TRAIN], sides[TEST], seed=spec["seed"]),
     }
     current = in_use(spec["current"], manifest, sides[TEST], cfg, model.head.weight.device)
     card: dict[str, Any] = {
@@ -58,8 +86,9 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
         "decision": [1.0] * len(LABELS) if decision is None else decision.tolist(),
         "labels": list(spec["labels"]),
         "encoder": manifest.encoder,
-        "pooling": cfg.pooling,
+        "pooling": model.pooling,
         "max_length": manifest.max_length,
+        "long_texts": manifest.long_texts,
         "examples": manifest.classes,
         "test": {name: asdict(figure) for name, figure in figures.items()},
         "test_likeliest": asdict(evaluate(read, labels[TEST])),
@@ -86,7 +115,7 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
     draft.mkdir(parents=True, exist_ok=True)
     save_model(model.cpu(), draft)
     (draft / TOKENIZER).write_bytes((encoder_dir(manifest.encoder) / TOKENIZER).read_bytes())
-    agreement = export_graphs(model, sides[VALIDATION], draft)
+    agreement = export_graphs(model, sides[VALIDATION].rows, draft, int8=cfg.int8)
     (draft / CARD).write_text(json.dumps(card, indent=1, sort_keys=True))
     # Which bundle was in use is no property of this one: it is not in the card.
     test = {**card["test"], **{name: asdict(figure) for name, figure in current.items()}}
@@ -94,16 +123,17 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
     (out / "result.json").write_text(json.dumps(result))
 
 
-def _rivals(sides: dict[str, Rows], labels: NDArray[np.int64], *, seed: int) -> dict[str, Evaluation]:
+def _rivals(train: Side, test: Side, *, seed: int) -> dict[str, Evaluation]:
     """What anyone could do without a model that reads: figures on the test side."""
-    found = {"majority": evaluate(majority(sides[TRAIN], len(labels)), labels)}
+    found = {"majority": evaluate(majority(train.label, len(test.label)), test.label)}
     for name, is_balanced in (("tfidf_lr", False), ("tfidf_lr_balanced", True)):
-        found[name] = evaluate(tfidf_lr(sides[TRAIN], sides[TEST], seed=seed, is_balanced=is_balanced), labels)
+        read = tfidf_lr(train.rows, test.rows, seed=seed, is_balanced=is_balanced)
+        found[name] = evaluate(test.by_text(read), test.label)
     return found
 
 
 def in_use(
-    folder: str | None, manifest: ShardManifest, test: Rows, cfg: TrainConfig, device: torch.device
+    folder: str | None, manifest: ShardManifest, test: Side, cfg: TrainConfig, device: torch.device
 ) -> dict[str, Evaluation]:
     """The bundle in use on the same texts; nothing where there is none, or one that cuts texts into other tokens."""
     if not folder:
@@ -114,11 +144,9 @@ def in_use(
         return {}
     model = load_model(bundle).to(device)
     model.use_packing(device.type == "cuda")
-    probabilities = softmax(logits_of(model, test, cfg) / bundle.card["temperature"])
+    probabilities = softmax(test.by_text(logits_of(model, test.rows, cfg)) / bundle.card["temperature"])
     return {
-        "current": evaluate(
-            probabilities, test.label.astype(np.int64), np.asarray(bundle.card.get("decision", [1.0] * len(LABELS)))
-        )
+        "current": evaluate(probabilities, test.label, np.asarray(bundle.card.get("decision", [1.0] * len(LABELS))))
     }
 
 

@@ -1,7 +1,9 @@
 """The training loop: every example once an epoch, the best epoch kept, exactly resumable."""
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,24 +11,26 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_temperature, evaluate, softmax
-from crm_spark.stages.train.optimiser import freeze, optimiser_of
+from crm_spark.stages.train.loss import Loss, Teacher, autocast, mask_id_of
+from crm_spark.stages.train.optimiser import add_lora, freeze, optimiser_of
 from crm_spark.stages.train.progress import History, Meter, Run
 from crm_spark.stages.train.readers import Rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.batches import token_batches
 from crm_spark.text.labels import LABELS
-from crm_spark.text.manifest import TRAIN, ShardManifest
-from crm_spark.text.model import TextClassifier, uses_bf16
+from crm_spark.text.manifest import TRAIN, UNLABELLED, ShardManifest
+from crm_spark.text.model import TextClassifier
 
 _CPU_TOKENS, _GPU_TOKENS = 8_192, 131_072
 
 
-def train(model: TextClassifier, reader: ShardReader, validation: list[Rows], out: Path) -> History:
+def train(
+    model: TextClassifier, reader: ShardReader, validation: list[Rows], out: Path, *, teacher: Teacher | None = None
+) -> History:
     """Trains until the epochs are over or no longer help, and leaves the model as it was after its best epoch.
 
     Args:
@@ -34,15 +38,18 @@ def train(model: TextClassifier, reader: ShardReader, validation: list[Rows], ou
         reader: of this rank's examples.
         validation: this rank's part of the validation side.
         out: folder for `checkpoints/` and `tensorboard/`.
+        teacher: what the model learns from beside the labels.
     """
     cfg, device = reader.cfg, model.head.weight.device
     freeze(model, cfg.frozen_layers)
+    merge = add_lora(model, cfg) if cfg.lora_rank else None
     optimiser, schedule = optimiser_of(model, cfg, num_steps=reader.num_steps * cfg.num_epochs)
     run = Run(model, optimiser, schedule, out, decay=cfg.averaging, is_writer=reader.rank == 0)
     run.resume()
     devices = [device] if device.type == "cuda" else None
     wrapped = DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
-    weights = class_weights(reader.manifest, cfg).to(device)
+    loss = Loss(cfg, class_weights(reader.manifest, cfg).to(device), mask_id_of(reader.manifest), teacher)
+    unlabelled = _unlabelled(reader, epoch=len(run.history.validation)) if cfg.consistency else None
     started = time.monotonic()
     meter = Meter(run.history, total=reader.num_steps * cfg.num_epochs, out=out if run.is_writer else None)
     while not run.history.is_over(cfg):
@@ -50,12 +57,15 @@ def train(model: TextClassifier, reader: ShardReader, validation: list[Rows], ou
         done = len(run.history.losses) - epoch * reader.num_steps
         model.train()
         for step, rows in enumerate(reader.steps(epoch)):
+            others = next(unlabelled) if unlabelled else None
             if step < done:
                 continue  # read and passed over: the order is a function of the seed
             number = epoch * reader.num_steps + step
-            # Dropout depends on the step and the rank, not on what came before.
-            torch.manual_seed(reader.seed * 1_000_003 + number * 997 + reader.rank)
-            meter.add(*_step(wrapped, rows, optimiser, cfg, weights), num_tokens=int(rows.num_tokens.sum()))
+            # What is drawn depends on the step and the rank, not on what came before.
+            seed = reader.seed * 1_000_003 + number * 997 + reader.rank
+            torch.manual_seed(seed)
+            loss.draw = np.random.default_rng(seed)
+            meter.add(*_step(wrapped, rows, others, optimiser, loss), num_tokens=int(rows.num_tokens.sum()))
             schedule.step()
             run.average()
             if (number + 1) % cfg.checkpoint_steps == 0:
@@ -64,33 +74,46 @@ def train(model: TextClassifier, reader: ShardReader, validation: list[Rows], ou
         meter.flush()
         run.judge(validation_bits(run.averaged, validation, cfg))
     run.restore_best()
+    if merge:
+        merge()
     run.history.seconds = time.monotonic() - started
     return run.history
 
 
+def _unlabelled(reader: ShardReader, *, epoch: int) -> Iterator[Rows]:
+    """This rank's texts that nobody rated, step by step, without an end.
+
+    Raises:
+        ValueError: the shard set holds none.
+    """
+    if not reader.manifest.of(UNLABELLED):
+        raise ValueError("train.consistency: the shard set holds no unlabelled texts. Set shard.unlabelled_texts.")
+    return replace(reader, split=UNLABELLED).endless(epoch)
+
+
 def _step(
-    wrapped: DistributedDataParallel, rows: Rows, optimiser: torch.optim.Optimizer, cfg: TrainConfig, weights: Tensor
+    wrapped: DistributedDataParallel,
+    rows: Rows,
+    others: Rows | None,
+    optimiser: torch.optim.Optimizer,
+    loss: Loss,
 ) -> tuple[Tensor, Tensor]:
     """One update; returns this rank's summed cross-entropy in nats and all ranks' weight of the step's examples."""
-    model, device = wrapped.module, weights.device
+    model, device, cfg = wrapped.module, loss.weights.device, loss.cfg
     total = model.placed(rows.weight.sum(keepdims=True))[0]
     dist.all_reduce(total)
     pieces = token_batches(rows.num_tokens.tolist(), max_tokens=_budget(device, cfg))
     summed = torch.zeros((), device=device)
     for position, piece in enumerate(pieces):
-        part = rows.take(piece)
-        inputs = model.collate(part.input_ids, part.num_tokens)
-        label, weight = model.placed(part.label.astype(np.int64)), model.placed(part.weight)
-        # Only the last piece's backward pass exchanges gradients.
-        with wrapped.no_sync() if position + 1 < len(pieces) else nullcontext():
-            with autocast(device, cfg):
-                logits = wrapped(*inputs)  # (B, K)
-            each = cross_entropy(
-                logits.float(), label, weight=weights, reduction="none", label_smoothing=cfg.label_smoothing
-            )
+        # Only the last backward pass exchanges gradients.
+        is_last = position + 1 == len(pieces) and others is None
+        with nullcontext() if is_last else wrapped.no_sync():
+            each, given = loss.of_labelled(wrapped, rows.take(piece))
             # DDP averages gradients over ranks; the mean over all examples is wanted, padding rows counting nothing.
-            ((each * weight).sum() * dist.get_world_size() / total.clamp(min=1)).backward()
-        summed += (cross_entropy(logits.detach().float(), label, reduction="none") * weight).sum()
+            (each * dist.get_world_size() / total.clamp(min=1)).backward()
+        summed += given
+    if others is not None:
+        (cfg.consistency * loss.of_unlabelled(wrapped, others)).backward()
     nn.utils.clip_grad_norm_(model.parameters(), cfg.max_norm)
     optimiser.step()
     optimiser.zero_grad(set_to_none=True)
@@ -100,11 +123,6 @@ def _step(
 def _budget(device: torch.device, cfg: TrainConfig) -> int:
     """Padded tokens that go through the model at once."""
     return cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
-
-
-def autocast(device: torch.device, cfg: TrainConfig) -> AbstractContextManager[Any]:
-    """bf16 where the configuration and the hardware say so."""
-    return torch.autocast(device.type, torch.bfloat16) if uses_bf16(cfg.precision) else nullcontext()
 
 
 def class_weights(manifest: ShardManifest, cfg: TrainConfig) -> Tensor:

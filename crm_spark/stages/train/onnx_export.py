@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from crm_spark.stages.train.readers import Rows
-from crm_spark.text.bundle import ONNX, ONNX_INT8
+from crm_spark.text.batches import token_batches
+from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS
 from crm_spark.text.model import FIRST, TextClassifier
 from crm_spark.text.onnx_graph import OnnxBackend
+from crm_spark.text.openvino_graph import OpenVinoBackend
 
 LEAST_AGREEMENT = 0.99
 """Of texts to which int8 and fp32 give the same verdict; with less, int8 is not kept."""
-_OPSET, _SAMPLE_ROWS = 17, 1_000
+_OPSET, _SAMPLE_ROWS, _CALIBRATION_TOKENS = 17, 1_000, 768
 _HIDDEN = -1e4
 """Added to the attention score of a padding token: its weight is 0 in fp32, bf16 and fp16."""
 
@@ -77,25 +80,72 @@ class PlainClassifier(nn.Module):
         return states.unflatten(2, (self.num_heads, -1)).transpose(1, 2)
 
 
-def export_graphs(model: TextClassifier, sample: Rows, folder: Path) -> float | None:
-    """Writes the graph, and its int8 form where that gives the verdicts of fp32 to enough of the sample's texts.
+def export_graphs(
+    model: TextClassifier, sample: Rows, folder: Path, *, int8: tuple[str, ...] = ("onnx",)
+) -> dict[str, float]:
+    """Writes the graph, and its int8 forms where they give the verdicts of fp32 to enough of the sample's texts.
 
     Agreement is a property of the weights, not of the method: it is measured for every bundle.
 
+    Args:
+        model: trained.
+        sample: texts to measure agreement on, up to a thousand; OpenVINO's form takes its scales from them, too.
+        folder: of the bundle.
+        int8: the engines to write int8 for.
+
     Returns:
-        The fraction of up to a thousand texts to which both give the same verdict; null where no graph can be written.
+        For each engine the fraction of the sample's texts to which its int8 and fp32 give the same verdict; nothing
+        where no graph can be written.
     """
     if model.encoder.config.model_type != "bert":
-        return None
+        return {}
     _export(model, folder / ONNX)
-    _quantise(folder / ONNX, folder / ONNX_INT8)
     texts = sample.take(np.arange(min(len(sample), _SAMPLE_ROWS)))
-    graphs = [OnnxBackend(folder / name, threads=os.cpu_count() or 1, max_tokens=None) for name in (ONNX, ONNX_INT8)]
-    said = [graph.logits(texts.input_ids, texts.num_tokens.astype(np.int64)).argmax(1) for graph in graphs]
-    agreement = float((said[0] == said[1]).mean())
-    if agreement < LEAST_AGREEMENT:
-        (folder / ONNX_INT8).unlink()
+    lengths, threads = texts.num_tokens.astype(np.int64), os.cpu_count() or 1
+    exact = OnnxBackend(folder / ONNX, threads=threads, max_tokens=None).logits(texts.input_ids, lengths).argmax(1)
+    agreement = {}
+    for engine in int8:
+        files, load = _INT8[engine](folder, texts)
+        said = load(threads).logits(texts.input_ids, lengths).argmax(1)
+        agreement[engine] = float((said == exact).mean())
+        if agreement[engine] < LEAST_AGREEMENT:
+            for name in files:
+                (folder / name).unlink()
     return agreement
+
+
+def _onnx_int8(folder: Path, texts: Rows) -> tuple[tuple[str, ...], Callable[[int], Any]]:
+    _quantise(folder / ONNX, folder / ONNX_INT8)
+    return (ONNX_INT8,), lambda threads: OnnxBackend(folder / ONNX_INT8, threads=threads, max_tokens=None)
+
+
+def _openvino_int8(folder: Path, texts: Rows) -> tuple[tuple[str, ...], Callable[[int], Any]]:
+    """Scales of weights and activations from the sample's texts, outliers smoothed (Xiao et al. 2023, SmoothQuant)."""
+    os.environ.setdefault("NNCF_CI", "1")  # it would report its use to its makers
+    import nncf
+    import openvino
+
+    feeds = []
+    for batch in token_batches(texts.num_tokens.tolist(), max_tokens=_CALIBRATION_TOKENS):
+        part = texts.take(batch)
+        is_real = np.arange(int(part.num_tokens.max())) < part.num_tokens[:, None]
+        feeds.append(
+            {"tokens": part.input_ids[:, : is_real.shape[1]].astype(np.int64), "mask": is_real.astype(np.int64)}
+        )
+    nncf.set_log_level("ERROR")
+    quantised = nncf.quantize(
+        openvino.Core().read_model(str(folder / ONNX)),
+        nncf.Dataset(feeds),
+        model_type=nncf.ModelType.TRANSFORMER,
+        preset=nncf.QuantizationPreset.MIXED,
+    )
+    openvino.save_model(quantised, str(folder / OPENVINO_INT8))
+    return (OPENVINO_INT8, OPENVINO_INT8_WEIGHTS), lambda threads: OpenVinoBackend(
+        folder / OPENVINO_INT8, precision="int8", threads=threads, max_tokens=None
+    )
+
+
+_INT8 = {"onnx": _onnx_int8, "openvino": _openvino_int8}
 
 
 def _export(model: TextClassifier, path: Path) -> None:

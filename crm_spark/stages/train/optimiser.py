@@ -1,5 +1,6 @@
 """AdamW with its groups, and the learning rate's way up and down."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,6 +22,27 @@ def freeze(model: TextClassifier, num_layers: int) -> None:
     if num_layers:
         for part in (model.encoder.embeddings, *model.layers[:num_layers]):
             part.requires_grad_(False)
+
+
+def add_lora(model: TextClassifier, cfg: TrainConfig) -> Callable[[], None]:
+    """Freezes the encoder and puts matrices of a low rank beside its queries and values; what is returned merges them."""
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+
+    rank, depth = cfg.lora_rank or 0, len(model.layers)
+    adapters = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=cfg.dropout,
+        target_modules=["query", "value"],
+        layers_to_transform=list(range(cfg.frozen_layers, depth)),
+    )
+    tuner = LoraModel(model.encoder, adapters, "default")
+
+    def merge() -> None:
+        tuner.merge_and_unload()
+
+    return merge
 
 
 def optimiser_of(model: TextClassifier, cfg: TrainConfig, *, num_steps: int) -> tuple[torch.optim.AdamW, LambdaLR]:

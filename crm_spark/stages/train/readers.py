@@ -6,7 +6,7 @@ and a run can be resumed by another number of ranks than began it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,13 @@ class Rows:
     def take(self, positions: NDArray[np.int64]) -> "Rows":
         """The rows at these positions."""
         return Rows(*(getattr(self, name)[positions] for name in COLUMNS))
+
+    def with_hidden(self, share: float, mask_id: int, draw: np.random.Generator) -> "Rows":
+        """The rows with this share of their tokens hidden behind the mask token; the first and the last stay."""
+        places = np.arange(self.input_ids.shape[1])
+        is_word = (places > 0) & (places < self.num_tokens[:, None] - 1)
+        is_hidden = is_word & (draw.random(self.input_ids.shape) < share)
+        return replace(self, input_ids=np.where(is_hidden, np.int32(mask_id), self.input_ids))
 
     def __len__(self) -> int:
         return len(self.label)

@@ -1,5 +1,6 @@
 """A rank's part of the training side, step by step."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,7 @@ class ShardReader:
         seed: of the order.
         rank: of this process.
         world_size: number of processes.
+        split: which texts.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class ShardReader:
     seed: int
     rank: int
     world_size: int
+    split: str = TRAIN
 
     def __post_init__(self) -> None:
         num_lanes = self.manifest.max_world_size
@@ -55,7 +58,7 @@ class ShardReader:
     @cached_property
     def num_steps(self) -> int:
         """Steps of an epoch, the same on all ranks."""
-        rows, num_lanes = [file.num_rows for file in self.manifest.of(TRAIN)], self.manifest.max_world_size
+        rows, num_lanes = [file.num_rows for file in self.manifest.of(self.split)], self.manifest.max_world_size
         batch_rows = self.batch_rows // num_lanes
         steps = num_steps(rows, num_lanes=num_lanes, batch_rows=batch_rows, window_rows=self.cfg.window_rows)
         if self.cfg.max_examples is not None:
@@ -75,9 +78,14 @@ class ShardReader:
         for lane in lanes:
             lane.close()
 
+    def endless(self, epoch: int) -> Iterator[Rows]:
+        """Steps of this epoch and of those after it."""
+        for number in itertools.count(epoch):
+            yield from self.steps(number)
+
     def _lane(self, lane: int, seed: int) -> Any:
         num_lanes = self.manifest.max_world_size
-        paths = [self.folder / file.name for file in self.manifest.of(TRAIN)]
+        paths = [self.folder / file.name for file in self.manifest.of(self.split)]
         groups = self._row_groups()(paths, lane=lane, num_lanes=num_lanes, seed=seed)
         batch_rows = self.batch_rows // num_lanes
         return micro_batches(groups, batch_rows=batch_rows, window_rows=self.cfg.window_rows, seed=seed)

@@ -54,6 +54,7 @@ def run(ctx: JobContext) -> StageResult:
         "seed": ctx.seed,
         "labels": LABELS,
         "current": str((bundles / current).resolve()) if current else None,
+        "teacher": str((bundles / cfg.teacher).resolve()) if cfg.teacher else None,
     }
     (out / "spec.json").write_text(json.dumps(spec))
     launch(

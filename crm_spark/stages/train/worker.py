@@ -1,6 +1,7 @@
 """One rank of the training: `torchrun -m crm_spark.stages.train.worker --spec spec.json`."""
 
 import argparse
+import copy
 import json
 import os
 import random
@@ -14,12 +15,14 @@ import torch.distributed as dist
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.finish import finish
 from crm_spark.stages.train.loop import train
+from crm_spark.stages.train.loss import Teacher
 from crm_spark.stages.train.processes import end_with_parent
 from crm_spark.stages.train.readers import read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
+from crm_spark.text.bundle import open_bundle
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.manifest import VALIDATION, read_manifest
-from crm_spark.text.model import TextClassifier, pretrained
+from crm_spark.text.model import TextClassifier, load_model, pretrained
 
 
 def main() -> None:
@@ -38,10 +41,12 @@ def main() -> None:
     reader = ShardReader(shards, manifest, cfg, spec["seed"], rank, world_size)
     reader.require_equal_steps()
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)[rank::world_size]]
-    model = prepared(pretrained(encoder_dir(manifest.encoder), pooling=cfg.pooling), cfg, device)
+    teacher = load_model(open_bundle(Path(spec["teacher"]))) if spec["teacher"] else None
+    model = prepared(begun(manifest.encoder, cfg, teacher), cfg, device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=cfg.timeout_seconds))
-    history = train(model, reader, validation, out)
+    taught = None if teacher is None else Teacher(packed(teacher.to(device)))
+    history = train(model, reader, validation, out, teacher=taught)
     dist.barrier()
     dist.destroy_process_group()
     if rank == 0:
@@ -58,13 +63,27 @@ def _device() -> torch.device:
     return device
 
 
+def begun(encoder: str, cfg: TrainConfig, teacher: TextClassifier | None) -> TextClassifier:
+    """What the training begins with: the pretrained encoder, or a copy of the teacher, with as many layers as are wanted."""
+    model = pretrained(encoder_dir(encoder), pooling=cfg.pooling) if teacher is None else copy.deepcopy(teacher)
+    if cfg.num_layers is not None:
+        model.keep_layers(cfg.num_layers)
+    return model
+
+
+def packed(model: TextClassifier) -> TextClassifier:
+    """The model as it reads fastest on its device."""
+    model.use_packing(model.head.weight.is_cuda)
+    return model.eval()
+
+
 def prepared(model: TextClassifier, cfg: TrainConfig, device: torch.device) -> TextClassifier:
     """The model on its device; on a GPU packed and, if wanted, compiled."""
     model = model.to(device)
     model.dropout.p = cfg.dropout
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-        model.use_packing()
+        packed(model)
         if cfg.compile:
             for layer in model.layers:
                 layer.compile(dynamic=True)

@@ -165,6 +165,7 @@ def collected(tables):
         horizon_days=91,
         as_of=AS_OF,
         bundle=Bundle(Path("."), "in_use", {}),
+        versions=("in_use",),
         map_points=100,
         seed=11,
     )

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import re
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import numpy as np
 import pytest
+from pyspark.sql import functions as F
 from support.lake import lake_context, put
 from support.tiny_bert import tiny_encoder
 
@@ -15,8 +18,9 @@ from crm_spark.core.errors import BundleError
 from crm_spark.stages.score import stage
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
-from crm_spark.text.bundle import CARD, TOKENIZER, WEIGHTS, open_bundle, register, seal
+from crm_spark.text.bundle import CARD, TOKENIZER, WEIGHTS, open_bundle, reading_order, register, seal
 from crm_spark.text.labels import LABELS
+from crm_spark.text.readings import readings
 
 MAX_LENGTH, TEMPERATURE = 24, 1.5
 ODD = {
@@ -217,3 +221,58 @@ def test_without_a_bundle_in_use_nothing_is_read(spark, bundle, tmp_path):
     register(bundles, bundle.version, is_promoted=False)  # a candidate is not in use
     result = stage.run(ctx)
     assert (result.status, result.note) == ("skipped", "there is no bundle in use to read texts with")
+
+
+def test_a_new_bundle_reads_anew_within_its_budget_and_the_older_reading_counts_meanwhile(spark, bundle, tmp_path):
+    def make(fingerprint):
+        return lake_context(spark, tmp_path, "score.rescore_texts=9", fingerprint=fingerprint * 64)
+
+    ctx = make("1")
+    days = [datetime(2025, 1, 1) + timedelta(days=day) for day in range(20)]
+    old = [{**row, "given_at": day} for row, day in zip(feedback(TEXTS[6:]), days)]
+    put(ctx.tables, FEEDBACK, old)
+    bundles = ctx.files_root / "bundles"
+    shutil.copytree(bundle.folder, bundles / bundle.version)
+    register(bundles, bundle.version, is_promoted=True)
+    assert stage.run(ctx).num_rows == 20  # new texts are read whatever the budget is
+    assert not stage.must_run(ctx)
+    second = another(bundle, tmp_path / "draft", bundles)
+    register(bundles, second, is_promoted=True)
+    put(ctx.tables, FEEDBACK, [*old, *feedback([("new", None, "Never seen before")])])
+    ctx = make("2")
+    steps, result = [], stage.run(ctx)
+    assert "; 11 are read by the bundle before until their turn" in result.note
+    newest = {digest(text) for _, _, text in TEXTS[-9:]}
+    read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == second).collect()}
+    assert read == {digest("Never seen before"), *newest}
+    counts = [row["bundle_version"] for row in readings(ctx.tables, reading_order(ctx.files_root)).collect()]
+    assert (counts.count(second), counts.count(bundle.version)) == (10, 11)
+    while stage.must_run(ctx) and len(steps) < 5:
+        steps.append(stage.run(ctx).num_rows)
+    assert steps == [9, 2]
+    counts = {row["bundle_version"] for row in readings(ctx.tables, reading_order(ctx.files_root)).collect()}
+    assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # both versions stay readable
+
+
+def another(bundle, draft, bundles):
+    """A bundle with another card: another version."""
+    shutil.copytree(bundle.folder, draft)
+    (draft / CARD).write_text(json.dumps({"temperature": 2.0, "max_length": MAX_LENGTH}))
+    return seal(draft, bundles).version
+
+
+def test_what_a_million_texts_cost_is_said(first, context):
+    note = first[0].note
+    assert re.search(r"bundle \w{16}, \d+ texts/s, [\d.]+ core hours a million, with torch fp32 \(", note)
+
+
+def test_windows_of_a_long_text_are_read_and_averaged(bundle, tmp_path):
+    shutil.copytree(bundle.folder, tmp_path / "draft")
+    card = {"temperature": 1.0, "max_length": MAX_LENGTH, "long_texts": "windows"}
+    (tmp_path / "draft" / CARD).write_text(json.dumps(card))
+    scorer = Scorer(seal(tmp_path / "draft", tmp_path).folder, ScoreConfig(max_tokens=512))
+    parts = [" ".join([word] * 22) for word in ("good", "bad")]
+    one, other, both, short = np.log(scorer.probabilities([*parts, " ".join(parts), "good"]))
+    mean = (one + other) / 2
+    assert both - both[0] == pytest.approx(mean - mean[0], abs=1e-5) and np.abs(one - other).max() > 0.01
+    assert short == pytest.approx(np.log(scorer.probabilities(["good"]))[0], abs=1e-5)

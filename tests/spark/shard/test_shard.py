@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from datetime import date, timedelta
 
 import pytest
 from pyarrow import parquet as pq
@@ -12,9 +13,9 @@ from crm_spark.contracts.features import TEXT_TWIN
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.stages.shard import stage
+from crm_spark.stages.shard.sides import EARLIER, newest_from, one_side
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import SPLITS, read_manifest
-from crm_spark.text.splits import side
 
 NUM_CUSTOMERS, NUM_SHARED = 60, 12
 
@@ -133,23 +134,83 @@ def test_a_text_of_customers_on_several_sides_is_on_the_test_side_first(made):
     assert any(wanted[text] != side_of[customer] for text, writers in WRITERS_OF.items() for customer in writers)
 
 
+def record_of(text, customer, *, day=None, number=""):
+    return ("shop", "feedback", f"{text}-{customer}{number}", customer, text, day)
+
+
+RECORDS = "system string, noun string, record_id string, customer_id string, text_hash string, written_on date"
+
+
+def drawn_sides(spark):
+    """The hash of the seed and the writer decides: one writer is looked up on each side."""
+    frame = spark.createDataFrame([record_of(f"t{i}", f"c{i}") for i in range(40)], RECORDS)
+    drawn = one_side(frame, test_from=None, seed=11).collect()
+    return {split: next(r["customer_id"] for r in drawn if r["split"] == split) for split in SPLITS}
+
+
 def test_one_row_stands_for_a_text_whatever_the_order(spark):
-    # The hash of the seed and the writer decides: one writer is looked up on each side.
-    customers = spark.range(40).select(F.concat(F.lit("c"), F.col("id")).alias("customer_id"))
-    drawn = customers.withColumn("split", side(F.col("customer_id"), F.lit(""), seed=11)).collect()
-    by_side = {split: next(r["customer_id"] for r in drawn if r["split"] == split) for split in SPLITS}
+    by_side = drawn_sides(spark)
     rows = [
-        ("shop", "feedback", f"{text}-{split}", by_side[split], text)
+        record_of(text, by_side[split])
         for text, found_on in (("a", SPLITS), ("b", ("train", "validation")), ("c", ("train",)))
         for split in found_on
     ]
-    frame = spark.createDataFrame(
-        rows, "system string, noun string, record_id string, customer_id string, text_hash string"
-    )
+    frame = spark.createDataFrame(rows, RECORDS)
     for given in (frame, frame.orderBy(F.desc("record_id")).repartition(3)):
-        kept = stage.one_side(given, seed=11).collect()
-        found = sorted((r["text_hash"], r["split"], r["record_id"]) for r in kept)
-        assert found == [("a", "test", "a-test"), ("b", "validation", "b-validation"), ("c", "train", "c-train")]
+        kept = one_side(given, test_from=None, seed=11).collect()
+        found = sorted((r["text_hash"], r["split"], r["customer_id"]) for r in kept)
+        assert found == [
+            (t, split, by_side[split]) for t, split in (("a", "test"), ("b", "validation"), ("c", "train"))
+        ]
+
+
+def dated(spark, days_of):
+    """Records of customers, a text each, by the days on which they wrote."""
+    rows = [
+        record_of(f"{customer}-{day}", customer, day=date(2025, 1, 1) + timedelta(days=day))
+        for customer, days in days_of.items()
+        for day in days
+    ]
+    return spark.createDataFrame(rows, RECORDS)
+
+
+def test_the_newest_fifth_is_the_test_side_and_its_writers_older_texts_are_on_none(spark):
+    # 100 customers, one text a day; who writes on days 90 and 95 had written on days 5 and 6
+    days_of = {f"c{day}": [day] for day in range(98)} | {"again": [5, 90], "often": [6, 7, 95]}
+    frame = dated(spark, days_of)
+    found = newest_from(frame)
+    assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; with day 79 it would be over a fifth
+    sides = {r["text_hash"]: r["split"] for r in one_side(frame, test_from=found, seed=11).collect()}
+    assert all((split == "test") == (int(text.split("-")[1]) >= 80) for text, split in sides.items())
+    assert {text for text, split in sides.items() if split == EARLIER} == {"again-5", "often-6", "often-7"}
+    assert 2 <= sum(split == "validation" for split in sides.values()) <= 20  # an eighth of 80: 10
+
+
+def test_a_text_of_nobody_and_of_no_day_is_learned_from(spark):
+    rows = [record_of(f"t{i}", None, day=date(2025, 1, 1) + timedelta(days=i)) for i in range(60)]
+    frame = spark.createDataFrame([*rows, record_of("undated", None)], RECORDS)
+    found = newest_from(frame)
+    sides = {r["text_hash"]: r["split"] for r in one_side(frame, test_from=found, seed=11).collect()}
+    assert sides["undated"] in ("train", "validation") and sum(s == "test" for s in sides.values()) == 12
+
+
+@pytest.mark.parametrize(
+    "days_of",
+    [
+        {f"c{i}": [3] for i in range(50)},  # all on one day
+        {f"c{i}": [1, 2, 60] for i in range(50)},  # everybody wrote lately
+        {f"c{i}": [i] for i in range(96)} | {f"d{i}": [97] for i in range(40)},  # the last day holds a third
+    ],
+)
+def test_no_test_side_by_time_where_it_would_be_no_good_one(spark, days_of):
+    assert newest_from(dated(spark, days_of)) is None
+
+
+def test_no_test_side_by_time_where_many_texts_have_no_day(spark):
+    rows = [record_of(f"t{i}", f"c{i}", day=date(2025, 1, 1) + timedelta(days=i)) for i in range(80)]
+    assert newest_from(spark.createDataFrame(rows, RECORDS)) == date(2025, 1, 1) + timedelta(days=64)
+    undated = [record_of(f"u{i}", f"u{i}") for i in range(10)]
+    assert newest_from(spark.createDataFrame([*rows, *undated], RECORDS)) is None
 
 
 def test_the_manifest_counts_what_the_files_hold(made):
@@ -160,8 +221,12 @@ def test_the_manifest_counts_what_the_files_hold(made):
     for split in SPLITS:
         labels = Counter(LABELS[row["label"]] for row in examples(made, split))
         assert manifest.classes[split] == dict(labels) and manifest.num_examples(split) == sum(labels.values())
-    assert manifest.dropped == {"repeated_text": 12, "near_text": 0}  # 12 texts stand in two records each
-    assert result.note.endswith("; 12 repeated or near texts left out")
+    assert manifest.dropped == {
+        "repeated_text": 12,
+        "earlier_text": 0,
+        "near_text": 0,
+    }  # 12 texts stand in two records each
+    assert "; the test side is drawn; 12 repeated, earlier or near texts left out; " in result.note
 
 
 def test_row_groups_of_a_side_are_equal_and_shared_evenly_by_the_ranks(made):
@@ -228,7 +293,7 @@ def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(cont
     put(ctx.tables, FEEDBACK, [*feedback(), *near])
     stage.run(ctx)
     manifest = read_manifest(stage.shard_dir(ctx))
-    assert manifest.dropped == {"repeated_text": 12, "near_text": 1}
+    assert manifest.dropped == {"repeated_text": 12, "earlier_text": 0, "near_text": 1}
     (row,) = ctx.tables.read(TEXT_TWIN).collect()
     assert row["text_hash"] == digest(near[1]["plain_text"])
     assert row["twin_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))

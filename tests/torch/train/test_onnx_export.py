@@ -7,9 +7,15 @@ import torch
 from crm_spark.stages.train import onnx_export
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.readers import Rows
-from crm_spark.text.bundle import ONNX, ONNX_INT8
+from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8
 from crm_spark.text.model import pretrained
 from crm_spark.text.onnx_graph import OnnxBackend
+from crm_spark.text.openvino_graph import OpenVinoBackend
+
+ENGINES = {
+    "onnx": lambda graph: OnnxBackend(graph, threads=1, max_tokens=64),
+    "openvino": lambda graph: OpenVinoBackend(graph, precision="fp32", threads=1, max_tokens=64),
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +34,11 @@ def model_of(encoder, pooling):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_a_graph_says_what_the_model_says(encoder, sample, tmp_path, pooling):
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_a_graph_says_what_the_model_says(encoder, sample, tmp_path, pooling, engine):
     model = model_of(encoder, pooling)
-    assert export_graphs(model, sample, tmp_path) >= 0.9
-    found = OnnxBackend(tmp_path / ONNX, threads=1, max_tokens=64).logits(sample.input_ids, sample.num_tokens)
+    assert export_graphs(model, sample, tmp_path)["onnx"] >= 0.9
+    found = ENGINES[engine](tmp_path / ONNX).logits(sample.input_ids, sample.num_tokens)
     with torch.inference_mode():
         expected = model(*model.collate(sample.input_ids, sample.num_tokens)).numpy()
     assert not model.training and np.abs(expected).max() > 1 and np.abs(found - expected).max() < 1e-4
@@ -49,5 +56,16 @@ def test_the_same_model_gives_the_same_bytes(encoder, sample, tmp_path):
 def test_int8_that_does_not_agree_is_not_kept(encoder, sample, tmp_path, monkeypatch):
     model = model_of(encoder, "mean")
     monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 1.01)
-    assert export_graphs(model, sample, tmp_path) <= 1.0
-    assert (tmp_path / ONNX).exists() and not (tmp_path / ONNX_INT8).exists()
+    assert export_graphs(model, sample, tmp_path, int8=("onnx", "openvino")).keys() == {"onnx", "openvino"}
+    assert [path.name for path in tmp_path.iterdir()] == [ONNX]
+
+
+def test_int8_for_openvino_gives_nearly_the_same_logits(encoder, sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 0.9)  # of 40 texts that a model of random weights reads
+    model = model_of(encoder, "first")
+    assert export_graphs(model, sample, tmp_path, int8=("openvino",))["openvino"] >= 0.9
+    lengths = sample.num_tokens.astype(np.int64)
+    exact = ENGINES["onnx"](tmp_path / ONNX).logits(sample.input_ids, lengths)
+    small = OpenVinoBackend(tmp_path / OPENVINO_INT8, precision="int8", threads=1, max_tokens=64)
+    rest = small.logits(sample.input_ids, lengths) - exact
+    assert 0 < np.abs(rest).mean() < 0.05 * np.abs(exact).mean()

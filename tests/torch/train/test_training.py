@@ -16,7 +16,7 @@ from support.tiny_bert import write_shards
 
 from crm_spark.core.errors import CrmError
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.finish import examples_of, in_use
+from crm_spark.stages.train.finish import in_use, side_of
 from crm_spark.stages.train.processes import launch
 from crm_spark.stages.train.stage import rivals_that_win
 from crm_spark.text.bundle import seal
@@ -33,7 +33,7 @@ CONFIG = TrainConfig(
 )
 
 
-def train(shards, out, *, num_ranks=2, **changes):
+def train(shards, out, *, num_ranks=2, teacher=None, **changes):
     out.mkdir(parents=True, exist_ok=True)
     spec = {
         "config": {**CONFIG.model_dump(), **changes},
@@ -42,6 +42,7 @@ def train(shards, out, *, num_ranks=2, **changes):
         "seed": 3,
         "labels": ["recommends", "does_not_recommend", "no_clear_opinion"],
         "current": None,
+        "teacher": teacher,
     }
     (out / "spec.json").write_text(json.dumps(spec))
     launch(out / "spec.json", num_ranks=num_ranks, max_seconds=180, log=out / "train.log")
@@ -91,7 +92,7 @@ def test_figures_by_source_language_and_length_are_those_of_their_texts(trained)
 
 def test_the_bundle_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
     bundle, manifest = sealed(trained, tmp_path), read_manifest(shards)
-    test = examples_of(shards, manifest, TEST)
+    test = side_of(shards, manifest, TEST)
     current = in_use(str(bundle.folder), manifest, test, CONFIG, torch.device("cpu"))["current"]
     ours = trained[1]["test"]["bert"]
     assert (current.confusion, current.num_rows) == (ours["confusion"], 96)

@@ -7,46 +7,65 @@ import pytest
 from crm_spark.core.errors import ConfigError
 from crm_spark.stages.score import backends
 from crm_spark.stages.score.config import ScoreConfig
-from crm_spark.text.bundle import ONNX, ONNX_INT8, Bundle
+from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS, Bundle
 
 AVX2 = frozenset({"avx2"})
 WITH_BF16 = frozenset({"avx2", "avx512f", "avx512_bf16"})
+WITH_INT8 = frozenset({"avx2", "avx512f", "avx512_vnni"})
 BOTH = (ONNX, ONNX_INT8)
+ALL = (*BOTH, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS)
 
 
-def chosen(monkeypatch, *, flags=AVX2, graphs=BOTH, gpu=False, **settings):
+def found(monkeypatch, *, flags=AVX2, graphs=BOTH, gpu=False, **settings):
     monkeypatch.setattr(backends, "cpu_flags", lambda: flags)
     monkeypatch.setattr(backends, "has_gpu", lambda: gpu)
-    choice = backends.choose(Bundle(Path("."), "v1", {}, graphs), ScoreConfig(**settings))
-    return choice.engine, choice.precision
+    choices = backends.candidates(Bundle(Path("."), "v1", {}, graphs), ScoreConfig(**settings))
+    return [(choice.engine, choice.precision) for choice in choices]
+
+
+FP32 = [("onnx", "fp32"), ("openvino", "fp32")]
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, ("onnx", "fp32")),
-        ({"is_int8_allowed": True}, ("onnx", "int8")),
-        ({"is_int8_allowed": True, "graphs": (ONNX,)}, ("onnx", "fp32")),
-        ({"graphs": ()}, ("torch", "fp32")),
-        ({"engine": "torch"}, ("torch", "fp32")),
-        ({"flags": WITH_BF16}, ("torch", "bf16")),
-        ({"flags": WITH_BF16, "precision": "fp32"}, ("onnx", "fp32")),
-        ({"flags": WITH_BF16, "engine": "onnx"}, ("onnx", "fp32")),
-        ({"flags": WITH_BF16, "is_int8_allowed": True}, ("onnx", "int8")),
-        ({"gpu": True}, ("torch", "bf16")),
-        ({"gpu": True, "precision": "fp32"}, ("torch", "fp32")),
-        ({"gpu": True, "engine": "onnx"}, ("onnx", "fp32")),
+        ({}, FP32),
+        ({"is_int8_allowed": True}, [("onnx", "int8"), *FP32]),
+        ({"is_int8_allowed": True, "graphs": (ONNX,)}, FP32),
+        ({"is_int8_allowed": True, "graphs": ALL}, [("onnx", "int8"), *FP32]),
+        ({"is_int8_allowed": True, "graphs": ALL, "flags": WITH_INT8}, [("openvino", "int8"), ("onnx", "int8"), *FP32]),
+        ({"is_int8_allowed": True, "flags": WITH_INT8}, [("onnx", "int8"), *FP32]),
+        ({"graphs": ()}, [("torch", "fp32")]),
+        ({"engine": "torch"}, [("torch", "fp32")]),
+        ({"engine": "openvino"}, [("openvino", "fp32")]),
+        ({"flags": WITH_BF16}, [*FP32, ("openvino", "bf16")]),
+        ({"flags": WITH_BF16, "precision": "fp32"}, FP32),
+        ({"flags": WITH_BF16, "precision": "bf16"}, [("openvino", "bf16")]),
+        ({"flags": WITH_BF16, "precision": "bf16", "engine": "torch"}, [("torch", "bf16")]),
+        ({"flags": WITH_BF16, "engine": "onnx"}, [("onnx", "fp32")]),
+        ({"gpu": True}, [("torch", "bf16")]),
+        ({"gpu": True, "precision": "fp32"}, [("torch", "fp32")]),
+        ({"gpu": True, "engine": "onnx"}, [("onnx", "fp32")]),
     ],
 )
-def test_engine_and_precision(monkeypatch, given, expected):
-    assert chosen(monkeypatch, **given) == expected
+def test_engines_and_precisions_that_may_read(monkeypatch, given, expected):
+    assert found(monkeypatch, **given) == expected
+
+
+@pytest.mark.parametrize(("num_texts", "expected"), [(4_999, "onnx"), (5_000, "openvino")])
+def test_many_texts_are_read_by_the_engine_that_is_faster_in_the_trial(monkeypatch, num_texts, expected):
+    monkeypatch.setattr(backends, "cpu_flags", lambda: AVX2)
+    monkeypatch.setattr(backends, "_trial", lambda _, __, choice: {"onnx": 0.2, "openvino": 0.1}[choice.engine])
+    choice = backends.choose(Bundle(Path("."), "v1", {}, BOTH), ScoreConfig(), num_texts=num_texts)
+    assert choice.engine == expected
+    assert ("openvino fp32 160, onnx fp32 80" in str(choice)) == (expected == "openvino")
 
 
 def test_bf16_without_hardware_is_refused(monkeypatch):
     with pytest.raises(ConfigError, match="7 times slower"):
-        chosen(monkeypatch, precision="bf16")
+        found(monkeypatch, precision="bf16")
 
 
 def test_an_engine_without_its_graph_is_refused(monkeypatch):
-    with pytest.raises(ConfigError, match=r"score\.engine: onnx: bundle v1 holds no ONNX graph"):
-        chosen(monkeypatch, engine="onnx", graphs=())
+    with pytest.raises(ConfigError, match=r"score\.engine: onnx: bundle v1 holds no graph for it"):
+        found(monkeypatch, engine="onnx", graphs=())

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from crm_spark.stages.shard.stage import num_groups
+from crm_spark.stages.shard.layout import num_groups
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
 from crm_spark.stages.train.readers import Rows, lanes_of, micro_batches, num_steps

@@ -1,0 +1,79 @@
+"""Which side a text is on: train, validation or test. No customer and no text is on two."""
+
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from crm_spark.text.manifest import TEST, TRAIN, VALIDATION
+
+TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
+"""Of all texts; the others are learned from."""
+EARLIER = "earlier_text"
+"""No side: an older text of a customer whose newer ones are on the test side."""
+_PER_MILLE = 1000
+_LEAST_DATED, _LEAST_TEST, _LEAST_KEPT = 0.9, 0.05, 0.5
+
+
+def newest_from(labelled: DataFrame) -> date | None:
+    """The first day of the newest fifth of the texts; null where a test side by time would be no good one.
+
+    That is so where a tenth of the texts has no day, where a single day holds so many that no twentieth is left for the
+    test side, or where those who wrote lately wrote half of all that came before: it would be lost to the training.
+
+    Args:
+        labelled: customer_id, text_hash, written_on.
+    """
+    days = {row["written_on"]: row["count"] for row in labelled.groupBy("written_on").count().collect()}
+    total, undated = sum(days.values()), days.pop(None, 0)
+    if not days or undated > (1 - _LEAST_DATED) * total:
+        return None
+    num_test, found = 0, None
+    for day in sorted(days, reverse=True):
+        if num_test + days[day] > TEST_SHARE * total:
+            break
+        num_test, found = num_test + days[day], day
+    if found is None or num_test < _LEAST_TEST * total:
+        return None
+    sided = labelled.select(_by_time(F.col("customer_id"), F.col("text_hash"), F.col("written_on"), found, seed=0))
+    num_earlier = sided.where(F.col("split") == EARLIER).count()
+    return found if num_earlier <= (1 - _LEAST_KEPT) * (total - num_test) else None
+
+
+def one_side(labelled: DataFrame, *, test_from: date | None, seed: int) -> DataFrame:
+    """Grain: text_hash. Each text once, with `split`; one that stands on several sides goes to the test side first.
+
+    Args:
+        labelled: system, noun, record_id, customer_id, text_hash, written_on.
+        test_from: what was written from this day on is the test side; null: it is drawn by customer.
+        seed: of the draw.
+    """
+    customer, text, day = F.col("customer_id"), F.col("text_hash"), F.col("written_on")
+    split = (
+        _drawn(customer, text, seed=seed) if test_from is None else _by_time(customer, text, day, test_from, seed=seed)
+    )
+    sided = labelled.withColumn("split", split)
+    order = F.when(F.col("split") == TEST, 0).when(F.col("split") == VALIDATION, 1)
+    order = order.when(F.col("split") == TRAIN, 2).otherwise(3)
+    first = Window.partitionBy("text_hash").orderBy(order, "system", "noun", "record_id")
+    return sided.withColumn("_rank", F.row_number().over(first)).where("_rank = 1").drop("_rank")
+
+
+def _draw(customer_id: Column, text_hash: Column, *, seed: int) -> Column:
+    """A number from 0 to 999 of the writer, or of the text where nobody is named."""
+    return F.pmod(F.xxhash64(F.lit(seed), F.coalesce(customer_id, text_hash)), F.lit(_PER_MILLE))
+
+
+def _drawn(customer_id: Column, text_hash: Column, *, seed: int) -> Column:
+    draw = _draw(customer_id, text_hash, seed=seed)
+    test, validation = TEST_SHARE * _PER_MILLE, (TEST_SHARE + VALIDATION_SHARE) * _PER_MILLE
+    return F.when(draw < test, TEST).when(draw < validation, VALIDATION).otherwise(TRAIN)
+
+
+def _by_time(customer_id: Column, text_hash: Column, written_on: Column, test_from: date, *, seed: int) -> Column:
+    is_new = F.coalesce(written_on >= F.lit(test_from), F.lit(False))
+    writer = Window.partitionBy(F.coalesce(customer_id, text_hash))
+    draw = _draw(customer_id, text_hash, seed=seed)
+    of_others = F.when(draw < VALIDATION_SHARE / (1 - TEST_SHARE) * _PER_MILLE, VALIDATION).otherwise(TRAIN)
+    split = F.when(is_new, TEST).when(F.max(is_new).over(writer), EARLIER).otherwise(of_others)
+    return split.alias("split")

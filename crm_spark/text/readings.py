@@ -1,0 +1,21 @@
+"""Which reading of a text counts: that of the bundle in use, or while it has not read the text, of the one before."""
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import SCORE_TEXT
+from crm_spark.core.tables import TableStore
+
+
+def readings(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
+    """Grain: text_hash. scores.text by the first of the bundles that has read the text.
+
+    Args:
+        tables: the lake.
+        versions: of bundles, the one that counts most first; `bundle.reading_order` gives them.
+    """
+    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version").isin(*versions))
+    rank = F.array_position(F.lit(list(versions)), F.col("bundle_version"))
+    others = [name for name in SCORE_TEXT.column_names if name != "text_hash"]
+    first = F.min_by(F.struct(*others), rank).alias("first")
+    return scores.groupBy("text_hash").agg(first).select("text_hash", "first.*")

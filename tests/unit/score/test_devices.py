@@ -1,0 +1,48 @@
+"""Workers of a machine use its GPU one after another; another GPU and a processor need not wait."""
+
+import itertools
+import multiprocessing
+import time
+
+import pytest
+
+from crm_spark.stages.score import devices
+
+
+def use(folder, gpu, seconds, out):
+    devices.tempfile.tempdir = str(folder)
+    with devices.taking_turns(gpu):
+        started = time.monotonic()
+        time.sleep(seconds)
+        out.put((started, time.monotonic()))
+
+
+@pytest.mark.parametrize(("gpus", "is_apart"), [((0, 0, 0), True), ((0, 1, 2), False), ((None, None, None), False)])
+def test_turns(tmp_path, gpus, is_apart):
+    context = multiprocessing.get_context("fork")
+    out = context.Queue()
+    processes = [context.Process(target=use, args=(tmp_path, gpu, 0.4, out)) for gpu in gpus]
+    for process in processes:
+        process.start()
+    spans = sorted(out.get(timeout=30) for _ in processes)
+    for process in processes:
+        process.join()
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans)) == is_apart
+
+
+def test_a_process_that_died_does_not_keep_the_gpu(tmp_path):
+    context = multiprocessing.get_context("fork")
+    out = context.Queue()
+    holder = context.Process(target=use, args=(tmp_path, 0, 60, out))
+    holder.start()
+    while not (tmp_path / "crm_spark-gpu-0.lock").exists():
+        time.sleep(0.01)
+    time.sleep(0.1)
+    holder.kill()
+    holder.join()
+    use(tmp_path, 0, 0, out)
+    assert out.get(timeout=5)
+
+
+def test_outside_of_a_task_it_is_the_first_gpu():
+    assert devices.gpu_of_task() == 0

@@ -1,0 +1,70 @@
+"""Labels that were turned are found, and hardly any other."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet as pq
+
+from crm_spark.stages.shard.label_check import doubtful_labels
+from crm_spark.text.labels import LABELS
+
+NUM_TEXTS, NUM_TURNED, LENGTH = 600, 30, 14
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    """Texts of common words and four of their label's own; every twentieth has another label. Two files, padding last."""
+    draw, folder = np.random.default_rng(8), tmp_path_factory.mktemp("shards")
+    label = draw.integers(0, 3, NUM_TEXTS)
+    words = np.concatenate(
+        [draw.integers(2000, 2040, (NUM_TEXTS, 8)), 3000 + 10 * label[:, None] + draw.integers(0, 10, (NUM_TEXTS, 4))],
+        1,
+    )
+    ids = np.concatenate([np.full((NUM_TEXTS, 1), 101), words, np.full((NUM_TEXTS, 1), 102)], 1).astype(np.int32)
+    given = np.where(np.arange(NUM_TEXTS) % 20 == 0, (label + 1) % 3, label)
+    names = [f"t{i}" for i in range(NUM_TEXTS)]
+    paths = []
+    for number, part in enumerate(np.split(np.arange(NUM_TEXTS), 2)):
+        table = pa.table(
+            {
+                "example_id": [*(names[i] for i in part), ""],
+                "input_ids": [*ids[part], np.zeros(LENGTH, np.int32)],
+                "num_tokens": pa.array([LENGTH] * len(part) + [1], pa.int32()),
+                "label": pa.array([*given[part], 0], pa.int32()),
+                "weight": pa.array([1.0] * len(part) + [0.0], pa.float32()),
+            }
+        )
+        paths.append(folder / f"{number}.parquet")
+        pq.write_table(table, paths[-1])
+    return paths, label
+
+
+def test_turned_labels_are_found(shards):
+    paths, label = shards
+    num_read, doubts = doubtful_labels(paths, max_texts=1_000, seed=3)
+    assert num_read == NUM_TEXTS
+    turned = {f"t{i}" for i in range(0, NUM_TEXTS, 20)}
+    named = {doubt.text_hash for doubt in doubts}
+    # Sure is who is as sure as usual: of thirty such texts some are less so.
+    assert len(named & turned) >= 20 and len(named - turned) <= 6
+    assert all(doubt.suggested == LABELS[label[int(doubt.text_hash[1:])]] for doubt in doubts[:20])
+    assert all(doubt.label != doubt.suggested for doubt in doubts)
+    assert doubts == sorted(doubts, key=lambda doubt: doubt.p_label - doubt.p_suggested)
+
+
+def test_no_more_texts_are_read_than_allowed(shards):
+    assert doubtful_labels(shards[0], max_texts=90, seed=3)[0] == 90
+
+
+def test_one_label_alone_raises_no_doubt(tmp_path):
+    table = pa.table(
+        {
+            "example_id": ["a", "b", "c"],
+            "input_ids": [np.array([101, 5, 102], np.int32)] * 3,
+            "num_tokens": pa.array([3] * 3, pa.int32()),
+            "label": pa.array([1] * 3, pa.int32()),
+            "weight": pa.array([1.0] * 3, pa.float32()),
+        }
+    )
+    pq.write_table(table, tmp_path / "one.parquet")
+    assert doubtful_labels([tmp_path / "one.parquet"], max_texts=9, seed=1) == (3, [])
