@@ -13,6 +13,7 @@ NAMES = {
     "scoring": "scoring on a processor against the usual pipeline and ONNX Runtime by hand, CPU time of one thread",
     "training": "fine-tuning on a processor against the loop of the tutorials, CPU time of one thread",
     "gpu": "BERT-base on a GPU: scoring and fine-tuning as a share of the card's matrix speed",
+    "sharding": "texts of silver to a shard set, against tokenising them and nothing else",
     "shards": "petastorm against a direct reader, as a share of a training step",
 }
 

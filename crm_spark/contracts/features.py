@@ -176,6 +176,16 @@ LABEL_DOUBT = TableContract(
         required("p_suggested", DOUBLE, "Probability of what the words say."),
     ),
 )
+TEXT_TO_LABEL = TableContract(
+    name="features.text_to_label",
+    grain=("text_hash",),
+    doc="A text that nobody rated and the model in use is least sure of: a label of it would teach most.",
+    columns=(
+        required("text_hash", STRING, "SHA-256 of the redacted text; features.text knows the record."),
+        required("read_as", STRING, "What the model makes of it."),
+        required("doubt_bits", DOUBLE, "Entropy of the model's probabilities; log2(3) = 1.58 is no idea at all."),
+    ),
+)
 NEXT_BEST_ACTION = TableContract(
     name="actions.next_best",
     grain=("customer_id", "as_of"),
@@ -205,5 +215,6 @@ TABLES = (
     TEXT_TWIN,
     EXAMPLE,
     LABEL_DOUBT,
+    TEXT_TO_LABEL,
     NEXT_BEST_ACTION,
 )

@@ -22,12 +22,25 @@ def reading(facts: Facts, primary: dict[str, str]) -> Panel:
     test, training = card["test"]["bert"], card["training"]
     lead = (
         f"Learned from {count(sum(card['examples']['train'].values()))} labelled texts, judged on {count(test['num_rows'])} of "
-        f"other customers: {test['cross_entropy_bits']:.3f} bits a text are left of "
+        f"other customers{_when(card)}: {test['cross_entropy_bits']:.3f} bits a text are left of "
         f"{card['test']['majority']['cross_entropy_bits']:.3f} without reading. How sure it is of a verdict is off by "
-        f"{100 * test['calibration_error']:.1f} points in the mean."
+        f"{100 * test['calibration_error']:.1f} points in the mean.{_doubts(card)}"
     )
     tables = [("Where it reads best and worst", _slices(card))] if card["test_slices"] else []
     return Panel("reading", title, lead, [_curve(training), _confusion(test["confusion"])], tables=tables)
+
+
+def _when(card: dict[str, Any]) -> str:
+    """What was written later than all it learned from says how it will read what is yet to come."""
+    test_from = card["made_from"].get("test_from")
+    return f", written from {test_from} on" if test_from else ""
+
+
+def _doubts(card: dict[str, Any]) -> str:
+    checked, doubtful = (card["made_from"].get(f"labels_{name}", 0) for name in ("checked", "doubtful"))
+    if not checked:
+        return ""
+    return f" Of {count(checked)} ratings {count(doubtful)} say something else than their words; features.label_doubt lists them."
 
 
 def _curve(training: dict[str, Any]) -> Chart:

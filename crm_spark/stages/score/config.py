@@ -33,3 +33,5 @@ class ScoreConfig(Config):
     first; until all are, the older reading of the others counts. Null: all at once. New texts are always read."""
     core_hour_price: Annotated[float, Field(ge=0)] | None = None
     """What an hour of one core costs, in the company's currency; then the cost of a million texts is said."""
+    texts_to_label: Annotated[int, Field(ge=0)] = 100
+    """Texts that nobody rated and the model is least sure of, listed for a person to label; 0: none."""

@@ -1,8 +1,8 @@
 """What may vary in train."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from crm_spark.core.config import Config
 
@@ -83,3 +83,28 @@ class TrainConfig(Config):
     """A rank that says nothing for so long is taken for dead."""
     max_seconds: Annotated[int, Field(ge=30)] = 6 * 3600
     """The whole training is ended after this."""
+    search_trials: Annotated[int, Field(ge=0)] = 0
+    """Trainings with settings drawn from `search_space` before the one that counts, which takes the best; 0: none."""
+    search_seconds: Annotated[int, Field(ge=1)] = 4 * 3600
+    """The budget of the search: no trial goes on longer."""
+    search_space: dict[str, list[Any]] = {
+        "learning_rate": [3e-5, 5e-5, 1e-4, 2e-4],
+        "layer_decay": [0.8, 0.9, 1.0],
+        "num_epochs": [2, 3, 4],
+        "dropout": [0.1, 0.2],
+        "label_smoothing": [0.0, 0.05],
+    }
+    """Settings of this section, and the values to draw from."""
+    mlflow: str | None = None
+    """Where MLflow is to keep each training: a folder, a database or a server. Null: nowhere."""
+
+    @field_validator("search_space")
+    @classmethod
+    def _are_settings(cls, space: dict[str, list[Any]]) -> dict[str, list[Any]]:
+        unknown = sorted(name for name in space if name not in cls.model_fields or name.startswith("search"))
+        if unknown or not all(space.values()):
+            raise ValueError(f"search_space: {', '.join(unknown) or 'a list'} is no setting to draw, or empty")
+        for name, values in space.items():
+            for value in values:
+                cls.__pydantic_validator__.validate_assignment(cls.model_construct(), name, value)
+        return space

@@ -67,7 +67,13 @@ def side_of(shards: Path, manifest: ShardManifest, split: str) -> Side:
 
 
 def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out: Path, *, history: History) -> None:
-    """Temperature from the validation side, figures on the test side, `bundle/` and `result.json`."""
+    """Temperature from the validation side, figures on the test side, `bundle/` and `result.json`.
+
+    Of a trial of a search only what the validation side says is left.
+    """
+    if spec.get("is_trial"):
+        (out / "result.json").write_text(json.dumps({"validation_bits": min(history.validation)}))
+        return
     shards, manifest, cfg = reader.folder, reader.manifest, reader.cfg
     sides = {split: side_of(shards, manifest, split) for split in SPLITS}
     labels = {split: side.label for split, side in sides.items()}

@@ -1,7 +1,6 @@
 """How far a training is: what it has learned so far, what a checkpoint holds of it, what a person sees."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,23 +104,13 @@ def _memory(device: torch.device) -> str:
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
 
 
-def _running_mean(decay: float) -> Callable[[Tensor, Tensor, Tensor | int], Tensor]:
-    """Exponential decay that looks back a third of the steps at first: a short training is not held at its beginning."""
-
-    def mean(former: Tensor, weights: Tensor, count: Tensor | int) -> Tensor:
-        steps = torch.as_tensor(count, dtype=torch.float32, device=former.device)
-        return torch.lerp(former, weights, 1 - ((1 + steps) / (4 + steps)).clamp(max=decay))
-
-    return mean
-
-
 class Run:
     """What a training is made of: all that a checkpoint holds."""
 
     def __init__(
         self, model: TextClassifier, optimiser: Any, schedule: Any, out: Path, *, decay: float, is_writer: bool
     ):
-        self.mean = AveragedModel(model, avg_fn=_running_mean(decay)) if decay else None
+        self.mean, self.decay = AveragedModel(model, multi_avg_fn=self._pull) if decay else None, decay
         self.parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
         self.model, self.folder, self.is_writer = model, out / "checkpoints", is_writer
         if self.mean is not None:
@@ -150,6 +139,12 @@ class Run:
         """Takes the weights after a step into their running mean."""
         if self.mean is not None:
             self.mean.update_parameters(self.model)
+
+    def _pull(self, former: Any, weights: Any, _: Any) -> None:
+        """Exponential decay that looks back a third of the steps at first: a short training is not held at its beginning."""
+        # The number of steps stays in main memory: to ask a GPU for it would make it wait.
+        steps = int(self.mean.n_averaged) if self.mean is not None else 0
+        torch._foreach_lerp_(former, weights, 1 - min(self.decay, (1 + steps) / (4 + steps)))
 
     def save(self) -> None:
         """Leaves a checkpoint; one rank does."""

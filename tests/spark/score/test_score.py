@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from support.lake import lake_context, put
 from support.tiny_bert import tiny_encoder
 
-from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF
+from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF, TEXT_TO_LABEL
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.errors import BundleError
 from crm_spark.stages.score import stage
@@ -276,3 +276,22 @@ def test_windows_of_a_long_text_are_read_and_averaged(bundle, tmp_path):
     mean = (one + other) / 2
     assert both - both[0] == pytest.approx(mean - mean[0], abs=1e-5) and np.abs(one - other).max() > 0.01
     assert short == pytest.approx(np.log(scorer.probabilities(["good"]))[0], abs=1e-5)
+
+
+def test_texts_that_nobody_rated_and_the_bundle_is_least_sure_of_are_listed(spark, bundle, tmp_path):
+    ctx = lake_context(spark, tmp_path, "score.texts_to_label=3")
+    rated = [{**row, "label": "recommends"} for row in feedback(TEXTS[6:16])]
+    put(ctx.tables, FEEDBACK, [*rated, *feedback(TEXTS[16:])])
+    bundles = ctx.files_root / "bundles"
+    shutil.copytree(bundle.folder, bundles / bundle.version)
+    register(bundles, bundle.version, is_promoted=True)
+    stage.run(ctx)
+    unrated = {digest(text) for _, _, text in TEXTS[16:]}
+    scores = {row["text_hash"]: row for row in ctx.tables.read(SCORE_TEXT).collect() if row["text_hash"] in unrated}
+    shares = {text: np.array([row[f"p_{label}"] for label in LABELS]) for text, row in scores.items()}
+    bits = {text: -(p * np.log2(p)).sum() for text, p in shares.items()}
+    rows = ctx.tables.read(TEXT_TO_LABEL).collect()
+    assert {row["text_hash"] for row in rows} == set(sorted(bits, key=lambda text: -bits[text])[:3])
+    for row in rows:
+        assert row["doubt_bits"] == pytest.approx(bits[row["text_hash"]], abs=1e-9)
+        assert row["read_as"] == scores[row["text_hash"]]["label"]

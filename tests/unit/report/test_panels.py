@@ -407,6 +407,7 @@ def card():
     confusion = [[3, 1, 0], [1, 2, 0], [0, 1, 2]]
     return {
         "examples": {"train": {"recommends": 30, "does_not_recommend": 10}},
+        "made_from": {"test_from": "2025-01-20", "labels_checked": 40, "labels_doubtful": 3},
         "test": {"bert": {**figures, "confusion": confusion}, "majority": {"cross_entropy_bits": 1.25}},
         "test_slices": {
             "language=de": {**figures, "cross_entropy_bits": 0.9, "num_rows": 4},
@@ -424,6 +425,10 @@ def card():
 def test_the_text_models_learning_and_what_it_mixes_up_are_shown():
     panel = reading(replace(REVIEWS_ONLY, bundle=card()), PRIMARY)
     assert "0.500 bits a text are left of 1.250" in panel.lead and "off by 1.2 points" in panel.lead
+    assert "10 of other customers, written from 2025-01-20 on: " in panel.lead
+    assert "Of 40 ratings 3 say something else than their words" in panel.lead
+    drawn = reading(replace(REVIEWS_ONLY, bundle={**card(), "made_from": {}}), PRIMARY)
+    assert "10 of other customers: " in drawn.lead and "ratings" not in drawn.lead
     curve, confusion = panel.charts
     # Two epochs of ten steps.
     assert [(line["x"], line["y"]) for line in curve.figure["data"]] == [

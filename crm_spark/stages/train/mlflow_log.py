@@ -1,0 +1,47 @@
+"""A training in MLflow: settings, figures, the bundle's files. For those who keep all their models there."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from crm_spark.core.errors import ConfigError
+from crm_spark.stages.train.config import MODEL
+
+EXPERIMENT = "crm_spark"
+
+
+def log_training(uri: str, result: dict[str, Any], bundle: Path, *, version: str, is_promoted: bool) -> None:
+    """Logs a run named after the bundle.
+
+    Args:
+        uri: a folder, a database or a server, as MLflow takes it.
+        result: of the training.
+        bundle: its folder.
+        version: its name.
+        is_promoted: whether it is in use.
+
+    Raises:
+        ConfigError: MLflow is not installed.
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report its use to its makers
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder needs no database
+    try:
+        import mlflow
+    except ImportError:
+        raise ConfigError("train.mlflow: MLflow is not installed. `pip install mlflow-skinny`, or set null.") from None
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=version):
+        training = result["training"]
+        mlflow.log_params({name: str(value) for name, value in training["config"].items()})
+        mlflow.log_params({"seed": training["seed"], "ranks": training["ranks"], "encoder": result["encoder"]})
+        for name, figures in result["test"].items():
+            prefix = "test" if name == MODEL else f"test_{name}"
+            for figure in ("accuracy", "macro_f1", "cross_entropy_bits", "calibration_error"):
+                mlflow.log_metric(f"{prefix}.{figure}", figures[figure])
+        for step, bits in training["curve"]:
+            mlflow.log_metric("train.bits", bits, step=int(step))
+        for epoch, bits in enumerate(training["validation_bits"], start=1):
+            mlflow.log_metric("validation.bits", bits, step=epoch)
+        mlflow.set_tags({"bundle": version, "is_promoted": str(is_promoted)})
+        mlflow.log_artifacts(str(bundle), "bundle")
