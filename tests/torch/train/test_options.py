@@ -12,6 +12,7 @@ from crm_spark.stages.train.loss import Loss, Teacher
 from crm_spark.stages.train.optimiser import add_lora
 from crm_spark.stages.train.readers import Rows, joined, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
+from crm_spark.stages.train.worker import begun as beginning
 from crm_spark.text.manifest import TRAIN, VALIDATION, read_manifest
 from crm_spark.text.model import pretrained
 
@@ -82,8 +83,9 @@ def test_a_pupil_of_one_layer_learns_what_its_teacher_says(encoder, shards, tmp_
     model, cfg = begun(encoder)
     _, accuracy = trained(shards, model, cfg, tmp_path / "teacher")
     assert accuracy > 0.9
-    pupil, cfg = begun(encoder, num_layers=1, distillation=1.0)
-    pupil.keep_layers(1)
+    cfg = TrainConfig(**CONFIG, num_layers=1, distillation=1.0)
+    pupil = beginning(str(encoder), cfg, model)
+    assert len(model.layers) == 2
     assert len(pupil.layers) == 1 and pupil.encoder.config.num_hidden_layers == 1
     teacher = Teacher(model.eval())
     _, taught = trained(shards, pupil, cfg, tmp_path / "pupil", teacher=teacher)
