@@ -11,7 +11,8 @@ class ShardConfig(Config):
     """Settings of the shard stage."""
 
     encoder: str = "embedded"
-    """The encoder whose tokenizer makes the tokens: `embedded`, or a folder with a BERT-family model."""
+    """The encoder whose tokenizer makes the tokens: `embedded`, a folder with a BERT-family model, or one's name on the
+    Hugging Face hub (fetched once, unless HF_HUB_OFFLINE is set; every node must find it)."""
     max_length: Annotated[int, Field(ge=8, le=512)] = 128
     """Tokens in a row."""
     long_texts: Literal["head", "head_tail", "windows"] = "head"
