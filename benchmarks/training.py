@@ -70,7 +70,7 @@ def shards(folder: Path) -> ShardManifest:
         name = f"{TRAIN}/{group:05d}.parquet"
         pq.write_table(pa.table(columns), folder / name, row_group_size=GROUP_ROWS)
         files.append(ShardFile(name, TRAIN, "", GROUP_ROWS, GROUP_ROWS))
-    return ShardManifest(tuple(files), MAX_LENGTH, NUM_GROUPS, "", {TRAIN: {}}, {}, {})
+    return ShardManifest(tuple(files), MAX_LENGTH, NUM_GROUPS, "embedded", {TRAIN: {}}, {}, {})
 
 
 def naive_pass(rows: Rows) -> None:

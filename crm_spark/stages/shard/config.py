@@ -27,7 +27,7 @@ class ShardConfig(Config):
     """Ranks that may share a shard set evenly: 4 serves 1, 2 and 4."""
     min_examples: Annotated[int, Field(ge=12)] = 60
     """Below this many labelled texts nothing is trained."""
-    label_check_texts: Annotated[int, Field(ge=0)] = 20_000
+    label_check_texts: Annotated[int, Field(ge=0)] = 10_000
     """So many texts of the training side are read without their labels, to find labels that are doubtful; 0: none."""
     unlabelled_texts: Annotated[int, Field(ge=0)] = 0
     """Texts without a label that are written too, drawn, for `train.consistency`; 0: none."""

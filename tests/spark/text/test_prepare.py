@@ -14,6 +14,9 @@ from crm_spark.text.prepare import read_text, without_names
         ("Li Wu is here", "Li", "Wu", "Li Wu is here"),
         ("nothing known", None, None, "nothing known"),
         ("a.c (x)", "A.C", "(x", "a.c (x)"),
+        ("MARK is here, and a remark", "Mark", None, "[name] is here, and a remark"),
+        ("Grüße, MARK", "mark", None, "Grüße, [name]"),  # not ASCII: asked of the pattern alone
+        ("signed ÖZGÜR and özgür", "Özgür", None, "signed [name] and [name]"),
         ("O'Neil came", "Pat", "O'Neil", "[name] came"),
     ],
 )
@@ -29,6 +32,7 @@ def test_the_writers_names_are_taken_out_as_whole_words(spark, text, given, fami
         ("my card 4111 1111 1111 1111.", "my card [card]."),
         ("IBAN DE89 3704 0044 0532 0130 00 ok", "IBAN [iban] ok"),
         ("call +49 30 901820 today", "call [phone] today"),
+        ("me@home.example or +49 30 901820", "[email] or [phone]"),
         ("size 38, order 12345, 2 for 19.99", "size 38, order 12345, 2 for 19.99"),
     ],
 )
