@@ -79,8 +79,10 @@ class TrainConfig(Config):
     compile: bool = True
     """On a GPU the encoder's layers are compiled: a minute at the start, faster from then on. Never on a processor."""
     checkpoint_steps: Annotated[int, Field(ge=1)] = 100
-    timeout_seconds: Annotated[int, Field(ge=10)] = 120
-    """A rank that says nothing for so long is taken for dead."""
+    timeout_seconds: Annotated[int, Field(ge=10)] = 45
+    """A rank that the others wait for so long is taken for dead. More where a checkpoint takes longer to write."""
+    max_restarts: Annotated[int, Field(ge=0)] = 3
+    """So often ranks that died or hung are started anew from the last checkpoint; then the stage fails."""
     max_seconds: Annotated[int, Field(ge=30)] = 6 * 3600
     """The whole training is ended after this."""
     search_trials: Annotated[int, Field(ge=0)] = 0

@@ -58,7 +58,11 @@ def run(ctx: JobContext) -> StageResult:
     }
     (out / "spec.json").write_text(json.dumps(spec))
     launch(
-        out / "spec.json", num_ranks=num_local_ranks(cfg.num_ranks), max_seconds=cfg.max_seconds, log=out / "train.log"
+        out / "spec.json",
+        num_ranks=num_local_ranks(cfg.num_ranks),
+        max_seconds=cfg.max_seconds,
+        log=out / "train.log",
+        max_restarts=cfg.max_restarts,
     )
     result = json.loads((out / "result.json").read_text())
     bundle = seal(out / "bundle", bundles)

@@ -5,6 +5,8 @@ import copy
 import json
 import os
 import random
+import sys
+import traceback
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,11 +14,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from crm_spark.core.errors import CrmError
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.finish import finish
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.loss import Teacher
-from crm_spark.stages.train.processes import end_with_parent
+from crm_spark.stages.train.processes import REFUSED, end_with_parent
 from crm_spark.stages.train.readers import read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.bundle import open_bundle
@@ -99,4 +102,9 @@ def seed_everything(seed: int, *, is_deterministic: bool) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (CrmError, ValueError) as error:
+        # The others end with this one; to start all anew would not help.
+        traceback.print_exception(error)
+        sys.exit(REFUSED)

@@ -1,7 +1,5 @@
 """Two real gloo ranks through torchrun: they learn, twice the same, and go on from a checkpoint as if nothing had happened."""
 
-import hashlib
-import json
 import os
 import shutil
 import signal
@@ -12,45 +10,14 @@ import time
 
 import pytest
 import torch
+from support.ranks import CONFIG, digest, is_running, train, wait_for_ranks
 from support.tiny_bert import write_shards
 
 from crm_spark.core.errors import CrmError
-from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.finish import in_use, side_of
-from crm_spark.stages.train.processes import launch
 from crm_spark.stages.train.stage import rivals_that_win
 from crm_spark.text.bundle import seal
 from crm_spark.text.manifest import TEST, read_manifest
-
-CONFIG = TrainConfig(
-    num_epochs=6,
-    batch_rows=16,
-    learning_rate=5e-3,
-    patience=6,
-    head_learning_rate=1e-2,
-    checkpoint_steps=10,
-    precision="fp32",
-)
-
-
-def train(shards, out, *, num_ranks=2, teacher=None, **changes):
-    out.mkdir(parents=True, exist_ok=True)
-    spec = {
-        "config": {**CONFIG.model_dump(), **changes},
-        "shards": str(shards),
-        "out": str(out),
-        "seed": 3,
-        "labels": ["recommends", "does_not_recommend", "no_clear_opinion"],
-        "current": None,
-        "teacher": teacher,
-    }
-    (out / "spec.json").write_text(json.dumps(spec))
-    launch(out / "spec.json", num_ranks=num_ranks, max_seconds=180, log=out / "train.log")
-    return json.loads((out / "result.json").read_text())
-
-
-def digest(out):
-    return hashlib.sha256((out / "bundle" / "model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -165,30 +132,6 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_leaves_no_process(shards
     assert not thread.is_alive() and "a rank failed" in failure[0] and "resume" in failure[0]
     time.sleep(0.5)
     assert [pid for pid in ranks if is_running(pid)] == []
-
-
-def wait_for_ranks(out, count):
-    import psutil
-
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        found = [
-            p.pid
-            for p in psutil.process_iter(["cmdline"])
-            if "crm_spark.stages.train.worker" in " ".join(p.info["cmdline"] or [])
-            and str(out) in " ".join(p.info["cmdline"] or [])
-            and "crm_spark.stages.train.processes" not in " ".join(p.info["cmdline"] or [])
-        ]
-        if len(found) == count:
-            return sorted(found)
-        time.sleep(0.1)
-    raise AssertionError("the ranks did not start")
-
-
-def is_running(pid):
-    import psutil
-
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_more_ranks_than_lanes_are_refused_before_the_first_collective(tmp_path, encoder):
