@@ -82,9 +82,12 @@ class Explainer:
         bundle: verified.
         most_steps: gradients are taken at 8 points of the path, then at twice as many until the shares add up to the
             difference within 1 %, at most at so many.
+        threads: of PyTorch in this process; null: as it is.
     """
 
-    def __init__(self, bundle: Bundle, *, most_steps: int = _MOST_STEPS):
+    def __init__(self, bundle: Bundle, *, most_steps: int = _MOST_STEPS, threads: int | None = None):
+        if threads is not None:
+            torch.set_num_threads(threads)
         card = bundle.card
         self.model, self.most_steps = load_model(bundle).requires_grad_(False), most_steps
         self.temperature = float(card["temperature"])
