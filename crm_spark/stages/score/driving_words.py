@@ -77,11 +77,15 @@ def driving_words(written: DataFrame, shares: DataFrame, *, least_customers: int
         shares: what `word_shares` found.
         least_customers: a word that fewer of the segment wrote is left out.
     """
-    customers = F.collect_set("customer_id").alias("customers")
-    by_text = shares.join(written.groupBy("segment_id", "text_hash").agg(customers), "text_hash")
-    found = by_text.groupBy("segment_id", "label", "word").agg(
-        F.count(F.lit(1)).alias("num_texts"),
-        F.size(F.array_distinct(F.flatten(F.collect_list("customers")))).cast("long").alias("num_customers"),
-        F.round(F.mean("share"), 6).alias("mean_share"),
+    writers = Window.partitionBy("segment_id", "text_hash")
+    each = written.withColumn("weight", 1 / F.count(F.lit(1)).over(writers))  # equal texts of many count as one
+    found = (
+        shares.join(each, "text_hash")
+        .groupBy("segment_id", "label", "word")
+        .agg(
+            F.count_distinct("text_hash").alias("num_texts"),
+            F.count_distinct("customer_id").alias("num_customers"),
+            F.round(F.sum(F.col("share") * F.col("weight")) / F.sum("weight"), 6).alias("mean_share"),
+        )
     )
     return found.where(F.col("num_customers") >= least_customers)

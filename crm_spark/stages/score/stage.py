@@ -67,8 +67,7 @@ def run(ctx: JobContext) -> StageResult:
     seconds = time.monotonic() - started
     if cfg.texts_to_label:
         _list_doubtful(ctx, version)
-    write_details(ctx, texts, bundle, choice)
-    said = _said(ctx, choice, num_wanted, seconds)
+    said = f"{_said(ctx, choice, num_wanted, seconds)}; {write_details(ctx, texts, bundle, choice)}"
     left = (
         f"; {num_unread - num_wanted} are read by the bundle before until their turn" if num_unread > num_wanted else ""
     )
