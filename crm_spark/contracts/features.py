@@ -5,7 +5,7 @@
 
 from crm_spark.contracts.gold import CUSTOMER_ID
 from crm_spark.contracts.types import DATE, DOUBLE, INT, LONG, MONEY, STRING, STRINGS
-from crm_spark.core.contract import TableContract, optional, required
+from crm_spark.core.contract import ColumnContract, TableContract, optional, required
 
 AS_OF = required("as_of", DATE, "The day up to whose end everything is known.")
 
@@ -186,6 +186,66 @@ TEXT_TO_LABEL = TableContract(
         required("doubt_bits", DOUBLE, "Entropy of the model's probabilities; log2(3) = 1.58 is no idea at all."),
     ),
 )
+NO_ASPECT = "none"
+SCORE_ASPECT = TableContract(
+    name="scores.aspect",
+    grain=("text_hash", "bundle_version", "aspect"),
+    doc="How a text speaks of an aspect, by one model bundle. A text that speaks of none has one row that says so.",
+    columns=(
+        required("text_hash", STRING, "SHA-256 of the redacted text; features.text knows the record."),
+        required("bundle_version", STRING, "Content hash of the bundle."),
+        required("aspect", STRING, "Delivery, price ... as the company's aspects name it; `none`."),
+        required("num_clauses", INT, "Clauses of the text that speak of it."),
+        optional("tone", DOUBLE, "Mean over these clauses, each read alone: from -1 to 1."),
+        optional("label", STRING, "The verdict of their mean probabilities."),
+        required("aspects_version", STRING, "Digest of the aspects' words."),
+    ),
+)
+
+
+def _tone_over_time(name: str, doc: str, *subject: ColumnContract) -> TableContract:
+    return TableContract(
+        name=name,
+        grain=(*(column.name for column in subject), "month"),
+        doc=f"{doc} Tone is P(recommends) - P(does_not_recommend) of a text, from -1 to 1.",
+        columns=(
+            *subject,
+            required("month", DATE, "Its first day."),
+            required("num_texts", LONG, "Texts written in it."),
+            required("mean_tone", DOUBLE, "Mean over these texts."),
+            optional("standard_error", DOUBLE, "Of the mean; null for a single text."),
+            optional("change", DOUBLE, "Mean tone less that of the month with texts before; null in the first."),
+        ),
+    )
+
+
+CUSTOMER_TONE = _tone_over_time("scores.customer_tone", "How a customer's texts of a month sound.", CUSTOMER_ID)
+PRODUCT_TONE = _tone_over_time(
+    "scores.product_tone",
+    "How the texts of a month about a product sound.",
+    required("system", STRING, "Name space of product_id."),
+    required("product_id", STRING, "The product."),
+)
+SCORE_WORD = TableContract(
+    name="scores.word",
+    grain=("segment_id", "label", "word", "as_of"),
+    doc="What a word adds to a verdict in the texts of a segment's customers, in a sample; no word that few wrote.",
+    columns=(
+        required("segment_id", INT, "The segment; features.segment_profile has its name."),
+        required("label", STRING, "The verdict on the texts."),
+        required("word", STRING, "In small letters."),
+        AS_OF,
+        required("num_texts", LONG, "Sampled texts with this verdict that hold the word."),
+        required("num_customers", LONG, "Customers of the segment who wrote them."),
+        required(
+            "mean_share",
+            DOUBLE,
+            "Mean over these texts of what the word adds to the logit of the verdict's probability.",
+        ),
+        required("bundle_version", STRING, "Content hash of the bundle."),
+    ),
+    partition_by=("as_of",),
+)
 NEXT_BEST_ACTION = TableContract(
     name="actions.next_best",
     grain=("customer_id", "as_of"),
@@ -216,5 +276,9 @@ TABLES = (
     EXAMPLE,
     LABEL_DOUBT,
     TEXT_TO_LABEL,
+    SCORE_ASPECT,
+    CUSTOMER_TONE,
+    PRODUCT_TONE,
+    SCORE_WORD,
     NEXT_BEST_ACTION,
 )

@@ -1,6 +1,6 @@
 """Which reading of a text counts: that of the bundle in use, or while it has not read the text, of the one before."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import SCORE_TEXT
@@ -19,3 +19,8 @@ def readings(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
     others = [name for name in SCORE_TEXT.column_names if name != "text_hash"]
     first = F.min_by(F.struct(*others), rank).alias("first")
     return scores.groupBy("text_hash").agg(first).select("text_hash", "first.*")
+
+
+def tone() -> Column:
+    """Of probabilities as scores.text has them: P(recommends) - P(does_not_recommend), from -1 to 1."""
+    return F.col("p_recommends") - F.col("p_does_not_recommend")

@@ -53,14 +53,19 @@ class Tokens:
 
     def rows(self, texts: list[str]) -> tuple[list[list[int]], NDArray[np.int64]]:
         """The rows of all texts, one after another, and where each text's rows begin, (N,); each text has one at least."""
-        if self.long_texts == HEAD_TAIL:
-            half = MAX_CHARACTERS // 2
-            texts = [text if len(text) <= MAX_CHARACTERS else text[:half] + text[-half:] for text in texts]
-        found = [self._cut(ids) for ids in token_ids(self.tokenizer, texts)]
+        found = [self.cut(ids) for ids in token_ids(self.tokenizer, [self.reachable(text) for text in texts])]
         starts = np.cumsum([0, *(len(rows) for rows in found[:-1])]) if found else np.zeros(0)
         return [row for rows in found for row in rows], starts.astype(np.int64)
 
-    def _cut(self, ids: list[int]) -> list[list[int]]:
+    def reachable(self, text: str) -> str:
+        """What of a text is tokenised: no more than can reach the model, nothing that cannot be encoded."""
+        if self.long_texts == HEAD_TAIL and len(text) > MAX_CHARACTERS:
+            half = MAX_CHARACTERS // 2
+            text = text[:half] + text[-half:]
+        return _encodable(text[:MAX_CHARACTERS])
+
+    def cut(self, ids: list[int]) -> list[list[int]]:
+        """The rows of one text's token ids, or of the places of its tokens."""
         if len(ids) <= self.max_length:
             return [ids]
         first, inner, last = ids[0], ids[1:-1], ids[-1]

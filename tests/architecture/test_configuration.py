@@ -18,6 +18,7 @@ from crm_spark.stages.ingest.grouping import known_file_words
 from crm_spark.stages.ingest.hints import known_countries
 from crm_spark.stages.ingest.proposal import FULL_NAME, LINE_TOTAL, known_vocabulary, plain
 from crm_spark.stages.resolve.stage import nicknames
+from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.world.spec import WorldSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +42,8 @@ def test_configuration_loads(path):
         assert load_names(str(path)).split("Dr. Ada von Ach") == ("Dr. Ada", "von Ach")
     elif path.stem == "addresses":
         assert load_addresses(str(path)).country("Deutschland", None) == "DE"
+    elif path.stem == "aspects":
+        assert {"delivery", "price", "quality", "service"} <= set(load_aspects(str(path)).names)
     elif path.stem == "status_words":
         states = known_vocabulary(path.parent).states
         assert states["storniert"] == "cancelled" and set(states.values()) == STATES

@@ -23,6 +23,7 @@ ALLOWED = {
     "inspection": {"core", "contracts", "settings", "stages"},
     "export": {"core", "contracts", "settings"},
     "bundles": {"core", "text"},
+    "explain": {"core", "text"},
     "job": {"core", "settings", "pipeline"},
     "demo": {"core", "settings", "pipeline", "world"},
     "__init__": set(),
@@ -31,7 +32,7 @@ ONLY_IN = {
     "delta": {"core/tables.py"},
     "splink": {"stages/resolve"},
     "petastorm": {"stages/train/petastorm_reader.py", "stages/train/petastorm_arrow.py"},
-    "torch": {"text/model.py", "text/hardware.py", "stages/train", "stages/score/backends.py"},
+    "torch": {"text/model.py", "text/attributions.py", "text/hardware.py", "stages/train", "stages/score/backends.py"},
     "xgboost": {"stages/predict"},
     "plotly": {"stages/report"},
 }
@@ -95,4 +96,5 @@ def test_every_stage_has_its_job():
         "inspect_source",
         "export",
         "bundles",
+        "explain",
     } == jobs

@@ -72,3 +72,24 @@ def write_shards(
     )
     write_manifest(manifest, folder)
     return manifest
+
+
+def tiny_bundle(root: Path, encoder: Path, **card):
+    """A sealed bundle of the tiny encoder below `root`, with a head of random weights that tells texts apart."""
+    import json
+
+    import torch
+    from transformers import BertModel
+
+    from crm_spark.text.bundle import CARD, TOKENIZER, seal
+    from crm_spark.text.model import TextClassifier, save_model
+
+    draft = root / "draft"
+    draft.mkdir(parents=True)
+    torch.manual_seed(3)
+    model = TextClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False))
+    torch.nn.init.normal_(model.head.weight, std=3.0)
+    save_model(model, draft)
+    shutil.copyfile(encoder / TOKENIZER, draft / TOKENIZER)
+    (draft / CARD).write_text(json.dumps({"temperature": 1.5, "max_length": 24, **card}))
+    return seal(draft, root / "bundles")

@@ -165,3 +165,24 @@ def lines(series: dict[str, tuple[list[float], list[float]]], *, x: str, y: str)
         "showlegend": True,
     }
     return {"data": data, "layout": layout}
+
+
+def trend(names: list[str], values: list[float], errors: list[float], *, unit: str) -> Figure:
+    """A line over ordered names, with how far off each point may be."""
+    data = {
+        "type": "scatter",
+        "mode": "lines+markers",
+        "x": names,
+        "y": values,
+        "error_y": {"type": "data", "array": errors, "thickness": 1, "width": 0, "color": "@neutral"},
+        "line": {"color": "@c1", "width": 2},
+        "marker": {"size": 7},
+        "hovertemplate": f"%{{x}}: %{{y:+.2f}} {unit}<extra></extra>",
+    }
+    layout = {
+        "height": 300,
+        "xaxis": {"type": "category", "automargin": True, "nticks": 12},
+        "yaxis": {"title": {"text": unit}, "zeroline": True},
+        "showlegend": False,
+    }
+    return {"data": [data], "layout": layout}

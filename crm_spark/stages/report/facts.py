@@ -22,6 +22,7 @@ from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
 from crm_spark.stages.report.quality_facts import quality_facts
+from crm_spark.stages.report.topic_facts import topic_facts
 from crm_spark.text.bundle import Bundle
 from crm_spark.text.readings import readings
 
@@ -57,6 +58,12 @@ class Facts:
     texts: Rows = field(default_factory=list)
     """source, label, n: what the model reads in all texts."""
     texts_by_month: Rows = field(default_factory=list)
+    aspects: Rows = field(default_factory=list)
+    tone_by_month: Rows = field(default_factory=list)
+    product_tone: Rows = field(default_factory=list)
+    segment_words: Rows = field(default_factory=list)
+    """These four as topic_facts has them."""
+    least_customers: int = 5
     risk: Rows = field(default_factory=list)
     """value_band, risk, n, expected_revenue, at_stake."""
     churn_histogram: Rows = field(default_factory=list)
@@ -82,6 +89,7 @@ def collect_facts(
     bundle: Bundle | None,
     versions: tuple[str, ...],
     map_points: int,
+    least_customers: int,
     seed: int,
 ) -> Facts:
     """Reads the facts; every query returns a handful of rows however large the lake is.
@@ -104,6 +112,8 @@ def collect_facts(
         segment_map=_map(tables, as_of, map_points, seed),
         texts=_texts(tables, versions, as_of),
         texts_by_month=_texts_by_month(tables, versions, as_of),
+        **topic_facts(tables, versions, as_of, horizon_days=horizon_days, least_customers=least_customers),
+        least_customers=least_customers,
         bundle=bundle.card if bundle else {},
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),

@@ -9,6 +9,7 @@ from crm_spark.stages.report.findings import value
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.quality_panel import data_quality
 from crm_spark.stages.report.reading_panel import reading
+from crm_spark.stages.report.topics_panel import topics
 from crm_spark.stages.report.words import FEATURES, LABELS, MODELS, count, money, percent, plain
 
 
@@ -451,4 +452,14 @@ def watch(facts: Facts, primary: dict[str, str]) -> Panel:
 
 
 Maker = Callable[[Facts, dict[str, str]], Panel]
-PANELS: tuple[Maker, ...] = (what_came_in, data_quality, customers, voice, reading, churn_and_value, how_good, watch)
+PANELS: tuple[Maker, ...] = (
+    what_came_in,
+    data_quality,
+    customers,
+    voice,
+    topics,
+    reading,
+    churn_and_value,
+    how_good,
+    watch,
+)

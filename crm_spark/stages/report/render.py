@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from crm_spark.contracts.source import Source
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import findings, primary_nouns
-from crm_spark.stages.report.panels import PANELS, Panel, actions, tiles
+from crm_spark.stages.report.panels import PANELS, Panel, actions, churn_and_value, tiles
 
 _ROOM = "crm_spark.stages.report"
 
@@ -25,7 +25,7 @@ def render(facts: Facts, sources: tuple[Source, ...], action_titles: dict[str, s
     """
     primary = primary_nouns(sources)
     shown: list[Panel] = [make(facts, primary) for make in PANELS]
-    shown.insert(6, actions(facts, primary, action_titles))
+    shown.insert(PANELS.index(churn_and_value) + 1, actions(facts, primary, action_titles))
     figures = {f"{p.anchor}-{i}": chart.figure for p in shown for i, chart in enumerate(p.charts)}
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(_ROOM, package_path="page"), autoescape=True, trim_blocks=True, lstrip_blocks=True

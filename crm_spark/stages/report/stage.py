@@ -53,6 +53,7 @@ def run(ctx: JobContext) -> StageResult:
         bundle=open_bundle(bundles_dir(ctx.files_root) / version) if version else None,
         versions=reading_order(ctx.files_root),
         map_points=ctx.settings.report.map_points,
+        least_customers=ctx.settings.report.least_customers,
         seed=ctx.seed,
     )
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))

@@ -35,3 +35,10 @@ class ScoreConfig(Config):
     """What an hour of one core costs, in the company's currency; then the cost of a million texts is said."""
     texts_to_label: Annotated[int, Field(ge=0)] = 100
     """Texts that nobody rated and the model is least sure of, listed for a person to label; 0: none."""
+    aspects: str | None = None
+    """YAML of what customers talk about, by words; null: texts are not searched for aspects."""
+    explain_texts_per_segment: Annotated[int, Field(ge=0)] = 50
+    """Texts of each segment, drawn by hash, whose words are told apart by what they add to the verdict; 0: none. A text
+    takes as long as reading some 60."""
+    least_customers: Annotated[int, Field(ge=1)] = 5
+    """A word that fewer customers of a segment wrote is not kept."""

@@ -9,24 +9,26 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF, TEXT_TO_LABEL
+from crm_spark.contracts.features import SCORE_TEXT, SEGMENT, TEXT_OF, TEXT_TO_LABEL
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.backends import Choice, choose
 from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.stages.score.details import write_details
 from crm_spark.stages.score.queue import newest_of
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
 from crm_spark.text.labels import LABELS
 from crm_spark.text.prepare import all_texts
 
-INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK)
+INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK, SEGMENT)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The bundle in use."""
-    return {"bundle": current_version(ctx.files_root)}
+    """The bundle in use, and the words that aspects are known by."""
+    return {"bundle": current_version(ctx.files_root), "aspects": load_aspects(ctx.settings.score.aspects).version}
 
 
 def must_run(ctx: JobContext) -> bool:
@@ -65,7 +67,7 @@ def run(ctx: JobContext) -> StageResult:
     seconds = time.monotonic() - started
     if cfg.texts_to_label:
         _list_doubtful(ctx, version)
-    said = _said(ctx, choice, num_wanted, seconds)
+    said = f"{_said(ctx, choice, num_wanted, seconds)}; {write_details(ctx, texts, bundle, choice)}"
     left = (
         f"; {num_unread - num_wanted} are read by the bundle before until their turn" if num_unread > num_wanted else ""
     )

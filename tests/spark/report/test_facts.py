@@ -167,6 +167,7 @@ def collected(tables):
         bundle=Bundle(Path("."), "in_use", {}),
         versions=("in_use",),
         map_points=100,
+        least_customers=5,
         seed=11,
     )
 

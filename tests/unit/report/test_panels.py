@@ -137,6 +137,42 @@ WHOLE = replace(
         }
     ],
     gave_way=[{"source": "orders", "noun": "order_line", "by_source": "crm_orders", "n": 5}],
+    aspects=[
+        {"aspect": "delivery", "n": 1234, "tone": -0.354, "standard_error": 0.021},
+        {"aspect": "fit and size", "n": 7, "tone": 0.5, "standard_error": None},
+    ],
+    tone_by_month=[
+        {"month": "2024-12", "n": 40, "tone": 0.25, "standard_error": 0.05},
+        {"month": "2025-01", "n": 5, "tone": -0.125, "standard_error": None},
+    ],
+    product_tone=[
+        {
+            "system": "shop",
+            "product_id": "p1",
+            "name": "Lamp",
+            "before": 0.5,
+            "now": -0.25,
+            "change": -0.75,
+            "n_before": 12,
+            "n_now": 9,
+        },
+        {
+            "system": "shop",
+            "product_id": "p2",
+            "name": None,
+            "before": 0.0,
+            "now": 0.5,
+            "change": 0.5,
+            "n_before": 1300,
+            "n_now": 8,
+        },
+    ],
+    segment_words=[
+        {"name": "Champions", "label": "recommends", "word": "great", "mean_share": 0.815, "num_texts": 20},
+        {"name": "Champions", "label": "recommends", "word": "love", "mean_share": 0.4, "num_texts": 9},
+        {"name": "Lost", "label": "does_not_recommend", "word": "late", "mean_share": 1.2, "num_texts": 8},
+        {"name": "Lost", "label": "no_clear_opinion", "word": "okay", "mean_share": 0.9, "num_texts": 8},
+    ],
     num_customers=6000,
     num_records=8000,
     segments=[SEGMENT, {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75}],
@@ -235,16 +271,18 @@ def test_a_company_with_nothing_at_all_gets_a_page():
     nothing = Facts(company="New", currency="EUR", horizon_days=91, as_of=DAY)
     seen = Page(render(nothing, SOURCES, {})).sections
     assert "There are no texts yet that a model has read." in seen["voice"]
+    assert "There are not enough texts yet to tell what customers talk about." in seen["topics"]
     assert "No record had to be set aside." in seen["quality"]
     assert tiles(nothing) == [] and findings(nothing, PRIMARY) == []
 
 
 def test_every_panel_of_a_whole_company_is_on_the_page_and_in_the_menu(page):
     seen = Page(page)
-    anchors = ("came-in", "quality", "customers", "voice", "churn", "actions", "how-good", "watch")
+    anchors = ("came-in", "quality", "customers", "voice", "topics", "churn", "actions", "how-good", "watch")
     assert all(anchor in seen.sections and f'href="#{anchor}"' in page for anchor in anchors)
     assert set(json.loads(figures_of(page))) == {
-        "came-in-0", "quality-0", "customers-0", "customers-1", "voice-0", "churn-0", "churn-1", "churn-2", "actions-0",
+        "came-in-0", "quality-0", "customers-0", "customers-1", "voice-0", "topics-0", "topics-1",
+        "churn-0", "churn-1", "churn-2", "actions-0",
     }  # fmt: skip
 
 
@@ -306,6 +344,30 @@ def test_findings_say_what_the_facts_hold():
     assert said[-1] == (
         "There is a next action for 150 customers; it is withheld from 15 of them to measure whether it helps."
     )
+
+
+def test_topics_have_their_tone_the_number_of_texts_and_the_words_of_each_segment(page):
+    rows = Page(page).rows
+    assert ["Delivery", "1,234", "-0.35", "0.02"] in rows and ["Fit and size", "7", "+0.50", "–"] in rows
+    assert ["2025-01", "5", "-0.12", "–"] in rows
+    assert ["Lamp", "+0.50", "-0.25", "-0.75", "12", "9"] in rows and [
+        "p2",
+        "+0.00",
+        "+0.50",
+        "+0.50",
+        "1,300",
+        "8",
+    ] in rows
+    assert ["Champions", "great (+0.81), love (+0.40)", "–"] in rows and ["Lost", "–", "late (+1.20)"] in rows
+    figures = json.loads(figures_of(page))
+    assert figures["topics-0"]["data"][0]["text"] == ["-0.35 in 1,234 texts", "+0.50 in 7 texts"]
+    (line,) = figures["topics-1"]["data"]
+    assert (line["x"], line["y"], line["error_y"]["array"]) == (["2024-12", "2025-01"], [0.25, -0.125], [0.1, 0.0])
+
+
+def test_what_to_do_follows_what_is_at_stake(page):
+    anchors = re.findall(r'<section id="([\w-]+)"', page)
+    assert anchors[anchors.index("churn") + 1] == "actions" and anchors[anchors.index("voice") + 1] == "topics"
 
 
 def test_a_model_is_called_better_only_where_it_is():

@@ -1,0 +1,103 @@
+"""What is made of the texts beside their verdicts: the tone of aspects and over time, and the words behind the verdicts."""
+
+from pyspark import StorageLevel
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.features import CUSTOMER_TONE, PRODUCT_TONE, SCORE_ASPECT, SCORE_TEXT, SCORE_WORD, SEGMENT
+from crm_spark.core.context import JobContext, is_known
+from crm_spark.stages.score.aspect_tone import aspect_tone, clauses, mentions
+from crm_spark.stages.score.aspects import load_aspects
+from crm_spark.stages.score.backends import Choice
+from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.stages.score.driving_words import driving_words, sampled, word_shares
+from crm_spark.stages.score.scorer import SCHEMA, make_scorer
+from crm_spark.stages.score.tone import tone_by_month
+from crm_spark.text.bundle import Bundle, reading_order
+from crm_spark.text.labels import LABELS
+from crm_spark.text.readings import readings, tone
+
+
+def write_details(ctx: JobContext, texts: DataFrame, bundle: Bundle, choice: Choice) -> str:
+    """Brings scores.aspect, scores.customer_tone, scores.product_tone and scores.word up to what scores.text says.
+
+    Args:
+        ctx: of the stage.
+        texts: as `all_texts` gives them.
+        bundle: the one in use.
+        choice: the engine that reads.
+
+    Returns:
+        What was done, for the stage's line.
+    """
+    read = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == bundle.version)
+    # Under a budget the same inputs are worked on in several runs: what is read by now tells them apart.
+    state = f"{bundle.version}:{read.count()}"
+    num_texts = _write_aspects(ctx, texts, read, bundle, choice, state)
+    _write_tone(ctx, texts, state)
+    num_explained = _write_words(ctx, texts, bundle, state) if ctx.settings.score.explain_texts_per_segment else 0
+    return f"aspects of {num_texts} texts, {num_explained} explained"
+
+
+def _write_aspects(
+    ctx: JobContext, texts: DataFrame, read: DataFrame, bundle: Bundle, choice: Choice, state: str
+) -> int:
+    """Of the texts that the bundle has read those whose clauses it has not, or not for these aspects; how many."""
+    cfg: ScoreConfig = ctx.settings.score
+    aspects = load_aspects(cfg.aspects)
+    if not aspects.names:
+        return 0
+    known = ctx.tables.read(SCORE_ASPECT)
+    done = known.where((F.col("bundle_version") == bundle.version) & (F.col("aspects_version") == aspects.version))
+    each = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("language").alias("language"))
+    todo = each.join(read.select("text_hash"), "text_hash", "left_semi")
+    todo = todo.join(done.select("text_hash").distinct(), "text_hash", "left_anti")
+    todo = todo.persist(StorageLevel.MEMORY_AND_DISK)
+    if not (num_texts := todo.count()):
+        return 0
+    found = mentions(todo, aspects).persist(StorageLevel.MEMORY_AND_DISK)
+    probabilities = ["text_hash", *(f"p_{label}" for label in LABELS)]
+    # A clause that is a whole text has been read already.
+    wanted = clauses(found).join(read.select("text_hash"), "text_hash", "left_anti")
+    recipe = make_scorer(str(bundle.folder.resolve()), cfg, choice)
+    fresh = wanted.repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
+    both = read.select(*probabilities).unionByName(fresh.select(*probabilities))
+    decision = bundle.card.get("decision", [1.0] * len(LABELS))
+    rows = aspect_tone(found, both, decision=decision)
+    rows = rows.withColumns(
+        {"bundle_version": F.lit(bundle.version), "aspects_version": F.lit(aspects.version)}
+    ).select(*SCORE_ASPECT.column_names)
+    keys = todo.select("text_hash", F.lit(bundle.version).alias("bundle_version"))
+    batch_id = ctx.batch_id(f"aspect:{aspects.version}:{state}")
+    ctx.tables.sync(SCORE_ASPECT, rows, keys=keys, batch_id=batch_id, digest=ctx.fingerprint)
+    return num_texts
+
+
+def _write_tone(ctx: JobContext, texts: DataFrame, state: str) -> None:
+    """Both tables anew: a text that is read again, or a person who turns out to be another's, changes the past."""
+    counted = readings(ctx.tables, reading_order(ctx.files_root)).select("text_hash", tone().alias("tone"))
+    dated = texts.where(F.col("written_on") <= F.lit(ctx.as_of)).drop("text", "language")
+    said = dated.join(counted, "text_hash").persist(StorageLevel.MEMORY_AND_DISK)
+    for table, subject in ((CUSTOMER_TONE, ("customer_id",)), (PRODUCT_TONE, ("system", "product_id"))):
+        rows = tone_by_month(said.where(F.col(subject[-1]).isNotNull()), *subject)
+        ctx.tables.replace(table, rows, batch_id=ctx.batch_id(f"tone:{state}"), digest=ctx.fingerprint)
+
+
+def _write_words(ctx: JobContext, texts: DataFrame, bundle: Bundle, state: str) -> int:
+    """Explains a sample of each segment's texts; how many in all."""
+    cfg: ScoreConfig = ctx.settings.score
+    segments = ctx.tables.read(SEGMENT).where(F.col("as_of") == F.lit(ctx.as_of)).select("customer_id", "segment_id")
+    known = texts.where(is_known(F.col("written_on"), ctx.as_of) & F.col("customer_id").isNotNull())
+    written = known.join(segments, "customer_id").select("segment_id", "text_hash", "customer_id").distinct()
+    written = sampled(written, per_segment=cfg.explain_texts_per_segment, seed=ctx.seed)
+    written = written.persist(StorageLevel.MEMORY_AND_DISK)
+    drawn = written.select("text_hash").distinct()
+    each = texts.join(drawn, "text_hash", "left_semi").groupBy("text_hash").agg(F.first("text").alias("text"))
+    each = each.repartition(cfg.num_partitions, "text_hash")
+    shares = word_shares(each, folder=str(bundle.folder.resolve()), threads=cfg.threads)
+    rows = driving_words(written, shares, least_customers=cfg.least_customers)
+    rows = rows.withColumns({"as_of": F.lit(ctx.as_of), "bundle_version": F.lit(bundle.version)})
+    rows = rows.select(*SCORE_WORD.column_names)
+    where = {"as_of": ctx.as_of}
+    ctx.tables.replace(SCORE_WORD, rows, batch_id=ctx.batch_id(f"word:{state}"), digest=ctx.fingerprint, where=where)
+    return drawn.count()

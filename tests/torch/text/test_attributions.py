@@ -1,0 +1,186 @@
+"""Shares of words add up to what the text changes, are those of a plain sum over the path, and belong to the right words."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from support.tiny_bert import tiny_bundle
+
+from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.stages.score.scorer import Scorer
+from crm_spark.text.attributions import Explainer
+from crm_spark.text.labels import LABELS
+
+CLS, SEP, MASK = 101, 102, 103
+TEXTS = [
+    "The parcel came late and was broken.",
+    "Lovely, lovely dress! It doesn't itch.",
+    "fine",
+    "unbelievablyoverengineered gadget",
+    "word " * 200,
+]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, encoder):
+    return tiny_bundle(tmp_path_factory.mktemp("head"), encoder)
+
+
+@pytest.fixture(scope="module")
+def explainer(bundle):
+    return Explainer(bundle)
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory, encoder):
+    return Explainer(tiny_bundle(tmp_path_factory.mktemp("windows"), encoder, long_texts="windows"))
+
+
+def logit(explanation):
+    p = explanation.probabilities[LABELS.index(explanation.label)]
+    return np.log(p / (1 - p))
+
+
+def plainly(explainer, rows, label, steps=400):
+    """Shares of tokens by the midpoint rule, each row by itself and without padding: no hook, no batch."""
+    model = explainer.model
+    embed = model.encoder.get_input_embeddings()
+    ends = [embed(torch.tensor(row)) for row in rows]
+    starts = [embed(torch.tensor([i if i in (CLS, SEP) else MASK for i in row])) for row in rows]
+    totals = [torch.zeros(len(row)) for row in rows]
+    for k in range(steps):
+        points = [(b + (k + 0.5) / steps * (x - b)).detach().requires_grad_() for b, x in zip(starts, ends)]
+        states = [model.encoder(inputs_embeds=point[None]).last_hidden_state[0] for point in points]
+        logits = torch.stack([model.head(state.mean(0)) for state in states]).mean(0) / explainer.temperature
+        others = [i for i in range(len(LABELS)) if i != label]
+        score = logits[label] - logits[others].logsumexp(0)
+        for total, x, b, gradient in zip(totals, ends, starts, torch.autograd.grad(score, points)):
+            total += ((x - b) * gradient).sum(-1).detach() / steps
+    return [total.tolist() for total in totals]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=["sentence", "repeats", "short", "pieces", "long"])
+def test_shares_add_up_to_what_the_words_change(explainer, text):
+    found = explainer.explain(text)
+    changed = found.logit - found.hidden_logit
+    assert abs(changed) > 0.02 and found.logit == pytest.approx(logit(found), abs=1e-6)
+    assert sum(word.share for word in found.words) + found.rest == pytest.approx(changed, abs=1e-9)
+    assert abs(found.rest) <= 0.01 * max(abs(changed), 1.0)
+
+
+def test_the_logit_without_words_is_that_of_a_text_of_masks(explainer):
+    found = explainer.explain("late parcel")
+    tokens = torch.tensor([[CLS, MASK, MASK, SEP]])
+    with torch.no_grad():
+        logits = explainer.model(tokens, torch.ones_like(tokens))[0].double() / explainer.temperature
+    p = torch.softmax(logits, 0)[LABELS.index(found.label)].item()
+    assert found.hidden_logit == pytest.approx(np.log(p / (1 - p)), abs=1e-5)
+
+
+def test_shares_are_those_of_a_plain_sum_over_the_path(explainer):
+    found = explainer.explain("late parcel")
+    (row,) = plainly(explainer, [[CLS, 2397, 20463, SEP]], LABELS.index(found.label))
+    assert explainer.tokens.tokenizer.encode("late parcel").ids == [CLS, 2397, 20463, SEP]
+    assert [word.share for word in found.words] == pytest.approx(row[1:3], abs=2e-3)
+    assert row[0] == row[3] == 0.0 and max(map(abs, row)) > 0.02
+
+
+def test_windows_of_unlike_length_share_like_each_by_itself(windowed):
+    text = " ".join(str(i % 10) for i in range(30))  # 22 tokens in the first window, 8 in the second
+    found = windowed.explain(text)
+    ids = windowed.tokens.tokenizer.encode(text).ids[1:-1]
+    rows = plainly(windowed, [[CLS, *ids[:22], SEP], [CLS, *ids[22:], SEP]], LABELS.index(found.label))
+    expected = [*rows[0][1:-1], *rows[1][1:-1]]
+    assert len(found.words) == found.num_words == 30
+    assert [word.share for word in found.words] == pytest.approx(expected, abs=2e-3)
+
+
+class Counting(torch.nn.Module):
+    """A model whose first logit is the sum of its tokens' embeddings; the other two are 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(30_522, 1)
+        self.encoder = SimpleNamespace(get_input_embeddings=lambda: self.embedding)
+
+    def forward(self, tokens, mask):
+        values = (self.embedding(tokens)[:, :, 0] * mask).sum(1)
+        return torch.stack([values, values * 0, values * 0], 1)
+
+
+class Cliff(Counting):
+    """Likewise, but all that a text changes happens on a short stretch of the path."""
+
+    def __init__(self):
+        super().__init__()
+        torch.nn.init.zeros_(self.embedding.weight)
+        self.embedding.weight.data[2204] = 1.0
+
+    def forward(self, tokens, mask):
+        return torch.tanh(20 * (super().forward(tokens, mask) - 0.37))
+
+
+def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(bundle):
+    explainer = Explainer(bundle)
+    explainer.model, explainer.temperature = Counting().requires_grad_(False), 1.0
+    table = explainer.model.embedding.weight
+    table.zero_()
+    table[MASK] = 0.25
+    table[2204], table[6659], table[2397] = 2.0, 0.5, -0.75  # good, terrible, late
+    found = explainer.explain("Good late GOOD terrible")
+    assert found.label == "recommends"
+    shares = [(word.word, round(word.share, 5)) for word in found.words]
+    assert shares == [("Good", 1.75), ("late", -1.0), ("GOOD", 1.75), ("terrible", 0.25)]  # each less the mask's 0.25
+    assert found.num_steps == 8 and found.logit == pytest.approx(3.75 - np.log(2))  # two verdicts share the rest
+
+
+def test_pieces_of_a_word_are_one_word_at_its_place(explainer):
+    text = "  unbelievablyoverengineered   gadget, isn't it"
+    found = explainer.explain(text)
+    assert len(explainer.tokens.tokenizer.encode(text).ids) > len(found.words) + 2
+    assert [word.word for word in found.words] == ["unbelievablyoverengineered", "gadget", ",", "isn't", "it"]
+    assert all(text[word.start : word.end] == word.word for word in found.words)
+
+
+def test_the_verdict_is_the_scorers(bundle, explainer):
+    scorer = Scorer(bundle.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
+    for text, shares in zip(TEXTS, scorer.probabilities(TEXTS)):
+        found = explainer.explain(text)
+        assert found.probabilities == pytest.approx(shares.tolist(), abs=1e-5)
+        assert found.label == LABELS[int(shares.argmax())]
+
+
+def test_an_explanation_leaves_no_trace_in_the_model(explainer):
+    first = explainer.explain(TEXTS[0])
+    explainer.explain(TEXTS[1])
+    assert explainer.explain(TEXTS[0]) == first
+
+
+def test_too_few_points_leave_a_rest_and_it_is_said(bundle):
+    coarse, fine = Explainer(bundle, most_steps=8), Explainer(bundle)
+    coarse.model = fine.model = Cliff().requires_grad_(False)
+    left, found = coarse.explain("good"), fine.explain("good")
+    assert left.num_steps == 8 and found.num_steps == 32
+    assert abs(left.rest) > 0.1 > 0.01 * (found.logit - found.hidden_logit) > abs(found.rest)
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "\u200b"])
+def test_a_text_without_words_has_no_shares(explainer, text):
+    found = explainer.explain(text)
+    assert sum(word.share for word in found.words) == pytest.approx(found.logit - found.hidden_logit, abs=0.01)
+    assert [word.word for word in found.words] in ([], ["\u200b"])
+
+
+def test_half_a_character_and_a_megabyte_are_read_as_far_as_the_model_goes(explainer):
+    assert [word.word for word in explainer.explain("good \ud83d").words] == ["good", "?"]
+    found = explainer.explain("a word " * 150_000)
+    assert (len(found.words), found.num_words) == (22, 300_000)  # of 24 tokens two are special
+
+
+def test_both_ends_of_a_long_text_are_at_their_places(tmp_path, encoder):
+    explainer = Explainer(tiny_bundle(tmp_path, encoder, long_texts="head_tail"))
+    text = " ".join(str(i) for i in range(10)) + " x" * 50 + " 0 1"
+    found = explainer.explain(text)
+    assert [word.word for word in found.words] == ["0", "1", "2", "3", "4", *["x"] * 15, "0", "1"]
+    assert [text[word.start : word.end] for word in found.words] == [word.word for word in found.words]

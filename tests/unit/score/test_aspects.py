@@ -1,0 +1,116 @@
+"""Clauses of a text and the aspects they speak of, by words of a file."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from crm_spark.core.errors import ConfigError
+from crm_spark.stages.score.aspects import Aspects, AspectWords, load_aspects
+
+ROOT = Path(__file__).resolve().parents[3]
+KNOWN = load_aspects(str(ROOT / "conf/domains/aspects.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("Nice shirt. Late delivery!  Never again", ["Nice shirt.", "Late delivery!", "Never again"]),
+        ("Nice shirt, but the delivery was late", ["Nice shirt", "but the delivery was late"]),
+        ("Schönes Hemd, aber zu teuer; schade", ["Schönes Hemd", "aber zu teuer", "schade"]),
+        ("Belle robe MAIS trop chère", ["Belle robe", "MAIS trop chère"]),
+        ("It cost 3.50 and weighs 1.5kg", ["It cost 3.50 and weighs 1.5kg"]),
+        ("Title\nText", ["Title", "Text"]),
+        ("质量很好。快递很慢。", ["质量很好", "快递很慢"]),
+        ("butter and buttons", ["butter and buttons"]),  # no word of its own
+        ("But why", ["But why"]),
+        ("... !!! ;;", ["...", "!!!"]),
+        ("", []),
+    ],
+)
+def test_clauses(text, clauses):
+    assert KNOWN.clauses(text) == clauses
+
+
+def aspects_of(text, language=None):
+    return sorted({mention.aspect for mention in KNOWN.mentions(text, language)})
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("The DELIVERY was late", "en", ["delivery"]),
+        ("Die Lieferung kam nie an, der Kundenservice antwortet nicht", "de", ["delivery", "service"]),
+        ("Livraison rapide, prix correct", "fr", ["delivery", "price"]),
+        ("It fits", "en", ["fit and size"]),
+        ("an outfit of benefit", "en", []),  # parts of words
+        ("Great value  for\tmoney", "en", ["price"]),
+        ("the STRASSE is long", "en", []),
+        ("zu GROSS", "de", ["fit and size"]),  # ß folded
+        ("nur die Form passt", "fr", []),  # the language that is known rules
+        ("nur die Form passt", None, ["fit and size"]),
+        ("nur die Form passt", "it", ["fit and size"]),
+        ("nothing of that", "en", []),
+    ],
+)
+def test_aspects_of_a_text(text, language, expected):
+    assert aspects_of(text, language) == expected
+
+
+def test_a_clause_counts_once_for_an_aspect_and_for_each_of_its_aspects():
+    found = KNOWN.mentions("The price and the cost of delivery. Delivery was late, but cheap.", "en")
+    assert [(mention.aspect, mention.clause) for mention in found] == [
+        ("delivery", "The price and the cost of delivery."),
+        ("price", "The price and the cost of delivery."),
+        ("delivery", "Delivery was late"),
+        ("price", "but cheap."),
+    ]
+
+
+def test_every_term_that_ships_finds_itself_and_no_aspect_lacks_a_language():
+    words = KNOWN._of
+    for name, languages in words.aspects.items():
+        assert set(languages) >= {"en", "de", "fr"}
+        for language, terms in languages.items():
+            assert len(terms) == len({term.casefold() for term in terms}), (name, language)
+            for term in terms:
+                assert name in aspects_of(f"so {term.rstrip('*').upper()} is", language), term
+
+
+def test_an_aspect_is_added_in_the_file(tmp_path):
+    path = tmp_path / "aspects.yaml"
+    path.write_text("aspects:\n  taste:\n    en: [tast*, flavour*]\n")
+    found = load_aspects(str(path))
+    assert [mention.aspect for mention in found.mentions("Tasty! But the price", "en")] == ["taste"]
+    assert found.version != KNOWN.version and load_aspects(str(path)).version == found.version
+
+
+def test_without_a_file_no_text_speaks_of_any():
+    assert load_aspects(None).mentions("The delivery was late", "en") == []
+
+
+def test_patterns_do_not_travel_but_are_made_again():
+    KNOWN.mentions("The delivery was late", "en")
+    again = pickle.loads(pickle.dumps(KNOWN))
+    assert again._patterns == {} and again.mentions("late delivery", "en") == KNOWN.mentions("late delivery", "en")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("aspects: {price: {en: ['*']}}", "aspects.price.en.0"),
+        ("aspects: {price: {english: [price]}}", "aspects.price.english"),
+        ("aspect: {price: {en: [price]}}", "did you mean 'aspects'?"),
+        ("aspects: {price: {en: [a*b]}}", "aspects.price.en.0"),
+        ("aspects: {none: {en: [nothing]}}", "stands for texts that speak of no aspect"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_refused(tmp_path, content, said):
+    (tmp_path / "a.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
+        load_aspects(str(tmp_path / "a.yaml"))
+
+
+def test_a_term_is_text_and_not_a_pattern():
+    found = Aspects(AspectWords(aspects={"x": {"en": ["c.t"]}}))
+    assert found.mentions("the cat", "en") == [] and len(found.mentions("the c.t", "en")) == 1

@@ -1,0 +1,46 @@
+"""Words of any script, with their places."""
+
+import itertools
+
+import pytest
+
+from crm_spark.text.words import folded, word_spans
+
+
+def words(text):
+    return [text[start:end] for start, end in word_spans(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It's good, isn’t it?", ["It's", "good", ",", "isn’t", "it", "?"]),
+        ("Größe 42 passt!!!", ["Größe", "42", "passt", "!!!"]),
+        ("ask [name] at [email]", ["ask", "[name]", "at", "[email]"]),
+        ("well-made (really)", ["well", "-", "made", "(", "really", ")"]),
+        ("cafe\u0301 au lait", ["cafe\u0301", "au", "lait"]),
+        ("हिन्दी अच्छा", ["हिन्दी", "अच्छा"]),
+        ("质量很好", ["质", "量", "很", "好"]),
+        ("👩‍👩‍👧 😡😡 ok", ["👩‍👩‍👧", "😡😡", "ok"]),
+        ("المنتج ممتاز", ["المنتج", "ممتاز"]),
+        (" \n\t ", []),
+        ("", []),
+    ],
+)
+def test_words_of_a_text(text, expected):
+    assert words(text) == expected
+
+
+def test_spans_are_in_order_and_leave_out_only_blanks():
+    text = "One, two;\tthree – vier\u200d 五 «six» a\x00b"
+    spans = word_spans(text)
+    assert all(before.end <= after.start for before, after in itertools.pairwise(spans))
+    assert "".join(words(text)) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [("GREAT", "great"), ("Straße", "strasse"), ("42", ""), ("!", ""), ("[name]", ""), ("4k", "4k")],
+)
+def test_words_are_counted_together_by_their_folded_form(word, expected):
+    assert folded(word) == expected
