@@ -17,6 +17,10 @@ REFUSED = 2
 _PR_SET_PDEATHSIG = 1
 
 
+class OutOfTime(CrmError):
+    """The training was ended at its limit."""
+
+
 _AGENT = "CRM_SPARK_TRAIN_AGENT"
 """In the environment of the ranks: the process that started them."""
 
@@ -51,7 +55,8 @@ def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path, max_resta
         max_restarts: rounds after the first at most. One that came no further than the round before it is the last.
 
     Raises:
-        CrmError: the training cannot be done, its ranks died too often, or the time ran out; the log says which.
+        OutOfTime: it was not finished in time.
+        CrmError: the training cannot be done, or its ranks died too often; the log says which.
     """
     ends, checkpoints = time.monotonic() + max_seconds, spec.parent / "checkpoints"
     log.write_bytes(b"")
@@ -61,7 +66,7 @@ def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path, max_resta
         if code == 0:
             return
         if code is None:
-            raise CrmError(f"train: not finished after {max_seconds} s (train.max_seconds); ended. Log: {log}")
+            raise OutOfTime(f"train: not finished after {max_seconds} s (train.max_seconds); ended. Log: {log}")
         before, reached = reached, _newest(checkpoints)
         num_idle = num_idle + 1 if reached == before else 0
         if code == REFUSED or num_idle > 1 or number == max_restarts:

@@ -2,13 +2,17 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.train.config import MODEL, TrainConfig
-from crm_spark.stages.train.processes import launch, num_local_ranks
+from crm_spark.stages.train.mlflow_log import log_training
+from crm_spark.stages.train.processes import OutOfTime, launch, num_local_ranks
+from crm_spark.stages.train.search import best_config
 from crm_spark.text.bundle import REGISTRY, bundles_dir, current_version, register, seal
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import MANIFEST, read_manifest
@@ -56,14 +60,9 @@ def run(ctx: JobContext) -> StageResult:
         "current": str((bundles / current).resolve()) if current else None,
         "teacher": str((bundles / cfg.teacher).resolve()) if cfg.teacher else None,
     }
-    (out / "spec.json").write_text(json.dumps(spec))
-    launch(
-        out / "spec.json",
-        num_ranks=num_local_ranks(cfg.num_ranks),
-        max_seconds=cfg.max_seconds,
-        log=out / "train.log",
-        max_restarts=cfg.max_restarts,
-    )
+    if cfg.search_trials:
+        spec["config"] = best_config(cfg, out, _trial_of(spec), seed=ctx.seed).model_dump()
+    _launch(spec, cfg, seconds=cfg.max_seconds)
     result = json.loads((out / "result.json").read_text())
     bundle = seal(out / "bundle", bundles)
     test = result["test"]
@@ -73,7 +72,10 @@ def run(ctx: JobContext) -> StageResult:
     lost_to = rivals_that_win(test, cfg.rivals)
     record(ctx, "train", _measures(result))
     register(bundles, bundle.version, is_promoted=not lost_to)
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    if cfg.mlflow:
+        log_training(cfg.mlflow, result, bundle.folder, version=bundle.version, is_promoted=not lost_to)
+    for left in (out / "checkpoints", *out.glob("trial-*")):
+        shutil.rmtree(left, ignore_errors=True)
     kept = f"kept as candidate: {', '.join(RIVALS[name] for name in lost_to)} is less surprised by the test side"
     counting = max(figures["macro_f1"] for name, figures in test.items() if name.startswith("tfidf"))
     note = (
@@ -82,6 +84,32 @@ def run(ctx: JobContext) -> StageResult:
         f"bundle {bundle.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
     )
     return StageResult(result["training"]["examples_seen"], note=note)
+
+
+def _launch(spec: dict[str, Any], cfg: TrainConfig, *, seconds: int) -> None:
+    """Trains as the specification says, in its folder."""
+    out = Path(spec["out"])
+    (out / "spec.json").write_text(json.dumps(spec))
+    launch(
+        out / "spec.json",
+        num_ranks=num_local_ranks(cfg.num_ranks),
+        max_seconds=seconds,
+        log=out / "train.log",
+        max_restarts=cfg.max_restarts,
+    )
+
+
+def _trial_of(spec: dict[str, Any]) -> Callable[[TrainConfig, Path, int], None]:
+    """A training like the one that is wanted, with other settings, of which only the validation side's figure is kept."""
+
+    def run_trial(trial: TrainConfig, folder: Path, seconds: int) -> None:
+        own = {**spec, "config": trial.model_dump(), "out": str(folder.resolve()), "is_trial": True}
+        # At the end of the budget it leaves no figure.
+        with suppress(OutOfTime):
+            _launch(own, trial, seconds=min(seconds, trial.max_seconds))
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+    return run_trial
 
 
 def rivals_that_win(test: dict[str, Any], rivals: tuple[str, ...]) -> list[str]:

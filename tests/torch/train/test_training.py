@@ -1,5 +1,6 @@
 """Two real gloo ranks through torchrun: they learn, twice the same, and go on from a checkpoint as if nothing had happened."""
 
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,9 @@ from support.ranks import CONFIG, digest, is_running, train, wait_for_ranks
 from support.tiny_bert import write_shards
 
 from crm_spark.core.errors import CrmError
+from crm_spark.stages.train import stage
 from crm_spark.stages.train.finish import in_use, side_of
+from crm_spark.stages.train.search import best_config
 from crm_spark.stages.train.stage import rivals_that_win
 from crm_spark.text.bundle import seal
 from crm_spark.text.manifest import TEST, read_manifest
@@ -147,3 +150,14 @@ def test_more_ranks_than_lanes_are_refused_before_the_first_collective(tmp_path,
 def test_training_imports_no_spark():
     code = "import sys, crm_spark.stages.train.worker; sys.exit('pyspark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_only(shards, tmp_path):
+    space = {"learning_rate": [5e-3, 1e-6]}
+    cfg = CONFIG.model_copy(update={"num_ranks": 1, "num_epochs": 2, "search_trials": 2, "search_space": space})
+    spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "current": None, "teacher": None}
+    best = best_config(cfg, tmp_path, stage._trial_of(spec), seed=1)
+    assert best.learning_rate == 5e-3  # with the other nothing is learned
+    for number in (0, 1):
+        result = json.loads((tmp_path / f"trial-{number}" / "result.json").read_text())
+        assert result.keys() == {"validation_bits"} and not (tmp_path / f"trial-{number}" / "bundle").exists()
