@@ -69,10 +69,22 @@ def test_packed_texts_say_what_padded_ones_say(encoder, pooling):
 
 
 def test_bf16_is_refused_where_the_hardware_lacks_it(monkeypatch):
-    monkeypatch.setattr(model_module, "has_fast_bf16", lambda: False)
+    monkeypatch.setattr(model_module, "cpu_flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="7 to 12 times slower"):
         uses_bf16("bf16")
-    assert not uses_bf16("auto")
+    assert not model_module.has_fast_bf16.__wrapped__() and not uses_bf16("fp32")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_fast"), [({"bfloat16": 1, "float32": 2}, True), ({"bfloat16": 3, "float32": 2}, False)]
+)
+def test_bf16_is_used_where_the_processor_has_it_and_it_is_faster(monkeypatch, seconds, is_fast):
+    monkeypatch.setattr(model_module, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(model_module, "_seconds_of_product", lambda dtype: seconds[str(dtype).removeprefix("torch.")])
+    assert model_module.has_fast_bf16.__wrapped__() == is_fast
+    assert uses_bf16("bf16")  # who asks for it gets it
 
 
 def test_every_text_gets_a_row_that_sums_to_one(bundle):
