@@ -13,7 +13,7 @@ from crm_spark.text.batches import padded
 from crm_spark.text.bundle import Bundle
 from crm_spark.text.labels import LABELS
 from crm_spark.text.model import load_model
-from crm_spark.text.tokenise import HEAD, Tokens
+from crm_spark.text.tokenise import tokens_of
 from crm_spark.text.words import Span, word_spans
 
 _HIDDEN = ("[MASK]", "<mask>", "[PAD]", "<pad>")
@@ -88,11 +88,10 @@ class Explainer:
     def __init__(self, bundle: Bundle, *, most_steps: int = _MOST_STEPS, threads: int | None = None):
         if threads is not None:
             torch.set_num_threads(threads)
-        card = bundle.card
         self.model, self.most_steps = load_model(bundle).requires_grad_(False), most_steps
-        self.temperature = float(card["temperature"])
-        self.decision = np.asarray(card.get("decision", [1.0] * len(LABELS)))
-        self.tokens = Tokens(bundle.folder, int(card["max_length"]), card.get("long_texts", HEAD))
+        self.temperature = float(bundle.card["temperature"])
+        self.decision = np.asarray(bundle.decision)
+        self.tokens = tokens_of(bundle)
         ids = (self.tokens.tokenizer.token_to_id(name) for name in _HIDDEN)
         self.hidden = next((found for found in ids if found is not None), 0)
 

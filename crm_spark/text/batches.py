@@ -1,5 +1,6 @@
 """Texts of like length together: most of the cost of a naive batch is padding."""
 
+from collections.abc import Iterator
 from itertools import chain
 
 import numpy as np
@@ -21,6 +22,24 @@ def token_batches(lengths: list[int], *, max_tokens: int) -> list[Ints]:
         batches.append(order[start : start + size])
         start += size
     return batches
+
+
+def feeds(
+    ids: NDArray[np.int32], lengths: Ints, *, max_tokens: int
+) -> Iterator[tuple[Ints, dict[str, NDArray[np.int64]]]]:
+    """Batches as a bundle's graphs take them, texts of like length together, padded to the longest of a batch.
+
+    Args:
+        ids: token ids (N, L).
+        lengths: how many of them are real (N,).
+        max_tokens: padded tokens in a batch.
+
+    Yields:
+        Positions of the texts (B,), and their `tokens` and `mask` (B, T) int64.
+    """
+    for batch in token_batches(lengths.tolist(), max_tokens=max_tokens):
+        is_real = np.arange(int(lengths[batch].max())) < lengths[batch][:, None]
+        yield batch, {"tokens": ids[batch, : is_real.shape[1]].astype(np.int64), "mask": is_real.astype(np.int64)}
 
 
 def padded(ids: list[list[int]]) -> tuple[NDArray[np.int32], Ints]:

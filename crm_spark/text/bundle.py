@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.errors import BundleError
+from crm_spark.text.labels import LABELS
 
 INDEX, REGISTRY = "bundle.json", "registry.json"
 WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD = "model.safetensors", "config.json", "tokenizer.json", "card.json"
@@ -28,6 +29,12 @@ class Bundle:
     card: dict[str, Any]
     derived: tuple[str, ...] = ()
     """The names in DERIVED that are there."""
+
+    @property
+    def decision(self) -> list[float]:
+        """Weight of each label: the verdict has the largest weighted probability."""
+        weights: list[float] = self.card.get("decision", [1.0] * len(LABELS))
+        return weights
 
 
 def sha256_of_file(path: Path) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crm_spark.text.batches import token_batches
+from crm_spark.text.batches import feeds
 from crm_spark.text.labels import LABELS
 
 _ONNX_TOKENS = 768
@@ -25,8 +25,6 @@ class OnnxBackend:
     def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Texts of like length go together, padded to the longest of a batch."""
         result = np.zeros((len(lengths), len(LABELS)), np.float32)
-        for batch in token_batches(lengths.tolist(), max_tokens=self.max_tokens):
-            width = int(lengths[batch].max())
-            mask = (np.arange(width) < lengths[batch][:, None]).astype(np.int64)
-            (result[batch],) = self.session.run(None, {"tokens": ids[batch, :width].astype(np.int64), "mask": mask})
+        for batch, feed in feeds(ids, lengths, max_tokens=self.max_tokens):
+            (result[batch],) = self.session.run(None, feed)
         return result

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from crm_spark.text.batches import token_batches
+from crm_spark.text.batches import feeds
 from crm_spark.text.labels import LABELS
 
 _OPENVINO_TOKENS = 512
@@ -36,8 +36,6 @@ class OpenVinoBackend:
     def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Texts of like length go together, padded to the longest of a batch."""
         result = np.zeros((len(lengths), len(LABELS)), np.float32)
-        for batch in token_batches(lengths.tolist(), max_tokens=self.max_tokens):
-            width = int(lengths[batch].max())
-            mask = (np.arange(width) < lengths[batch][:, None]).astype(np.int64)
-            result[batch] = self.request.infer({"tokens": ids[batch, :width].astype(np.int64), "mask": mask})[0]
+        for batch, feed in feeds(ids, lengths, max_tokens=self.max_tokens):
+            result[batch] = self.request.infer(feed)[0]
         return result

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from crm_spark.text.bundle import Bundle
+
 MAX_CHARACTERS = 20_000
 """More than this of a text cannot reach a model that reads 512 tokens; a megabyte is not tokenised to be thrown away."""
 HEAD, HEAD_TAIL, WINDOWS = LONG_TEXTS = "head", "head_tail", "windows"
@@ -75,6 +77,11 @@ class Tokens:
             return [[first, *inner[:head], *inner[head - room :], last]]
         starts = range(0, min(len(inner), MAX_WINDOWS * room), room)
         return [[first, *inner[start : start + room], last] for start in starts]
+
+
+def tokens_of(bundle: Bundle) -> Tokens:
+    """Cuts texts as those were cut that the bundle learned from."""
+    return Tokens(bundle.folder, int(bundle.card["max_length"]), bundle.card.get("long_texts", HEAD))
 
 
 def mean_of_rows(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:

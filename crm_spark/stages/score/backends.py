@@ -35,7 +35,7 @@ class Choice:
 
     engine: str
     precision: str
-    why: str = ""
+    why: str
 
     def __str__(self) -> str:
         return f"{self.engine} {self.precision} ({self.why})"

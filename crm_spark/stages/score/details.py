@@ -1,10 +1,24 @@
-"""What is made of the texts beside their verdicts: the tone of aspects and over time, and the words behind the verdicts."""
+"""What is made of the texts beside their verdicts: aspects and their tone, tone over time, the words behind the verdicts,
+and which texts a person should label.
+"""
+
+from functools import reduce
+from operator import add
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import CUSTOMER_TONE, PRODUCT_TONE, SCORE_ASPECT, SCORE_TEXT, SCORE_WORD, SEGMENT
+from crm_spark.contracts.features import (
+    CUSTOMER_TONE,
+    PRODUCT_TONE,
+    SCORE_ASPECT,
+    SCORE_TEXT,
+    SCORE_WORD,
+    SEGMENT,
+    TEXT_OF,
+    TEXT_TO_LABEL,
+)
 from crm_spark.core.context import JobContext, is_known
 from crm_spark.stages.score.aspect_tone import aspect_tone, clauses, mentions
 from crm_spark.stages.score.aspects import load_aspects
@@ -19,7 +33,7 @@ from crm_spark.text.readings import readings, tone
 
 
 def write_details(ctx: JobContext, texts: DataFrame, bundle: Bundle, choice: Choice) -> str:
-    """Brings scores.aspect, scores.customer_tone, scores.product_tone and scores.word up to what scores.text says.
+    """Brings features.text_to_label, scores.aspect, scores.word and the tone tables up to what scores.text says.
 
     Args:
         ctx: of the stage.
@@ -33,10 +47,23 @@ def write_details(ctx: JobContext, texts: DataFrame, bundle: Bundle, choice: Cho
     read = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == bundle.version)
     # Under a budget the same inputs are worked on in several runs: what is read by now tells them apart.
     state = f"{bundle.version}:{read.count()}"
+    if ctx.settings.score.texts_to_label:
+        _write_to_label(ctx, read, state)
     num_texts = _write_aspects(ctx, texts, read, bundle, choice, state)
     _write_tone(ctx, texts, state)
     num_explained = _write_words(ctx, texts, bundle, state) if ctx.settings.score.explain_texts_per_segment else 0
     return f"aspects of {num_texts} texts, {num_explained} explained"
+
+
+def _write_to_label(ctx: JobContext, read: DataFrame, state: str) -> None:
+    """Of the texts that nobody rated those that the bundle is least sure of."""
+    rated = ctx.tables.read(TEXT_OF).groupBy("text_hash").agg(F.max("label").alias("rated"))
+    shares = [F.col(f"p_{label}") for label in LABELS]
+    doubt = reduce(add, (F.when(p > 0, -p * F.log2(p)).otherwise(0.0) for p in shares))
+    unrated = read.join(rated.where(F.col("rated").isNull()), "text_hash")
+    listed = unrated.select("text_hash", F.col("label").alias("read_as"), doubt.alias("doubt_bits"))
+    listed = listed.orderBy(F.desc("doubt_bits"), "text_hash").limit(ctx.settings.score.texts_to_label)
+    ctx.tables.replace(TEXT_TO_LABEL, listed, batch_id=ctx.batch_id(f"to_label:{state}"), digest=ctx.fingerprint)
 
 
 def _write_aspects(
@@ -62,8 +89,7 @@ def _write_aspects(
     recipe = make_scorer(str(bundle.folder.resolve()), cfg, choice)
     fresh = wanted.repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
     both = read.select(*probabilities).unionByName(fresh.select(*probabilities))
-    decision = bundle.card.get("decision", [1.0] * len(LABELS))
-    rows = aspect_tone(found, both, decision=decision)
+    rows = aspect_tone(found, both, decision=bundle.decision)
     rows = rows.withColumns(
         {"bundle_version": F.lit(bundle.version), "aspects_version": F.lit(aspects.version)}
     ).select(*SCORE_ASPECT.column_names)

@@ -14,7 +14,7 @@ from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.text.batches import padded
 from crm_spark.text.bundle import open_bundle
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tokenise import HEAD, Tokens, mean_of_rows
+from crm_spark.text.tokenise import mean_of_rows, tokens_of
 
 SCHEMA = "text_hash string, label string, " + ", ".join(f"p_{label} double" for label in LABELS)
 
@@ -26,8 +26,8 @@ class Scorer:
         bundle = open_bundle(folder)
         self.backend: Backend = load(bundle, cfg, choice or choose(bundle, cfg))
         self.temperature = float(bundle.card["temperature"])
-        self.decision = np.asarray(bundle.card.get("decision", [1.0] * len(LABELS)))
-        self.tokens = Tokens(folder, int(bundle.card["max_length"]), bundle.card.get("long_texts", HEAD))
+        self.decision = np.asarray(bundle.decision)
+        self.tokens = tokens_of(bundle)
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """One row of probabilities for each text, in the order of LABELS; shape (N, K)."""

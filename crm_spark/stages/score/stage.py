@@ -1,15 +1,13 @@
 """Score: every text of silver read by the bundle in use, equal texts once, only what has not been read before."""
 
 import time
-from functools import reduce
-from operator import add
 from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import SCORE_TEXT, SEGMENT, TEXT_OF, TEXT_TO_LABEL
+from crm_spark.contracts.features import SCORE_TEXT, SEGMENT, TEXT_OF
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
@@ -20,7 +18,6 @@ from crm_spark.stages.score.details import write_details
 from crm_spark.stages.score.queue import newest_of
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.text.bundle import bundles_dir, current_version, open_bundle
-from crm_spark.text.labels import LABELS
 from crm_spark.text.prepare import all_texts
 
 INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK, SEGMENT)
@@ -53,9 +50,10 @@ def run(ctx: JobContext) -> StageResult:
     done = _read_by(ctx, version)
     unread = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("written_on").alias("written_on"))
     unread = unread.join(done, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
-    wanted = unread if cfg.rescore_texts is None else _within_budget(ctx, unread, cfg.rescore_texts)
-    wanted = wanted.persist(StorageLevel.MEMORY_AND_DISK)
-    num_wanted, num_unread = wanted.count(), unread.count()
+    wanted, num_unread = unread, unread.count()
+    if cfg.rescore_texts is not None:
+        wanted = _within_budget(ctx, unread, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
+    num_wanted = wanted.count()
     choice = choose(bundle, cfg, num_texts=num_wanted)
     recipe = make_scorer(str(bundle.folder.resolve()), cfg, choice)
     read = wanted.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
@@ -65,8 +63,6 @@ def run(ctx: JobContext) -> StageResult:
     started = time.monotonic()
     result = ctx.tables.merge(SCORE_TEXT, read, batch_id=ctx.batch_id(part), digest=ctx.fingerprint, insert_only=True)
     seconds = time.monotonic() - started
-    if cfg.texts_to_label:
-        _list_doubtful(ctx, version)
     said = f"{_said(ctx, choice, num_wanted, seconds)}; {write_details(ctx, texts, bundle, choice)}"
     left = (
         f"; {num_unread - num_wanted} are read by the bundle before until their turn" if num_unread > num_wanted else ""
@@ -84,18 +80,6 @@ def _within_budget(ctx: JobContext, unread: DataFrame, num_texts: int) -> DataFr
     known = ctx.tables.read(SCORE_TEXT).select("text_hash").distinct()
     new, old = unread.join(known, "text_hash", "left_anti"), unread.join(known, "text_hash", "left_semi")
     return new.unionByName(newest_of(old, num_texts))
-
-
-def _list_doubtful(ctx: JobContext, version: str) -> None:
-    """Of the texts that nobody rated those that the bundle is least sure of."""
-    rated = ctx.tables.read(TEXT_OF).groupBy("text_hash").agg(F.max("label").alias("rated"))
-    mine = ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == version)
-    shares = [F.col(f"p_{label}") for label in LABELS]
-    doubt = reduce(add, (F.when(p > 0, -p * F.log2(p)).otherwise(0.0) for p in shares))
-    unrated = mine.join(rated.where(F.col("rated").isNull()), "text_hash")
-    listed = unrated.select("text_hash", F.col("label").alias("read_as"), doubt.alias("doubt_bits"))
-    listed = listed.orderBy(F.desc("doubt_bits"), "text_hash").limit(ctx.settings.score.texts_to_label)
-    ctx.tables.replace(TEXT_TO_LABEL, listed, batch_id=ctx.batch_id(f"to_label:{version}"), digest=ctx.fingerprint)
 
 
 def _said(ctx: JobContext, choice: Choice, num_texts: int, seconds: float) -> str:

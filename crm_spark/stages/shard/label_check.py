@@ -16,7 +16,7 @@ from crm_spark.text.counting import documents, word_counter
 from crm_spark.text.labels import LABELS
 
 NUM_FOLDS = 3
-_COLUMNS = ["example_id", "input_ids", "num_tokens", "label", "weight"]
+_COLUMNS = ["example_id", "input_ids", "num_tokens", "label"]
 
 
 class Doubt(NamedTuple):

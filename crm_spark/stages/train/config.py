@@ -108,5 +108,5 @@ class TrainConfig(Config):
             raise ValueError(f"search_space: {', '.join(unknown) or 'a list'} is no setting to draw, or empty")
         for name, values in space.items():
             for value in values:
-                cls.__pydantic_validator__.validate_assignment(cls.model_construct(), name, value)
+                cls.model_validate({name: value})
         return space

@@ -151,9 +151,7 @@ def in_use(
     model = load_model(bundle).to(device)
     model.use_packing(device.type == "cuda")
     probabilities = softmax(test.by_text(logits_of(model, test.rows, cfg)) / bundle.card["temperature"])
-    return {
-        "current": evaluate(probabilities, test.label, np.asarray(bundle.card.get("decision", [1.0] * len(LABELS))))
-    }
+    return {"current": evaluate(probabilities, test.label, np.asarray(bundle.decision))}
 
 
 def _curve(losses: list[float], *, points: int = 40) -> list[list[float]]:

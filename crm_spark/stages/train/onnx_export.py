@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from crm_spark.stages.train.readers import Rows
-from crm_spark.text.batches import token_batches
+from crm_spark.text.batches import feeds
 from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS
 from crm_spark.text.model import FIRST, TextClassifier
 from crm_spark.text.onnx_graph import OnnxBackend
@@ -125,17 +125,11 @@ def _openvino_int8(folder: Path, texts: Rows) -> tuple[tuple[str, ...], Callable
     import nncf
     import openvino
 
-    feeds = []
-    for batch in token_batches(texts.num_tokens.tolist(), max_tokens=_CALIBRATION_TOKENS):
-        part = texts.take(batch)
-        is_real = np.arange(int(part.num_tokens.max())) < part.num_tokens[:, None]
-        feeds.append(
-            {"tokens": part.input_ids[:, : is_real.shape[1]].astype(np.int64), "mask": is_real.astype(np.int64)}
-        )
+    batches = feeds(texts.input_ids, texts.num_tokens.astype(np.int64), max_tokens=_CALIBRATION_TOKENS)
     nncf.set_log_level("ERROR")
     quantised = nncf.quantize(
         openvino.Core().read_model(str(folder / ONNX)),
-        nncf.Dataset(feeds),
+        nncf.Dataset([feed for _, feed in batches]),
         model_type=nncf.ModelType.TRANSFORMER,
         preset=nncf.QuantizationPreset.MIXED,
     )

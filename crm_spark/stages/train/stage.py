@@ -51,6 +51,7 @@ def run(ctx: JobContext) -> StageResult:
     shutil.rmtree(out / "bundle", ignore_errors=True)
     bundles = bundles_dir(ctx.files_root)
     current = current_version(ctx.files_root)
+    cfg = _settled(cfg, out)
     spec = {
         "config": cfg.model_dump(),
         "shards": str(shards.resolve()),
@@ -84,6 +85,15 @@ def run(ctx: JobContext) -> StageResult:
         f"bundle {bundle.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
     )
     return StageResult(result["training"]["examples_seen"], note=note)
+
+
+def _settled(cfg: TrainConfig, out: Path) -> TrainConfig:
+    """The settings with a precision that all ranks and all rounds share: a trial in each could end otherwise."""
+    from crm_spark.text.model import uses_bf16
+
+    begun = out / "spec.json"
+    wanted = json.loads(begun.read_text())["config"]["precision"] if begun.exists() else cfg.precision
+    return cfg.model_copy(update={"precision": "bf16" if uses_bf16(wanted) else "fp32"})
 
 
 def _launch(spec: dict[str, Any], cfg: TrainConfig, *, seconds: int) -> None:

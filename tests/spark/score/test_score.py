@@ -252,6 +252,7 @@ def test_a_new_bundle_reads_anew_within_its_budget_and_the_older_reading_counts_
     assert steps == [9, 2]
     counts = {row["bundle_version"] for row in readings(ctx.tables, reading_order(ctx.files_root)).collect()}
     assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # both versions stay readable
+    assert ctx.tables.read(TEXT_TO_LABEL).count() == 21  # nobody rated any, and the list grew with what was read
 
 
 def another(bundle, draft, bundles):

@@ -161,3 +161,13 @@ def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_onl
     for number in (0, 1):
         result = json.loads((tmp_path / f"trial-{number}" / "result.json").read_text())
         assert result.keys() == {"validation_bits"} and not (tmp_path / f"trial-{number}" / "bundle").exists()
+
+
+def test_the_precision_is_settled_once_for_all_rounds(tmp_path, monkeypatch):
+    from crm_spark.text import model
+
+    auto = CONFIG.model_copy(update={"precision": "auto"})
+    monkeypatch.setattr(model, "has_fast_bf16", lambda: True)
+    assert stage._settled(auto, tmp_path).precision == "bf16"
+    (tmp_path / "spec.json").write_text(json.dumps({"config": {"precision": "fp32"}}))
+    assert stage._settled(auto, tmp_path).precision == "fp32"  # so it began
