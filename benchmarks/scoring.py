@@ -33,7 +33,7 @@ from crm_spark.text.labels import LABELS
 from crm_spark.text.model import FIRST, pretrained, save_model
 from crm_spark.text.tokenise import load_tokenizer, token_ids
 
-MAX_LENGTH, NUM_TEXTS, NUM_SPARK_TEXTS, NUM_ROUNDS = 128, 96, 960, 5
+MAX_LENGTH, NUM_TEXTS, NUM_SPARK_TEXTS, NUM_ROUNDS = 128, 384, 1_536, 5
 Work = Callable[[list[str]], object]
 
 

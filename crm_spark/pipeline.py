@@ -88,8 +88,8 @@ class Pipeline:
 
     def run(self, stages: tuple[Stage, ...] = STAGES, *, is_forced: bool = False) -> dict[str, StageResult]:
         """Runs the stages in order; one whose inputs, configuration and code are those of its last run is passed over."""
-        last, self.last_end = self._last_fingerprints()
-        last = {} if is_forced else last
+        last, ends = self._last_runs()
+        last, self.last_end = {} if is_forced else last, max(ends.values(), default=datetime.min)
         results = {}
         for stage in stages:
             if self.is_dry_run and stages[0].name == "ingest" != stage.name and not self.tables.exists(BATCH_FATE):
@@ -101,10 +101,10 @@ class Pipeline:
                 self.log.info("%-10s up to date", stage.name)
                 results[stage.name] = StageResult(status="unchanged")
                 continue
-            results[stage.name] = self._run_one(stage, ctx)
+            results[stage.name] = self._run_one(stage, ctx, last_end=ends.get(stage.name, datetime.min))
         return results
 
-    def _run_one(self, stage: Stage, ctx: JobContext) -> StageResult:
+    def _run_one(self, stage: Stage, ctx: JobContext, *, last_end: datetime) -> StageResult:
         started = time.monotonic()
         try:
             result: StageResult = stage.module.run(ctx)
@@ -114,7 +114,7 @@ class Pipeline:
         self.log.info(
             "%-10s %-7s %10d rows %7.1f s  %s", stage.name, result.status, result.num_rows, seconds, result.note
         )
-        if not self.is_dry_run and result.status != "nothing":
+        if not self.is_dry_run and _belongs_in_the_ledger(result, last_end):
             self._record(stage, ctx, result, seconds)
         return result
 
@@ -161,16 +161,14 @@ class Pipeline:
             return self.started_at.date()  # no event of this company carries a date
         return newest[0].date()
 
-    def _last_fingerprints(self) -> tuple[dict[str, str], datetime]:
-        """Of each stage the fingerprint of its last run, and when the last stage ended."""
+    def _last_runs(self) -> tuple[dict[str, str], dict[str, datetime]]:
+        """Of each stage the fingerprint of its last run, and when that ended."""
         if not self.tables.exists(RUN):
-            return {}, datetime.min
+            return {}, {}
         newest = self.tables.read(RUN).groupBy("stage")
         rows = newest.agg(F.max_by("fingerprint", "ended_at").alias("fingerprint"), F.max("ended_at").alias("at"))
         found = rows.collect()
-        return {row["stage"]: row["fingerprint"] for row in found}, max(
-            (row["at"] for row in found), default=datetime.min
-        )
+        return {row["stage"]: row["fingerprint"] for row in found}, {row["stage"]: row["at"] for row in found}
 
     def _record(self, stage: Stage, ctx: JobContext, result: StageResult, seconds: float) -> None:
         # Which run is a stage's last is told by when it ended: a clock that was set back must not undo the order.
@@ -180,7 +178,7 @@ class Pipeline:
             stage.name,
             ctx.as_of if stage.has_as_of else None,
             ctx.fingerprint,
-            result.status,
+            "done" if result.status == "nothing" else result.status,
             result.num_rows,
             seconds,
             result.note or None,
@@ -189,6 +187,11 @@ class Pipeline:
         frame = self.spark.createDataFrame([row], RUN.schema)
         batch_id = f"run:{self.run_id}:{stage.name}"
         self.tables.append(RUN, frame, batch_id=batch_id, digest=batch_id)
+
+
+def _belongs_in_the_ledger(result: StageResult, last_end: datetime) -> bool:
+    """Whether a run is told: not one that found nothing to do, unless the one that did it was killed before its row."""
+    return result.status != "nothing" or (result.last_work_at is not None and result.last_work_at > last_end)
 
 
 def files_root(lake: str) -> Path:

@@ -23,15 +23,17 @@ class StageResult:
 
     Attributes:
         num_rows: rows written.
-        status: done, or skipped when it had nothing to work on.
+        status: done, skipped when it had nothing to work on, or nothing when all was done before.
         note: what it has to say, in a sentence.
         refusal: what a gate held back while the rest was done; the job ends with exit code 3.
+        last_work_at: of a run that found nothing to do, the start of the run that did it.
     """
 
     num_rows: int = 0
     status: str = "done"
     note: str = ""
     refusal: str = ""
+    last_work_at: datetime | None = None
 
 
 def skipped(note: str) -> StageResult:

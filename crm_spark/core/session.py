@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from crm_spark.core.config import Config
 from crm_spark.core.errors import CrmError
 from crm_spark.core.java import find_java
+from crm_spark.core.signing import KEY_FILE
 
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -87,6 +88,8 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         "spark.python.worker.faulthandler.enabled": "true",
         **config.settings,
     }
+    if os.environ.get(KEY_FILE):
+        settings[f"spark.executorEnv.{KEY_FILE}"] = os.environ[KEY_FILE]
     for key, value in settings.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()

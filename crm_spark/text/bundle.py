@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.errors import BundleError
+from crm_spark.core.signing import is_signed, require_signature, sign
 from crm_spark.text.labels import LABELS
 
 INDEX, REGISTRY = "bundle.json", "registry.json"
@@ -47,17 +48,20 @@ def sha256_of_file(path: Path) -> str:
 
 
 def seal(draft: Path, bundles: Path) -> Bundle:
-    """Indexes the files of `draft` and moves it to `bundles/<version>`; an equal bundle that is there already stays."""
+    """Indexes the files of `draft` and moves it to `bundles/<version>`; an equal one that is there already stays."""
     digests = {name: sha256_of_file(draft / name) for name in FILES}
     version = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
     derived = {name: sha256_of_file(draft / name) for name in DERIVED if (draft / name).exists()}
     index = {"version": version, "sha256": digests, "derived": derived}
-    (draft / INDEX).write_text(json.dumps(index, indent=1, sort_keys=True))
+    content = json.dumps(index, indent=1, sort_keys=True).encode()
+    (draft / INDEX).write_bytes(content)
+    sign(content, draft / INDEX)
     target = bundles / version
-    if target.exists():
+    if target.exists() and is_signed(target / INDEX):
         shutil.rmtree(draft)
     else:
         bundles.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
         os.replace(draft, target)
     return open_bundle(target)
 
@@ -66,11 +70,12 @@ def open_bundle(folder: Path) -> Bundle:
     """The bundle, once all its files were found unaltered.
 
     Raises:
-        BundleError: a file is missing or altered.
+        BundleError: a file is missing or altered, or the index is not signed though there is a key.
     """
     index_path = folder / INDEX
     if not index_path.exists():
         raise BundleError(f"{folder}: no {INDEX}; this is no bundle.")
+    require_signature(index_path)
     index = json.loads(index_path.read_text(encoding="utf-8"))
     derived = index.get("derived", {})
     for name in (*FILES, *derived):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.errors import BundleError
+from crm_spark.core.signing import require_signature, sign
 
 MANIFEST = "manifest.json"
 TRAIN, VALIDATION, TEST = SPLITS = "train", "validation", "test"
@@ -61,10 +62,12 @@ class ShardManifest:
 
 
 def write_manifest(manifest: ShardManifest, folder: Path) -> None:
-    """Puts the manifest in place whole."""
+    """Puts the manifest in place whole, its signature before it."""
+    content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
+    sign(content, folder / MANIFEST)
     draft = folder / f".{MANIFEST}.draft"
-    with draft.open("w", encoding="utf-8") as out:
-        json.dump(asdict(manifest), out, indent=1, sort_keys=True)
+    with draft.open("wb") as out:
+        out.write(content)
         out.flush()
         os.fsync(out.fileno())
     draft.replace(folder / MANIFEST)
@@ -74,17 +77,21 @@ def read_manifest(folder: Path) -> ShardManifest:
     """The manifest, once every file it names was found unaltered.
 
     Raises:
-        BundleError: there is none, or a file is missing or altered.
+        BundleError: there is none, it is not signed though there is a key, or a file is missing, altered or elsewhere.
     """
     from crm_spark.text.bundle import sha256_of_file
 
     path = folder / MANIFEST
     if not path.exists():
         raise BundleError(f"{folder}: no {MANIFEST}; the shard set is not complete. Run the shard stage again.")
+    require_signature(path)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["files"] = tuple(ShardFile(**entry) for entry in content["files"])
     manifest = ShardManifest(**content)
+    root = folder.resolve()
     for file in manifest.files:
+        if not (folder / file.name).resolve().is_relative_to(root):
+            raise BundleError(f"{folder}: {MANIFEST} names {file.name}, which lies elsewhere; nothing of it is opened.")
         if not (folder / file.name).exists() or sha256_of_file(folder / file.name) != file.sha256:
             raise BundleError(
                 f"{folder}: {file.name} is missing or not the file the manifest names. Run the shard stage again."

@@ -19,10 +19,11 @@ from crm_spark.core.errors import ConfigError
 from crm_spark.text.bundle import ENCODER_CONFIG, WEIGHTS, Bundle
 from crm_spark.text.hardware import BF16, cpu_flags
 from crm_spark.text.labels import LABELS
+from crm_spark.text.on_processor import PADDED, learn_fast
 
 MEAN, FIRST = "mean", "first"
 """What of a text's states the head reads: their mean, or the state of the first token."""
-_PACKED, _PADDED = "crm_spark_packed", "sdpa"
+_PACKED = "crm_spark_packed"
 
 
 class Packing(NamedTuple):
@@ -89,7 +90,7 @@ class TextClassifier(nn.Module):
 
     def use_packing(self, is_packed: bool = True) -> None:
         """Batches are packed from now on: made for GPUs, elsewhere the texts go through attention one by one."""
-        self.encoder.set_attn_implementation(_PACKED if is_packed else _PADDED)
+        self.encoder.set_attn_implementation(_PACKED if is_packed else PADDED)
 
     @property
     def is_packed(self) -> bool:
@@ -167,10 +168,17 @@ AttentionMaskInterface.register(_PACKED, _no_mask)
 
 
 def pretrained(folder: Path, *, pooling: str = MEAN) -> TextClassifier:
-    """The encoder in a folder with a fresh head."""
+    """The encoder in a folder with a fresh head.
+
+    Nothing of attention's weights is dropped: the kernels that are fast, on a GPU and on a processor, drop none.
+    """
     encoder = AutoModel.from_pretrained(
-        str(folder), add_pooling_layer=False, local_files_only=True, attn_implementation=_PADDED
+        str(folder), add_pooling_layer=False, local_files_only=True, attn_implementation=PADDED
     )
+    for name, module in encoder.named_modules():
+        if name.endswith("attention.self.dropout"):
+            module.p = 0.0
+    learn_fast(encoder)
     return TextClassifier(encoder, pooling=pooling)
 
 
@@ -185,7 +193,7 @@ def save_model(model: TextClassifier, folder: Path) -> None:
 def load_model(bundle: Bundle) -> TextClassifier:
     """The model of a verified bundle, ready to infer."""
     config = AutoConfig.from_pretrained(str(bundle.folder), local_files_only=True)
-    encoder = AutoModel.from_config(config, add_pooling_layer=False, attn_implementation=_PADDED)
+    encoder = AutoModel.from_config(config, add_pooling_layer=False, attn_implementation=PADDED)
     model = TextClassifier(encoder, pooling=bundle.card.get("pooling", MEAN))
     model.load_state_dict(load_file(str(bundle.folder / WEIGHTS)))
     return model.eval()

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from crm_spark.text.batches import feeds
 from crm_spark.text.labels import LABELS
 
-_OPENVINO_TOKENS = 512
+_OPENVINO_TOKENS = 1_024
 _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
@@ -19,7 +19,7 @@ class OpenVinoBackend:
         graph: the ONNX graph, or the int8 one in OpenVINO's own form.
         precision: fp32, bf16 or int8; what int8 leaves is computed in fp32.
         threads: of this process.
-        max_tokens: padded tokens in a batch; null: 512.
+        max_tokens: padded tokens in a batch; null: 1,024.
     """
 
     def __init__(self, graph: Path, *, precision: str, threads: int, max_tokens: int | None):

@@ -32,7 +32,9 @@ def load_tokenizer(folder: Path, max_length: int | None) -> Tokenizer:
 
 def token_ids(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     """One list of ids for each text, special tokens included; never empty."""
-    return [encoding.ids for encoding in tokenizer.encode_batch([_encodable(text[:MAX_CHARACTERS]) for text in texts])]
+    return [
+        encoding.ids for encoding in tokenizer.encode_batch_fast([_encodable(text[:MAX_CHARACTERS]) for text in texts])
+    ]
 
 
 def _encodable(text: str) -> str:

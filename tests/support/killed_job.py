@@ -11,6 +11,7 @@
   report: the draft of its findings;
 - `commit`: the first commit stands and nothing after it. A table: of several, the first. Shards: the manifest, which nothing
   points to. Training: the bundle, which is not registered. The report: its findings without the page;
+- `done`: all is written but the row in ops.run;
 - `ledger`: the row in ops.run stands, the job has not ended.
 
 A job that does not reach its point ends by itself, with another exit code than -SIGKILL.
@@ -28,7 +29,7 @@ from crm_spark.core.tables import TableStore
 from crm_spark.job import main
 from crm_spark.pipeline import Pipeline
 
-POINTS = ("start", "read", "data_files", "commit", "ledger")
+POINTS = ("start", "read", "data_files", "commit", "done", "ledger")
 READ_BY = {"shard": "_write_split", "train": "launch", "report": "render"}
 """Stages whose first commit is a file that is moved to its place, and what they call once their inputs are read."""
 FIRST_OF = {"ingest": "bronze."}
@@ -127,16 +128,18 @@ def arm(stage, point):
     """Sets the point once the stage is next: what comes before it is left alone."""
     original = Pipeline._run_one
 
-    def run_one(pipeline, which, ctx):
+    def run_one(pipeline, which, ctx, **rest):
         if point == "start":
             die()
+        elif point == "done":
+            before(Pipeline, "_record")
         elif point == "ledger":
             after(Pipeline, "_record")
         elif stage in READ_BY:
             die_in_a_file(stage, point, which.module)
         else:
             die_in_a_table(stage, point)
-        return original(pipeline, which, ctx)
+        return original(pipeline, which, ctx, **rest)
 
     Pipeline._run_one = run_one
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from crm_spark.core.hashing import sha256_of
 from crm_spark.text.encoder import encoder_dir
@@ -46,7 +47,8 @@ def write_shards(
     folder: Path, encoder: Path, *, num_groups: int, group_rows: int, num_examples: int, max_length: int = 16
 ) -> ShardManifest:
     """A shard set of three splits of the same size; rows beyond the examples are padding."""
-    from crm_spark.stages.shard.writing import group_writer, tokeniser
+    from crm_spark.stages.shard.reading import reader
+    from crm_spark.stages.shard.writing import group_writer
 
     files, classes = [], {}
     for s, split in enumerate(("train", "validation", "test")):
@@ -55,12 +57,15 @@ def write_shards(
         rows["text_hash"], rows["split"], rows["source"] = [sha256_of(int(n)) for n in numbers], split, "made_up"
         rows["language"] = "en"
         classes[split] = rows["label"].value_counts().to_dict()
-        (rows,) = tokeniser(str(encoder), max_length=max_length, long_texts="head")(iter([rows]))
+        read = reader(str(encoder), max_length=max_length, long_texts="head", seed=1)
+        (batch,) = read(iter([pa.RecordBatch.from_pandas(rows)]))
+        rows["input_ids"] = batch.column("input_ids").flatten().to_pylist()
+        rows["weight"] = np.ones(num_examples, np.float32)
         rows["position"] = np.arange(num_examples)
         rows["group"] = rows["position"] % num_groups
         writer = group_writer(str(folder), max_length=max_length, group_rows={split: group_rows})
         for _, group in rows.groupby("group"):
-            files.append(ShardFile(**writer(group).iloc[0].to_dict()))
+            files.append(ShardFile(**writer(pa.Table.from_pandas(group, preserve_index=False)).to_pylist()[0]))
     manifest = ShardManifest(
         files=tuple(files),
         max_length=max_length,

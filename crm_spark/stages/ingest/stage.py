@@ -98,7 +98,7 @@ def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Bring) -> Stage
     if outcomes:
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
     if not outcomes and not verdicts and not num_rows and history:
-        return StageResult(status="nothing")
+        return StageResult(status="nothing", last_work_at=max(row["arrived_at"] for row in history))
     refused = [v for v in verdicts if v["fate"] == REFUSED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
     if paths is None and not history and not outcomes and not verdicts and not num_rows:

@@ -18,7 +18,7 @@ from crm_spark.text.onnx_graph import OnnxBackend
 from crm_spark.text.openvino_graph import OpenVinoBackend
 
 _CPU_TOKENS, _GPU_TOKENS = 4_096, 131_072
-_TRIAL_TEXTS, _TRIAL_TOKENS, _TRIAL_ROUNDS = 16, 64, 3
+_TRIAL_TEXTS, _TRIAL_TOKENS, _TRIAL_ROUNDS = 16, 64, 6
 _GRAPHS = {
     ("onnx", "fp32"): ONNX,
     ("onnx", "int8"): ONNX_INT8,
@@ -103,7 +103,7 @@ def choose(bundle: Bundle, cfg: ScoreConfig, *, num_texts: int = 0) -> Choice:
 
 
 def _trial(bundle: Bundle, cfg: ScoreConfig, choice: Choice) -> float:
-    """Seconds for a few texts of usual length: the best of three rounds after one that warms up."""
+    """Seconds for a few texts of usual length: the best of six rounds after one that warms up."""
     backend = load(bundle, cfg, choice)
     draw = np.random.default_rng(1)
     ids = draw.integers(1_000, 2_000, (_TRIAL_TEXTS, _TRIAL_TOKENS)).astype(np.int32)

@@ -16,9 +16,10 @@ from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.shard.label_check import doubtful_labels
 from crm_spark.stages.shard.layout import num_groups, with_groups
+from crm_spark.stages.shard.reading import read
 from crm_spark.stages.shard.sides import EARLIER, newest_from, one_side
 from crm_spark.stages.shard.twins import near_held_out
-from crm_spark.stages.shard.writing import TOKENISED, WRITTEN, group_writer, tokeniser
+from crm_spark.stages.shard.writing import WRITTEN, group_writer
 from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
 
@@ -47,8 +48,8 @@ def run(ctx: JobContext) -> StageResult:
     test_from = newest_from(labelled) if cfg.test_side == "newest" else None
     everyone = one_side(labelled, test_from=test_from, seed=ctx.seed).persist(StorageLevel.MEMORY_AND_DISK)
     num_different = everyone.count()
-    sided = everyone.where(F.col("split") != EARLIER)
-    twins = near_held_out(sided, seed=ctx.seed).persist(StorageLevel.MEMORY_AND_DISK)
+    sided = _read(everyone.where(F.col("split") != EARLIER), ctx).persist(StorageLevel.MEMORY_AND_DISK)
+    twins = near_held_out(sided).persist(StorageLevel.MEMORY_AND_DISK)
     sided = sided.join(twins, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
     num_kept, num_near = sum(counts.values()), twins.count()
@@ -64,8 +65,9 @@ def run(ctx: JobContext) -> StageResult:
     ctx.tables.replace(EXAMPLE, examples, batch_id=ctx.batch_id("examples"), digest=ctx.fingerprint)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    written = sided if not cfg.unlabelled_texts else sided.unionByName(_unlabelled(texts, sided, ctx), True)
-    files = _write(ctx.spark, written, folder, cfg, ctx.seed)
+    if cfg.unlabelled_texts:
+        sided = sided.unionByName(_read(_unlabelled(texts, sided, ctx), ctx)).persist(StorageLevel.MEMORY_AND_DISK)
+    files = _write(ctx.spark, sided, folder, cfg, ctx.seed)
     num_read, num_doubtful = _check_labels(ctx, folder, files)
     dropped = {
         "repeated_text": num_all - num_different,
@@ -102,6 +104,13 @@ def _note(manifest: ShardManifest, test_from: date | None, num_left_out: int) ->
     return f"{said}; {when}; {num_left_out} repeated, earlier or near texts left out{doubts}"
 
 
+def _read(texts: DataFrame, ctx: JobContext) -> DataFrame:
+    """Grain: text_hash. What is written of each text, and what tells near ones."""
+    cfg: ShardConfig = ctx.settings.shard
+    columns = texts.select("text_hash", "text", "split", "label", "source", "language")
+    return read(columns, cfg.encoder, max_length=cfg.max_length, long_texts=cfg.long_texts, seed=ctx.seed)
+
+
 def _unlabelled(texts: DataFrame, sided: DataFrame, ctx: JobContext) -> DataFrame:
     """Grain: text_hash. About so many texts as are wanted that nobody rated, drawn by a hash of the text."""
     others = texts.where(F.col("label").isNull()).dropDuplicates(["text_hash"])
@@ -112,10 +121,13 @@ def _unlabelled(texts: DataFrame, sided: DataFrame, ctx: JobContext) -> DataFram
 
 
 def _write(spark: SparkSession, texts: DataFrame, folder: Path, cfg: ShardConfig, seed: int) -> list[ShardFile]:
-    recipe = tokeniser(cfg.encoder, max_length=cfg.max_length, long_texts=cfg.long_texts)
-    columns = texts.select("text_hash", "text", "split", "label", "source", "language")
-    rows = columns.mapInPandas(recipe, TOKENISED).persist(StorageLevel.MEMORY_AND_DISK)
-    sizes = {row["split"]: row["count"] for row in rows.groupBy("split").count().collect()}
+    num_rows = F.size("input_ids")
+    sizes = {r["split"]: r["rows"] for r in texts.groupBy("split").agg(F.sum(num_rows).alias("rows")).collect()}
+    rows = texts.select(
+        *("text_hash", "split", "label", "source", "language"),
+        (1 / num_rows).cast("float").alias("weight"),  # of the text's weight of 1
+        F.posexplode("input_ids").alias("row", "input_ids"),
+    )
     groups = {
         split: num_groups(size, rows_per_group=cfg.rows_per_group, max_world_size=cfg.max_world_size)
         for split, size in sizes.items()
@@ -124,13 +136,13 @@ def _write(spark: SparkSession, texts: DataFrame, folder: Path, cfg: ShardConfig
     for split, size in sizes.items():
         mine = with_groups(rows.where(F.col("split") == split), num_rows=size, num_groups=groups[split], seed=seed)
         # Every group is written, one without a text too: each rank finds as many as the others.
-        every = spark.range(groups[split]).withColumnRenamed("id", "group").join(mine.drop("split"), "group", "left")
-        every = every.withColumn("split", F.lit(split))
-        placed = every if placed is None else placed.unionByName(every)
+        every = spark.range(groups[split]).select(F.lit(split).alias("split"), F.col("id").cast("int").alias("group"))
+        mine = mine.unionByName(every, allowMissingColumns=True)
+        placed = mine if placed is None else placed.unionByName(mine)
     assert placed is not None
     group_rows = {split: -(-size // groups[split]) for split, size in sizes.items()}
     writer = group_writer(str(folder), max_length=cfg.max_length, group_rows=group_rows)
-    written: list[Any] = placed.groupBy("split", "group").applyInPandas(writer, WRITTEN).collect()
+    written: list[Any] = placed.groupBy("split", "group").applyInArrow(writer, WRITTEN).collect()
     return sorted((ShardFile(**row.asDict()) for row in written), key=lambda file: file.name)
 
 

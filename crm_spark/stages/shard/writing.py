@@ -1,79 +1,55 @@
-"""Tokens of texts, and row groups of them: rows of fixed length, padding rows of weight 0."""
+"""Row groups of token ids: rows of fixed length, padding rows of weight 0."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
+from pyarrow import compute as pc
+from pyarrow import parquet as pq
 
-TOKENISED = "text_hash string, row int, split string, label string, source string, language string, input_ids array<int>, weight float"
+from crm_spark.text.bundle import sha256_of_file
+from crm_spark.text.labels import LABELS
+
 WRITTEN = "name string, split string, sha256 string, num_rows long, num_examples long"
 NO_LABEL = -1
 """Label of a text that nobody rated."""
 
 
-def tokeniser(
-    encoder: str, *, max_length: int, long_texts: str
-) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
-    """A function of texts: their rows of token ids, each with its part of the text's weight of 1."""
-
-    def tokenise(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        from crm_spark.text.encoder import encoder_dir
-        from crm_spark.text.tokenise import Tokens
-
-        tokens = Tokens(encoder_dir(encoder), max_length, long_texts)
-        for frame in frames:
-            rows, starts = tokens.rows(frame["text"].tolist())
-            counts = np.diff(np.append(starts, len(rows)))
-            columns = {
-                name: np.repeat(frame[name].to_numpy(), counts)
-                for name in ("text_hash", "split", "label", "source", "language")
-            }
-            number = np.arange(len(rows)) - np.repeat(starts, counts)
-            weight = np.repeat(1 / np.maximum(counts, 1), counts).astype(np.float32)
-            # A frame without a text has no row either.
-            yield pd.DataFrame({**columns, "row": number, "input_ids": rows, "weight": weight})
-
-    return tokenise
-
-
-def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) -> Callable[[pa.Table], pa.Table]:
     """A function of the rows of one group of a split: pads, writes `<split>/<group>.parquet`, says what it wrote.
+
+    A row has text_hash, split, group, position, label, source, language, input_ids, weight; one without text_hash is none.
 
     Args:
         folder: of the shard set.
         max_length: tokens in every row.
         group_rows: rows of a group of each split, padding included.
     """
+    numbers = {label: number for number, label in enumerate(LABELS)}
 
-    def write(rows: pd.DataFrame) -> pd.DataFrame:
-        import pyarrow as pa
-        from pyarrow import parquet as pq
-
-        from crm_spark.text.bundle import sha256_of_file
-        from crm_spark.text.labels import LABELS
-
-        split, group = rows["split"].iloc[0], int(rows["group"].iloc[0])
-        rows = rows[rows["text_hash"].notna()].sort_values("position")
-        wanted, lengths = group_rows[split], np.array([len(ids) for ids in rows["input_ids"]], np.int32)
-        num_padding = wanted - len(rows)
+    def write(rows: pa.Table) -> pa.Table:
+        split, group = rows["split"][0].as_py(), rows["group"][0].as_py()
+        rows = rows.filter(pc.is_valid(rows["text_hash"])).sort_by("position")
+        wanted, ids = group_rows[split], rows["input_ids"].combine_chunks()
+        num_padding, lengths = wanted - len(rows), ids.value_lengths().to_numpy(zero_copy_only=False)
         tokens = np.zeros((wanted, max_length), np.int32)
         real = np.arange(max_length) < np.append(lengths, np.zeros(num_padding, np.int32))[:, None]
-        tokens[real] = np.concatenate([*rows["input_ids"], []])
-        numbers = {label: number for number, label in enumerate(LABELS)}
-        labels = [numbers.get(label, NO_LABEL) for label in rows["label"]]
+        tokens[real] = ids.flatten().to_numpy(zero_copy_only=False)
+        labels = [numbers.get(label, NO_LABEL) for label in rows["label"].to_pylist()]
+        languages = [language or "" for language in rows["language"].to_pylist()]
         # A padding row repeats nothing and teaches nothing: one token, weight 0.
         table = pa.table(
             {
-                "example_id": pa.array(rows["text_hash"].tolist() + [""] * num_padding, pa.string()),
-                "source": pa.array(rows["source"].tolist() + [""] * num_padding, pa.string()),
-                "language": pa.array(rows["language"].fillna("").tolist() + [""] * num_padding, pa.string()),
+                "example_id": pa.array(rows["text_hash"].to_pylist() + [""] * num_padding, pa.string()),
+                "source": pa.array(rows["source"].to_pylist() + [""] * num_padding, pa.string()),
+                "language": pa.array(languages + [""] * num_padding, pa.string()),
                 "input_ids": pa.ListArray.from_arrays(
                     np.arange(0, tokens.size + 1, max_length, dtype=np.int32), tokens.ravel()
                 ),
                 "num_tokens": pa.array([*lengths, *[1] * num_padding], pa.int32()),
                 "label": pa.array(labels + [0] * num_padding, pa.int32()),
-                "weight": pa.array([*rows["weight"], *[0.0] * num_padding], pa.float32()),
+                "weight": pa.array([*rows["weight"].to_pylist(), *[0.0] * num_padding], pa.float32()),
             }
         )
         path = Path(folder) / split / f"{group:05d}.parquet"
@@ -81,14 +57,10 @@ def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) ->
         draft = path.with_name(f".{path.name}.draft")
         pq.write_table(table, draft, row_group_size=wanted, compression="snappy")
         draft.replace(path)
-        return pd.DataFrame(
-            {
-                "name": [f"{split}/{path.name}"],
-                "split": [split],
-                "sha256": [sha256_of_file(path)],
-                "num_rows": [wanted],
-                "num_examples": [len(rows)],
-            }
-        )
+        said = (f"{split}/{path.name}", split, sha256_of_file(path), wanted, len(rows))
+        return pa.table({name: [value] for name, value in zip(_COLUMNS, said, strict=True)})
 
     return write
+
+
+_COLUMNS = [column.split()[0] for column in WRITTEN.split(", ")]

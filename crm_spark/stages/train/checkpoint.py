@@ -1,12 +1,13 @@
 """Checkpoints that are whole or not there: written aside, synced, renamed, with their digest in the name."""
 
-import hashlib
 import io
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from crm_spark.core.signing import digest
 
 KEEP = 2
 
@@ -17,7 +18,7 @@ def save(state: dict[str, Any], folder: Path, *, step: int) -> Path:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    path = folder / f"step-{step:08d}-{hashlib.sha256(content).hexdigest()[:16]}.pt"
+    path = folder / f"step-{step:08d}-{digest(content)[:16]}.pt"
     draft = folder / f".{path.name}.draft"
     with draft.open("wb") as out:
         out.write(content)
@@ -33,7 +34,7 @@ def newest_valid(folder: Path) -> dict[str, Any] | None:
     """The newest checkpoint whose bytes are the ones its name promises; null where there is none."""
     for path in sorted(folder.glob("step-*.pt"), reverse=True):
         content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest()[:16] == path.stem.rsplit("-", 1)[1]:
+        if digest(content)[:16] == path.stem.rsplit("-", 1)[1]:
             state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
             return state
     return None

@@ -13,8 +13,11 @@ MODEL = "bert"
 class TrainConfig(Config):
     """Settings of the train stage."""
 
+    launcher: Annotated[Literal["torchrun", "spark"], Field(exclude=True)] = "torchrun"
+    """Where the ranks run: beside the driver, or as tasks of Spark. A job that torchrun itself started uses its ranks.
+    The bundle is the same: a training that was begun one way may be ended another."""
     num_ranks: Annotated[int, Field(ge=1)] = 2
-    """Processes on this machine that train together; with GPUs at most one for each."""
+    """Processes that train together; beside the driver with GPUs at most one for each."""
     reader: Literal["petastorm", "direct"] = "petastorm"
     num_epochs: Annotated[int, Field(ge=1, le=50)] = 3
     patience: Annotated[int, Field(ge=1)] = 1

@@ -15,14 +15,13 @@ from crm_spark.stages.train.readers import Rows
 from crm_spark.text.batches import feeds
 from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS
 from crm_spark.text.model import FIRST, TextClassifier
+from crm_spark.text.on_processor import HIDDEN
 from crm_spark.text.onnx_graph import OnnxBackend
 from crm_spark.text.openvino_graph import OpenVinoBackend
 
 LEAST_AGREEMENT = 0.99
 """Of texts to which int8 and fp32 give the same verdict; with less, int8 is not kept."""
 _OPSET, _SAMPLE_ROWS, _CALIBRATION_TOKENS = 17, 1_000, 768
-_HIDDEN = -1e4
-"""Added to the attention score of a padding token: its weight is 0 in fp32, bf16 and fp16."""
 
 
 class PlainClassifier(nn.Module):
@@ -44,7 +43,7 @@ class PlainClassifier(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Logits (N, K)."""
-        bias = (1.0 - mask[:, None, None, :].to(torch.float32)) * _HIDDEN  # (N, 1, 1, T)
+        bias = (1.0 - mask[:, None, None, :].to(torch.float32)) * HIDDEN  # (N, 1, 1, T)
         states = self._embedded(tokens)  # (N, T, H)
         for layer in self.layers[:-1]:
             states = self._layer(layer, states, states, bias)

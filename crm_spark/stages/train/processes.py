@@ -35,6 +35,11 @@ def end_with_parent() -> None:
         sys.exit("the process that started this rank is gone")
 
 
+def is_rank() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def num_local_ranks(wanted: int) -> int:
     """So many ranks as are wanted; with GPUs at most one for each."""
     import torch

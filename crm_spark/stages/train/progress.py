@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from crm_spark.core.log import Heartbeat
+from crm_spark.core.log import Heartbeat, get_logger
 from crm_spark.stages.train import checkpoint
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.text.model import TextClassifier
@@ -127,6 +127,8 @@ class Run:
             part.load_state_dict(state[name])
         self.best = state["best"]
         self.history = History(state["losses"], state["validation"], state["num_tokens"])
+        if self.is_writer:
+            get_logger().info("train: resumed after %d steps", len(self.history.losses))
 
     @property
     def averaged(self) -> TextClassifier:

@@ -11,7 +11,7 @@ from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.quality.measures import Measure, record
 from crm_spark.stages.train.config import MODEL, TrainConfig
 from crm_spark.stages.train.mlflow_log import log_training
-from crm_spark.stages.train.processes import OutOfTime, launch, num_local_ranks
+from crm_spark.stages.train.processes import OutOfTime, is_rank, launch, num_local_ranks
 from crm_spark.stages.train.search import best_config
 from crm_spark.text.bundle import REGISTRY, bundles_dir, current_version, register, seal
 from crm_spark.text.labels import LABELS
@@ -62,8 +62,8 @@ def run(ctx: JobContext) -> StageResult:
         "teacher": str((bundles / cfg.teacher).resolve()) if cfg.teacher else None,
     }
     if cfg.search_trials:
-        spec["config"] = best_config(cfg, out, _trial_of(spec), seed=ctx.seed).model_dump()
-    _launch(spec, cfg, seconds=cfg.max_seconds)
+        spec["config"] = best_config(cfg, out, _trial_of(ctx, spec), seed=ctx.seed).model_dump()
+    _launch(ctx, spec, cfg, seconds=cfg.max_seconds)
     result = json.loads((out / "result.json").read_text())
     bundle = seal(out / "bundle", bundles)
     test = result["test"]
@@ -96,11 +96,19 @@ def _settled(cfg: TrainConfig, out: Path) -> TrainConfig:
     return cfg.model_copy(update={"precision": "bf16" if uses_bf16(wanted) else "fp32"})
 
 
-def _launch(spec: dict[str, Any], cfg: TrainConfig, *, seconds: int) -> None:
+def _launch(ctx: JobContext, spec: dict[str, Any], cfg: TrainConfig, *, seconds: int) -> None:
     """Trains as the specification says, in its folder."""
     out = Path(spec["out"])
     (out / "spec.json").write_text(json.dumps(spec))
-    launch(
+    if is_rank():
+        from crm_spark.stages.train.ranks import train_together
+
+        return train_together(spec)
+    if cfg.launcher == "spark":
+        from crm_spark.stages.train.spark_tasks import train_in_tasks
+
+        return train_in_tasks(ctx.spark, spec, num_ranks=cfg.num_ranks, max_seconds=seconds)
+    return launch(
         out / "spec.json",
         num_ranks=num_local_ranks(cfg.num_ranks),
         max_seconds=seconds,
@@ -109,14 +117,14 @@ def _launch(spec: dict[str, Any], cfg: TrainConfig, *, seconds: int) -> None:
     )
 
 
-def _trial_of(spec: dict[str, Any]) -> Callable[[TrainConfig, Path, int], None]:
+def _trial_of(ctx: JobContext, spec: dict[str, Any]) -> Callable[[TrainConfig, Path, int], None]:
     """A training like the one that is wanted, with other settings, of which only the validation side's figure is kept."""
 
     def run_trial(trial: TrainConfig, folder: Path, seconds: int) -> None:
         own = {**spec, "config": trial.model_dump(), "out": str(folder.resolve()), "is_trial": True}
         # At the end of the budget it leaves no figure.
         with suppress(OutOfTime):
-            _launch(own, trial, seconds=min(seconds, trial.max_seconds))
+            _launch(ctx, own, trial, seconds=min(seconds, trial.max_seconds))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
     return run_trial

@@ -1,4 +1,4 @@
-"""One rank of the training: `torchrun -m crm_spark.stages.train.worker --spec spec.json`."""
+"""One rank of a training, whoever started it: the stage by torchrun, a person by torchrun, or Spark."""
 
 import argparse
 import copy
@@ -9,6 +9,7 @@ import sys
 import traceback
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,14 +30,25 @@ from crm_spark.text.model import TextClassifier, load_model, pretrained
 
 
 def main() -> None:
-    """Trains on this rank's part of the shards; rank 0 evaluates and leaves the bundle's files."""
+    """A rank that the stage started."""
     end_with_parent()
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
-    spec = json.loads(Path(parser.parse_args().spec).read_text())
+    train_rank(json.loads(Path(parser.parse_args().spec).read_text()))
+
+
+def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: int | None = None) -> None:
+    """Trains on this rank's part of the shards; rank 0 evaluates and leaves the bundle's files.
+
+    Args:
+        spec: settings (`config`), folders (`shards`, `out`, `current`, `teacher`), `seed` and `labels`.
+        store: where the ranks meet; null: where the environment says.
+        threads: of this rank; null: it shares the machine's cores with the others there.
+    """
     cfg, shards, out = TrainConfig(**spec["config"]), Path(spec["shards"]), Path(spec["out"])
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // int(os.environ["LOCAL_WORLD_SIZE"])))
+    cores = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads or max(1, cores // int(os.environ["LOCAL_WORLD_SIZE"])))
     device = _device()
     seed_everything(spec["seed"], is_deterministic=device.type == "cpu")
     manifest = read_manifest(shards)
@@ -47,13 +59,14 @@ def main() -> None:
     teacher = load_model(open_bundle(Path(spec["teacher"]))) if spec["teacher"] else None
     model = prepared(begun(manifest.encoder, cfg, teacher), cfg, device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=cfg.timeout_seconds))
+    meeting: dict[str, Any] = {} if store is None else {"store": store, "rank": rank, "world_size": world_size}
+    dist.init_process_group(backend, timeout=timedelta(seconds=cfg.timeout_seconds), **meeting)
     taught = None if teacher is None else Teacher(packed(teacher.to(device)))
     history = train(model, reader, validation, out, teacher=taught)
     dist.barrier()
     dist.destroy_process_group()
     if rank == 0:
-        torch.set_num_threads(os.cpu_count() or 1)
+        torch.set_num_threads(threads or cores)
         finish(model, reader, spec, out, history=history)
 
 

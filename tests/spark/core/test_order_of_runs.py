@@ -7,6 +7,7 @@ from support.company import lay_out
 from crm_spark import pipeline
 from crm_spark.contracts.ops import RUN
 from crm_spark.core.context import utc_now
+from crm_spark.core.tables import TableStore
 from crm_spark.settings import load_settings
 
 
@@ -26,3 +27,19 @@ def test_a_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, t
     assert cleaned(0.9, hours=-2)[0] == "unchanged"
     ended = [row["ended_at"] for row in tables.read(RUN).where("stage = 'clean'").collect()]
     assert len(set(ended)) == 3
+
+
+def test_a_run_that_ended_before_its_row_was_written_is_told_by_the_next(spark, tmp_path, monkeypatch):
+    conf, lake = lay_out(tmp_path), str(tmp_path / "lake")
+
+    def ingested():
+        result = pipeline.Pipeline(load_settings(conf, []), lake=lake).run(pipeline.STAGES[:1])["ingest"]
+        return result.status
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.Pipeline, "_record", lambda *_: None)
+        assert ingested() == "done"
+    assert ingested() == "nothing"
+    rows = TableStore(spark, lake).read(RUN).select("stage", "status", "num_rows").collect()
+    assert [tuple(row) for row in rows] == [("ingest", "done", 0)]
+    assert ingested() == "unchanged"

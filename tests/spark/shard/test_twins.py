@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from crm_spark.stages.shard.reading import read
 from crm_spark.stages.shard.twins import near_held_out
 
 TEXT, SIDED = (
@@ -14,7 +15,8 @@ TEXT, SIDED = (
 
 def found(spark, rows, *, partitions=1):
     frame = spark.createDataFrame(rows, SIDED).repartition(partitions)
-    return {r["text_hash"]: (r["twin_hash"], r["similarity"]) for r in near_held_out(frame, seed=11).collect()}
+    sided = read(frame, "embedded", max_length=32, long_texts="head", seed=11)
+    return {r["text_hash"]: (r["twin_hash"], r["similarity"]) for r in near_held_out(sided).collect()}
 
 
 def test_the_side_before_keeps_its_text(spark):

@@ -156,7 +156,7 @@ def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_onl
     space = {"learning_rate": [5e-3, 1e-6]}
     cfg = CONFIG.model_copy(update={"num_ranks": 1, "num_epochs": 2, "search_trials": 2, "search_space": space})
     spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "current": None, "teacher": None}
-    best = best_config(cfg, tmp_path, stage._trial_of(spec), seed=1)
+    best = best_config(cfg, tmp_path, stage._trial_of(None, spec), seed=1)
     assert best.learning_rate == 5e-3  # with the other nothing is learned
     for number in (0, 1):
         result = json.loads((tmp_path / f"trial-{number}" / "result.json").read_text())

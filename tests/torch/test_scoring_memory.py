@@ -1,0 +1,45 @@
+"""T32, F23: a worker loads the model once, and neither many batches nor texts of a megabyte make it grow."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support.refreshed import ROOT
+from support.tiny_bert import tiny_bundle
+
+from crm_spark.stages.train.onnx_export import _export
+from crm_spark.text.bundle import FILES, INDEX, ONNX, open_bundle, sha256_of_file
+from crm_spark.text.model import load_model
+
+
+@pytest.fixture(scope="module")
+def bundle(encoder, tmp_path_factory):
+    made = tiny_bundle(tmp_path_factory.mktemp("bundle"), encoder)
+    _export(load_model(made), made.folder / ONNX)
+    index = json.loads((made.folder / INDEX).read_text())
+    index["derived"] = {ONNX: sha256_of_file(made.folder / ONNX)}
+    (made.folder / INDEX).write_text(json.dumps(index))
+    assert set(FILES) <= set(os.listdir(made.folder))
+    return open_bundle(made.folder)
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino", "torch"])
+def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(bundle, engine):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    done = subprocess.run(
+        [sys.executable, "tests/support/scored_batches.py", str(bundle.folder), engine],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout.splitlines()[-1])
+    print(engine, said)
+    assert (said["loads"], said["rows"], said["big_rows"]) == (1, 22_000, 100)
+    assert said["texts"] >= 90, "the texts of the big batch are there"
+    assert said["grown_over_100_batches"] <= 30
+    assert said["grown_over_a_big_batch"] <= 300

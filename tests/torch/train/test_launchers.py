@@ -1,0 +1,148 @@
+"""The train job under torchrun, over two agents, and as tasks of Spark: whoever starts the ranks, the same bundle."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from support.jobs import run
+from support.ranks import is_running
+from support.refreshed import ROOT
+
+from crm_spark.core.hashing import sha256_of
+from crm_spark.stages.train.processes import end_with_parent
+
+SHORT = {
+    "train.num_epochs": 2,
+    "train.batch_rows": 16,
+    "train.checkpoint_steps": 2,
+    "train.precision": "fp32",
+    "train.head_learning_rate": 1e-2,
+    "train.rivals": "[majority]",
+    "session.shuffle_partitions": 2,
+}
+
+
+@pytest.fixture
+def lake(shards, tmp_path):
+    """A lake that holds the tiny shard set and nothing else."""
+    folder = tmp_path / "lake" / "files" / "shards"
+    shutil.copytree(shards, folder / "tiny")
+    (folder / "current").write_text("tiny")
+    return tmp_path / "lake"
+
+
+def arguments(lake, **changes):
+    settings = {**SHORT, **changes}
+    pairs = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    return ["--conf", "conf/local.yaml", "--lake", str(lake), "--as-of", "2025-01-31", *pairs]
+
+
+def torchrun(lake, *options, cores=None, **changes):
+    """The job under torchrun, in a process group of its own that dies with the tests."""
+
+    def begin():
+        end_with_parent()
+        os.sched_setaffinity(0, cores or os.sched_getaffinity(0))
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", *options, "jobs/train.py", *arguments(lake, **changes)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=begin,
+    )
+
+
+def weights(lake):
+    """Digests of the weights of each bundle in the lake."""
+    found = sorted((lake / "files" / "bundles").glob("*/model.safetensors"))
+    return [sha256_of(path.read_bytes().hex()) for path in found]
+
+
+def wait_until_gone(ids, *, seconds=30):
+    deadline = time.monotonic() + seconds
+    while any(is_running(pid) for pid in ids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [pid for pid in ids if is_running(pid)] == []
+
+
+@pytest.fixture(scope="module")
+def by_stage(shards, tmp_path_factory):
+    """The weights when the stage starts the ranks itself."""
+    lake = tmp_path_factory.mktemp("by_stage")
+    folder = lake / "files" / "shards"
+    shutil.copytree(shards, folder / "tiny")
+    (folder / "current").write_text("tiny")
+    code, said = run("train", *arguments(lake))
+    assert code == 0, said
+    (digest,) = weights(lake)
+    return digest
+
+
+def test_torchrun_starts_the_job_and_its_ranks_train(lake, by_stage):
+    process = torchrun(lake, "--standalone", "--nproc-per-node=2")
+    said = process.communicate(timeout=280)[0]
+    assert process.returncode == 0, said
+    assert weights(lake) == [by_stage]
+    again = torchrun(lake, "--standalone", "--nproc-per-node=2")
+    said = again.communicate(timeout=280)[0]
+    assert again.returncode == 0 and "up to date" in said, said
+
+
+def test_two_agents_meet_and_train_as_one(lake, by_stage):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meeting = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
+    cores = sorted(os.sched_getaffinity(0))
+    halves = [cores[: len(cores) // 2] or cores, cores[len(cores) // 2 :]]  # as many threads a rank as on one machine
+    agents = [torchrun(lake, *meeting, "--rdzv-id=7", cores=half) for half in halves]
+    said = [agent.communicate(timeout=280)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], said
+    assert weights(lake) == [by_stage]
+
+
+def test_a_killed_agent_leaves_no_rank_and_the_next_goes_on_from_its_checkpoint(lake, by_stage):
+    long = {"train.num_epochs": 40, "train.patience": 40}
+    process = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
+    folder, deadline = lake / "files" / "training", time.monotonic() + 240
+    while not list(folder.glob("*/checkpoints/step-*.pt")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.05)
+    ranks_and_jvm = [child.pid for child in psutil.Process(process.pid).children(recursive=True)]
+    assert len(ranks_and_jvm) >= 3
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_until_gone(ranks_and_jvm)
+    again = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
+    said = again.communicate(timeout=280)[0]
+    assert again.returncode == 0, said
+    assert "resumed" in said, said
+
+
+def test_a_training_that_cannot_be_done_ends_all_ranks(lake):
+    process = torchrun(lake, "--standalone", "--nproc-per-node=2", **{"train.frozen_layers": 7})
+    said = process.communicate(timeout=280)[0]
+    assert process.returncode != 0 and "the encoder has 2 layers" in said
+
+
+def test_spark_runs_the_ranks_as_tasks(lake, by_stage):
+    code, said = run("train", *arguments(lake, **{"train.launcher": "spark"}))
+    assert code == 0, said
+    assert weights(lake) == [by_stage]
+
+
+def test_what_fails_in_a_task_is_said(lake):
+    code, said = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
+    assert code != 0 and "the encoder has 2 layers" in said

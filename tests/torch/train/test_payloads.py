@@ -1,0 +1,213 @@
+"""F22: twelve inert payloads in six places. Each would leave a marker if it ran; none does, and with a key none is opened."""
+
+import hashlib
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import parquet as pq
+from support.tiny_bert import tiny_bundle
+
+from crm_spark.core.errors import BundleError
+from crm_spark.core.signing import KEY_FILE
+from crm_spark.stages.train import checkpoint
+from crm_spark.stages.train.onnx_export import _export
+from crm_spark.stages.train.petastorm_reader import row_groups
+from crm_spark.text.bundle import INDEX, ONNX, OPENVINO_INT8, open_bundle, sha256_of_file
+from crm_spark.text.manifest import MANIFEST, read_manifest
+from crm_spark.text.model import load_model
+from crm_spark.text.onnx_graph import OnnxBackend
+from crm_spark.text.openvino_graph import OpenVinoBackend
+from crm_spark.text.tokenise import tokens_of
+
+UNISCHEMA, INDEX_OF_GROUPS = b"dataset-toolkit.unischema.v1", b"dataset-toolkit.rowgroups_index.v1"
+
+
+class Payload:
+    """What unpickles to an open file of this name."""
+
+    def __init__(self, marker):
+        self.marker = str(marker)
+
+    def __reduce__(self):
+        return open, (self.marker, "w")
+
+
+@pytest.fixture
+def marker(tmp_path):
+    return tmp_path / "it-ran"
+
+
+@pytest.fixture
+def key(tmp_path, monkeypatch):
+    """Puts a key in place, as a deployment does."""
+    path = tmp_path / "key"
+    path.write_bytes(bytes(range(65, 97)))
+    monkeypatch.setenv(KEY_FILE, str(path))
+    return path
+
+
+def with_fitting_digests(folder):
+    """The index of the bundle as somebody makes it who may write to the folder and has no key."""
+    index = json.loads((folder / INDEX).read_text())
+    index["sha256"] = {name: sha256_of_file(folder / name) for name in index["sha256"]}
+    index["derived"] = {n: sha256_of_file(folder / n) for n in (ONNX, OPENVINO_INT8) if (folder / n).exists()}
+    index["version"] = hashlib.sha256(json.dumps(index["sha256"], sort_keys=True).encode()).hexdigest()[:16]
+    (folder / INDEX).write_text(json.dumps(index))
+
+
+def in_bundle(name, content, then):
+    def attempt(encoder, shards, root, marker):
+        bundle = tiny_bundle(root, encoder)
+        (bundle.folder / name).write_bytes(content(bundle.folder, marker))
+        with_fitting_digests(bundle.folder)
+        then(open_bundle(bundle.folder))
+
+    return attempt
+
+
+def pickled(_, marker):
+    return pickle.dumps(Payload(marker))
+
+
+def archived(folder, marker):
+    torch.save({"head.weight": Payload(marker)}, folder / "archive")
+    content = (folder / "archive").read_bytes()
+    (folder / "archive").unlink()
+    return content
+
+
+def code_of_its_own(folder, marker):
+    (folder / "evil.py").write_text(f"open({str(marker)!r}, 'w')\nclass Config: pass\n")
+    config = json.loads((folder / "config.json").read_text())
+    return json.dumps({**config, "model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}).encode()
+
+
+def run(backend):
+    backend.logits(np.full((1, 4), 2000, np.int32), np.array([4]))
+
+
+def entity(_, marker):
+    return f'<!DOCTYPE net [<!ENTITY x SYSTEM "file://{marker}">]><net name="&x;" version="11"></net>'.encode()
+
+
+def in_checkpoint(content):
+    def attempt(encoder, shards, root, marker):
+        checkpoint.save({"weights": torch.ones(3)}, root, step=1)
+        payload = content(root, marker)
+        (root / f"step-00000099-{hashlib.sha256(payload).hexdigest()[:16]}.pt").write_bytes(payload)
+        assert checkpoint.newest_valid(root).keys() == {"weights"}
+
+    return attempt
+
+
+def read_shards(folder):
+    paths = [folder / file.name for file in read_manifest(folder).of("train")]
+    return [rows for rows in row_groups(paths, lane=0, num_lanes=1, seed=1)]
+
+
+def in_common_metadata(key):
+    def attempt(encoder, shards, root, marker):
+        folder = shutil.copytree(shards, root / "shards")
+        schema = pq.read_schema(next((folder / "train").glob("*.parquet")))
+        schema = schema.with_metadata({**(schema.metadata or {}), key: pickle.dumps(Payload(marker))})
+        for name in ("_common_metadata", "_metadata"):
+            pq.write_metadata(schema, folder / "train" / name)
+        (folder / f"{MANIFEST}.hmac").unlink(missing_ok=True)
+        read_shards(folder)
+        raise BundleError("petastorm read the shards and looked at no metadata beside them")
+
+    return attempt
+
+
+def in_a_shard(encoder, shards, root, marker):
+    """Metadata and a column of pickles in a file whose digest the manifest names."""
+    folder = shutil.copytree(shards, root / "shards")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    entry = next(file for file in manifest["files"] if file["split"] == "train")
+    table = pq.read_table(folder / entry["name"])
+    column = pa.array([pickle.dumps(Payload(marker))] * len(table), pa.binary())
+    table = table.set_column(table.schema.get_field_index("label"), "label", column)
+    table = table.replace_schema_metadata({UNISCHEMA: pickle.dumps(Payload(marker))})
+    pq.write_table(table, folder / entry["name"])
+    entry["sha256"] = sha256_of_file(folder / entry["name"])
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    read_manifest(folder)
+    labels = np.concatenate([rows.label for rows in read_shards(folder)])
+    torch.from_numpy(labels.astype(np.int64))
+
+
+def outside_the_set(encoder, shards, root, marker):
+    folder = shutil.copytree(shards, root / "shards")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    shutil.copyfile(folder / manifest["files"][0]["name"], root / "elsewhere.parquet")
+    manifest["files"][0]["name"] = "../elsewhere.parquet"
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    read_manifest(folder)
+
+
+def no_manifest_at_all(encoder, shards, root, marker):
+    folder = shutil.copytree(shards, root / "shards")
+    (folder / MANIFEST).write_bytes(pickle.dumps(Payload(marker)))
+    read_manifest(folder)
+
+
+PAYLOADS = {
+    "checkpoint: a pickle": in_checkpoint(pickled),
+    "checkpoint: an archive of PyTorch": in_checkpoint(archived),
+    "weights: a pickle": in_bundle("model.safetensors", pickled, load_model),
+    "weights: an archive of PyTorch": in_bundle("model.safetensors", archived, load_model),
+    "configuration: code of its own": in_bundle("config.json", code_of_its_own, load_model),
+    "tokenizer: a pickle": in_bundle("tokenizer.json", pickled, tokens_of),
+    "graph: a pickle": in_bundle(
+        ONNX, pickled, lambda bundle: run(OnnxBackend(bundle.folder / ONNX, threads=1, max_tokens=None))
+    ),
+    "graph: an entity of another file": in_bundle(
+        OPENVINO_INT8,
+        entity,
+        lambda bundle: run(
+            OpenVinoBackend(bundle.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
+        ),
+    ),
+    "metadata: petastorm's schema": in_common_metadata(UNISCHEMA),
+    "metadata and a column of a shard": in_a_shard,
+    "manifest: a file elsewhere": outside_the_set,
+    "manifest: a pickle": no_manifest_at_all,
+}
+
+
+@pytest.mark.parametrize("name", PAYLOADS)
+def test_no_payload_runs_and_each_is_refused(encoder, shards, tmp_path, marker, name):
+    with pytest.raises(Exception):  # noqa: B017  (whichever library met it first)
+        PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", [name for name in PAYLOADS if not name.startswith("checkpoint")])
+def test_with_a_key_nothing_of_it_is_opened(encoder, shards, tmp_path, marker, key, name):
+    with pytest.raises(BundleError, match="is not signed"):
+        PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("content", [pickled, archived])
+def test_with_a_key_a_checkpoint_of_others_is_passed_over(encoder, shards, tmp_path, marker, key, content):
+    in_checkpoint(content)(encoder, shards, tmp_path, marker)
+    assert not marker.exists()
+
+
+def test_the_payloads_would_run_where_pickles_are_loaded(marker):
+    """The negative control."""
+    pickle.loads(pickled(None, marker)).close()
+    assert marker.exists()
+
+
+def test_a_graph_that_is_one_is_loaded(encoder, tmp_path):
+    """The negative control of the graphs."""
+    bundle = tiny_bundle(tmp_path, encoder)
+    _export(load_model(bundle), bundle.folder / ONNX)
+    run(OnnxBackend(bundle.folder / ONNX, threads=1, max_tokens=None))
