@@ -23,14 +23,18 @@ def near_held_out(sided: DataFrame) -> DataFrame:
         sided: text_hash, split, signature, bands; each text once.
     """
     turn = F.when(F.col("split") == TEST, 0).when(F.col("split") == VALIDATION, 1).otherwise(2)
-    banded = sided.select("text_hash", turn.alias("turn"), F.explode("bands").alias("band"))
-    met = banded.groupBy("band").agg(F.min(F.struct("turn", "text_hash")).alias("first"), F.max("turn").alias("last"))
+    # Eight bytes for a text's sixty-four: what is shuffled is little else. Two texts of one number are compared in any case.
+    numbered = sided.select(F.xxhash64("text_hash").alias("id"), turn.alias("turn"), "text_hash", "signature", "bands")
+    banded = numbered.select("id", "turn", F.explode("bands").alias("band"))
+    met = banded.groupBy("band").agg(F.min(F.struct("turn", "id")).alias("first"), F.max("turn").alias("last"))
     # Most bands hold one text, or texts of one side: what is left is small.
     met = met.where((F.col("first.turn") < 2) & (F.col("last") > F.col("first.turn")))
     pairs = banded.join(met, "band").where(F.col("turn") > F.col("first.turn"))
-    pairs = pairs.select("text_hash", F.col("first.text_hash").alias("twin_hash")).distinct()
-    first = sided.select(F.col("text_hash").alias("twin_hash"), F.col("signature").alias("twin_signature"))
-    compared = pairs.join(sided.select("text_hash", "signature"), "text_hash").join(first, "twin_hash")
+    pairs = pairs.select("id", F.col("first.id").alias("twin_id")).distinct()
+    first = numbered.select(
+        F.col("id").alias("twin_id"), F.col("text_hash").alias("twin_hash"), F.col("signature").alias("twin_signature")
+    )
+    compared = pairs.join(numbered.select("id", "text_hash", "signature"), "id").join(first, "twin_id")
     found = compared.select("text_hash", "twin_hash", _similarity().alias("similarity"))
     nearest = F.max(F.struct("similarity", "twin_hash")).alias("nearest")
     found = found.where(F.col("similarity") >= LEAST_SIMILARITY).groupBy("text_hash").agg(nearest)
