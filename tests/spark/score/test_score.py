@@ -1,4 +1,4 @@
-"""Texts get the scores one process would give them, once, whatever they are made of; an altered bundle reads none."""
+"""T33, T34, F21: texts get the scores one process would give them, once, whatever they are made of; an altered bundle reads none."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Shard sets: nothing is on two sides, every example is there once, every rank finds row groups on every side."""
+"""T30: nothing is on two sides, every example is there once, every rank finds row groups on every side."""
 
 import hashlib
 from collections import Counter

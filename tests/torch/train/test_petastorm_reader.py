@@ -1,10 +1,12 @@
-"""Through petastorm every row is read exactly once, in an order that the seed alone decides."""
+"""T26, T27: through petastorm every row is read once an epoch, in an order that the seed alone decides."""
 
 import numpy as np
 import pytest
 
+from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.petastorm_reader import row_groups
 from crm_spark.stages.train.readers import direct_row_groups, joined
+from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.manifest import read_manifest
 
 
@@ -45,6 +47,17 @@ def test_order_is_a_function_of_the_seed(paths):
 def test_no_epoch_ends_early(paths):
     # The pool of petastorm 0.13.1 as it comes loses whole epochs of small shards; 40 epochs of 2 row groups are 2,000 rows.
     assert [len(read(row_groups, paths, 0, 2, seed)) for seed in range(1, 41)] == [50] * 40
+
+
+def test_one_reader_gives_every_row_in_each_of_many_epochs(shards):
+    cfg = TrainConfig(batch_rows=20, window_rows=50)
+    reader = ShardReader(shards, read_manifest(shards), cfg, 7, 0, 2)
+    epochs = [joined(list(reader.steps(epoch))) for epoch in range(12)]
+    assert [len(rows) for rows in epochs] == [50] * 12
+    first = keys(epochs[0])
+    assert all(keys(rows) == first for rows in epochs)
+    orders = {tuple(map(tuple, rows.input_ids.tolist())) for rows in epochs}
+    assert len(orders) == 12
 
 
 def test_metadata_that_would_run_code_is_refused():

@@ -1,4 +1,4 @@
-"""Steps are equal on all ranks, or the plan is refused; batches are a permutation of the rows."""
+"""T25, T26: steps are equal on all ranks, or the plan is refused; batches are a permutation of the rows."""
 
 import numpy as np
 import pyarrow as pa
