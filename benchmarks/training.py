@@ -107,13 +107,16 @@ def two_ranks_over_one(folder: Path) -> float:
 
 def naive_pass(rows: Rows) -> None:
     """One epoch as tutorials have it: batches in any order, each text padded to 128 tokens, AdamW as it comes."""
-    model = pretrained(encoder_dir("embedded")).train()
+    from transformers import AutoModelForSequenceClassification
+
+    folder = str(encoder_dir("embedded"))
+    model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(LABELS)).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=6e-5)
     order = np.random.default_rng(1).permutation(len(rows))
     for first in range(0, len(rows), BATCH_ROWS):
         part = rows.take(order[first : first + BATCH_ROWS])
         mask = (np.arange(MAX_LENGTH) < part.num_tokens[:, None]).astype(np.int64)
-        logits = model(torch.from_numpy(part.input_ids.astype(np.int64)), torch.from_numpy(mask))
+        logits = model(torch.from_numpy(part.input_ids.astype(np.int64)), torch.from_numpy(mask)).logits
         loss = cross_entropy(logits, torch.from_numpy(part.label.astype(np.int64)))
         optimiser.zero_grad()
         loss.backward()

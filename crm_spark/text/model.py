@@ -19,7 +19,7 @@ from crm_spark.core.errors import ConfigError
 from crm_spark.text.bundle import ENCODER_CONFIG, WEIGHTS, Bundle
 from crm_spark.text.hardware import BF16, cpu_flags
 from crm_spark.text.labels import LABELS
-from crm_spark.text.on_processor import PADDED, learn_fast
+from crm_spark.text.on_processor import PADDED
 
 MEAN, FIRST = "mean", "first"
 """What of a text's states the head reads: their mean, or the state of the first token."""
@@ -168,17 +168,10 @@ AttentionMaskInterface.register(_PACKED, _no_mask)
 
 
 def pretrained(folder: Path, *, pooling: str = MEAN) -> TextClassifier:
-    """The encoder in a folder with a fresh head.
-
-    Nothing of attention's weights is dropped: the kernels that are fast, on a GPU and on a processor, drop none.
-    """
+    """The encoder in a folder with a fresh head."""
     encoder = AutoModel.from_pretrained(
         str(folder), add_pooling_layer=False, local_files_only=True, attn_implementation=PADDED
     )
-    for name, module in encoder.named_modules():
-        if name.endswith("attention.self.dropout"):
-            module.p = 0.0
-    learn_fast(encoder)
     return TextClassifier(encoder, pooling=pooling)
 
 

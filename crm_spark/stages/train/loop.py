@@ -24,6 +24,7 @@ from crm_spark.text.batches import token_batches
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, UNLABELLED, ShardManifest
 from crm_spark.text.model import TextClassifier
+from crm_spark.text.on_processor import learn_fast
 
 _CPU_TOKENS, _GPU_TOKENS = 8_192, 131_072
 
@@ -41,6 +42,7 @@ def train(
         teacher: what the model learns from beside the labels.
     """
     cfg, device = reader.cfg, model.head.weight.device
+    learn_fast(model.encoder)
     freeze(model, cfg.frozen_layers)
     merge = add_lora(model, cfg) if cfg.lora_rank else None
     optimiser, schedule = optimiser_of(model, cfg, num_steps=reader.num_steps * cfg.num_epochs)
