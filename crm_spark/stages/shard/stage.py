@@ -48,11 +48,17 @@ def run(ctx: JobContext) -> StageResult:
     test_from = newest_from(labelled) if cfg.test_side == "newest" else None
     everyone = one_side(labelled, test_from=test_from, seed=ctx.seed).persist(StorageLevel.MEMORY_AND_DISK)
     num_different = everyone.count()
-    sided = _read(everyone.where(F.col("split") != EARLIER), ctx).persist(StorageLevel.MEMORY_AND_DISK)
-    twins = near_held_out(sided).persist(StorageLevel.MEMORY_AND_DISK)
-    sided = sided.join(twins, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    if not cfg.unlabelled_texts:
+        texts.unpersist()  # what was made of a copy takes its place: a few of them fill a heap
+    signed = _read(everyone.where(F.col("split") != EARLIER), ctx).persist(StorageLevel.MEMORY_AND_DISK)
+    twins = near_held_out(signed).persist(StorageLevel.MEMORY_AND_DISK)
+    num_near = twins.count()
+    everyone.unpersist()
+    sided = signed.drop("signature", "bands").join(twins, "text_hash", "left_anti")
+    sided = sided.persist(StorageLevel.MEMORY_AND_DISK)
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
-    num_kept, num_near = sum(counts.values()), twins.count()
+    signed.unpersist()
+    num_kept = sum(counts.values())
     if num_kept < cfg.min_examples:
         return skipped(f"{num_kept} different labelled texts; at least {cfg.min_examples} are needed")
     if len({split for split, _ in counts}) < len(SPLITS):
@@ -66,7 +72,8 @@ def run(ctx: JobContext) -> StageResult:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if cfg.unlabelled_texts:
-        sided = sided.unionByName(_read(_unlabelled(texts, sided, ctx), ctx)).persist(StorageLevel.MEMORY_AND_DISK)
+        unlabelled = _read(_unlabelled(texts, sided, ctx), ctx).select(*sided.columns)
+        sided = sided.unionByName(unlabelled).persist(StorageLevel.MEMORY_AND_DISK)
     files = _write(ctx.spark, sided, folder, cfg, ctx.seed)
     num_read, num_doubtful = _check_labels(ctx, folder, files)
     dropped = {
