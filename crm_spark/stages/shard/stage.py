@@ -23,6 +23,8 @@ from crm_spark.stages.shard.writing import WRITTEN, group_writer
 from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
 
+_KEPT = StorageLevel.DISK_ONLY
+"""Where what is used more than once is kept: texts and their tokens by the million would leave a heap no room to sort."""
 INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK)
 
 
@@ -40,22 +42,22 @@ def must_run(ctx: JobContext) -> bool:
 def run(ctx: JobContext) -> StageResult:
     """Writes the shard set."""
     cfg: ShardConfig = ctx.settings.shard
-    texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
+    texts = all_texts(ctx.tables).persist(_KEPT)
     labelled = texts.where(F.col("label").isNotNull())
     num_all = labelled.count()
     if num_all < cfg.min_examples:
         return skipped(f"{num_all} labelled texts; at least {cfg.min_examples} are needed")
     test_from = newest_from(labelled) if cfg.test_side == "newest" else None
-    everyone = one_side(labelled, test_from=test_from, seed=ctx.seed).persist(StorageLevel.MEMORY_AND_DISK)
+    everyone = one_side(labelled, test_from=test_from, seed=ctx.seed).persist(_KEPT)
     num_different = everyone.count()
     if not cfg.unlabelled_texts:
-        texts.unpersist()  # what was made of a copy takes its place: a few of them fill a heap
-    signed = _read(everyone.where(F.col("split") != EARLIER), ctx).persist(StorageLevel.MEMORY_AND_DISK)
-    twins = near_held_out(signed).persist(StorageLevel.MEMORY_AND_DISK)
+        texts.unpersist()  # what was made of a copy takes its place
+    signed = _read(everyone.where(F.col("split") != EARLIER), ctx).persist(_KEPT)
+    twins = near_held_out(signed).persist(_KEPT)
     num_near = twins.count()
     everyone.unpersist()
     sided = signed.drop("signature", "bands").join(twins, "text_hash", "left_anti")
-    sided = sided.persist(StorageLevel.MEMORY_AND_DISK)
+    sided = sided.persist(_KEPT)
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
     signed.unpersist()
     num_kept = sum(counts.values())
@@ -73,7 +75,7 @@ def run(ctx: JobContext) -> StageResult:
     folder.mkdir(parents=True)
     if cfg.unlabelled_texts:
         unlabelled = _read(_unlabelled(texts, sided, ctx), ctx).select(*sided.columns)
-        sided = sided.unionByName(unlabelled).persist(StorageLevel.MEMORY_AND_DISK)
+        sided = sided.unionByName(unlabelled).persist(_KEPT)
     files = _write(ctx.spark, sided, folder, cfg, ctx.seed)
     num_read, num_doubtful = _check_labels(ctx, folder, files)
     dropped = {
@@ -121,7 +123,7 @@ def _read(texts: DataFrame, ctx: JobContext) -> DataFrame:
 def _unlabelled(texts: DataFrame, sided: DataFrame, ctx: JobContext) -> DataFrame:
     """Grain: text_hash. About so many texts as are wanted that nobody rated, drawn by a hash of the text."""
     others = texts.where(F.col("label").isNull()).dropDuplicates(["text_hash"])
-    others = others.join(sided.select("text_hash"), "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    others = others.join(sided.select("text_hash"), "text_hash", "left_anti").persist(_KEPT)
     per_million = round(1e6 * ctx.settings.shard.unlabelled_texts / max(1, others.count()))
     draw = F.pmod(F.xxhash64(F.lit(ctx.seed), F.lit(UNLABELLED), F.col("text_hash")), F.lit(1_000_000))
     return others.where(draw < per_million).withColumn("split", F.lit(UNLABELLED))

@@ -113,6 +113,7 @@ def test_two_agents_meet_and_train_as_one(lake, by_stage):
     assert weights(lake) == [by_stage]
 
 
+@pytest.mark.slow
 def test_a_killed_agent_leaves_no_rank_and_the_next_goes_on_from_its_checkpoint(lake, by_stage):
     long = {"train.num_epochs": 40, "train.patience": 40}
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
@@ -143,6 +144,7 @@ def test_spark_runs_the_ranks_as_tasks(lake, by_stage):
     assert weights(lake) == [by_stage]
 
 
+@pytest.mark.slow
 def test_what_fails_in_a_task_is_said(lake):
     code, said = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
     assert code != 0 and "the encoder has 2 layers" in said
