@@ -30,7 +30,7 @@ from crm_spark.job import main
 from crm_spark.pipeline import Pipeline
 
 POINTS = ("start", "read", "data_files", "commit", "done", "ledger")
-READ_BY = {"shard": "_write_split", "train": "launch", "report": "render"}
+READ_BY = {"shard": "_write", "train": "launch", "report": "render"}
 """Stages whose first commit is a file that is moved to its place, and what they call once their inputs are read."""
 FIRST_OF = {"ingest": "bronze."}
 """Tables whose first commit counts: ingest commits its plan before it reads a row."""
