@@ -18,6 +18,7 @@ from benchmarks.watching import Watched, watch
 SIZES = [1_000_000, 10_000_000]
 CORES = 2
 ROWS_PER_PARTITION = 500_000
+FEW_ROWS = 100
 PANDAS_BYTES_PER_ROW = 1_000
 """What pandas holds at its peak for a row of these files; a size that does not fit the memory is not tried."""
 
@@ -79,13 +80,18 @@ def _without_rules(size: int, load: Watched, sources: Path) -> list[Figure]:
 
 
 def _small_delivery(size: int, load: Watched, sources: Path) -> list[Figure]:
+    """1 % more, less what nothing new costs and less what a delivery of a few rows costs: plans and commits, whatever comes."""
     data, lake = OUT / f"cleaning-{size}", OUT / f"cleaning-lake-{size}"
     write(data, size // 100, day="2025-01-02", first=size)
     small = _load(data, lake, sources, size, is_first=False)
+    write(data, FEW_ROWS, day="2025-01-03", first=2 * size)
+    few = _load(data, lake, sources, size, is_first=False)
     idle = _load(data, lake, sources, size, is_first=False)
-    share = (small.seconds - idle.seconds) / load.seconds
+    shares = [(small.seconds - start.seconds) / load.seconds for start in (idle, few)]
     return [
         Figure(f"{size:,} rows: 1 % more", small.seconds, "seconds"),
+        Figure(f"{size:,} rows: {FEW_ROWS} more", few.seconds, "seconds"),
         Figure(f"{size:,} rows: nothing new", idle.seconds, "seconds", peer="the fixed start"),
-        Figure(f"{size:,} rows: 1 % more, less the start", share, "fraction", "<= 0.05", "the first load"),
+        Figure(f"{size:,} rows: 1 % more, less nothing new", shares[0], "fraction", "<= 0.05", "the first load"),
+        Figure(f"{size:,} rows: 1 % more, less {FEW_ROWS} more", shares[1], "fraction", peer="the first load"),
     ]
