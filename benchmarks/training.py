@@ -31,8 +31,8 @@ from crm_spark.text.manifest import TEST, TRAIN, VALIDATION, ShardFile, ShardMan
 from crm_spark.text.model import pretrained
 
 MAX_LENGTH, NUM_GROUPS, GROUP_ROWS, BATCH_ROWS, NUM_ROUNDS = 128, 4, 256, 32, 3
-RANKS_BATCH_ROWS = 64
-"""Of a step over all ranks, as the stage takes it where there are texts enough."""
+RANKS_BATCH_ROWS, RANKS_EPOCHS = 64, 3
+"""Rows of a step over all ranks, as the stage takes it where there are texts enough; what starts once weighs little."""
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
@@ -97,7 +97,13 @@ def two_ranks_over_one(folder: Path) -> float:
         out = folder / f"ranks-{number}"
         out.mkdir()
         spec = {"shards": str(folder), "out": str(out), "seed": 1, "labels": LABELS, "current": None, "teacher": None}
-        cfg = TrainConfig(batch_rows=RANKS_BATCH_ROWS, num_epochs=1, checkpoint_steps=10**6, int8=())
+        cfg = TrainConfig(
+            batch_rows=RANKS_BATCH_ROWS,
+            num_epochs=RANKS_EPOCHS,
+            patience=RANKS_EPOCHS,
+            checkpoint_steps=10**6,
+            int8=(),
+        )
         (out / "spec.json").write_text(json.dumps({**spec, "config": cfg.model_dump()}))
         os.sched_setaffinity(0, sorted(cores)[:num_ranks])
         launch(out / "spec.json", num_ranks=num_ranks, max_seconds=600, log=out / "train.log")
