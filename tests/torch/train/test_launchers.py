@@ -43,15 +43,15 @@ def arguments(lake, **changes):
     return ["--conf", "conf/local.yaml", "--lake", str(lake), "--as-of", "2025-01-31", *pairs]
 
 
-def torchrun(lake, *options, cores=None, **changes):
-    """The job under torchrun, in a process group of its own that dies with the tests."""
+def torchrun(lake, *options, job="train", cores=None, **changes):
+    """A job under torchrun, in a process group of its own that dies with the tests."""
 
     def begin():
         end_with_parent()
         os.sched_setaffinity(0, cores or os.sched_getaffinity(0))
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "torch.distributed.run", *options, "jobs/train.py", *arguments(lake, **changes)]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, f"jobs/{job}.py", *arguments(lake, **changes)]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -148,3 +148,10 @@ def test_spark_runs_the_ranks_as_tasks(lake, by_stage):
 def test_what_fails_in_a_task_is_said(lake):
     code, said = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
     assert code != 0 and "the encoder has 2 layers" in said
+
+
+def test_a_whole_refresh_is_not_started_once_a_rank(tmp_path):
+    process = torchrun(tmp_path / "lake", "--standalone", "--nproc-per-node=2", job="refresh")
+    said = process.communicate(timeout=280)[0]
+    assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in said
+    assert not (tmp_path / "lake").exists()
