@@ -11,6 +11,10 @@ TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
 """Of all texts; the others are learned from."""
 EARLIER = "earlier_text"
 """No side: an older text of a customer whose newer ones are on the test side."""
+KEY = ("system", "noun", "record_id")
+"""Of a text."""
+SIDED_BY = (*KEY, "customer_id", "text_hash", "written_on")
+"""All that a side depends on."""
 _PER_MILLE = 1000
 _LEAST_DATED, _LEAST_TEST, _LEAST_KEPT = 0.9, 0.05, 0.5
 
@@ -44,7 +48,7 @@ def one_side(labelled: DataFrame, *, test_from: date | None, seed: int) -> DataF
     """Grain: text_hash. Each text once, with `split`; one that stands on several sides goes to the test side first.
 
     Args:
-        labelled: system, noun, record_id, customer_id, text_hash, written_on.
+        labelled: SIDED_BY; what else there is stays beside it.
         test_from: what was written from this day on is the test side; null: it is drawn by customer.
         seed: of the draw.
     """
@@ -55,7 +59,7 @@ def one_side(labelled: DataFrame, *, test_from: date | None, seed: int) -> DataF
     sided = labelled.withColumn("split", split)
     order = F.when(F.col("split") == TEST, 0).when(F.col("split") == VALIDATION, 1)
     order = order.when(F.col("split") == TRAIN, 2).otherwise(3)
-    first = Window.partitionBy("text_hash").orderBy(order, "system", "noun", "record_id")
+    first = Window.partitionBy("text_hash").orderBy(order, *KEY)
     return sided.withColumn("_rank", F.row_number().over(first)).where("_rank = 1").drop("_rank")
 
 

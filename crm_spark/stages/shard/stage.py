@@ -17,7 +17,7 @@ from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.shard.label_check import doubtful_labels
 from crm_spark.stages.shard.layout import num_groups, with_groups
 from crm_spark.stages.shard.reading import read
-from crm_spark.stages.shard.sides import EARLIER, newest_from, one_side
+from crm_spark.stages.shard.sides import EARLIER, KEY, SIDED_BY, newest_from, one_side
 from crm_spark.stages.shard.twins import near_held_out
 from crm_spark.stages.shard.writing import WRITTEN, group_writer
 from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
@@ -48,14 +48,16 @@ def run(ctx: JobContext) -> StageResult:
     if num_all < cfg.min_examples:
         return skipped(f"{num_all} labelled texts; at least {cfg.min_examples} are needed")
     test_from = newest_from(labelled) if cfg.test_side == "newest" else None
-    everyone = one_side(labelled, test_from=test_from, seed=ctx.seed).persist(_KEPT)
+    # Sides are found without the texts: those are shuffled once, to where their sides are.
+    everyone = one_side(labelled.select(*SIDED_BY), test_from=test_from, seed=ctx.seed).persist(_KEPT)
     num_different = everyone.count()
-    if not cfg.unlabelled_texts:
-        texts.unpersist()  # what was made of a copy takes its place
-    signed = _read(everyone.where(F.col("split") != EARLIER), ctx).persist(_KEPT)
+    sides = everyone.where(F.col("split") != EARLIER).select(*KEY, "split")
+    signed = _read(labelled.join(sides, list(KEY)), ctx).persist(_KEPT)
     twins = near_held_out(signed).persist(_KEPT)
     num_near = twins.count()
     everyone.unpersist()
+    if not cfg.unlabelled_texts:
+        texts.unpersist()
     sided = signed.drop("signature", "bands").join(twins, "text_hash", "left_anti")
     sided = sided.persist(_KEPT)
     counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
