@@ -43,8 +43,11 @@ def without_names(text: Column, *names: Column) -> Column:
 
 def read_text(title: Column, text: Column) -> Column:
     """Title and text in one, redacted; null where there is neither."""
-    joined = F.concat_ws("\n", title, text)
-    return F.when(F.trim(joined) != "", redacted(joined))
+    return F.when(_is_written(title, text), redacted(F.concat_ws("\n", title, text)))
+
+
+def _is_written(title: Column, text: Column) -> Column:
+    return F.trim(F.concat_ws("\n", title, text)) != ""
 
 
 def all_texts(tables: TableStore) -> DataFrame:
@@ -52,7 +55,9 @@ def all_texts(tables: TableStore) -> DataFrame:
 
     `person_id` names the writer in one system, `customer_id` over all systems.
     """
-    feedback = tables.read(FEEDBACK).select(
+    # Rows without a text go first: a filter on what was redacted would redact each text once more.
+    feedback = tables.read(FEEDBACK).where(_is_written(F.col("plain_title"), F.col("plain_text")))
+    feedback = feedback.select(
         "system",
         F.lit("feedback").alias("noun"),
         F.col("feedback_id").alias("record_id"),
@@ -64,7 +69,10 @@ def all_texts(tables: TableStore) -> DataFrame:
         read_text(F.col("plain_title"), F.col("plain_text")).alias("text"),
         "language",
     )
-    interaction = tables.read(INTERACTION).select(
+    interaction = tables.read(INTERACTION).where(
+        F.col("plain_text").isNotNull() & _is_written(F.col("topic"), F.col("plain_text"))
+    )
+    interaction = interaction.select(
         "system",
         F.lit("interaction").alias("noun"),
         F.col("interaction_id").alias("record_id"),
@@ -73,10 +81,10 @@ def all_texts(tables: TableStore) -> DataFrame:
         "product_id",
         F.to_date("happened_at").alias("written_on"),
         F.lit(None).cast("string").alias("label"),
-        F.when(F.col("plain_text").isNotNull(), read_text(F.col("topic"), F.col("plain_text"))).alias("text"),
+        read_text(F.col("topic"), F.col("plain_text")).alias("text"),
         "language",
     )
-    both = feedback.unionByName(interaction).where(F.col("text").isNotNull())
+    both = feedback.unionByName(interaction)
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     names = tables.read(CUSTOMER).select("customer_id", "given_name", "family_name")
     both = both.join(links, ["system", "person_id"], "left").join(names, "customer_id", "left")

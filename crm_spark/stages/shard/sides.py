@@ -39,8 +39,10 @@ def newest_from(labelled: DataFrame) -> date | None:
         num_test, found = num_test + days[day], day
     if found is None or num_test < _LEAST_TEST * total:
         return None
-    sided = labelled.select(_by_time(F.col("customer_id"), F.col("text_hash"), F.col("written_on"), found, seed=0))
-    num_earlier = sided.where(F.col("split") == EARLIER).count()
+    is_new = _is_new(F.col("written_on"), found)
+    writers = labelled.groupBy(_writer(F.col("customer_id"), F.col("text_hash")))
+    texts = writers.agg(F.max(is_new).alias("wrote_lately"), F.count_if(~is_new).alias("num_earlier"))
+    [(num_earlier,)] = texts.where("wrote_lately").agg(F.sum("num_earlier")).collect()
     return found if num_earlier <= (1 - _LEAST_KEPT) * (total - num_test) else None
 
 
@@ -63,9 +65,14 @@ def one_side(labelled: DataFrame, *, test_from: date | None, seed: int) -> DataF
     return sided.withColumn("_rank", F.row_number().over(first)).where("_rank = 1").drop("_rank")
 
 
+def _writer(customer_id: Column, text_hash: Column) -> Column:
+    """The text stands for its writer where nobody is named."""
+    return F.coalesce(customer_id, text_hash)
+
+
 def _draw(customer_id: Column, text_hash: Column, *, seed: int) -> Column:
-    """A number from 0 to 999 of the writer, or of the text where nobody is named."""
-    return F.pmod(F.xxhash64(F.lit(seed), F.coalesce(customer_id, text_hash)), F.lit(_PER_MILLE))
+    """A number from 0 to 999 of the writer."""
+    return F.pmod(F.xxhash64(F.lit(seed), _writer(customer_id, text_hash)), F.lit(_PER_MILLE))
 
 
 def _drawn(customer_id: Column, text_hash: Column, *, seed: int) -> Column:
@@ -74,9 +81,13 @@ def _drawn(customer_id: Column, text_hash: Column, *, seed: int) -> Column:
     return F.when(draw < test, TEST).when(draw < validation, VALIDATION).otherwise(TRAIN)
 
 
+def _is_new(written_on: Column, test_from: date) -> Column:
+    return F.coalesce(written_on >= F.lit(test_from), F.lit(False))
+
+
 def _by_time(customer_id: Column, text_hash: Column, written_on: Column, test_from: date, *, seed: int) -> Column:
-    is_new = F.coalesce(written_on >= F.lit(test_from), F.lit(False))
-    writer = Window.partitionBy(F.coalesce(customer_id, text_hash))
+    is_new = _is_new(written_on, test_from)
+    writer = Window.partitionBy(_writer(customer_id, text_hash))
     draw = _draw(customer_id, text_hash, seed=seed)
     of_others = F.when(draw < VALIDATION_SHARE / (1 - TEST_SHARE) * _PER_MILLE, VALIDATION).otherwise(TRAIN)
     split = F.when(is_new, TEST).when(F.max(is_new).over(writer), EARLIER).otherwise(of_others)
