@@ -47,7 +47,7 @@ def read_text(title: Column, text: Column) -> Column:
 
 
 def _is_written(title: Column, text: Column) -> Column:
-    return F.trim(F.concat_ws("\n", title, text)) != ""
+    return F.concat_ws("\n", title, text).rlike(r"\S")
 
 
 def all_texts(tables: TableStore) -> DataFrame:

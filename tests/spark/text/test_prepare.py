@@ -1,8 +1,11 @@
 """What a model never sees: addresses, numbers, and the names of who writes."""
 
 import pytest
+from support.lake import lake_context, put
 
-from crm_spark.text.prepare import read_text, without_names
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.silver import FEEDBACK, INTERACTION
+from crm_spark.text.prepare import all_texts, read_text, without_names
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,37 @@ def test_the_writers_names_are_taken_out_as_whole_words(spark, text, given, fami
 def test_addresses_and_numbers_are_taken_out_and_sizes_stay(spark, text, expected):
     frame = spark.createDataFrame([(None, text)], "title string, text string")
     assert frame.select(read_text(frame.title, frame.text)).first()[0] == expected
+
+
+def test_every_text_is_read_and_rows_without_one_are_not(spark, tmp_path):
+    tables = lake_context(spark, tmp_path / "lake").tables
+    rated = {"system": "shop", "label": "recommends"}
+    put(
+        tables,
+        FEEDBACK,
+        [
+            {**rated, "feedback_id": "1", "person_id": "p1", "plain_title": "Nice", "plain_text": "Anna likes it"},
+            {**rated, "feedback_id": "2", "person_id": "p2", "plain_title": "Title alone"},
+            {**rated, "feedback_id": "3", "plain_text": "by nobody"},
+            {**rated, "feedback_id": "4", "plain_title": " ", "plain_text": ""},
+            {**rated, "feedback_id": "5"},
+        ],
+    )
+    put(
+        tables,
+        INTERACTION,
+        [
+            {"system": "desk", "interaction_id": "1", "topic": "Delivery", "plain_text": "late"},
+            {"system": "desk", "interaction_id": "2", "topic": "nothing but a topic"},
+            {"system": "desk", "interaction_id": "3", "plain_text": " "},
+        ],
+    )
+    put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": "p1", "customer_id": "c1"}])
+    put(tables, CUSTOMER, [{"customer_id": "c1", "given_name": "Anna"}])
+    found = all_texts(tables).select("noun", "record_id", "customer_id", "text", "label").collect()
+    assert sorted(map(tuple, found), key=lambda row: row[:2]) == [
+        ("feedback", "1", "c1", "Nice\n[name] likes it", "recommends"),
+        ("feedback", "2", None, "Title alone", "recommends"),
+        ("feedback", "3", None, "by nobody", "recommends"),
+        ("interaction", "1", None, "Delivery\nlate", None),
+    ]
