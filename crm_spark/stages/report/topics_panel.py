@@ -48,11 +48,11 @@ def _aspects(facts: Facts) -> Chart:
         ["Aspect", "Texts", "Tone", "Standard error"],
         [[name, count(r["n"]), f"{r['tone']:+.2f}", _error(r["standard_error"])] for name, r in zip(names, rows)],
     )
-    said = [f"{r['tone']:+.2f} in {count(r['n'])} texts" for r in rows]
+    said = [f"{tone:+.2f}" for tone in tones]  # no longer: the bars of a phone are short
     return Chart(
         "How it sounds when customers speak of ...",
         charts.bars(names, {"tone": tones}, unit="tone", number="+.2f", colours=["@c1"], texts=said),
-        "Bars: mean tone of each aspect, from -1 to 1, with the number of texts.",
+        "Bars: mean tone of each aspect, from -1 to 1.",
         table,
     )
 

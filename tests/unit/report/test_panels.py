@@ -360,7 +360,7 @@ def test_topics_have_their_tone_the_number_of_texts_and_the_words_of_each_segmen
     ] in rows
     assert ["Champions", "great (+0.81), love (+0.40)", "–"] in rows and ["Lost", "–", "late (+1.20)"] in rows
     figures = json.loads(figures_of(page))
-    assert figures["topics-0"]["data"][0]["text"] == ["-0.35 in 1,234 texts", "+0.50 in 7 texts"]
+    assert figures["topics-0"]["data"][0]["text"] == ["-0.35", "+0.50"]
     (line,) = figures["topics-1"]["data"]
     assert (line["x"], line["y"], line["error_y"]["array"]) == (["2024-12", "2025-01"], [0.25, -0.125], [0.1, 0.0])
 
