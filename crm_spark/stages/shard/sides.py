@@ -40,9 +40,10 @@ def newest_from(labelled: DataFrame) -> date | None:
     if found is None or num_test < _LEAST_TEST * total:
         return None
     is_new = _is_new(F.col("written_on"), found)
-    writers = labelled.groupBy(_writer(F.col("customer_id"), F.col("text_hash")))
-    texts = writers.agg(F.max(is_new).alias("wrote_lately"), F.count_if(~is_new).alias("num_earlier"))
-    [(num_earlier,)] = texts.where("wrote_lately").agg(F.sum("num_earlier")).collect()
+    writers = labelled.groupBy(_writer(F.col("customer_id"), F.col("text_hash"))).agg(
+        F.max(is_new).alias("wrote_lately"), F.count_if(~is_new).alias("num_earlier")
+    )
+    [(num_earlier,)] = writers.where("wrote_lately").agg(F.sum("num_earlier")).collect()
     return found if num_earlier <= (1 - _LEAST_KEPT) * (total - num_test) else None
 
 
@@ -90,5 +91,4 @@ def _by_time(customer_id: Column, text_hash: Column, written_on: Column, test_fr
     writer = Window.partitionBy(_writer(customer_id, text_hash))
     draw = _draw(customer_id, text_hash, seed=seed)
     of_others = F.when(draw < VALIDATION_SHARE / (1 - TEST_SHARE) * _PER_MILLE, VALIDATION).otherwise(TRAIN)
-    split = F.when(is_new, TEST).when(F.max(is_new).over(writer), EARLIER).otherwise(of_others)
-    return split.alias("split")
+    return F.when(is_new, TEST).when(F.max(is_new).over(writer), EARLIER).otherwise(of_others)
