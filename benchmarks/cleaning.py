@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.company_files import lay_out_sources, write
 from benchmarks.figures import OUT, Figure
-from benchmarks.watching import Watched, watch
+from benchmarks.process_monitor import Watched, watch
 
 SIZES = [1_000_000, 10_000_000]
 CORES = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from benchmarks.watching import ROOT
+from benchmarks.process_monitor import ROOT
 from crm_spark.quality.rules import load_rules
 from crm_spark.settings import load_settings
 from crm_spark.stages.clean.standardise import e164, load_standards

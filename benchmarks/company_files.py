@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.watching import ROOT
+from benchmarks.process_monitor import ROOT
 
 FILE_ROWS = 250_000
 NUM_PRODUCTS = 5_000

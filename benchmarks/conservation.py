@@ -23,12 +23,12 @@ from deltalake import DeltaTable
 
 from benchmarks.examples import EXAMPLES
 from benchmarks.figures import OUT, Figure
+from benchmarks.process_monitor import watch
 from benchmarks.truth import dirt
-from benchmarks.watching import watch
-from crm_spark.contracts.source import Files, Source, load_sources
+from crm_spark.sources.config import Files, Source, load_sources
 
 SIZE = 100_000
-BATCH = ["source", "noun", "batch_id"]
+BATCH = ["source", "entity", "batch_id"]
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
@@ -63,29 +63,29 @@ def _cleaned(conf: Path, data: Path, name: str) -> Path:
 
 def of_lake(label: str, lake: Path, data: Path, sources: Iterable[Source]) -> list[Figure]:
     """How many records and batches there are, and how many of each do not add up."""
-    deliveries, fates = _table(lake, "ops/delivery"), _table(lake, "ops/batch_fate")
-    taken = deliveries[deliveries.fate == "ingested"]
+    deliveries, statuses = _table(lake, "ops/delivery"), _table(lake, "ops/reconciliation")
+    taken = deliveries[deliveries.status == "ingested"]
     by_name = {source.name: source for source in sources}
     counted = [_num_records(data / row.file, by_name[row.source].files) for row in taken.itertuples()]
     wrong_files = int((taken.num_rows.to_numpy() != counted).sum())
     sizes = taken.groupby(["source", "batch_id"]).num_rows.sum()
-    in_full = [row for row in fates.itertuples() if not by_name[row.source].feeds[row.noun].fold]
+    in_full = [row for row in statuses.itertuples() if not by_name[row.source].feeds[row.entity].one_row_per_key]
     wrong_in = sum(1 for row in in_full if row.num_in != sizes[(row.source, row.batch_id)])
-    lost = (fates.num_in - fates.num_accepted - fates.num_quarantined - fates.num_duplicate).abs().sum()
-    standing = pd.concat([_by_batch(lake, noun) for noun in sorted(set(fates.noun))])
+    lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
+    standing = pd.concat([_by_batch(lake, entity) for entity in sorted(set(statuses.entity))])
     standing = pd.concat([standing, _superseded(lake)]).groupby(BATCH).size()
-    accepted = fates.set_index(BATCH).num_accepted
+    accepted = statuses.set_index(BATCH).num_accepted
     wrong_silver = int((accepted - standing.reindex(accepted.index, fill_value=0) != 0).sum())
     listed = _table(lake, "ops/quarantine")
-    aside = listed[listed.fate == "quarantined"].groupby(BATCH).size()
-    expected = fates.set_index(BATCH).num_quarantined
+    aside = listed[listed.status == "quarantined"].groupby(BATCH).size()
+    expected = statuses.set_index(BATCH).num_quarantined
     wrong_aside = int((expected - aside.reindex(expected.index, fill_value=0) != 0).sum())
     return [
         Figure(f"{label}: records in the files", sum(counted), "records"),
-        Figure(f"{label}: batches of a noun", len(fates), "batches"),
+        Figure(f"{label}: batches of an entity", len(statuses), "batches"),
         Figure(f"{label}: files whose records are not all in bronze", wrong_files, "files", "== 0"),
         Figure(f"{label}: batches that were not read whole", wrong_in, "batches", "== 0"),
-        Figure(f"{label}: rows without a fate", float(lost), "rows", "== 0"),
+        Figure(f"{label}: rows without a status", float(lost), "rows", "== 0"),
         Figure(f"{label}: batches accepted is not silver + superseded", wrong_silver, "batches", "== 0"),
         Figure(f"{label}: batches quarantined is not what is listed", wrong_aside, "batches", "== 0"),
     ]
@@ -95,9 +95,9 @@ def _table(lake: Path, name: str) -> pd.DataFrame:
     return DeltaTable(str(lake / name)).to_pyarrow_table().to_pandas()
 
 
-def _by_batch(lake: Path, noun: str) -> pd.DataFrame:
-    table = DeltaTable(str(lake / "silver" / noun)).to_pyarrow_dataset().to_table(columns=["source", "batch_id"])
-    return table.to_pandas().assign(noun=noun)
+def _by_batch(lake: Path, entity: str) -> pd.DataFrame:
+    table = DeltaTable(str(lake / "silver" / entity)).to_pyarrow_dataset().to_table(columns=["source", "batch_id"])
+    return table.to_pandas().assign(entity=entity)
 
 
 def _superseded(lake: Path) -> pd.DataFrame:

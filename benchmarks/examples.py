@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 
 from benchmarks.__main__ import Skipped
 from benchmarks.figures import OUT, Figure
-from benchmarks.watching import Watched, watch
+from benchmarks.process_monitor import Watched, watch
 
 EXAMPLES = ("online_retail", "clothing_reviews", "complete_journey")
 
@@ -58,8 +58,8 @@ def _time(name: str, taken: Watched) -> list[Figure]:
 
 def _conservation(name: str, lake: Path) -> list[Figure]:
     """Rows that are neither accepted nor set aside nor a declared repeat."""
-    fates = DeltaTable(str(lake / "ops" / "batch_fate")).to_pyarrow_table().to_pandas()
-    lost = (fates.num_in - fates.num_accepted - fates.num_quarantined - fates.num_duplicate).abs().sum()
+    statuses = DeltaTable(str(lake / "ops" / "reconciliation")).to_pyarrow_table().to_pandas()
+    lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
     return [Figure(f"{name}: rows unaccounted for", float(lost), "rows", "== 0")]
 
 
@@ -71,11 +71,11 @@ def online_retail(lake: Path) -> list[Figure]:
     }
     lines = DeltaTable(str(lake / "silver/order_line")).to_pyarrow_dataset()
     lines = lines.to_table(columns=["system", "order_id", "amount", "is_return"]).to_pandas()
-    fates = DeltaTable(str(lake / "ops/batch_fate")).to_pyarrow_table().to_pandas()
+    statuses = DeltaTable(str(lake / "ops/reconciliation")).to_pyarrow_table().to_pandas()
     orders = tables["silver/order"][tables["silver/order"].status == "completed"]
     sold = lines[~lines.is_return].merge(orders[["system", "order_id", "person_id"]], on=["system", "order_id"])
     sold = sold.merge(tables["gold/customer_link"][["system", "person_id", "customer_id"]], on=["system", "person_id"])
-    num_in = int(fates[fates.noun == "order_line"].num_in.sum())
+    num_in = int(statuses[statuses.entity == "order_line"].num_in.sum())
     return [
         Figure("online_retail: lines in", num_in, "rows", "== 541909"),
         Figure("online_retail: lines that are revenue", len(sold), "rows", "== 392692"),

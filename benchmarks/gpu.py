@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from benchmarks.__main__ import Skipped
 from benchmarks.figures import Figure
+from crm_spark.models.registry import CARD, TOKENIZER, ModelVersion, seal
 from crm_spark.stages.score.backends import TorchBackend
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.stages.train.worker import prepared
-from crm_spark.text.bundle import CARD, TOKENIZER, Bundle, seal
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
@@ -43,17 +43,20 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     if not torch.cuda.is_available():
         raise Skipped("no GPU is here")
     with tempfile.TemporaryDirectory() as folder:
-        bundle = bert_base(Path(folder))
+        saved_model = bert_base(Path(folder))
         figures = [Figure("matrix product 8192 x 8192 x 8192, bf16", peak_tflops(), "TFLOP/s")]
-        figures += scoring(bundle, name="BERT-base", wanted=("2290000", "0.5"))
+        figures += scoring(saved_model, name="BERT-base", wanted=("2290000", "0.5"))
         embedded = sealed(pretrained(encoder_dir("embedded")), Path(folder) / "embedded")
         figures += scoring(embedded, name="embedded encoder", wanted=("9000000", "0.25"))
-        figures += [*training(bundle, Path(folder), batch_rows=512), *training(bundle, Path(folder), batch_rows=1024)]
+        figures += [
+            *training(saved_model, Path(folder), batch_rows=512),
+            *training(saved_model, Path(folder), batch_rows=1024),
+        ]
     return figures
 
 
-def bert_base(folder: Path) -> Bundle:
-    """A bundle of BERT-base with random weights."""
+def bert_base(folder: Path) -> ModelVersion:
+    """A model of BERT-base with random weights."""
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(1)
@@ -62,14 +65,14 @@ def bert_base(folder: Path) -> Bundle:
     return sealed(TextClassifier(encoder), folder)
 
 
-def sealed(model: TextClassifier, folder: Path) -> Bundle:
-    """A bundle of the model as it is."""
+def sealed(model: TextClassifier, folder: Path) -> ModelVersion:
+    """A model of the model as it is."""
     draft = folder / "draft"
     draft.mkdir(parents=True)
     save_model(model, draft)
     (draft / TOKENIZER).write_bytes((encoder_dir("embedded") / TOKENIZER).read_bytes())
     (draft / CARD).write_text(json.dumps({"temperature": 1.0, "max_length": MAX_LENGTH, "labels": LABELS}))
-    return seal(draft, folder / "bundles")
+    return seal(draft, folder / "models")
 
 
 def lengths_of(count: int) -> NDArray[np.int64]:
@@ -98,7 +101,7 @@ def peak_tflops() -> float:
 
 
 def scoring(
-    bundle: Bundle,
+    saved_model: ModelVersion,
     *,
     name: str,
     wanted: tuple[str, str],
@@ -107,7 +110,7 @@ def scoring(
     is_compiled: bool = True,
 ) -> list[Figure]:
     """Texts that are tokenised already: what the card does, with the copying to it and back."""
-    backend = TorchBackend(bundle, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
+    backend = TorchBackend(saved_model, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
     if is_compiled:
         backend.compile()
     lengths = lengths_of(num_rows)
@@ -132,7 +135,12 @@ def scoring(
 
 
 def training(
-    bundle: Bundle, folder: Path, *, batch_rows: int = 1024, max_tokens: int | None = None, is_compiled: bool = True
+    saved_model: ModelVersion,
+    folder: Path,
+    *,
+    batch_rows: int = 1024,
+    max_tokens: int | None = None,
+    is_compiled: bool = True,
 ) -> list[Figure]:
     """One epoch of the training loop itself; the first half of the steps warms up."""
     manifest = shards(folder / f"shards-{batch_rows}")

@@ -9,7 +9,7 @@ import shutil
 import sys
 
 from benchmarks.figures import OUT, Figure
-from benchmarks.watching import NAMES, Watched, watch
+from benchmarks.process_monitor import NAMES, Watched, watch
 
 SIZES = [10_000, 100_000]
 

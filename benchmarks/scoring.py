@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure
+from crm_spark.models.registry import CARD, ONNX, TOKENIZER, ModelVersion, seal
 from crm_spark.settings import load_settings
 from crm_spark.stages.score.backends import Choice, choose
 from crm_spark.stages.score.config import ScoreConfig
@@ -26,7 +27,6 @@ from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.readers import Rows
 from crm_spark.text.batches import padded
-from crm_spark.text.bundle import CARD, ONNX, TOKENIZER, Bundle, seal
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.hardware import BF16, INT8, cpu_flags
 from crm_spark.text.labels import LABELS
@@ -43,22 +43,22 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     torch.set_num_threads(1)
     texts = texts_of(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
-        bundle = bundle_of(Path(folder))
+        saved_model = model_version_of(Path(folder))
         lossless, small = ScoreConfig(), ScoreConfig(is_int8_allowed=True)
-        chosen = [choose(bundle, cfg, num_texts=10**9) for cfg in (lossless, small)]
+        chosen = [choose(saved_model, cfg, num_texts=10**9) for cfg in (lossless, small)]
         print(f"scorer: {chosen[0]}; allowed int8: {chosen[1]}")
-        hands = by_hand(bundle)
+        hands = by_hand(saved_model)
         works: dict[str, Work] = {
             "pipeline": pipeline(),
             **hands,
-            "scorer": Scorer(bundle.folder, lossless, chosen[0]).probabilities,
-            "scorer, int8": Scorer(bundle.folder, small, chosen[1]).probabilities,
+            "scorer": Scorer(saved_model.folder, lossless, chosen[0]).probabilities,
+            "scorer, int8": Scorer(saved_model.folder, small, chosen[1]).probabilities,
         }
         taken = interleaved(works, texts)
         fastest = min(hands, key=lambda name: median(taken[name]))
         many = texts * (NUM_SPARK_TEXTS // len(texts))
-        through_spark = spark_over_hand(bundle, many, works[fastest], chosen[0])
-        tokenizer = load_tokenizer(bundle.folder, MAX_LENGTH)
+        through_spark = spark_over_hand(saved_model, many, works[fastest], chosen[0])
+        tokenizer = load_tokenizer(saved_model.folder, MAX_LENGTH)
         ratio = MAX_LENGTH / float(np.mean([len(ids) for ids in token_ids(tokenizer, texts)]))
     wanted = 3.4 if BF16 & cpu_flags() else 1.2
     wanted_int8 = 4.5 if INT8 & cpu_flags() else 1.8
@@ -104,7 +104,7 @@ def texts_of(folder: str | None) -> list[str]:
     return [" ".join(draw.choice(words, int(n))) for n in draw.normal(75, 32, NUM_TEXTS).clip(4, 140)]
 
 
-def bundle_of(folder: Path) -> Bundle:
+def model_version_of(folder: Path) -> ModelVersion:
     """The embedded encoder with a head that has learned nothing: it costs as much as one that has."""
     torch.manual_seed(1)
     model, draft = pretrained(encoder_dir("embedded"), pooling=FIRST).eval(), folder / "draft"
@@ -116,7 +116,7 @@ def bundle_of(folder: Path) -> Bundle:
     ids = np.full((1, 4), 2000, np.int32)
     sample = Rows(ids, np.array([4], np.int32), np.zeros(1, np.int32), np.ones(1, np.float32))
     export_graphs(model, sample, draft, int8=("onnx", "openvino"))
-    return seal(draft, folder / "bundles")
+    return seal(draft, folder / "models")
 
 
 def pipeline() -> Work:
@@ -131,17 +131,17 @@ def pipeline() -> Work:
     return lambda texts: call(texts, **how)
 
 
-def by_hand(bundle: Bundle) -> dict[str, Work]:
+def by_hand(saved_model: ModelVersion) -> dict[str, Work]:
     """ONNX Runtime and OpenVINO on texts sorted by length, 16 at a time: what one writes who has read how to make it fast."""
     import onnxruntime
     import openvino
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    graph = str(bundle.folder / ONNX)
+    graph = str(saved_model.folder / ONNX)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     request = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request()
-    tokenizer = load_tokenizer(bundle.folder, MAX_LENGTH)
+    tokenizer = load_tokenizer(saved_model.folder, MAX_LENGTH)
 
     def sorted_by(run: Callable[[dict[str, np.ndarray]], object]) -> Work:
         def work(texts: list[str]) -> object:
@@ -161,7 +161,7 @@ def by_hand(bundle: Bundle) -> dict[str, Work]:
     }
 
 
-def spark_over_hand(bundle: Bundle, texts: list[str], hand: Work, choice: Choice) -> float:
+def spark_over_hand(saved_model: ModelVersion, texts: list[str], hand: Work, choice: Choice) -> float:
     """Texts a second of the scoring job on one core over those of the loop by hand; median of three rounds in turns."""
     from crm_spark.core.session import build_session
 
@@ -169,7 +169,7 @@ def spark_over_hand(bundle: Bundle, texts: list[str], hand: Work, choice: Choice
     spark = build_session(settings.session, app_name="scoring benchmark")
     rows = [(str(i), text) for i, text in enumerate(texts)]
     frame = spark.createDataFrame(rows, "text_hash string, text string").repartition(1).cache()
-    read = frame.mapInPandas(make_scorer(str(bundle.folder), settings.score, choice), SCHEMA)
+    read = frame.mapInPandas(make_scorer(str(saved_model.folder), settings.score, choice), SCHEMA)
     ratios = []
     for _ in range(4):
         started = time.perf_counter()

@@ -64,7 +64,7 @@ def write(folder: Path) -> list[Path]:
 def rate(reader: Any, paths: list[Path], seed: int) -> float:
     """Rows a second of one epoch."""
     started = time.perf_counter()
-    rows = sum(len(group) for group in reader(paths, lane=0, num_lanes=1, seed=seed))
+    rows = sum(len(group) for group in reader(paths, reader_shard=0, num_reader_shards=1, seed=seed))
     assert rows == NUM_GROUPS * GROUP_ROWS
     return rows / (time.perf_counter() - started)
 

@@ -18,12 +18,12 @@ import torch.distributed as dist
 from torch.nn.functional import cross_entropy
 
 from benchmarks.figures import Figure
+from crm_spark.models.registry import sha256_of_file
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.processes import launch
 from crm_spark.stages.train.readers import Rows, joined, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
-from crm_spark.text.bundle import sha256_of_file
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.hardware import BF16, cpu_flags
 from crm_spark.text.labels import LABELS
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
 
 
 def shards(folder: Path) -> ShardManifest:
-    """Random tokens in the lengths of clothing reviews: 77 in the mean, none over 128; of the other sides few."""
+    """Random tokens in the lengths of clothing reviews: 77 in the mean, none over 128; of the other splits few."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
@@ -96,7 +96,14 @@ def two_ranks_over_one(folder: Path) -> float:
         num_ranks = 1 + number % 2
         out = folder / f"ranks-{number}"
         out.mkdir()
-        spec = {"shards": str(folder), "out": str(out), "seed": 1, "labels": LABELS, "current": None, "teacher": None}
+        spec = {
+            "shards": str(folder),
+            "out": str(out),
+            "seed": 1,
+            "labels": LABELS,
+            "production": None,
+            "teacher": None,
+        }
         cfg = TrainConfig(
             batch_rows=RANKS_BATCH_ROWS,
             num_epochs=RANKS_EPOCHS,

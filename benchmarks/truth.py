@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from sklearn.metrics import f1_score, roc_auc_score
 
 from benchmarks.figures import OUT, Figure
-from benchmarks.watching import watch
+from benchmarks.process_monitor import watch
 
 SIZE = 20_000
 
@@ -104,7 +104,7 @@ def dirt(quarantine: pd.DataFrame, planted: pd.DataFrame, deliveries: pd.DataFra
             Figure(f"dirty rows: {reason}, {len(rows):,} planted", rows.is_found.mean(), "recall", ">= 0.99")
         )
     figures.append(Figure("dirty rows: recall over all", hits.is_found.mean(), "recall", ">= 0.99"))
-    aside = found[found.fate == "quarantined"][keys].drop_duplicates()
+    aside = found[found.status == "quarantined"][keys].drop_duplicates()
     innocent = aside.merge(planted[keys].drop_duplicates(), on=keys, how="left", indicator=True)
     num_innocent = int((innocent["_merge"] == "left_only").sum())
     return [

@@ -14,7 +14,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from crm_spark import __version__
-from crm_spark.contracts.ops import BATCH_FATE, RUN
+from crm_spark.contracts.ops import RECONCILIATION, RUN
 from crm_spark.core.context import JobContext, StageResult, utc_now
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
@@ -92,7 +92,7 @@ class Pipeline:
         last, self.last_end = {} if is_forced else last, max(ends.values(), default=datetime.min)
         results = {}
         for stage in stages:
-            if self.is_dry_run and stages[0].name == "ingest" != stage.name and not self.tables.exists(BATCH_FATE):
+            if self.is_dry_run and stages[0].name == "ingest" != stage.name and not self.tables.exists(RECONCILIATION):
                 self.log.info("the lake is empty so far: what the stages after ingest would do cannot be said yet")
                 break
             ctx = self._context(stage)
@@ -154,9 +154,9 @@ class Pipeline:
     def _as_of(self) -> date:
         if self.asked_as_of:
             return self.asked_as_of
-        newest = self.tables.read(BATCH_FATE).agg(F.max("last_event_at")).first()
+        newest = self.tables.read(RECONCILIATION).agg(F.max("last_event_at")).first()
         if newest is None or newest[0] is None:
-            if not self.tables.exists(BATCH_FATE):
+            if not self.tables.exists(RECONCILIATION):
                 raise InputError("There is no data in silver yet. Run ingest and clean first, or refresh.")
             return self.started_at.date()  # no event of this company carries a date
         return newest[0].date()
@@ -195,13 +195,13 @@ def _belongs_in_the_ledger(result: StageResult, last_end: datetime) -> bool:
 
 
 def files_root(lake: str) -> Path:
-    """Where shards, bundles and the report lie: in the lake where it is a folder.
+    """Where shards, models and the report lie: in the lake where it is a folder.
 
     Raises:
         InputError: the lake is no local or mounted folder.
     """
     if "://" in lake and not lake.startswith("file://"):
         raise InputError(
-            f"{lake}: shards and bundles need a folder that every node mounts; give the lake by its mounted path."
+            f"{lake}: shards and models need a folder that every node mounts; give the lake by its mounted path."
         )
     return Path(lake.removeprefix("file://")) / "files"

@@ -2,7 +2,7 @@
 
 import sys
 
-from crm_spark.explain import main
+from crm_spark.cli.explain import main
 
 if __name__ == "__main__":
     sys.exit(main())

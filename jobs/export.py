@@ -2,7 +2,7 @@
 
 import sys
 
-from crm_spark.export import main
+from crm_spark.cli.export import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,7 +2,7 @@
 
 import sys
 
-from crm_spark.job import main
+from crm_spark.cli.stage import main
 
 if __name__ == "__main__":
     sys.exit(main("featurise"))

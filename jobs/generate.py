@@ -2,7 +2,7 @@
 
 import sys
 
-from crm_spark.world.main import main
+from crm_spark.cli.generate import main
 
 if __name__ == "__main__":
     sys.exit(main())

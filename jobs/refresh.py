@@ -2,8 +2,8 @@
 
 import sys
 
+from crm_spark.cli.stage import main
 from crm_spark.core.errors import ExitCode
-from crm_spark.job import main
 from crm_spark.stages.train.processes import is_rank
 
 

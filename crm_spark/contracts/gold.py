@@ -23,7 +23,7 @@ CUSTOMER = TableContract(
         optional("city", STRING, "As above.", PERSONAL),
         optional("country", STRING, "As above."),
         optional("birth_on", DATE, "As above.", PERSONAL),
-        optional("has_marketing_consent", BOOLEAN, "False if any system holds a refusal; null if none was asked."),
+        optional("has_marketing_consent", BOOLEAN, "False if any system holds a blocked; null if none was asked."),
         optional("joined_at", TIMESTAMP, "The earliest time any system knew the customer."),
     ),
 )

@@ -18,11 +18,11 @@ DELIVERY = TableContract(
         required("num_rows", LONG, "Records read from it into bronze."),
         required("batch_id", STRING, "The batch it became part of."),
         required(
-            "fate",
+            "status",
             STRING,
             "planned, ingested, skipped (same bytes as before), refused, or withdrawn: planned, and changed before it was read.",
         ),
-        optional("reason", STRING, "Reason code of a refusal or skip; new_column where an ingested file brought one."),
+        optional("reason", STRING, "Reason code of a blocked or skip; new_column where an ingested file brought one."),
         optional("columns", STRINGS, "Columns that its records carry, as bronze spells them."),
         optional("watermark", STRING, "Highest value of a JDBC watermark column."),
         required("arrived_at", TIMESTAMP, "Ingest time."),
@@ -30,43 +30,43 @@ DELIVERY = TableContract(
 )
 QUARANTINE = TableContract(
     name="ops.quarantine",
-    grain=("row_id", "noun"),
+    grain=("row_id", "entity"),
     doc="A bronze record that is not in silver, why, and where it stands. No value of it is copied.",
     columns=(
         required("row_id", STRING, "The bronze record."),
         required("source", STRING, "Source system's configuration."),
-        required("noun", STRING, "The noun it was to become."),
+        required("entity", STRING, "The entity it was to become."),
         required("batch_id", STRING, "The delivery it came in."),
         required("file", STRING, "File it stands in."),
         required("position", LONG, "Record number in the file."),
-        required("fate", STRING, "quarantined, duplicate, or released: in silver since a replay."),
+        required("status", STRING, "quarantined, duplicate, or released: in silver since a replay."),
         required("reasons", STRINGS, "Reason codes, every rule that failed."),
         required("rules_version", STRING, "Digest of the mapping and rules that judged it."),
     ),
 )
 SUPERSEDED = TableContract(
     name="ops.superseded",
-    grain=("row_id", "noun"),
+    grain=("row_id", "entity"),
     doc="A bronze record that was accepted and whose place in silver another took since: accepted = in silver + superseded.",
     columns=(
         required("row_id", STRING, "The bronze record that stood in silver."),
         required("source", STRING, "Source system's configuration it came through."),
-        required("noun", STRING, "The noun it had become."),
+        required("entity", STRING, "The entity it had become."),
         required("batch_id", STRING, "The delivery it came in."),
         required("by_row_id", STRING, "The bronze record that stands for its key since."),
         required("by_source", STRING, "Source system's configuration of that one."),
         required("by_batch_id", STRING, "The delivery of that one."),
     ),
 )
-BATCH_FATE = TableContract(
-    name="ops.batch_fate",
-    grain=("source", "noun", "batch_id"),
-    doc="Conservation: for each delivery and noun, rows in = accepted + quarantined + duplicates, exactly.",
+RECONCILIATION = TableContract(
+    name="ops.reconciliation",
+    grain=("source", "entity", "batch_id"),
+    doc="Conservation: for each delivery and entity, rows in = accepted + quarantined + duplicates, exactly.",
     columns=(
         required("source", STRING, "Source system's configuration."),
-        required("noun", STRING, "The noun."),
+        required("entity", STRING, "The entity."),
         required("batch_id", STRING, "The delivery."),
-        required("num_in", LONG, "Bronze records that carry the noun."),
+        required("num_in", LONG, "Bronze records that carry the entity."),
         required("num_accepted", LONG, "In silver, or superseded there since."),
         required("num_quarantined", LONG, "In ops.quarantine with reasons."),
         required(
@@ -77,15 +77,15 @@ BATCH_FATE = TableContract(
 )
 FINDING = TableContract(
     name="ops.finding",
-    grain=("source", "noun", "batch_id", "code", "column"),
+    grain=("source", "entity", "batch_id", "code", "column"),
     doc="How many rows of a delivery each rule, conversion or expectation found something in, and where one of them stands.",
     columns=(
         required("source", STRING, "Source system's configuration."),
-        required("noun", STRING, "The noun."),
+        required("entity", STRING, "The entity."),
         required("batch_id", STRING, "The delivery."),
         required("code", STRING, "Reason code."),
         required("column", STRING, "The column it is about; *: the row, or the delivery, as a whole."),
-        required("severity", STRING, "nulled, warn, quarantine or stop."),
+        required("severity", STRING, "nulled, warn, quarantine or block."),
         required("num_rows", LONG, "Rows it was found in."),
         optional("file", STRING, "File in which an example stands."),
         optional("position", LONG, "Record number of the example."),
@@ -94,12 +94,12 @@ FINDING = TableContract(
 )
 RELEASE = TableContract(
     name="ops.release",
-    grain=("row_id", "noun"),
+    grain=("row_id", "entity"),
     doc="A row that a replay let out of the quarantine: once, by whom, under which rules.",
     columns=(
         required("row_id", STRING, "The bronze record."),
         required("source", STRING, "Source system's configuration."),
-        required("noun", STRING, "The noun it became."),
+        required("entity", STRING, "The entity it became."),
         required("batch_id", STRING, "The delivery it came in."),
         required("outcome", STRING, "accepted, or duplicate: silver knew it already."),
         optional("duplicate_reason", STRING, "Why it is a duplicate."),
@@ -139,7 +139,7 @@ METRIC = TableContract(
         required("stage", STRING, "The stage that measured it."),
         required("slice", STRING, "all, or `dimension=value`."),
         required(
-            "model", STRING, "The model, or the baseline (majority, last_value, recency, popularity, tfidf_lr ...)."
+            "model", STRING, "The model, or the baseline (class_prior, last_value, recency, popularity, tfidf_lr ...)."
         ),
         required("as_of", DATE, "Logical date of the run."),
         required("value", DOUBLE, "The figure."),
@@ -162,4 +162,4 @@ DRIFT = TableContract(
     ),
 )
 
-TABLES = (DELIVERY, QUARANTINE, SUPERSEDED, BATCH_FATE, FINDING, RELEASE, RUN, METRIC, DRIFT)
+TABLES = (DELIVERY, QUARANTINE, SUPERSEDED, RECONCILIATION, FINDING, RELEASE, RUN, METRIC, DRIFT)

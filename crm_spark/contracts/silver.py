@@ -1,6 +1,6 @@
-"""Silver: typed, standardised, one row per business key. The nouns every company speaks in.
+"""Silver: typed, standardised, one row per business key. The entities every company speaks in.
 
-Every noun carries `system` (the name space of its ids: two systems may both know a customer 17) and an envelope that
+Every entity carries `system` (the name space of its ids: two systems may both know a customer 17) and an envelope that
 leads back to bronze. `person_id` is the id a system gives a person; who that is, resolve says.
 """
 
@@ -15,7 +15,7 @@ SILVER_ENVELOPE = (
     required("record_hash", STRING, "Digest of the business columns: equal content, equal hash."),
     required("batch_id", STRING, "The delivery it came in."),
     optional(
-        "known_at", TIMESTAMP, "When the source says it last changed this record; decides which version is latest."
+        "updated_at", TIMESTAMP, "When the source says it last changed this record; decides which version is latest."
     ),
     optional("notes", STRINGS, "code:column of what clean noted and let pass: placeholders made null, warnings."),
 )
@@ -29,12 +29,12 @@ PLAIN_TEXT = optional(
 LANGUAGE = optional("language", STRING, "ISO 639-1, said by the source or told from the text; null: it cannot be told.")
 
 
-def _noun(name: str, key: str, doc: str, *columns: ColumnContract) -> TableContract:
+def _entity(name: str, key: str, doc: str, *columns: ColumnContract) -> TableContract:
     grain = ("system", key)
     return TableContract(name=f"silver.{name}", grain=grain, columns=(SYSTEM, *columns, *SILVER_ENVELOPE), doc=doc)
 
 
-PERSON = _noun(
+PERSON = _entity(
     "person",
     "person_id",
     "A person as one system knows them.",
@@ -54,7 +54,7 @@ PERSON = _noun(
     optional("has_marketing_consent", BOOLEAN, "Whether the person agreed to be contacted; null: never asked."),
     optional("joined_at", TIMESTAMP, "When the system first knew the person."),
 )
-ORDER = _noun(
+ORDER = _entity(
     "order",
     "order_id",
     "An order, basket or invoice.",
@@ -64,7 +64,7 @@ ORDER = _noun(
     required("status", STRING, "completed, cancelled or returned."),
     optional("channel", STRING, "shop, marketplace, store, phone ..."),
 )
-ORDER_LINE = _noun(
+ORDER_LINE = _entity(
     "order_line",
     "line_id",
     "A line of an order: one product, one quantity, one price.",
@@ -79,7 +79,7 @@ ORDER_LINE = _noun(
         "is_return", BOOLEAN, "The goods came back or the line was cancelled; false where the source does not say."
     ),
 )
-PRODUCT = _noun(
+PRODUCT = _entity(
     "product",
     "product_id",
     "A product as one system knows it.",
@@ -89,7 +89,7 @@ PRODUCT = _noun(
     optional("brand", STRING, "Brand."),
     optional("list_price", MONEY, "List price in the source's currency."),
 )
-INTERACTION = _noun(
+INTERACTION = _entity(
     "interaction",
     "interaction_id",
     "A contact between a person and the company: ticket, call, mail or web event.",
@@ -103,7 +103,7 @@ INTERACTION = _noun(
     PLAIN_TEXT,
     LANGUAGE,
 )
-FEEDBACK = _noun(
+FEEDBACK = _entity(
     "feedback",
     "feedback_id",
     "What a person said about the company or a product: a review, a survey answer, a labelled ticket.",
@@ -122,7 +122,7 @@ FEEDBACK = _noun(
         "label", STRING, "recommends, does_not_recommend or no_clear_opinion; from the rating by the source's map."
     ),
 )
-CAMPAIGN_CONTACT = _noun(
+CAMPAIGN_CONTACT = _entity(
     "campaign_contact",
     "contact_id",
     "A person chosen for a campaign, contacted or held out.",
@@ -133,7 +133,7 @@ CAMPAIGN_CONTACT = _noun(
     optional("channel", STRING, "mail, phone, coupon ..."),
     required("is_holdout", BOOLEAN, "Chosen, and on purpose not contacted."),
 )
-CAMPAIGN_RESPONSE = _noun(
+CAMPAIGN_RESPONSE = _entity(
     "campaign_response",
     "response_id",
     "A response to a campaign: a click, a coupon used, an order through the link.",
@@ -145,10 +145,11 @@ CAMPAIGN_RESPONSE = _noun(
     optional("score", INT, "A number the response carries, if any."),
 )
 
-NOUNS: dict[str, TableContract] = {
-    t.noun: t for t in (PERSON, PRODUCT, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
+ENTITIES: dict[str, TableContract] = {
+    t.entity: t
+    for t in (PERSON, PRODUCT, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
 }
-"""Every noun a source can feed, by name."""
+"""Every entity a source can feed, by name."""
 
 EVENT_TIMES = {
     "person": "joined_at",
@@ -158,7 +159,7 @@ EVENT_TIMES = {
     "campaign_contact": "contacted_at",
     "campaign_response": "responded_at",
 }
-"""The event time of each noun that has one."""
+"""The event time of each entity that has one."""
 
 _INTERVAL = (
     required("valid_from", TIMESTAMP, "First instant at which it held; 1900 where the source does not say."),
@@ -177,8 +178,8 @@ def _history(contract: TableContract) -> TableContract:
     )
 
 
-HISTORY: dict[str, TableContract] = {noun: _history(NOUNS[noun]) for noun in ("person", "product")}
-"""The nouns whose versions are kept, by name."""
+HISTORY: dict[str, TableContract] = {entity: _history(ENTITIES[entity]) for entity in ("person", "product")}
+"""The entities whose versions are kept, by name."""
 CONSENT_HISTORY = TableContract(
     name="silver.consent_history",
     grain=("system", "person_id", "valid_from"),

@@ -25,14 +25,14 @@ class StageResult:
         num_rows: rows written.
         status: done, skipped when it had nothing to work on, or nothing when all was done before.
         note: what it has to say, in a sentence.
-        refusal: what a gate held back while the rest was done; the job ends with exit code 3.
+        blocked: what a gate held back while the rest was done; the job ends with exit code 3.
         last_work_at: of a run that found nothing to do, the start of the run that did it.
     """
 
     num_rows: int = 0
     status: str = "done"
     note: str = ""
-    refusal: str = ""
+    blocked: str = ""
     last_work_at: datetime | None = None
 
 
@@ -54,7 +54,7 @@ class JobContext:
         fingerprint: digest of the stage's inputs and configuration; its batches are named after it.
         started_at: the run's one look at the clock (UTC).
         seed: every random draw is a hash of this and a key.
-        files_root: a local or mounted folder for what is no table: shards, bundles, the report.
+        files_root: a local or mounted folder for what is no table: shards, models, the report.
         is_dry_run: plan and check, write nothing.
     """
 

@@ -44,10 +44,10 @@ def optional(name: str, type: DataType, doc: str, sensitivity: Sensitivity = Sen
 
 @dataclass(frozen=True)
 class TableContract:
-    """A table `layer.noun`: its grain, columns, partitioning.
+    """A table `layer.entity`: its grain, columns, partitioning.
 
     Attributes:
-        name: `layer.noun`, singular; the table lies at `<lake>/<layer>/<noun>`.
+        name: `layer.entity`, singular; the table lies at `<lake>/<layer>/<entity>`.
         grain: the columns that tell one row from another; unique and never null.
         columns: in order.
         doc: what one row means, in words.
@@ -76,7 +76,7 @@ class TableContract:
         return self.name.split(".")[0]
 
     @property
-    def noun(self) -> str:
+    def entity(self) -> str:
         """`order` of `silver.order`."""
         return self.name.split(".", 1)[1]
 

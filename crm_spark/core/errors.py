@@ -9,7 +9,7 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     BAD_INPUT = 2
-    REFUSED = 3
+    REJECTED = 3
     LEASE_HELD = 4
 
 
@@ -38,7 +38,7 @@ class ContractError(CrmError):
 class BatchConflictError(CrmError):
     """A batch id that was committed before with other content."""
 
-    exit_code = ExitCode.REFUSED
+    exit_code = ExitCode.REJECTED
 
 
 class LeaseHeldError(CrmError):
@@ -47,5 +47,5 @@ class LeaseHeldError(CrmError):
     exit_code = ExitCode.LEASE_HELD
 
 
-class BundleError(CrmError):
-    """A model bundle or shard set whose files are not the ones its manifest names."""
+class ArtifactError(CrmError):
+    """A model model or shard set whose files are not the ones its manifest names."""

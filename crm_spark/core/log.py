@@ -29,7 +29,7 @@ def timed(label: str) -> Iterator[None]:
     get_logger().info("%s  %.1f s", label, time.monotonic() - started)
 
 
-class Heartbeat:
+class ProgressBar:
     """A line that grows on a terminal and is silent in a log file, for work that has no bar of its own."""
 
     def __init__(self, label: str, total: int):

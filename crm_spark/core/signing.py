@@ -1,7 +1,7 @@
 """Signatures: with a key, only what its holders made is opened.
 
 A digest says that nothing was torn, and anyone can compute it. Where `CRM_SPARK_SIGNING_KEY_FILE` names a file with a secret,
-the manifest of a shard set, the index of a bundle and each checkpoint carry an HMAC-SHA-256 (RFC 2104) under it, and what
+the manifest of a shard set, the index of a model and each checkpoint carry an HMAC-SHA-256 (RFC 2104) under it, and what
 carries none, or another, is refused before a byte of it is interpreted.
 """
 
@@ -10,7 +10,7 @@ import hmac
 import os
 from pathlib import Path
 
-from crm_spark.core.errors import BundleError, ConfigError
+from crm_spark.core.errors import ArtifactError, ConfigError
 
 KEY_FILE = "CRM_SPARK_SIGNING_KEY_FILE"
 """In the environment of the driver: the file with the key. It must lie at the same path on every node."""
@@ -59,10 +59,10 @@ def require_signature(path: Path) -> None:
     """Passes a file that is signed, and any where there is no key.
 
     Raises:
-        BundleError: there is a key, and the file was not signed with it.
+        ArtifactError: there is a key, and the file was not signed with it.
     """
     if not is_signed(path):
-        raise BundleError(
+        raise ArtifactError(
             f"{path} is not signed with the key of {KEY_FILE}; nothing of it is opened. "
             "Run the stage that makes it again, or restore it."
         )

@@ -58,13 +58,13 @@ class WriteResult:
 
     table: str
     num_rows: int
-    is_repeat: bool = False
+    is_duplicate: bool = False
 
 
 class TableStore:
-    """The lake: a root directory or URI with one Delta table per contract at `<root>/<layer>/<noun>`.
+    """The lake: a root directory or URI with one Delta table per contract at `<root>/<layer>/<entity>`.
 
-    With a `catalog` (a schema prefix such as `main.crm`), every table is also registered there under `layer_noun`.
+    With a `catalog` (a schema prefix such as `main.crm`), every table is also registered there under `layer_entity`.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class TableStore:
 
     def path(self, table: TableContract) -> str:
         """Where the table lies."""
-        return f"{self.root}/{table.layer}/{table.noun}"
+        return f"{self.root}/{table.layer}/{table.entity}"
 
     def version(self, table: TableContract) -> int:
         """The table's newest version; -1 where there is none yet."""
@@ -208,7 +208,7 @@ class TableStore:
         is_settled: bool = False,
     ) -> WriteResult:
         if self.committed(table, batch_id, digest):
-            return WriteResult(table.name, 0, is_repeat=True)
+            return WriteResult(table.name, 0, is_duplicate=True)
         conformed = table.conformed(frame)
         if not is_settled:
             conformed = conformed.persist(StorageLevel.MEMORY_AND_DISK)
@@ -237,7 +237,7 @@ class TableStore:
             builder = builder.partitionedBy(*table.partition_by)
         builder.execute()
         if self.catalog:
-            name = f"{self.catalog}.{table.layer}_{table.noun}"
+            name = f"{self.catalog}.{table.layer}_{table.entity}"
             self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION '{self.path(table)}'")
 
     def _clear_begun_log(self, table: TableContract) -> None:

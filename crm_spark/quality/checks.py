@@ -24,7 +24,7 @@ class Check:
     Attributes:
         failed: value and parameters -> Column; a parameter that names a column comes as that Column.
         params: the parameters, all of which must be given, and their types.
-        columns: those of them that name a column of the same noun.
+        columns: those of them that name a column of the same entity.
     """
 
     failed: Callable[..., Column]
@@ -151,7 +151,7 @@ def times_is(value: Column, factor: Column, product: Column, tolerance: float) -
     return F.abs(value.cast("double") * factor.cast("double") - product.cast("double")) > F.lit(tolerance)
 
 
-@check(noun=str, key=str)
-def exists_in(value: Column, noun: str, key: str) -> Column:
-    """Fails where no record of `noun` in the same system has the value as its `key`; a join, however many there are."""
-    return F.when(value.isNotNull(), F.col(FOUND.format(f"{noun}_{key}")).isNull())
+@check(entity=str, key=str)
+def exists_in(value: Column, entity: str, key: str) -> Column:
+    """Fails where no record of `entity` in the same system has the value as its `key`; a join, however many there are."""
+    return F.when(value.isNotNull(), F.col(FOUND.format(f"{entity}_{key}")).isNull())

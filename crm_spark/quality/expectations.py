@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from crm_spark.contracts.silver import NOUNS
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import Config
 
 Measured = Literal[
@@ -16,7 +16,7 @@ MIN_PAST = 3
 
 
 class Expectation(Config):
-    """A bound on one figure of a delivery: `warn` notes a breach, `stop` holds the delivery back.
+    """A bound on one figure of a delivery: `warn` notes a breach, `block` holds the delivery back.
 
     The figures: num_rows; quarantined_fraction, duplicate_fraction of the rows; null_fraction of `column`; days_old, the
     days between the newest event and the arrival; rows_against_usual, the rows over the median of the source's
@@ -24,26 +24,26 @@ class Expectation(Config):
     """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    noun: str
+    entity: str
     source: str | None = None
-    """The one source it is about; null: every source of the noun."""
+    """The one source it is about; null: every source of the entity."""
     measure: Measured
     column: str | None = None
     at_least: float | None = None
     at_most: float | None = None
     min_rows: Annotated[int, Field(ge=0)] = 20
     """A delivery of fewer rows is not judged; of num_rows every one is."""
-    severity: Literal["warn", "stop"] = "warn"
+    severity: Literal["warn", "block"] = "warn"
     version: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _fits(self) -> "Expectation":
-        if self.noun not in NOUNS:
-            raise ValueError(f"no such noun {self.noun}; known: {', '.join(NOUNS)}")
+        if self.entity not in ENTITIES:
+            raise ValueError(f"no such entity {self.entity}; known: {', '.join(ENTITIES)}")
         if (self.measure == "null_fraction") != (self.column is not None):
             raise ValueError("null_fraction, and nothing else, wants a column")
-        if self.column is not None and self.column not in NOUNS[self.noun].column_names:
-            raise ValueError(f"{self.noun} has no column {self.column}")
+        if self.column is not None and self.column not in ENTITIES[self.entity].column_names:
+            raise ValueError(f"{self.entity} has no column {self.column}")
         if self.at_least is None and self.at_most is None:
             raise ValueError("give at_least, at_most or both")
         return self
@@ -54,10 +54,10 @@ class Expectation(Config):
             return True
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
-    def applies_to(self, source: str, noun: str, num_rows: int) -> bool:
+    def applies_to(self, source: str, entity: str, num_rows: int) -> bool:
         """Whether a delivery is judged by it."""
         is_large = self.measure == "num_rows" or num_rows >= self.min_rows
-        return noun == self.noun and self.source in (None, source) and is_large
+        return entity == self.entity and self.source in (None, source) and is_large
 
 
 def rows_against_usual(num_rows: int, past: list[int]) -> float | None:

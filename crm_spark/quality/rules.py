@@ -1,4 +1,4 @@
-"""Cleaning rules as typed data: which check, on which column of which noun, and what follows."""
+"""Cleaning rules as typed data: which check, on which column of which entity, and what follows."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.silver import NOUNS
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.hashing import sha256_of
@@ -16,52 +16,52 @@ from crm_spark.quality.expectations import Expectation
 
 ANY = "any"
 """Key of the placeholders that hold for every column."""
-Severity = Literal["warn", "quarantine", "stop"]
+Severity = Literal["warn", "quarantine", "block"]
 
 
 class Rule(Config):
     """One rule of one column.
 
-    A row that breaks it: `warn`, is noted and stays; `quarantine`, is set aside; `stop`, holds its whole delivery back.
+    A row that breaks it: `warn`, is noted and stays; `quarantine`, is set aside; `block`, holds its whole delivery back.
     """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Reason code: what the quarantine says."""
-    noun: str
+    entity: str
     column: str
     check: str
     params: dict[str, Parameter] = {}
     on_null: Literal["pass", "fail"] = "pass"
     """What an unknown value means."""
     unless: str | None = None
-    """A boolean column of the noun; where it is true the rule does not apply."""
+    """A boolean column of the entity; where it is true the rule does not apply."""
     severity: Severity = "quarantine"
     version: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
-    def _fits_the_noun(self) -> "Rule":
+    def _fits_the_entity(self) -> "Rule":
         if self.check not in CHECKS:
             raise ValueError(f"no such check {self.check}; known: {', '.join(sorted(CHECKS))}")
-        if self.noun not in NOUNS:
-            raise ValueError(f"no such noun {self.noun}; known: {', '.join(NOUNS)}")
-        known = NOUNS[self.noun].column_names
+        if self.entity not in ENTITIES:
+            raise ValueError(f"no such entity {self.entity}; known: {', '.join(ENTITIES)}")
+        known = ENTITIES[self.entity].column_names
         for column in (self.column, *([self.unless] if self.unless else [])):
             if column not in known:
-                raise ValueError(f"{self.noun} has no column {column}; known: {', '.join(known)}")
+                raise ValueError(f"{self.entity} has no column {column}; known: {', '.join(known)}")
         if problem := CHECKS[self.check].problem(self.params, known):
             raise ValueError(f"{self.check}: {problem}")
         if self.reference is not None:
-            noun, key = self.reference
-            if noun not in NOUNS:
-                raise ValueError(f"{self.check}: no such noun {noun}; known: {', '.join(NOUNS)}")
-            if key not in NOUNS[noun].column_names:
-                raise ValueError(f"{self.check}: no such column {key} of {noun}")
+            entity, key = self.reference
+            if entity not in ENTITIES:
+                raise ValueError(f"{self.check}: no such entity {entity}; known: {', '.join(ENTITIES)}")
+            if key not in ENTITIES[entity].column_names:
+                raise ValueError(f"{self.check}: no such column {key} of {entity}")
         return self
 
     @property
     def reference(self) -> tuple[str, str] | None:
-        """The noun and column in which the value must stand."""
-        return (str(self.params["noun"]), str(self.params["key"])) if self.check == "exists_in" else None
+        """The entity and column in which the value must stand."""
+        return (str(self.params["entity"]), str(self.params["key"])) if self.check == "exists_in" else None
 
     @property
     def failed(self) -> Column:
@@ -76,22 +76,22 @@ class QualityRules(Config):
     """What clean holds every source to."""
 
     placeholders: dict[str, list[str]] = {}
-    """Spellings of `no value`, compared without case, for `any` column or a `noun.column`; they become null."""
+    """Spellings of `no value`, compared without case, for `any` column or a `entity.column`; they become null."""
     affirmative: list[str] = []
     """What means yes, in lower case."""
     negative: list[str] = []
     """What means no, in lower case."""
     tolerated: list[str] = []
-    """`noun.column` where a value that cannot be converted becomes null and the row stays."""
+    """`entity.column` where a value that cannot be converted becomes null and the row stays."""
     rules: list[Rule] = []
     expectations: list[Expectation] = []
 
     @model_validator(mode="after")
     def _names_columns(self) -> "QualityRules":
         for name in (*self.tolerated, *(key for key in self.placeholders if key != ANY)):
-            noun, _, column = name.partition(".")
-            if noun not in NOUNS or column not in NOUNS[noun].column_names:
-                raise ValueError(f"{name}: no such column; wanted noun.column")
+            entity, _, column = name.partition(".")
+            if entity not in ENTITIES or column not in ENTITIES[entity].column_names:
+                raise ValueError(f"{name}: no such column; wanted entity.column")
         return self
 
     @property
@@ -99,22 +99,22 @@ class QualityRules(Config):
         """Digest of the whole rule set."""
         return sha256_of(self.model_dump(mode="json"))[:16]
 
-    def of(self, noun: str) -> list[Rule]:
-        """The rules of one noun."""
-        return [rule for rule in self.rules if rule.noun == noun]
+    def of(self, entity: str) -> list[Rule]:
+        """The rules of one entity."""
+        return [rule for rule in self.rules if rule.entity == entity]
 
     @property
     def referred_to(self) -> set[str]:
-        """The nouns in which a value of another must stand."""
+        """The entities in which a value of another must stand."""
         return {rule.reference[0] for rule in self.rules if rule.reference is not None}
 
-    def columns_without_gaps(self, noun: str) -> set[str]:
-        """The columns of a noun whose nulls an expectation counts."""
-        return {e.column for e in self.expectations if e.noun == noun and e.column is not None}
+    def columns_without_gaps(self, entity: str) -> set[str]:
+        """The columns of an entity whose nulls an expectation counts."""
+        return {e.column for e in self.expectations if e.entity == entity and e.column is not None}
 
-    def placeholders_of(self, noun: str, column: str) -> list[str]:
+    def placeholders_of(self, entity: str, column: str) -> list[str]:
         """What means `no value` in a column, in lower case."""
-        spellings = [*self.placeholders.get(ANY, ()), *self.placeholders.get(f"{noun}.{column}", ())]
+        spellings = [*self.placeholders.get(ANY, ()), *self.placeholders.get(f"{entity}.{column}", ())]
         return sorted({text.strip().lower() for text in spellings} - {""})
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from crm_spark.models.registry import ModelVersion
 from crm_spark.text.batches import padded
-from crm_spark.text.bundle import Bundle
 from crm_spark.text.labels import LABELS
 from crm_spark.text.model import load_model
 from crm_spark.text.tokenise import tokens_of
@@ -76,22 +76,22 @@ class _Path:
 
 
 class Explainer:
-    """A loaded bundle that explains what it says.
+    """A loaded model that explains what it says.
 
     Args:
-        bundle: verified.
+        model: verified.
         most_steps: gradients are taken at 8 points of the path, then at twice as many until the shares add up to the
             difference within 1 %, at most at so many.
         threads: of PyTorch in this process; null: as it is.
     """
 
-    def __init__(self, bundle: Bundle, *, most_steps: int = _MOST_STEPS, threads: int | None = None):
+    def __init__(self, saved_model: ModelVersion, *, most_steps: int = _MOST_STEPS, threads: int | None = None):
         if threads is not None:
             torch.set_num_threads(threads)
-        self.model, self.most_steps = load_model(bundle).requires_grad_(False), most_steps
-        self.temperature = float(bundle.card["temperature"])
-        self.decision = np.asarray(bundle.decision)
-        self.tokens = tokens_of(bundle)
+        self.model, self.most_steps = load_model(saved_model).requires_grad_(False), most_steps
+        self.temperature = float(saved_model.card["temperature"])
+        self.decision = np.asarray(saved_model.decision)
+        self.tokens = tokens_of(saved_model)
         ids = (self.tokens.tokenizer.token_to_id(name) for name in _HIDDEN)
         self.hidden = next((found for found in ids if found is not None), 0)
 

@@ -27,7 +27,7 @@ def token_batches(lengths: list[int], *, max_tokens: int) -> list[Ints]:
 def feeds(
     ids: NDArray[np.int32], lengths: Ints, *, max_tokens: int
 ) -> Iterator[tuple[Ints, dict[str, NDArray[np.int64]]]]:
-    """Batches as a bundle's graphs take them, texts of like length together, padded to the longest of a batch.
+    """Batches as a model's graphs take them, texts of like length together, padded to the longest of a batch.
 
     Args:
         ids: token ids (N, L).

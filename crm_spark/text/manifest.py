@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from crm_spark.core.errors import BundleError
+from crm_spark.core.errors import ArtifactError
 from crm_spark.core.signing import require_signature, sign
 
 MANIFEST = "manifest.json"
@@ -77,13 +77,13 @@ def read_manifest(folder: Path) -> ShardManifest:
     """The manifest, once every file it names was found unaltered.
 
     Raises:
-        BundleError: there is none, it is not signed though there is a key, or a file is missing, altered or elsewhere.
+        ArtifactError: there is none, it is not signed though there is a key, or a file is missing, altered or elsewhere.
     """
-    from crm_spark.text.bundle import sha256_of_file
+    from crm_spark.models.registry import sha256_of_file
 
     path = folder / MANIFEST
     if not path.exists():
-        raise BundleError(f"{folder}: no {MANIFEST}; the shard set is not complete. Run the shard stage again.")
+        raise ArtifactError(f"{folder}: no {MANIFEST}; the shard set is not complete. Run the shard stage again.")
     require_signature(path)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["files"] = tuple(ShardFile(**entry) for entry in content["files"])
@@ -91,9 +91,11 @@ def read_manifest(folder: Path) -> ShardManifest:
     root = folder.resolve()
     for file in manifest.files:
         if not (folder / file.name).resolve().is_relative_to(root):
-            raise BundleError(f"{folder}: {MANIFEST} names {file.name}, which lies elsewhere; nothing of it is opened.")
+            raise ArtifactError(
+                f"{folder}: {MANIFEST} names {file.name}, which lies elsewhere; nothing of it is opened."
+            )
         if not (folder / file.name).exists() or sha256_of_file(folder / file.name) != file.sha256:
-            raise BundleError(
+            raise ArtifactError(
                 f"{folder}: {file.name} is missing or not the file the manifest names. Run the shard stage again."
             )
     return manifest

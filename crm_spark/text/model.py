@@ -1,4 +1,4 @@
-"""A BERT encoder with a classification head. It knows no cluster, no rank, no file layout but a bundle's."""
+"""A BERT encoder with a classification head. It knows no cluster, no rank, no file layout but a model's."""
 
 import itertools
 import json
@@ -16,10 +16,10 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig, AutoModel, PreTrainedModel
 
 from crm_spark.core.errors import ConfigError
-from crm_spark.text.bundle import ENCODER_CONFIG, WEIGHTS, Bundle
+from crm_spark.models.registry import ENCODER_CONFIG, WEIGHTS, ModelVersion
+from crm_spark.text.cpu_layers import PADDED
 from crm_spark.text.hardware import BF16, cpu_flags
 from crm_spark.text.labels import LABELS
-from crm_spark.text.on_processor import PADDED
 
 MEAN, FIRST = "mean", "first"
 """What of a text's states the head reads: their mean, or the state of the first token."""
@@ -183,12 +183,12 @@ def save_model(model: TextClassifier, folder: Path) -> None:
     )
 
 
-def load_model(bundle: Bundle) -> TextClassifier:
-    """The model of a verified bundle, ready to infer."""
-    config = AutoConfig.from_pretrained(str(bundle.folder), local_files_only=True)
+def load_model(saved_model: ModelVersion) -> TextClassifier:
+    """The model of a verified model, ready to infer."""
+    config = AutoConfig.from_pretrained(str(saved_model.folder), local_files_only=True)
     encoder = AutoModel.from_config(config, add_pooling_layer=False, attn_implementation=PADDED)
-    model = TextClassifier(encoder, pooling=bundle.card.get("pooling", MEAN))
-    model.load_state_dict(load_file(str(bundle.folder / WEIGHTS)))
+    model = TextClassifier(encoder, pooling=saved_model.card.get("pooling", MEAN))
+    model.load_state_dict(load_file(str(saved_model.folder / WEIGHTS)))
     return model.eval()
 
 

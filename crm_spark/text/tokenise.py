@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from crm_spark.text.bundle import Bundle
+from crm_spark.models.registry import ModelVersion
 
 MAX_CHARACTERS = 20_000
 """More than this of a text cannot reach a model that reads 512 tokens; a megabyte is not tokenised to be thrown away."""
@@ -81,9 +81,9 @@ class Tokens:
         return [[first, *inner[start : start + room], last] for start in starts]
 
 
-def tokens_of(bundle: Bundle) -> Tokens:
-    """Cuts texts as those were cut that the bundle learned from."""
-    return Tokens(bundle.folder, int(bundle.card["max_length"]), bundle.card.get("long_texts", HEAD))
+def tokens_of(model: ModelVersion) -> Tokens:
+    """Cuts texts as those were cut that the model learned from."""
+    return Tokens(model.folder, int(model.card["max_length"]), model.card.get("long_texts", HEAD))
 
 
 def mean_of_rows(values: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:

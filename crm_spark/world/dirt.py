@@ -8,7 +8,7 @@ from crm_spark.world.draws import Draws
 from crm_spark.world.records import Row, SourceFile
 from crm_spark.world.spec import WorldSpec
 
-MALFORMED, REPEATED = "malformed_record", "exact_repeat"
+MALFORMED, REPEATED = "malformed_record", "exact_duplicate"
 
 
 @dataclass(frozen=True)

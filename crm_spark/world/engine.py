@@ -5,16 +5,16 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from crm_spark.world.contacts import crm_contacts, shop_accounts
 from crm_spark.world.dirt import soiled
+from crm_spark.world.files import write_file
+from crm_spark.world.identities import crm_contacts, shop_accounts
+from crm_spark.world.interactions import campaign_files, shop_reviews, support_tickets, survey_answers, web_events
 from crm_spark.world.people import people
 from crm_spark.world.plan import Task
 from crm_spark.world.records import Row, SourceFile
 from crm_spark.world.sales import marketplace_orders, products, shop_orders
 from crm_spark.world.spec import WorldSpec
 from crm_spark.world.truth import campaign_truth, customer_truth, person_truth, shift_truth, write_truth
-from crm_spark.world.voices import campaign_files, shop_reviews, support_tickets, survey_answers, web_events
-from crm_spark.world.writing import write_file
 
 
 def run_task(spec: WorldSpec, task: Task, out: str) -> list[tuple[str, int, int]]:

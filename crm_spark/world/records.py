@@ -26,7 +26,7 @@ class SourceFile:
         format: csv, jsonl, jsonl.gz, csv.gz or parquet.
         columns: in the file's order.
         rows: one mapping per record.
-        faults: what may be planted in this kind of record, besides `malformed_record` and `exact_repeat`.
+        faults: what may be planted in this kind of record, besides `malformed_record` and `exact_duplicate`.
         delimiter: of a CSV.
     """
 

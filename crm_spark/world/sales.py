@@ -5,8 +5,8 @@ from datetime import datetime
 import numpy as np
 
 from crm_spark.world.behaviour import Events, Lines, list_price_cents, order_lines, orders, second_of_day
-from crm_spark.world.contacts import Registry, market_id, shop_id
 from crm_spark.world.draws import Draws
+from crm_spark.world.identities import Registry, market_id, shop_id
 from crm_spark.world.people import CATEGORIES, PRODUCTS_PER_CATEGORY, People
 from crm_spark.world.records import Planted, SourceFile, at, german_date, german_number, local, milliseconds
 from crm_spark.world.spec import WorldSpec

@@ -63,7 +63,7 @@ def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
 
     def filled(template: str) -> str:
         text = template
-        for name in ("noun", "pos", "neg", "good", "bad", "aspect", "who", "when"):
+        for name in ("entity", "pos", "neg", "good", "bad", "aspect", "who", "when"):
             while "{" + name + "}" in text:
                 text = text.replace("{" + name + "}", dice.of(slots[name]), 1)
         return text
@@ -72,7 +72,7 @@ def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
     around = [filled(dice.of(pieces["around"][language])) for _ in range(3 if is_long else 1)]
     before, after = around[0], around[1:]
     body = " ".join(part for part in (before, core, *after) if part)
-    return Text(meaning, language, construction, dice.of(slots["noun"]).capitalize(), body)
+    return Text(meaning, language, construction, dice.of(slots["entity"]).capitalize(), body)
 
 
 def meanings(draw: Draws, stream: str, mood: Floats, number: Index, day: Index) -> Index:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet as pq
 
 from crm_spark.world.behaviour import CAMPAIGN_EVERY, campaign_contacts, is_held_out, order_probability, orders
-from crm_spark.world.contacts import TWIN, Registry, crm_id, has_twin, market_id, shop_id
+from crm_spark.world.identities import TWIN, Registry, crm_id, has_duplicate, market_id, shop_id
 from crm_spark.world.people import People
 from crm_spark.world.records import Row
 from crm_spark.world.spec import WorldSpec
@@ -28,7 +28,7 @@ def write_truth(rows: list[Row], folder: Path, table: str, name: str) -> None:
 def person_truth(spec: WorldSpec, people: People) -> list[Row]:
     """Which customer each system's person is, and what is different about the spelling."""
     registry, rows = Registry(spec, people), []
-    twins = has_twin(spec, people)
+    twins = has_duplicate(spec, people)
     for who, number in enumerate(int(n) for n in people.number):
         base = {"customer": number, "household": int(people.household[who])}
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from crm_spark.contracts.silver import NOUNS
-from crm_spark.contracts.source import Source, load_source
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import read_layered, read_yaml, validated
+from crm_spark.onboarding.file_grouping import known_file_words
+from crm_spark.onboarding.locale_hints import known_countries
+from crm_spark.onboarding.mapping_proposal import FULL_NAME, LINE_TOTAL, known_vocabulary, plain
 from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.settings import load_settings
+from crm_spark.sources.config import Source, load_source
 from crm_spark.stages.clean.addresses import load_addresses
 from crm_spark.stages.clean.names import load_names
 from crm_spark.stages.decide.stage import load_strategy
-from crm_spark.stages.ingest.grouping import known_file_words
-from crm_spark.stages.ingest.hints import known_countries
-from crm_spark.stages.ingest.proposal import FULL_NAME, LINE_TOTAL, known_vocabulary, plain
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.world.spec import WorldSpec
@@ -58,8 +58,8 @@ def test_configuration_loads(path):
         words = known_file_words(path)
         assert "januar" in words.months and "export" in words.parts
     elif path.stem == "column_names":
-        for noun, columns in known_vocabulary(path.parent).names.items():
-            assert set(columns) - {FULL_NAME, LINE_TOTAL} <= set(NOUNS[noun].column_names)
+        for entity, columns in known_vocabulary(path.parent).names.items():
+            assert set(columns) - {FULL_NAME, LINE_TOTAL} <= set(ENTITIES[entity].column_names)
             assert all(spelling == plain(spelling) for spellings in columns.values() for spelling in spellings)
     elif path.stem == "world":
         validated(WorldSpec, read_layered(path), origin=str(path))

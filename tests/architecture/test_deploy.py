@@ -5,7 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from crm_spark.job import _parser
+from crm_spark.cli.stage import _parser
 from crm_spark.pipeline import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]

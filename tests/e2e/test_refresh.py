@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 from support.refreshed import files_of
 
-from crm_spark.contracts.features import CHURN, FEATURE_CUSTOMER, NEXT_BEST_ACTION, SEGMENT
+from crm_spark.contracts.actions import NEXT_BEST_ACTION
+from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, METRIC, QUARANTINE
-from crm_spark.contracts.source import load_sources
+from crm_spark.contracts.ops import DELIVERY, METRIC, QUARANTINE, RECONCILIATION
+from crm_spark.contracts.scores import CHURN
 from crm_spark.pipeline import STAGES
+from crm_spark.sources.config import load_sources
 
 STAGE_NAMES = [stage.name for stage in STAGES]
 
@@ -26,16 +28,16 @@ def test_every_stage_does_its_work(generated):
 
 
 def test_every_record_of_every_file_is_accounted_for(generated):
-    fates, deliveries = frame(generated, BATCH_FATE), frame(generated, DELIVERY)
-    sums = fates.num_accepted + fates.num_quarantined + fates.num_duplicate
-    assert (fates.num_in == sums).all()
-    ingested = deliveries[deliveries.fate == "ingested"].groupby("source").num_rows.sum().to_dict()
+    statuses, deliveries = frame(generated, RECONCILIATION), frame(generated, DELIVERY)
+    sums = statuses.num_accepted + statuses.num_quarantined + statuses.num_duplicate
+    assert (statuses.num_in == sums).all()
+    ingested = deliveries[deliveries.status == "ingested"].groupby("source").num_rows.sum().to_dict()
     assert len(ingested) == 12
     for source in load_sources(Path(generated.pipeline.settings.ingest.sources_dir)):
-        for noun, feed in source.feeds.items():
-            if not feed.fold:  # a folded noun reads only the records that name its key
-                taken = fates[(fates.source == source.name) & (fates.noun == noun)].num_in.sum()
-                assert taken == ingested[source.name], (source.name, noun)
+        for entity, feed in source.feeds.items():
+            if not feed.one_row_per_key:  # a folded entity reads only the records that name its key
+                taken = statuses[(statuses.source == source.name) & (statuses.entity == entity)].num_in.sum()
+                assert taken == ingested[source.name], (source.name, entity)
 
 
 def test_planted_dirty_rows_are_found_by_their_reason_and_few_others_are(generated):
@@ -44,7 +46,7 @@ def test_planted_dirty_rows_are_found_by_their_reason_and_few_others_are(generat
     keys = ["source", "file", "position", "reason"]
     hits = planted.merge(found[keys].drop_duplicates(), on=keys)
     assert len(planted) > 200 and len(hits) / len(planted) >= 0.99
-    quarantined = found[found.fate == "quarantined"][["source", "file", "position"]].drop_duplicates()
+    quarantined = found[found.status == "quarantined"][["source", "file", "position"]].drop_duplicates()
     innocent = quarantined.merge(planted[["source", "file", "position"]], how="left", indicator=True)
     num_records = int(frame(generated, DELIVERY).num_rows.sum())
     assert (innocent["_merge"] == "left_only").sum() / num_records <= 0.001

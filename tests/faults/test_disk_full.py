@@ -9,15 +9,15 @@ from support.disk import filled_up, small_disk
 from support.jobs import run, started
 from support.refreshed import digests
 
+from crm_spark.cli.stage import main
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE
+from crm_spark.contracts.ops import QUARANTINE, RECONCILIATION
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
 from crm_spark.core.errors import LeaseHeldError
 from crm_spark.core.lease import LEASE_FILE, LOCK_FILE, TOKEN_FILE, Lease
 from crm_spark.core.tables import TableStore
-from crm_spark.job import main
 
-TABLES = (bronze("orders"), bronze("reviews"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, BATCH_FATE)
+TABLES = (bronze("orders"), bronze("reviews"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, RECONCILIATION)
 
 
 @pytest.mark.slow

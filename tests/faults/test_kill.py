@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.company import SECOND, deliver, lay_out
-from support.killing import as_arguments, content, finish, has_files, kill_when, start
+from support.crash_testing import as_arguments, content, finish, has_files, kill_when, start
 from support.refreshed import FAST, ROOT, generate_company, settings_for
 
 
@@ -28,7 +28,7 @@ def test_killed_in_three_stages_one_after_the_other(spark, tmp_path, undisturbed
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "appears", ["bronze/orders", "silver/feedback", "ops/quarantine", "ops/batch_fate", "gold/customer"]
+    "appears", ["bronze/orders", "silver/feedback", "ops/quarantine", "ops/reconciliation", "gold/customer"]
 )
 def test_killed_as_soon_as_a_table_appears(spark, tmp_path, undisturbed, appears):
     conf, lake = lay_out(tmp_path, second=True), tmp_path / "lake"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from support.company import lay_out
+from support.crash_test_job import POINTS, READ_BY
+from support.crash_testing import as_arguments, content, finish, ledger, left_behind
 from support.jobs import start_script
-from support.killed_job import POINTS, READ_BY
-from support.killing import as_arguments, content, finish, ledger, left_behind
 from support.refreshed import FAST, ROOT, files_of, generate_company, settings_for
 
 from crm_spark.contracts.ops import DELIVERY
@@ -23,7 +23,7 @@ SETTINGS = [
 
 def killed_at(stage, point, *arguments):
     """The stage's job, killed there: its exit code, what it said and what went wrong."""
-    process = start_script("tests/support/killed_job.py", stage, point, *arguments, stdout=subprocess.PIPE)
+    process = start_script("tests/support/crash_test_job.py", stage, point, *arguments, stdout=subprocess.PIPE)
     said, errors = process.communicate(timeout=900)
     return process.returncode, said, errors
 
@@ -32,7 +32,7 @@ def files(lake):
     """What is no table, by name: with its content where nothing in it tells one run from another."""
     found = dict.fromkeys(files_of(lake / "files"))
     for name in found:
-        if name.endswith(("manifest.json", "registry.json", "findings.json", "bundle.json", "shards/current")):
+        if name.endswith(("manifest.json", "registry.json", "findings.json", "model.json", "shards/current")):
             found[name] = (lake / "files" / name).read_text()
     return found
 

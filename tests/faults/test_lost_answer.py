@@ -60,7 +60,7 @@ def test_a_commit_whose_answer_was_lost_is_not_applied_again(spark, store, write
     for number in range(ROUNDS):
         with pytest.raises(AnswerLostError):
             write(forgetful, number)
-        assert write(store, number).is_repeat
+        assert write(store, number).is_duplicate
         assert store.version(NOTE) == before + number + 1
     assert content(store) == EXPECTED[write]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from support.company import deliver, lay_out
+from support.crash_test_writer import content_after, first_missing, go_on, go_on_by_a_file
+from support.crash_testing import as_arguments, content, finish, kill, ledger, left_behind, num_kills, start
 from support.jobs import start_script
-from support.killed_writer import content_after, first_missing, go_on, go_on_by_a_file
-from support.killing import as_arguments, content, finish, kill, ledger, left_behind, num_kills, start
 from support.notes import NOTE
 from support.notes import content as rows_in
 
@@ -30,7 +30,7 @@ def lots():
 
 def seconds_of_a_batch(lake):
     """What a writer takes for its first batch, left alone: on a busy machine several times what it takes on an idle one."""
-    writer = start_script("tests/support/killed_writer.py", lake, stdout=subprocess.PIPE)
+    writer = start_script("tests/support/crash_test_writer.py", lake, stdout=subprocess.PIPE)
     writer.stdout.readline()
     began = time.monotonic()
     writer.stdout.readline()
@@ -58,7 +58,7 @@ def test_a_writer_killed_within_its_batches_writes_each_once(spark, store, tmp_p
     lot, wanted, usual = lots(), num_kills(20), seconds_of_a_batch(tmp_path / "first")
     num_landed = num_in_files = 0
     for _ in range(wanted):
-        writer = start_script("tests/support/killed_writer.py", store.root, stdout=subprocess.PIPE)
+        writer = start_script("tests/support/crash_test_writer.py", store.root, stdout=subprocess.PIPE)
         number, known = int(writer.stdout.readline()), left_behind(tmp_path / "lake")
         wait_for_a_moment(lot, Path(store.path(NOTE)), usual)
         assert kill(writer)
@@ -80,7 +80,7 @@ def test_a_writer_killed_within_its_batches_writes_each_once(spark, store, tmp_p
 @pytest.mark.parametrize(("order", "times"), [("before", [1, 0, 1]), ("after", [1, 2, 1])])
 def test_with_progress_in_a_file_beside_the_table_a_kill_loses_or_doubles_a_batch(spark, store, tmp_path, order, times):
     """The negative control: the same kill, progress noted before or after the write."""
-    writer = start_script("tests/support/killed_writer.py", store.root, tmp_path, order)
+    writer = start_script("tests/support/crash_test_writer.py", store.root, tmp_path, order)
     writer.communicate(timeout=280)
     assert writer.returncode == -signal.SIGKILL
     go_on_by_a_file(store, tmp_path, order, end=3)

@@ -10,15 +10,15 @@ import time
 import pytest
 from support.company import lay_out
 from support.jobs import run, started
+from support.lease_client import Blind, Slow, Taker, WithoutLocks, takers
 from support.refreshed import digests, files_of
-from support.taker import Blind, Slow, Taker, WithoutLocks, takers
 
+from crm_spark.cli.stage import main
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.errors import LeaseHeldError
 from crm_spark.core.lease import LEASE_FILE, LOCK_FILE, TIME_TO_LIVE_SECONDS, Lease
 from crm_spark.core.tables import TableStore
-from crm_spark.job import main
 
 SECONDS = 0.4
 
@@ -130,8 +130,8 @@ def test_where_a_mount_has_no_locks_it_is_replaced_and_says_so_afterwards(tmp_pa
 def content(spark, lake):
     """What ingest makes of the files, whenever they were written."""
     store = TableStore(spark, str(lake))
-    fates = store.read(DELIVERY).select("source", "file", "fate", "num_rows").collect()
-    return digests(store, [bronze("orders"), bronze("reviews")]), sorted(map(tuple, fates))
+    statuses = store.read(DELIVERY).select("source", "file", "status", "num_rows").collect()
+    return digests(store, [bronze("orders"), bronze("reviews")]), sorted(map(tuple, statuses))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ feeds:
       quantity: Qty
       unit_price: Price
   order:
-    fold: true
+    one_row_per_key: true
     columns:
       order_id: No
       person_id: Customer

@@ -29,7 +29,7 @@ def train(shards, out, *, num_ranks=2, teacher=None, max_restarts=0, max_seconds
         "out": str(out),
         "seed": 3,
         "labels": ["recommends", "does_not_recommend", "no_clear_opinion"],
-        "current": None,
+        "production": None,
         "teacher": teacher,
     }
     (out / "spec.json").write_text(json.dumps(spec))
@@ -45,7 +45,7 @@ def train(shards, out, *, num_ranks=2, teacher=None, max_restarts=0, max_seconds
 
 def digest(out):
     """Of the weights."""
-    return hashlib.sha256((out / "bundle" / "model.safetensors").read_bytes()).hexdigest()
+    return hashlib.sha256((out / "model" / "model.safetensors").read_bytes()).hexdigest()
 
 
 def processes_of(out, *, agents=False):

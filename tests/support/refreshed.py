@@ -9,7 +9,7 @@ FAST = [
     "train.max_examples=320",
     "train.batch_rows=8",
     # Hundreds of texts, seen once: counting words would win.
-    'train.rivals=["majority"]',
+    'train.baselines=["class_prior"]',
     "train.learning_rate=3.0e-4",
     "segment.max_k=4",
     "predict.trees.num_trees=40",

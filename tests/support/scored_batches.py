@@ -1,6 +1,6 @@
 """A worker's life: reads a hundred batches and then one of a hundred megabytes, and says what memory that took.
 
-`python tests/support/scored_batches.py BUNDLE ENGINE`; prints JSON, all memory in MB.
+`python tests/support/scored_batches.py MODEL ENGINE`; prints JSON, all memory in MB.
 """
 
 import json

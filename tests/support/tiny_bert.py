@@ -47,8 +47,8 @@ def write_shards(
     folder: Path, encoder: Path, *, num_groups: int, group_rows: int, num_examples: int, max_length: int = 16
 ) -> ShardManifest:
     """A shard set of three splits of the same size; rows beyond the examples are padding."""
-    from crm_spark.stages.shard.reading import reader
-    from crm_spark.stages.shard.writing import group_writer
+    from crm_spark.stages.shard.row_groups import group_writer
+    from crm_spark.stages.shard.tokenisation import reader
 
     files, classes = [], {}
     for s, split in enumerate(("train", "validation", "test")):
@@ -79,14 +79,14 @@ def write_shards(
     return manifest
 
 
-def tiny_bundle(root: Path, encoder: Path, **card):
-    """A sealed bundle of the tiny encoder below `root`, with a head of random weights that tells texts apart."""
+def tiny_model_version(root: Path, encoder: Path, **card):
+    """A sealed model of the tiny encoder below `root`, with a head of random weights that tells texts apart."""
     import json
 
     import torch
     from transformers import BertModel
 
-    from crm_spark.text.bundle import CARD, TOKENIZER, seal
+    from crm_spark.models.registry import CARD, TOKENIZER, seal
     from crm_spark.text.model import TextClassifier, save_model
 
     draft = root / "draft"
@@ -97,4 +97,4 @@ def tiny_bundle(root: Path, encoder: Path, **card):
     save_model(model, draft)
     shutil.copyfile(encoder / TOKENIZER, draft / TOKENIZER)
     (draft / CARD).write_text(json.dumps({"temperature": 1.5, "max_length": 24, **card}))
-    return seal(draft, root / "bundles")
+    return seal(draft, root / "models")

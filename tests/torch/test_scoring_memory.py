@@ -7,29 +7,29 @@ import sys
 
 import pytest
 from support.refreshed import ROOT
-from support.tiny_bert import tiny_bundle
+from support.tiny_bert import tiny_model_version
 
+from crm_spark.models.registry import FILES, INDEX, ONNX, open_model, sha256_of_file
 from crm_spark.stages.train.onnx_export import _export
-from crm_spark.text.bundle import FILES, INDEX, ONNX, open_bundle, sha256_of_file
 from crm_spark.text.model import load_model
 
 
 @pytest.fixture(scope="module")
-def bundle(encoder, tmp_path_factory):
-    made = tiny_bundle(tmp_path_factory.mktemp("bundle"), encoder)
+def saved_model(encoder, tmp_path_factory):
+    made = tiny_model_version(tmp_path_factory.mktemp("model"), encoder)
     _export(load_model(made), made.folder / ONNX)
     index = json.loads((made.folder / INDEX).read_text())
     index["derived"] = {ONNX: sha256_of_file(made.folder / ONNX)}
     (made.folder / INDEX).write_text(json.dumps(index))
     assert set(FILES) <= set(os.listdir(made.folder))
-    return open_bundle(made.folder)
+    return open_model(made.folder)
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino", "torch"])
-def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(bundle, engine):
+def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(saved_model, engine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(
-        [sys.executable, "tests/support/scored_batches.py", str(bundle.folder), engine],
+        [sys.executable, "tests/support/scored_batches.py", str(saved_model.folder), engine],
         capture_output=True,
         text=True,
         cwd=ROOT,

@@ -29,7 +29,7 @@ class ReplayConfig(Config):
 
     source: str | None = None
     """One source; null: all."""
-    noun: str | None = None
-    """One noun; null: all."""
+    entity: str | None = None
+    """One entity; null: all."""
     by: str | None = None
     """Who answers for it; null: the user that runs the job."""

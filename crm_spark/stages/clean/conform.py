@@ -1,4 +1,4 @@
-"""Bronze records of one source as rows of one noun: typed, standardised, judged. Nothing is dropped here."""
+"""Bronze records of one source as rows of one entity: typed, standardised, judged. Nothing is dropped here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.silver import NOUNS
-from crm_spark.contracts.source import HAS_DEFAULT, Feed, Source
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.hashing import row_hash
 from crm_spark.quality.rules import QualityRules
+from crm_spark.sources.config import HAS_DEFAULT, Feed, Source
 from crm_spark.stages.clean import standardise
-from crm_spark.stages.clean.drift import MISSING_COLUMN
 from crm_spark.stages.clean.mapping import REASON, SAID, TEXT, VALUE, converted, missing_required
+from crm_spark.stages.clean.schema_drift import MISSING_COLUMN
 from crm_spark.stages.clean.standardise import Standards
 
 POINTER = ("_file", "_position")
 FINDING = "struct<code: string, column: string, severity: string>"
 WHOLE_ROW = "*"
 """Column of a finding about the row as a whole."""
-NULLED, WARN, QUARANTINE, STOP = "nulled", "warn", "quarantine", "stop"
+NULLED, WARN, QUARANTINE, BLOCK = "nulled", "warn", "quarantine", "block"
 PLACEHOLDER, MALFORMED, MISSING = "placeholder", "malformed_record", "missing_required"
 
 
@@ -53,7 +53,7 @@ class Money:
 
 
 @dataclass(frozen=True)
-class Judge:
+class RowValidator:
     """What rows are held to.
 
     Attributes:
@@ -68,14 +68,14 @@ class Judge:
 
 
 def conformed(
-    bronze: DataFrame, source: Source, noun: str, feed: Feed, judge: Judge, *, lacking: Sequence[str] = ()
+    bronze: DataFrame, source: Source, entity: str, feed: Feed, judge: RowValidator, *, lacking: Sequence[str] = ()
 ) -> DataFrame:
-    """Grain: bronze record. The noun's columns, `_findings`, and what points to bronze.
+    """Grain: bronze record. The entity's columns, `_findings`, and what points to bronze.
 
     `lacking`: digests of files that come without a column this feed reads; none of their records is accepted.
     """
-    typed, names = converted(bronze, source, noun, feed, judge.rules, judge.standards)
-    tolerated = {name for name in names if f"{noun}.{name}" in judge.rules.tolerated}
+    typed, names = converted(bronze, source, entity, feed, judge.rules, judge.standards)
+    tolerated = {name for name in names if f"{entity}.{name}" in judge.rules.tolerated}
     has_failed = [F.col(REASON.format(name)).isNotNull() for name in names if name not in tolerated]
     values = typed.select(
         *(F.col(VALUE.format(name)).alias(name) for name in names),
@@ -88,22 +88,22 @@ def conformed(
         F.col("_corrupt").isNotNull().alias("_is_malformed"),
         F.col("_file_sha256").isin(*lacking).alias("_is_lacking"),
     )
-    if noun == "person":
+    if entity == "person":
         values = standardise.person(values, judge.standards, default_country=source.country)
-    if "plain_text" in NOUNS[noun].column_names:
+    if "plain_text" in ENTITIES[entity].column_names:
         values = standardise.texts(values, judge.standards)
-    filled = _filled(values, source, noun, judge.money)
-    if feed.fold:
+    filled = _filled(values, source, entity, judge.money)
+    if feed.one_row_per_key:
         # A header repeated on each line, or not there at all: a line without a customer says nothing of a person.
-        has_key = F.coalesce(*(F.col(name) for name in NOUNS[noun].grain if name != "system")).isNotNull()
+        has_key = F.coalesce(*(F.col(name) for name in ENTITIES[entity].grain if name != "system")).isNotNull()
         filled = filled.where(has_key | F.col("_has_failed") | F.col("_is_malformed"))
-    return filled.withColumn("_findings", _found(noun, feed, judge.rules)).select(
-        *NOUNS[noun].column_names,
+    return filled.withColumn("_findings", _found(entity, feed, judge.rules)).select(
+        *ENTITIES[entity].column_names,
         "_findings",
         *POINTER,
         "_arrived_at",
         F.lit(source.rank).alias("_rank"),
-        F.lit(feed.fold).alias("_is_folded"),
+        F.lit(feed.one_row_per_key).alias("_is_one_row_per_key"),
     )
 
 
@@ -147,15 +147,15 @@ def compact(findings: list[Column]) -> Column:
     return F.when(is_any, F.concat(*each)).otherwise(nothing)
 
 
-def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataFrame:
+def _filled(values: DataFrame, source: Source, entity: str, money: Money) -> DataFrame:
     """The columns no mapping names: name space, amounts, defaults, nulls for what the source lacks, and the hash."""
-    contract = NOUNS[noun]
+    contract = ENTITIES[entity]
     # Few and wide steps: Spark analyses the whole plan anew at each.
     made = {"system": F.lit(source.system), "source": F.lit(source.name)}
     for name in HAS_DEFAULT & set(contract.column_names):
         have = F.col(name) if name in values.columns else F.lit(None).cast("boolean")
         made[name] = F.coalesce(have, F.lit(False))
-    if noun == "order_line":
+    if entity == "order_line":
         said = F.upper("currency") if "currency" in values.columns else F.lit(None).cast("string")
         made["currency"] = F.coalesce(said, F.lit(source.currency or money.currency))
         price = money.amount(F.col("unit_price"), made["currency"])
@@ -169,23 +169,23 @@ def _filled(values: DataFrame, source: Source, noun: str, money: Money) -> DataF
     return values.withColumns(made).withColumn("record_hash", row_hash(*business))
 
 
-def _found(noun: str, feed: Feed, rules: QualityRules) -> Column:
+def _found(entity: str, feed: Feed, rules: QualityRules) -> Column:
     """All that is found in a row by itself, in one pass."""
-    absent = missing_required(noun, feed)
+    absent = missing_required(entity, feed)
     has_said = F.col("_has_failed")
     # A value that could not be converted has said why already; only a true gap is `missing_required`.
     missing = [F.when(F.col(name).isNull() & ~has_said, finding(F.lit(MISSING), name, QUARANTINE)) for name in absent]
     broken = [
         F.when(rule.failed, finding(F.lit(rule.code), rule.column, rule.severity))
-        for rule in rules.of(noun)
+        for rule in rules.of(entity)
         if rule.reference is None
     ]
-    if noun == "person":
+    if entity == "person":
         broken += [
             F.when(F.contains("_unreadable", F.lit(name)), finding(F.lit(f"bad_{name}"), name, NULLED))
             for name in standardise.MAY_BE_UNREADABLE
         ]
-    if noun == "order_line":
+    if entity == "order_line":
         is_unknown = F.col("amount").isNull() & ~has_said
         for name in ("quantity", "unit_price"):
             is_unknown = is_unknown & F.col(name).isNotNull()

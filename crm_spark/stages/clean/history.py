@@ -8,27 +8,27 @@ many deliveries, the versions arrive.
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.silver import CONSENT_HISTORY, HISTORY, NOUNS
+from crm_spark.contracts.silver import CONSENT_HISTORY, ENTITIES, HISTORY
 from crm_spark.core.context import JobContext
 
 SINCE_EVER = "1900-01-01"
 """Where a version begins of which the source does not say when it came about."""
 
 
-def update_histories(ctx: JobContext, noun: str, versions: DataFrame, *, batch_id: str, digest: str) -> None:
-    """Works versions into the noun's history; a noun that has none is passed over.
+def update_histories(ctx: JobContext, entity: str, versions: DataFrame, *, batch_id: str, digest: str) -> None:
+    """Works versions into the entity's history; an entity that has none is passed over.
 
     Args:
         ctx: where the tables are.
-        noun: of the versions.
-        versions: the noun's columns and `_rank`; also those that silver has no room for.
+        entity: of the versions.
+        versions: the entity's columns and `_rank`; also those that silver has no room for.
         batch_id: names the write.
         digest: of what the versions come from.
     """
-    if noun not in HISTORY:
+    if entity not in HISTORY:
         return
-    key, table = list(NOUNS[noun].grain), HISTORY[noun]
-    fresh = versions.withColumn("valid_from", F.coalesce("known_at", F.lit(SINCE_EVER).cast("timestamp")))
+    key, table = list(ENTITIES[entity].grain), HISTORY[entity]
+    fresh = versions.withColumn("valid_from", F.coalesce("updated_at", F.lit(SINCE_EVER).cast("timestamp")))
     keys = fresh.select(*key).distinct()
     known = ctx.tables.read(table).join(keys, key, "left_semi").withColumnRenamed("source_rank", "_rank")
     every = known.drop("valid_to", "is_current").unionByName(
@@ -36,7 +36,7 @@ def update_histories(ctx: JobContext, noun: str, versions: DataFrame, *, batch_i
     )
     made = intervals(every, key).withColumnRenamed("_rank", "source_rank").select(*table.column_names)
     ctx.tables.sync(table, made, keys=keys, batch_id=batch_id, digest=digest)
-    if noun == "person":
+    if entity == "person":
         whole = ctx.tables.read(table).join(keys, key, "left_semi")
         ctx.tables.sync(CONSENT_HISTORY, consents(whole), keys=keys, batch_id=batch_id, digest=digest)
 

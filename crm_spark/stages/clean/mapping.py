@@ -6,10 +6,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, DoubleType, IntegerType, TimestampType
 
-from crm_spark.contracts.bronze_names import encoded
-from crm_spark.contracts.silver import NOUNS
-from crm_spark.contracts.source import HAS_DEFAULT, OF_THE_SOURCE, Feed, Mapping, Source
+from crm_spark.contracts.bronze_columns import encoded
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.quality.rules import QualityRules
+from crm_spark.sources.config import HAS_DEFAULT, OF_THE_SOURCE, Feed, Mapping, Source
 from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
@@ -29,15 +29,15 @@ SAID, TEXT, BARE, DIGITS, VALUE, REASON = "_said_{}", "_text_{}", "_bare_{}", "_
 
 
 def converted(
-    bronze: DataFrame, source: Source, noun: str, feed: Feed, rules: QualityRules, standards: Standards
+    bronze: DataFrame, source: Source, entity: str, feed: Feed, rules: QualityRules, standards: Standards
 ) -> tuple[DataFrame, list[str]]:
     """Grain as `bronze`, and its columns; the names of the feed's mapped columns in the contract's order.
 
     Of each mapped column NAME there are `_said_NAME`, the text that stands for it, `_text_NAME`, null too where it is a
     placeholder, `_value_NAME`, and `_reason_NAME`, the code of why a text is no value.
     """
-    reader = _Reader(source, noun, tuple(bronze.columns), rules, standards)
-    kinds = {c.name: c.type for c in NOUNS[noun].columns if c.name in feed.columns}
+    reader = _Reader(source, entity, tuple(bronze.columns), rules, standards)
+    kinds = {c.name: c.type for c in ENTITIES[entity].columns if c.name in feed.columns}
     frame = bronze
     # Step by step: Spark writes an expression out wherever it is used, and of conversions upon conversions that makes
     # a plan that takes longer than the rows.
@@ -54,9 +54,9 @@ def converted(
     return frame, list(kinds)
 
 
-def missing_required(noun: str, feed: Feed) -> list[str]:
-    """The mapped columns of a noun that may not be null."""
-    contract = NOUNS[noun]
+def missing_required(entity: str, feed: Feed) -> list[str]:
+    """The mapped columns of an entity that may not be null."""
+    contract = ENTITIES[entity]
     must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
     return [name for name in feed.columns if name in must and name not in HAS_DEFAULT | OF_THE_SOURCE]
 
@@ -64,7 +64,7 @@ def missing_required(noun: str, feed: Feed) -> list[str]:
 @dataclass(frozen=True)
 class _Reader:
     source: Source
-    noun: str
+    entity: str
     columns: tuple[str, ...]
     rules: QualityRules
     standards: Standards
@@ -74,7 +74,7 @@ class _Reader:
 
     def text(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         said = F.col(SAID.format(name))
-        if not mapping.from_ or name in VERBATIM or not (spellings := self.rules.placeholders_of(self.noun, name)):
+        if not mapping.from_ or name in VERBATIM or not (spellings := self.rules.placeholders_of(self.entity, name)):
             return said
         return F.when(~F.lower(said).isin(*spellings), said)
 
@@ -111,7 +111,7 @@ class _Reader:
 
     def _cell(self, column: str) -> Column:
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
-        # A column this delivery lacks reads as empty: whether that matters, the noun's required columns decide.
+        # A column this delivery lacks reads as empty: whether that matters, the entity's required columns decide.
         return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")
 
     def _text(self, mapping: Mapping, *, is_verbatim: bool) -> Column:

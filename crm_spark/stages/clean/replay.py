@@ -12,19 +12,19 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE, RELEASE
-from crm_spark.contracts.silver import EVENT_TIMES, NOUNS
+from crm_spark.contracts.ops import QUARANTINE, RECONCILIATION, RELEASE
+from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.context import JobContext, StageResult
 from crm_spark.core.hashing import frame_digest, sha256_of
 from crm_spark.core.scratch import scratch
-from crm_spark.stages.clean.accounts import breaches_of, fates_of, findings_of, held_by
 from crm_spark.stages.clean.config import ReplayConfig
+from crm_spark.stages.clean.decisions import Held
 from crm_spark.stages.clean.history import update_histories
-from crm_spark.stages.clean.judging import Judging
+from crm_spark.stages.clean.reconciliation import breaches_of, findings_of, held_by, reconcile
 from crm_spark.stages.clean.superseded import declare_superseded
-from crm_spark.stages.clean.verdicts import Held
+from crm_spark.stages.clean.validation import Validation
 
-_BATCH = ["source", "noun", "batch_id"]
+_BATCH = ["source", "entity", "batch_id"]
 
 
 def must_run(ctx: JobContext) -> bool:
@@ -36,89 +36,93 @@ def run(ctx: JobContext) -> StageResult:
     """Judges the quarantine again and releases what is sound."""
     cfg: ReplayConfig = ctx.settings.replay
     _settle(ctx)
-    waiting = ctx.tables.read(QUARANTINE).where("fate = 'quarantined'")
+    waiting = ctx.tables.read(QUARANTINE).where("status = 'quarantined'")
     if cfg.source is not None:
         waiting = waiting.where(F.col("source") == cfg.source)
-    if cfg.noun is not None:
-        waiting = waiting.where(F.col("noun") == cfg.noun)
-    judging = Judging.of(ctx)
-    found = waiting.groupBy("noun").agg(F.collect_set("source").alias("sources")).collect()
-    sources = {row["noun"]: _configured(judging, row["noun"], row["sources"]) for row in found}
-    records = {noun: _records(ctx, noun, sources[noun], waiting) for noun in NOUNS if sources.get(noun)}
+    if cfg.entity is not None:
+        waiting = waiting.where(F.col("entity") == cfg.entity)
+    validation = Validation.of(ctx)
+    found = waiting.groupBy("entity").agg(F.collect_set("source").alias("sources")).collect()
+    sources = {row["entity"]: _configured(validation, row["entity"], row["sources"]) for row in found}
+    records = {entity: _records(ctx, entity, sources[entity], waiting) for entity in ENTITIES if sources.get(entity)}
     came_back: Counter[tuple[str, str]] = Counter()
     with scratch(ctx, "replay") as keep:
-        rows = {noun: keep(judging.typed(noun, frames), noun) for noun, frames in records.items()}
-        for noun in rows:
-            came_back += _replay(judging, noun, rows, waiting.where(F.col("noun") == noun))
+        rows = {entity: keep(validation.typed(entity, frames), entity) for entity, frames in records.items()}
+        for entity in rows:
+            came_back += _replay(validation, entity, rows, waiting.where(F.col("entity") == entity))
     verb = "would come back" if ctx.is_dry_run else "came back"
-    for (noun, reason), number in sorted(came_back.items()):
-        ctx.log.info("replay %-18s %9d rows %s: %s", noun, number, verb, reason)
+    for (entity, reason), number in sorted(came_back.items()):
+        ctx.log.info("replay %-18s %9d rows %s: %s", entity, number, verb, reason)
     total = sum(came_back.values())
     return StageResult(0 if ctx.is_dry_run else total, note=f"{total} rows {verb}")
 
 
-def _configured(judging: Judging, noun: str, sources: list[str]) -> list[str]:
-    """The sources that still make this noun."""
-    left = [name for name in sources if name not in judging.sources or noun not in judging.sources[name].feeds]
+def _configured(validation: Validation, entity: str, sources: list[str]) -> list[str]:
+    """The sources that still make this entity."""
+    left = [name for name in sources if name not in validation.sources or entity not in validation.sources[name].feeds]
     for name in left:
-        judging.ctx.log.warning("replay: nothing makes %s of %s any more; its rows stay", noun, name)
+        validation.ctx.log.warning("replay: nothing makes %s of %s any more; its rows stay", entity, name)
     return sorted(set(sources) - set(left))
 
 
-def _records(ctx: JobContext, noun: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
+def _records(ctx: JobContext, entity: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
     """The bronze records that wait, by source."""
-    mine = waiting.where(F.col("noun") == noun).select("source", F.col("row_id").alias("_row_id"))
+    mine = waiting.where(F.col("entity") == entity).select("source", F.col("row_id").alias("_row_id"))
     return {
         name: ctx.tables.read(bronze(name)).join(mine.where(F.col("source") == name), "_row_id", "left_semi")
         for name in sources
     }
 
 
-def _replay(judging: Judging, noun: str, rows: dict[str, DataFrame], waiting: DataFrame) -> Counter[tuple[str, str]]:
-    """Releases what is sound of one noun; how many rows leave, by the reasons for which they had been set aside."""
-    ctx = judging.ctx
+def _replay(
+    validation: Validation, entity: str, rows: dict[str, DataFrame], waiting: DataFrame
+) -> Counter[tuple[str, str]]:
+    """Releases what is sound of one entity; how many rows leave, by the reasons for which they had been set aside."""
+    ctx = validation.ctx
     # Silver may hold rows of a replay that died: they are judged as if it had not begun.
-    silver = ctx.tables.read(NOUNS[noun]).join(waiting.select("row_id"), "row_id", "left_anti")
-    judged = judging.with_fates(noun, rows, silver, _still_held(judging, noun, rows, silver))
+    silver = ctx.tables.read(ENTITIES[entity]).join(waiting.select("row_id"), "row_id", "left_anti")
+    judged = validation.with_status(entity, rows, silver, _still_held(validation, entity, rows, silver))
     before = waiting.select(
         "row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before")
     )
-    leaving = judged.where("_fate <> 'quarantined'").join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
+    leaving = judged.where("_status <> 'quarantined'").join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
     reasons = leaving.groupBy(F.array_join("_before", ", ").alias("reasons")).count().collect()
     if reasons and not ctx.is_dry_run:
-        _release(judging, noun, leaving)
-    return Counter({(noun, row["reasons"]): row["count"] for row in reasons})
+        _release(validation, entity, leaving)
+    return Counter({(entity, row["reasons"]): row["count"] for row in reasons})
 
 
-def _still_held(judging: Judging, noun: str, rows: dict[str, DataFrame], silver: DataFrame) -> Held:
+def _still_held(validation: Validation, entity: str, rows: dict[str, DataFrame], silver: DataFrame) -> Held:
     """The deliveries that had been held back whole and would be again."""
-    ctx, rules = judging.ctx, judging.judge.rules
-    past = ctx.tables.read(BATCH_FATE).where(F.col("noun") == noun).collect()
+    ctx, rules = validation.ctx, validation.judge.rules
+    past = ctx.tables.read(RECONCILIATION).where(F.col("entity") == entity).collect()
     batches: dict[str, tuple[str, ...]] = {}
     for row in past:
         if row["num_in"] == row["num_quarantined"] > 0:
             batches[row["source"]] = (*batches.get(row["source"], ()), row["batch_id"])
     if not batches:
         return {}
-    whole = rows[noun].where(F.col("batch_id").isin(*(batch for ids in batches.values() for batch in ids)))
-    judged = judging.with_fates(noun, {**rows, noun: whole}, silver).persist(StorageLevel.MEMORY_AND_DISK)
+    whole = rows[entity].where(F.col("batch_id").isin(*(batch for ids in batches.values() for batch in ids)))
+    judged = validation.with_status(entity, {**rows, entity: whole}, silver).persist(StorageLevel.MEMORY_AND_DISK)
     limit = ctx.settings.clean.max_quarantined_fraction
-    return held_by(breaches_of(rules, limit, fates_of(noun, batches, judged, rules), findings_of(noun, judged), past))
+    return held_by(
+        breaches_of(rules, limit, reconcile(entity, batches, judged, rules), findings_of(entity, judged), past)
+    )
 
 
-def _release(judging: Judging, noun: str, leaving: DataFrame) -> None:
-    ctx, cfg, rules = judging.ctx, judging.ctx.settings.replay, judging.judge.rules
-    mappings = {name: source.model_dump(mode="json") for name, source in judging.sources.items()}
-    digest = sha256_of([noun, rules.version, mappings, frame_digest(leaving.select("row_id"))])
+def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
+    ctx, cfg, rules = validation.ctx, validation.ctx.settings.replay, validation.judge.rules
+    mappings = {name: source.model_dump(mode="json") for name, source in validation.sources.items()}
+    digest = sha256_of([entity, rules.version, mappings, frame_digest(leaving.select("row_id"))])
     release_id = f"replay:{digest[:24]}"
-    contract = NOUNS[noun]
-    accepted = leaving.where("_fate = 'accepted'").select(*contract.column_names)
-    declare_superseded(ctx, {noun: accepted}, batch_id=release_id, digest=digest)
+    contract = ENTITIES[entity]
+    accepted = leaving.where("_status = 'accepted'").select(*contract.column_names)
+    declare_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
     ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
-    update_histories(ctx, noun, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
+    update_histories(ctx, entity, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
     made = {
-        "noun": F.lit(noun),
-        "outcome": F.col("_fate"),
+        "entity": F.lit(entity),
+        "outcome": F.col("_status"),
         "duplicate_reason": F.col("_duplicate"),
         "reasons": F.col("_before"),
         "rules_version_before": F.col("_version_before"),
@@ -138,35 +142,35 @@ def _settle(ctx: JobContext) -> None:
     if ctx.is_dry_run or not ctx.tables.exists(RELEASE):
         return
     released = ctx.tables.read(RELEASE)
-    for release_id, noun in released.select("release_id", "noun").distinct().collect():
+    for release_id, entity in released.select("release_id", "entity").distinct().collect():
         mine = released.where(F.col("release_id") == release_id)
-        for contract, rows in ((QUARANTINE, _left(ctx, mine)), (BATCH_FATE, _recounted(ctx, noun, mine))):
+        for contract, rows in ((QUARANTINE, _left(ctx, mine)), (RECONCILIATION, _recounted(ctx, entity, mine))):
             ctx.tables.merge(contract, rows, batch_id=release_id, digest=release_id)
 
 
 def _left(ctx: JobContext, released: DataFrame) -> DataFrame:
     """The quarantine's rows as they are once they were released: `released`, or a declared duplicate."""
-    outcome = released.select("row_id", "noun", "outcome", "duplicate_reason")
-    rows = ctx.tables.read(QUARANTINE).join(outcome, ["row_id", "noun"])
+    outcome = released.select("row_id", "entity", "outcome", "duplicate_reason")
+    rows = ctx.tables.read(QUARANTINE).join(outcome, ["row_id", "entity"])
     is_duplicate = F.col("outcome") == "duplicate"
     rows = rows.withColumn("reasons", F.when(is_duplicate, F.array("duplicate_reason")).otherwise(F.col("reasons")))
-    fate = F.when(is_duplicate, "duplicate").otherwise("released")
-    return rows.withColumn("fate", fate).select(*QUARANTINE.column_names)
+    status = F.when(is_duplicate, "duplicate").otherwise("released")
+    return rows.withColumn("status", status).select(*QUARANTINE.column_names)
 
 
-def _recounted(ctx: JobContext, noun: str, released: DataFrame) -> DataFrame:
+def _recounted(ctx: JobContext, entity: str, released: DataFrame) -> DataFrame:
     """The conservation rows of the deliveries from which rows were released."""
     moved = released.groupBy(*_BATCH).agg(
         F.count(F.when(F.col("outcome") == "accepted", 1)).alias("to_accepted"),
         F.count(F.when(F.col("outcome") == "duplicate", 1)).alias("to_duplicate"),
     )
-    event = F.col(EVENT_TIMES[noun]) if noun in EVENT_TIMES else F.lit(None).cast("timestamp")
-    silver = ctx.tables.read(NOUNS[noun]).groupBy("source", "batch_id").agg(F.max(event).alias("newest"))
-    rows = ctx.tables.read(BATCH_FATE).join(moved, _BATCH).join(silver, ["source", "batch_id"], "left")
+    event = F.col(EVENT_TIMES[entity]) if entity in EVENT_TIMES else F.lit(None).cast("timestamp")
+    silver = ctx.tables.read(ENTITIES[entity]).groupBy("source", "batch_id").agg(F.max(event).alias("newest"))
+    rows = ctx.tables.read(RECONCILIATION).join(moved, _BATCH).join(silver, ["source", "batch_id"], "left")
     changed = {
         "last_event_at": F.greatest("last_event_at", "newest"),
         "num_accepted": F.col("num_accepted") + F.col("to_accepted"),
         "num_duplicate": F.col("num_duplicate") + F.col("to_duplicate"),
         "num_quarantined": F.col("num_quarantined") - F.col("to_accepted") - F.col("to_duplicate"),
     }
-    return rows.withColumns(changed).select(*BATCH_FATE.column_names)
+    return rows.withColumns(changed).select(*RECONCILIATION.column_names)

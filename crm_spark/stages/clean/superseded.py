@@ -7,25 +7,25 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.ops import SUPERSEDED
-from crm_spark.contracts.silver import NOUNS
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.context import JobContext
 
 
 def declare_superseded(ctx: JobContext, accepted: Mapping[str, DataFrame], *, batch_id: str, digest: str) -> None:
-    """Writes down the rows of silver whose key is about to be taken; `accepted`: noun -> the rows that take it.
+    """Writes down the rows of silver whose key is about to be taken; `accepted`: entity -> the rows that take it.
 
     Before silver is merged: afterwards nobody could tell any more.
     """
-    parts = [_displaced(ctx, noun, rows) for noun, rows in accepted.items() if ctx.tables.exists(NOUNS[noun])]
+    parts = [_displaced(ctx, entity, rows) for entity, rows in accepted.items() if ctx.tables.exists(ENTITIES[entity])]
     if parts:
         rows = reduce(DataFrame.unionByName, parts)
         ctx.tables.merge(SUPERSEDED, rows, batch_id=batch_id, digest=digest, insert_only=True)
 
 
-def _displaced(ctx: JobContext, noun: str, accepted: DataFrame) -> DataFrame:
-    key = list(NOUNS[noun].grain)
+def _displaced(ctx: JobContext, entity: str, accepted: DataFrame) -> DataFrame:
+    key = list(ENTITIES[entity].grain)
     envelope = ("row_id", "source", "batch_id")
     taking = accepted.select(*key, *(F.col(name).alias(f"by_{name}") for name in envelope))
-    standing = ctx.tables.read(NOUNS[noun]).select(*key, *envelope)
+    standing = ctx.tables.read(ENTITIES[entity]).select(*key, *envelope)
     taken = standing.join(taking, key).where("row_id <> by_row_id")
-    return taken.withColumn("noun", F.lit(noun)).select(*SUPERSEDED.column_names)
+    return taken.withColumn("entity", F.lit(entity)).select(*SUPERSEDED.column_names)

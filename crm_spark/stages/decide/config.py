@@ -20,7 +20,7 @@ FACTS = {
     "tenure_days": "number",
     "num_tickets_recent": "number",
     "last_satisfaction": "number",
-    "last_verdict": "text",
+    "last_text_label": "text",
     "num_campaign_contacts": "number",
     "num_campaign_responses": "number",
     "has_recommendation": "truth",

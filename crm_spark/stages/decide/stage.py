@@ -6,24 +6,16 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import (
-    CHURN,
-    FEATURE_CUSTOMER,
-    LIFETIME_VALUE,
-    NEXT_BEST_ACTION,
-    RECOMMENDATION,
-    SCORE_TEXT,
-    SEGMENT,
-    SEGMENT_PROFILE,
-    TEXT_OF,
-)
+from crm_spark.contracts.actions import NEXT_BEST_ACTION
+from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT
 from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
-from crm_spark.text.bundle import current_version, reading_order
-from crm_spark.text.readings import readings
+from crm_spark.text.predictions import readings
 
 INPUTS = (
     CUSTOMER,
@@ -35,14 +27,14 @@ INPUTS = (
     LIFETIME_VALUE,
     RECOMMENDATION,
     SCORE_TEXT,
-    TEXT_OF,
+    TEXT,
 )
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The strategy, since a changed rule is a reason to decide again, and the bundle whose readings count."""
+    """The strategy, since a changed rule is a reason to decide again, and the model whose readings count."""
     strategy = load_strategy(ctx.settings.decide.strategy).model_dump(mode="json")
-    return {"strategy": strategy, "bundle": current_version(ctx.files_root)}
+    return {"strategy": strategy, "model": current_version(ctx.files_root)}
 
 
 def load_strategy(path: str) -> Strategy:
@@ -84,17 +76,17 @@ def facts(ctx: JobContext) -> DataFrame:
     segment = tables.read(SEGMENT).where(day).join(F.broadcast(profile), "segment_id").select("customer_id", "segment")
     offered = tables.read(RECOMMENDATION).where(day & (F.col("rank") == 1)).select("customer_id")
     joined = features.join(consent, "customer_id", "left")
-    for part in (churn, value, segment, last_verdict(ctx)):
+    for part in (churn, value, segment, last_text_label(ctx)):
         joined = joined.join(part, "customer_id", "left")
     joined = joined.join(offered.withColumn("has_recommendation", F.lit(True)), "customer_id", "left")
     return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", F.lit(False)))
 
 
-def last_verdict(ctx: JobContext) -> DataFrame:
-    """Grain: customer_id. `last_verdict`: what the newest text of the customer says, by the reading that counts."""
+def last_text_label(ctx: JobContext) -> DataFrame:
+    """Grain: customer_id. `last_text_label`: what the newest text of the customer says, by the reading that counts."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    texts = ctx.tables.read(TEXT_OF).where(F.col("written_on") <= F.lit(ctx.as_of))
-    scores = readings(ctx.tables, reading_order(ctx.files_root)).select("text_hash", F.col("label").alias("verdict"))
+    texts = ctx.tables.read(TEXT).where(F.col("written_on") <= F.lit(ctx.as_of))
+    scores = readings(ctx.tables, serving_order(ctx.files_root)).select("text_hash", F.col("label").alias("verdict"))
     said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")
-    return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_verdict"))
+    return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_text_label"))

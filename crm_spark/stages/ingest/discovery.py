@@ -10,10 +10,10 @@ from pathlib import PurePosixPath
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
-from crm_spark.contracts.source import Source
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
-from crm_spark.stages.ingest.remote import is_remote, remote_files
+from crm_spark.sources.config import Source
+from crm_spark.stages.ingest.staging import is_remote, remote_files
 
 ARCHIVE_SEPARATOR = "!"
 UNUSABLE_NAME, LEADS_OUTSIDE = "unusable_name", "leads_outside"
@@ -30,7 +30,7 @@ class SourceFile:
         num_bytes: its size; of a member: unpacked.
         modified_at: the file system's time of change.
         columns: its header as bronze spells it; empty where it has none or was not looked at yet.
-        refusal: code of why it may not even be opened.
+        blocked: code of why it may not even be opened.
         has_lone_surrogates: its JSON escapes halves of characters, which no encoding can hold.
     """
 
@@ -40,7 +40,7 @@ class SourceFile:
     num_bytes: int
     modified_at: datetime
     columns: tuple[str, ...] = ()
-    refusal: str | None = None
+    blocked: str | None = None
     has_lone_surrogates: bool = False
 
     @property
@@ -87,7 +87,7 @@ def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> lis
         if _is_hidden(file.name) or not wanted.fullmatch(file.name):
             continue
         if ARCHIVE_SEPARATOR in file.name:
-            file = replace(file, refusal=file.refusal or UNUSABLE_NAME)
+            file = replace(file, blocked=file.blocked or UNUSABLE_NAME)
         (folders if is_folder else found).append(file)
     # `d/*` also matches the folders between: only one that is called like a file, and holds none of them, is out of place.
     if PurePosixPath(source.files.path).suffix:
@@ -126,7 +126,7 @@ def _local(source: Source, data_dir: str) -> Iterator[tuple[SourceFile, bool]]:
             info.path,
             info.size or 0,
             datetime.fromtimestamp((info.mtime_ns or 0) // 1_000_000_000, UTC).replace(tzinfo=None),
-            refusal=None if is_inside else LEADS_OUTSIDE,
+            blocked=None if is_inside else LEADS_OUTSIDE,
         )
         yield file, info.type == fs.FileType.Directory
 

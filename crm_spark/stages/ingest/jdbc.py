@@ -17,14 +17,14 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, DatetimeType, IntegralType, NumericType, StringType
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.bronze_names import encoded
+from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.ops import DELIVERY
-from crm_spark.contracts.source import Jdbc, Source
 from crm_spark.core.context import JobContext
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.hashing import frame_digest, sha256_of
 from crm_spark.core.scratch import Keep, scratch
-from crm_spark.stages.ingest.reading import as_text
+from crm_spark.sources.config import Jdbc, Source
+from crm_spark.stages.ingest.reader import as_text
 
 WATERMARK = "_watermark"
 _HIGHEST = "_highest_watermark"
@@ -52,8 +52,8 @@ def ingest_jdbc(ctx: JobContext, source: Source, history: list[Row]) -> int:
         InputError: the database or the table cannot be read.
     """
     mine = [row.asDict() for row in history if row["source"] == source.name]
-    finished = _finish(ctx, source, [row for row in mine if row["fate"] == "planned"])
-    past = [row for row in mine if row["fate"] == "ingested"] + finished
+    finished = _finish(ctx, source, [row for row in mine if row["status"] == "planned"])
+    past = [row for row in mine if row["status"] == "ingested"] + finished
     newest = max(past, key=lambda row: row["arrived_at"], default=None)
     num_rows = sum(row["num_rows"] for row in finished)
     # Set down once: what is counted, numbered and written are the same rows, whatever goes on in the database.
@@ -240,11 +240,11 @@ def _finish(ctx: JobContext, source: Source, planned: list[dict[str, Any]]) -> l
     return written
 
 
-def _record(ctx: JobContext, delivery: dict[str, Any], fate: str) -> None:
-    row = {**delivery, "fate": fate}
+def _record(ctx: JobContext, delivery: dict[str, Any], status: str) -> None:
+    row = {**delivery, "status": status}
     frame = ctx.spark.createDataFrame([tuple(row[name] for name in DELIVERY.column_names)], DELIVERY.schema)
     batch_id = delivery["batch_id"]
-    ctx.tables.merge(DELIVERY, frame, batch_id=ctx.batch_id(f"jdbc:{fate}:{batch_id}"), digest=batch_id)
+    ctx.tables.merge(DELIVERY, frame, batch_id=ctx.batch_id(f"jdbc:{status}:{batch_id}"), digest=batch_id)
 
 
 def _as_records(ctx: JobContext, rows: DataFrame, delivery: dict[str, Any]) -> DataFrame:

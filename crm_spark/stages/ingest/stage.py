@@ -15,10 +15,10 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
-from crm_spark.contracts.source import Files, Source, load_sources
 from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
 from crm_spark.stages.ingest.discovery import (
     ARCHIVE_SEPARATOR,
@@ -27,14 +27,14 @@ from crm_spark.stages.ingest.discovery import (
     list_files,
     unseen,
 )
-from crm_spark.stages.ingest.examine import Examined, examine_files
-from crm_spark.stages.ingest.following import follow
+from crm_spark.stages.ingest.file_stream import follow
+from crm_spark.stages.ingest.file_validation import Examined, examine_files
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reading import laid_out, normalised, one_file_per_task, read_records
-from crm_spark.stages.ingest.remote import Bring, bringing
+from crm_spark.stages.ingest.reader import laid_out, normalised, one_file_per_task, read_records
+from crm_spark.stages.ingest.staging import Stage_, staged
 
-PLANNED, INGESTED, SKIPPED, REFUSED, WITHDRAWN = "planned", "ingested", "skipped", "refused", "withdrawn"
-UNSETTLED = (REFUSED, WITHDRAWN)
+PLANNED, INGESTED, SKIPPED, REJECTED, WITHDRAWN = "planned", "ingested", "skipped", "rejected", "withdrawn"
+UNSETTLED = (REJECTED, WITHDRAWN)
 CHANGED_SINCE = "changed_since"
 
 
@@ -47,7 +47,7 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
             found[source.name] = ["jdbc", ctx.run_id]  # a database does not say what is new without being asked
             continue
         listing = [
-            (f.name, f.num_bytes, f.modified_at, f.refusal) for f in list_files(ctx.spark, source, _data_dir(cfg))
+            (f.name, f.num_bytes, f.modified_at, f.blocked) for f in list_files(ctx.spark, source, _data_dir(cfg))
         ]
         found[source.name] = [listing, source.files.model_dump() if source.files else None]
     return found
@@ -72,11 +72,11 @@ def _take_rows(ctx: JobContext, paths: frozenset[str]) -> int:
 
 def _take(ctx: JobContext, paths: frozenset[str] | None = None) -> StageResult:
     """Reads what is new, of all there is or of these paths alone."""
-    with bringing(ctx) as bring:
+    with staged(ctx) as bring:
         return _taken(ctx, paths, bring)
 
 
-def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Bring) -> StageResult:
+def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Stage_) -> StageResult:
     cfg: IngestConfig = ctx.settings.ingest
     sources = {source.name: source for source in load_sources(Path(cfg.sources_dir))}
     history = ctx.tables.read(DELIVERY).collect()
@@ -99,7 +99,7 @@ def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Bring) -> Stage
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
     if not outcomes and not verdicts and not num_rows and history:
         return StageResult(status="nothing", last_work_at=max(row["arrived_at"] for row in history))
-    refused = [v for v in verdicts if v["fate"] == REFUSED]
+    refused = [v for v in verdicts if v["status"] == REJECTED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
     if paths is None and not history and not outcomes and not verdicts and not num_rows:
         raise InputError(
@@ -110,12 +110,12 @@ def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Bring) -> Stage
 
 def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
     """The columns that any ingested file of the source carried."""
-    past = (row for row in history if row["source"] == source and row["fate"] == INGESTED)
+    past = (row for row in history if row["source"] == source and row["status"] == INGESTED)
     return frozenset(name for row in past for name in row["columns"] or ())
 
 
 def _plan(
-    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None, bring: Bring
+    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None, bring: Stage_
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
     cfg: IngestConfig = ctx.settings.ingest
@@ -130,7 +130,7 @@ def _plan(
         deliveries.extend(_delivery_of(source, rows) for rows in landed.values())
         # What was refused is looked at again: its permissions or the source's configuration may have been mended. So is
         # what was begun: its bytes may be others by now.
-        settled = [r for r in past if r["fate"] not in UNSETTLED and r["batch_id"] not in begun[source.name]]
+        settled = [r for r in past if r["status"] not in UNSETTLED and r["batch_id"] not in begun[source.name]]
         wanted = {r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in begun[source.name].values() for r in rows}
         files = unseen(
             list_files(ctx.spark, source, _data_dir(cfg)),
@@ -138,7 +138,7 @@ def _plan(
         )
         asked = [f for f in files if paths is None or f.name in wanted or normalised(f.path) in paths]
         fresh.extend((file, source) for file in bring(asked))
-    may_open = [(file, source.files) for file, source in fresh if file.refusal is None and source.files is not None]
+    may_open = [(file, source.files) for file, source in fresh if file.blocked is None and source.files is not None]
     examined = {}
     if may_open:
         examined = examine_files(ctx.spark, may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
@@ -165,7 +165,7 @@ def _plan(
 def _members(file: SourceFile, examined: list[Examined] | None) -> list[tuple[SourceFile, Examined]]:
     """The file, or the members of the archive, as they are to be read."""
     if examined is None:
-        return [(file, Examined(file.name, sha256_of([file.name]), file.num_bytes, damage=file.refusal))]
+        return [(file, Examined(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked))]
     return [
         (
             replace(
@@ -185,8 +185,8 @@ def _judged(
     ctx: JobContext, source: Source, looked_at: list[tuple[SourceFile, Examined]], past: list[Row]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """One delivery of all that is new and sound, and what is said of each file."""
-    known = {row["file_sha256"] for row in past if row["fate"] not in UNSETTLED}
-    refused = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["fate"] == REFUSED}
+    known = {row["file_sha256"] for row in past if row["status"] not in UNSETTLED}
+    refused = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["status"] == REJECTED}
     fresh: list[tuple[SourceFile, str]] = []
     verdicts: list[dict[str, Any]] = []
     for file, examined in looked_at:
@@ -194,7 +194,7 @@ def _judged(
         if damage is not None:
             if (file.name, digest, damage) not in refused:
                 ctx.log.warning("%s: %s refused: %s", source.name, file.name, damage)
-                verdicts.append(_verdict(ctx, file, digest, f"refused:{digest[:16]}", REFUSED, damage))
+                verdicts.append(_verdict(ctx, file, digest, f"refused:{digest[:16]}", REJECTED, damage))
         elif digest in known:
             ctx.log.info("%s: %s has the bytes of a file known before; skipped", source.name, file.name)
             verdicts.append(_verdict(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes"))
@@ -209,10 +209,10 @@ def _judged(
 
 def _unfinished(ctx: JobContext, source: Source, past: list[Row]) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
     """The batches that were planned and never finished: those that bronze has already, and those it has not."""
-    done = {row["batch_id"] for row in past if row["fate"] in (INGESTED, WITHDRAWN)}
+    done = {row["batch_id"] for row in past if row["status"] in (INGESTED, WITHDRAWN)}
     batches: dict[str, list[Row]] = {}
     for row in sorted(past, key=lambda row: row["file"]):
-        if row["fate"] == PLANNED and row["batch_id"] not in done:
+        if row["status"] == PLANNED and row["batch_id"] not in done:
             batches.setdefault(row["batch_id"], []).append(row)
     landed = {b: rows for b, rows in batches.items() if ctx.tables.committed(bronze(source.name), b, b)}
     return landed, {b: rows for b, rows in batches.items() if b not in landed}
@@ -309,7 +309,7 @@ def with_envelope(records: DataFrame, files: DataFrame, *, run_id: str, arrived_
 
 
 def _verdict(
-    ctx: JobContext, file: SourceFile, digest: str, batch_id: str, fate: str, reason: str | None = None
+    ctx: JobContext, file: SourceFile, digest: str, batch_id: str, status: str, reason: str | None = None
 ) -> dict[str, Any]:
     return {
         "source": file.source,
@@ -319,7 +319,7 @@ def _verdict(
         "modified_at": file.modified_at,
         "num_rows": 0,
         "batch_id": batch_id,
-        "fate": fate,
+        "status": status,
         "reason": reason,
         "columns": list(file.columns) or None,
         "watermark": None,

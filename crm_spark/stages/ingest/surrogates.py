@@ -15,7 +15,7 @@ _ESCAPE = re.compile(
 )
 
 
-class Mender:
+class SurrogateEscaper:
     """Reads a JSON text piece by piece, and gives it back without lone halves.
 
     Attributes:

@@ -3,7 +3,7 @@
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.quality.measures import Measure
+from crm_spark.models.metrics import Measure
 from crm_spark.text.labels import LABELS
 
 MODEL, GUESS = "reads_the_text", "usual_shares"

@@ -5,7 +5,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.quality.measures import Measure
+from crm_spark.models.metrics import Measure
 
 OBSERVED = "observed"
 

@@ -6,25 +6,18 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import (
-    EXAMPLE,
-    FEATURE_COLUMNS,
-    FEATURE_CUSTOMER,
-    SCORE_TEXT,
-    SEGMENT,
-    SEGMENT_PROFILE,
-    TEXT_OF,
-)
+from crm_spark.contracts.features import EXAMPLE, FEATURE_COLUMNS, FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT
+from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
 from crm_spark.core.context import JobContext, StageResult, is_known
-from crm_spark.quality.measures import Measure, record
+from crm_spark.models.metrics import Measure, record
+from crm_spark.models.registry import current_version
 from crm_spark.stages.monitor.config import MonitorConfig
 from crm_spark.stages.monitor.drift import drift_rows
 from crm_spark.stages.monitor.gap import gap_measures, with_shares
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
-from crm_spark.text.bundle import current_version
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TEST
 
@@ -33,7 +26,7 @@ INPUTS = (
     SEGMENT,
     SEGMENT_PROFILE,
     SCORE_TEXT,
-    TEXT_OF,
+    TEXT,
     EXAMPLE,
     CAMPAIGN_CONTACT,
     CAMPAIGN_RESPONSE,
@@ -42,8 +35,8 @@ INPUTS = (
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The bundle in use: its readings are the ones that count."""
-    return {"bundle": current_version(ctx.files_root)}
+    """The model in use: its readings are the ones that count."""
+    return {"model": current_version(ctx.files_root)}
 
 
 def run(ctx: JobContext) -> StageResult:
@@ -91,8 +84,8 @@ def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:
 def _gap(ctx: JobContext) -> list[Measure]:
     """Over the texts that training never saw, by source and by segment of the writer."""
     tables = ctx.tables
-    labelled = tables.read(TEXT_OF).where(F.col("label").isNotNull() & is_known(F.col("written_on"), ctx.as_of))
-    scores = tables.read(SCORE_TEXT).where(F.col("bundle_version") == F.lit(current_version(ctx.files_root)))
+    labelled = tables.read(TEXT).where(F.col("label").isNotNull() & is_known(F.col("written_on"), ctx.as_of))
+    scores = tables.read(SCORE_TEXT).where(F.col("model_version") == F.lit(current_version(ctx.files_root)))
     scores = scores.select("text_hash", *(f"p_{label}" for label in LABELS))
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     written = labelled.join(links, ["system", "person_id"], "left")

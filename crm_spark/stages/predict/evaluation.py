@@ -6,7 +6,7 @@ from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.quality.measures import Measure
+from crm_spark.models.metrics import Measure
 
 _FLOOR = 1e-6
 

@@ -6,9 +6,10 @@ from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import CHURN, FEATURE_CUSTOMER, LIFETIME_VALUE
+from crm_spark.contracts.features import FEATURE_CUSTOMER
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE
 from crm_spark.core.context import JobContext, StageResult, skipped
-from crm_spark.quality.measures import Measure, record
+from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.evaluation import churn_measures, value_measures
 from crm_spark.stages.predict.examples import buyers, labelled

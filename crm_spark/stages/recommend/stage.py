@@ -6,11 +6,11 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import RECOMMENDATION
 from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped
-from crm_spark.quality.measures import Measure, record
+from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.recommend.config import RecommendConfig
 from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
 

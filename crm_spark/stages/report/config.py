@@ -14,5 +14,5 @@ class ReportConfig(Config):
     """Name of the page, below the lake's files."""
     map_points: Annotated[int, Field(ge=100, le=20_000)] = 1500
     """Customers drawn on the segment map."""
-    least_customers: Annotated[int, Field(ge=1)] = 5
+    min_customers_per_cell: Annotated[int, Field(ge=1)] = 5
     """What fewer customers wrote about is not told apart on the page."""

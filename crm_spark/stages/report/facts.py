@@ -7,24 +7,18 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import (
-    CHURN,
-    LIFETIME_VALUE,
-    NEXT_BEST_ACTION,
-    RECOMMENDATION,
-    SEGMENT,
-    SEGMENT_PROFILE,
-    TEXT_OF,
-)
+from crm_spark.contracts.actions import NEXT_BEST_ACTION
+from crm_spark.contracts.features import SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, METRIC, QUARANTINE, RUN
+from crm_spark.contracts.ops import DELIVERY, DRIFT, METRIC, QUARANTINE, RECONCILIATION, RUN
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
+from crm_spark.models.registry import ModelVersion
 from crm_spark.stages.report.quality_facts import quality_facts
 from crm_spark.stages.report.topic_facts import topic_facts
-from crm_spark.text.bundle import Bundle
-from crm_spark.text.readings import readings
+from crm_spark.text.predictions import readings
 
 Rows = list[dict[str, Any]]
 
@@ -38,12 +32,12 @@ class Facts:
     horizon_days: int
     as_of: date
     flow: Rows = field(default_factory=list)
-    """source, noun, num_in, num_accepted, num_quarantined, num_duplicate, last_event_at."""
+    """source, entity, num_in, num_accepted, num_quarantined, num_duplicate, last_event_at."""
     deliveries: Rows = field(default_factory=list)
     """source, files, bytes, rows, skipped."""
     reasons: Rows = field(default_factory=list)
     """source, reason, n, and a pointer to one example."""
-    set_aside_by_day: Rows = field(default_factory=list)
+    quarantined_by_day: Rows = field(default_factory=list)
     noted: Rows = field(default_factory=list)
     warnings: Rows = field(default_factory=list)
     came_back: Rows = field(default_factory=list)
@@ -59,11 +53,11 @@ class Facts:
     """source, label, n: what the model reads in all texts."""
     texts_by_month: Rows = field(default_factory=list)
     aspects: Rows = field(default_factory=list)
-    tone_by_month: Rows = field(default_factory=list)
-    product_tone: Rows = field(default_factory=list)
+    sentiment_by_month: Rows = field(default_factory=list)
+    product_sentiment: Rows = field(default_factory=list)
     segment_words: Rows = field(default_factory=list)
     """These four as topic_facts has them."""
-    least_customers: int = 5
+    min_customers_per_cell: int = 5
     risk: Rows = field(default_factory=list)
     """value_band, risk, n, expected_revenue, at_stake."""
     churn_histogram: Rows = field(default_factory=list)
@@ -75,7 +69,7 @@ class Facts:
     metrics: Rows = field(default_factory=list)
     drift: Rows = field(default_factory=list)
     runs: Rows = field(default_factory=list)
-    bundle: dict[str, Any] = field(default_factory=dict)
+    model_card: dict[str, Any] = field(default_factory=dict)
     """The card of the text model in use."""
 
 
@@ -86,15 +80,15 @@ def collect_facts(
     currency: str,
     horizon_days: int,
     as_of: date,
-    bundle: Bundle | None,
+    model: ModelVersion | None,
     versions: tuple[str, ...],
     map_points: int,
-    least_customers: int,
+    min_customers_per_cell: int,
     seed: int,
 ) -> Facts:
     """Reads the facts; every query returns a handful of rows however large the lake is.
 
-    `bundle` is the one in use, `versions` those whose readings count, it first.
+    `model` is the one in use, `versions` those whose readings count, it first.
     """
     day = F.col("as_of") == F.lit(as_of)
     return Facts(
@@ -112,9 +106,11 @@ def collect_facts(
         segment_map=_map(tables, as_of, map_points, seed),
         texts=_texts(tables, versions, as_of),
         texts_by_month=_texts_by_month(tables, versions, as_of),
-        **topic_facts(tables, versions, as_of, horizon_days=horizon_days, least_customers=least_customers),
-        least_customers=least_customers,
-        bundle=bundle.card if bundle else {},
+        **topic_facts(
+            tables, versions, as_of, horizon_days=horizon_days, min_customers_per_cell=min_customers_per_cell
+        ),
+        min_customers_per_cell=min_customers_per_cell,
+        model_card=model.card if model else {},
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
         churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),
@@ -134,12 +130,12 @@ def _flow(tables: TableStore) -> Rows:
     counts = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
     sums = [F.sum(name).alias(name) for name in counts]
     newest = F.max("last_event_at").alias("last_event_at")
-    return _rows(tables.read(BATCH_FATE).groupBy("source", "noun").agg(*sums, newest).orderBy("source", "noun"))
+    return _rows(tables.read(RECONCILIATION).groupBy("source", "entity").agg(*sums, newest).orderBy("source", "entity"))
 
 
 def _deliveries(tables: TableStore) -> Rows:
-    def number(fate: str, what: str) -> Any:
-        return F.sum(F.when(F.col("fate") == fate, F.col(what)).otherwise(0))
+    def number(status: str, what: str) -> Any:
+        return F.sum(F.when(F.col("status") == status, F.col(what)).otherwise(0))
 
     frame = tables.read(DELIVERY).withColumn("one", F.lit(1))
     return _rows(
@@ -155,14 +151,16 @@ def _deliveries(tables: TableStore) -> Rows:
 
 
 def _reasons(tables: TableStore) -> Rows:
-    exploded = tables.read(QUARANTINE).where("fate <> 'released'").withColumn("reason", F.explode("reasons"))
+    exploded = tables.read(QUARANTINE).where("status <> 'released'").withColumn("reason", F.explode("reasons"))
     example = F.min(F.struct("file", "position"))
-    counted = exploded.groupBy("source", "noun", "fate", "reason").agg(F.count(F.lit(1)).alias("n"), example.alias("e"))
+    counted = exploded.groupBy("source", "entity", "status", "reason").agg(
+        F.count(F.lit(1)).alias("n"), example.alias("e")
+    )
     return _rows(
         counted.select(
             "source",
-            "noun",
-            "fate",
+            "entity",
+            "status",
             "reason",
             "n",
             F.col("e.file").alias("file"),
@@ -187,12 +185,12 @@ def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
 
 
 def _texts(tables: TableStore, versions: tuple[str, ...], as_of: date) -> Rows:
-    said = tables.read(TEXT_OF).where(is_known(F.col("written_on"), as_of)).join(_read(tables, versions), "text_hash")
+    said = tables.read(TEXT).where(is_known(F.col("written_on"), as_of)).join(_read(tables, versions), "text_hash")
     return _rows(said.groupBy("source", "verdict").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "verdict"))
 
 
 def _texts_by_month(tables: TableStore, versions: tuple[str, ...], as_of: date) -> Rows:
-    said = tables.read(TEXT_OF).where(F.col("written_on").isNotNull()).join(_read(tables, versions), "text_hash")
+    said = tables.read(TEXT).where(F.col("written_on").isNotNull()).join(_read(tables, versions), "text_hash")
     month = F.date_format("written_on", "yyyy-MM").alias("month")
     counted = (
         said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from crm_spark.contracts.source import Source
+from crm_spark.sources.config import Source
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.words import FEATURES, LABELS, QUARANTINE, count, money, percent
 
 
-def primary_nouns(sources: tuple[Source, ...]) -> dict[str, str]:
-    """The noun that has one row per record of a source; where every noun is folded, the first."""
+def primary_entities(sources: tuple[Source, ...]) -> dict[str, str]:
+    """The entity that has one row per record of a source; where every entity is folded, the first."""
     found = {}
     for source in sources:
-        unfolded = [noun for noun, feed in source.feeds.items() if not feed.fold]
-        nouns = unfolded or list(source.feeds)
-        if nouns:
-            found[source.name] = nouns[0]
+        unfolded = [entity for entity, feed in source.feeds.items() if not feed.one_row_per_key]
+        entities = unfolded or list(source.feeds)
+        if entities:
+            found[source.name] = entities[0]
     return found
 
 
@@ -40,12 +40,12 @@ def findings(facts: Facts, primary: dict[str, str]) -> list[str]:
 
 
 def _rows(facts: Facts, primary: dict[str, str]) -> str:
-    flow = [row for row in facts.flow if primary.get(row["source"]) == row["noun"]]
+    flow = [row for row in facts.flow if primary.get(row["source"]) == row["entity"]]
     total = sum(row["num_in"] for row in flow)
     if not total:
         return ""
     bad, repeated = sum(row["num_quarantined"] for row in flow), sum(row["num_duplicate"] for row in flow)
-    worst = next((r for r in facts.reasons if r["fate"] == "quarantined"), None)
+    worst = next((r for r in facts.reasons if r["status"] == "quarantined"), None)
     why = f", most often {QUARANTINE.get(worst['reason'], worst['reason'])}" if worst else ""
     return (
         f"{count(total)} records came in from {len(flow)} sources and every one is accounted for: "

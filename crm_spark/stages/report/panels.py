@@ -6,9 +6,9 @@ from typing import Any
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import value
+from crm_spark.stages.report.model_panel import reading
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.quality_panel import data_quality
-from crm_spark.stages.report.reading_panel import reading
 from crm_spark.stages.report.topics_panel import topics
 from crm_spark.stages.report.words import FEATURES, LABELS, MODELS, count, money, percent, plain
 
@@ -42,14 +42,16 @@ def tiles(facts: Facts) -> list[tuple[str, str, str]]:
 
 
 def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
-    """The flow of rows from each source to its fate."""
-    flow = [row for row in facts.flow if primary.get(row["source"]) == row["noun"] and row["num_in"]]
-    fates = (
+    """The flow of rows from each source to its status."""
+    flow = [row for row in facts.flow if primary.get(row["source"]) == row["entity"] and row["num_in"]]
+    statuses = (
         ("num_accepted", "Accepted", "@flow_good"),
         ("num_duplicate", "Repeats", "@flow_muted"),
         ("num_quarantined", "Set aside", "@flow_bad"),
     )
-    links = [(plain(r["source"]), name, float(r[key]), colour) for r in flow for key, name, colour in fates if r[key]]
+    links = [
+        (plain(r["source"]), name, float(r[key]), colour) for r in flow for key, name, colour in statuses if r[key]
+    ]
     table = Table(
         ["Source", "Records", "Accepted", "Repeats and older versions", "Set aside"],
         [
@@ -71,7 +73,7 @@ def what_came_in(facts: Facts, primary: dict[str, str]) -> Panel:
         "for every delivery."
     )
     chart = Chart(
-        "From each source to its fate",
+        "From each source to its status",
         charts.flow(links),
         "A flow diagram from sources to accepted, repeated, set aside.",
         table,

@@ -8,7 +8,7 @@ from crm_spark.stages.report.words import NOTED, QUARANTINE, count, plain
 
 def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
     """Why records were set aside, and how fresh the sources are."""
-    bad = [r for r in facts.reasons if r["fate"] == "quarantined"]
+    bad = [r for r in facts.reasons if r["status"] == "quarantined"]
     by_reason: dict[str, int] = {}
     for row in bad:
         by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
@@ -16,11 +16,11 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
     names = [QUARANTINE.get(code) or plain(code) for code, _ in ordered]
     numbers = [float(n) for _, n in ordered]
     table = Table(
-        ["Source", "Noun", "Reason", "Example: file, record", "Records"],
+        ["Source", "Entity", "Reason", "Example: file, record", "Records"],
         [
             [
                 plain(r["source"]),
-                plain(r["noun"]),
+                plain(r["entity"]),
                 QUARANTINE.get(r["reason"]) or plain(r["reason"]),
                 f"{r['file']}, {r['position']}",
                 count(r["n"]),
@@ -53,12 +53,12 @@ def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
 
     by_day = [
         [str(r["day"]), plain(r["source"]), reason(r["reason"]), f"{r['file']}, {r['position']}", count(r["n"])]
-        for r in facts.set_aside_by_day
+        for r in facts.quarantined_by_day
     ]
     noted = [
         [
             plain(r["source"]),
-            f"{plain(r['noun'])}: {plain(r['column']).lower()}",
+            f"{plain(r['entity'])}: {plain(r['column']).lower()}",
             NOTED.get(r["severity"]) or plain(r["severity"]),
             reason(r["code"]),
             f"{r['file']}, {r['position']}",
@@ -71,10 +71,10 @@ def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
          f"{r['rules_before'][:8]} → {r['rules'][:8]}", count(r["n"])]
         for r in facts.came_back
     ]  # fmt: skip
-    gave_way = [[plain(r["source"]), plain(r["noun"]), plain(r["by_source"]), count(r["n"])] for r in facts.gave_way]
+    gave_way = [[plain(r["source"]), plain(r["entity"]), plain(r["by_source"]), count(r["n"])] for r in facts.gave_way]
     unread = [[plain(r["source"]), reason(r["reason"]), r["file"], count(r["n"])] for r in facts.unread]
     fresh = [
-        [plain(r["source"]), plain(r["noun"]), r["last_event_at"].strftime("%Y-%m-%d %H:%M")]
+        [plain(r["source"]), plain(r["entity"]), r["last_event_at"].strftime("%Y-%m-%d %H:%M")]
         for r in facts.flow
         if r["last_event_at"] is not None
     ]
@@ -92,16 +92,16 @@ def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
             back,
             5,
         ),
-        ("Gave way to a newer version since", ["Source", "Noun", "Newer one from", "Records"], gave_way, 3),
+        ("Gave way to a newer version since", ["Source", "Entity", "Newer one from", "Records"], gave_way, 3),
         ("Files that could not be read", ["Source", "Reason", "Example", "Files"], unread, 3),
-        ("Newest event by source", ["Source", "Noun", "Newest event"], fresh, 3),
+        ("Newest event by source", ["Source", "Entity", "Newest event"], fresh, 3),
     )
     return [(title, Table(header, rows, numeric_from=numeric)) for title, header, rows, numeric in tables if rows]
 
 
 def _quality_notes(facts: Facts) -> list[str]:
     return [
-        f"{plain(r['source'])}, {plain(r['noun']).lower()}: {QUARANTINE.get(r['code']) or plain(r['code']).lower()} "
+        f"{plain(r['source'])}, {plain(r['entity']).lower()}: {QUARANTINE.get(r['code']) or plain(r['code']).lower()} "
         f"({count(r['n'])} {'delivery' if r['n'] == 1 else 'deliveries'})."
         for r in facts.warnings
     ]

@@ -7,9 +7,9 @@ from pathlib import Path
 import jinja2
 from plotly.offline import get_plotlyjs
 
-from crm_spark.contracts.source import Source
+from crm_spark.sources.config import Source
 from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.findings import findings, primary_nouns
+from crm_spark.stages.report.findings import findings, primary_entities
 from crm_spark.stages.report.panels import PANELS, Panel, actions, churn_and_value, tiles
 
 _ROOM = "crm_spark.stages.report"
@@ -20,10 +20,10 @@ def render(facts: Facts, sources: tuple[Source, ...], action_titles: dict[str, s
 
     Args:
         facts: what the lake says.
-        sources: tell which noun has one row per record of a source.
+        sources: tell which entity has one row per record of a source.
         action_titles: what an action is called, by its name.
     """
-    primary = primary_nouns(sources)
+    primary = primary_entities(sources)
     shown: list[Panel] = [make(facts, primary) for make in PANELS]
     shown.insert(PANELS.index(churn_and_value) + 1, actions(facts, primary, action_titles))
     figures = {f"{p.anchor}-{i}": chart.figure for p in shown for i, chart in enumerate(p.charts)}

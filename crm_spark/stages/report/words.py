@@ -35,7 +35,7 @@ QUARANTINE = {
     "bad_boolean": "a yes or no that is neither",
     "bad_email": "an e-mail address that is none",
     "bad_phone": "a phone number that is none",
-    "folded_differs": "lines of one order, or of one key, that do not agree",
+    "conflicting_values": "lines of one order, or of one key, that do not agree",
     "bad_rating": "a rating outside its scale",
     "future_date": "a date in the future",
     "non_positive_price": "a price of zero or less",
@@ -63,7 +63,7 @@ QUARANTINE = {
     "repeated_column": "two columns have one name",
     "leads_outside": "it leads out of the data folder",
     "unusable_name": "its name cannot be used",
-    "exact_repeat": "the same record again",
+    "exact_duplicate": "the same record again",
     "superseded": "an older version of a record",
 }
 
@@ -85,8 +85,8 @@ MODELS = {
     "usual_shares": "always the usual shares",
     "last_value": "as much as last time",
     "popularity": "the best sellers",
-    "majority": "always the most common answer",
-    "current": "the bundle in use before",
+    "class_prior": "always the most common answer",
+    "production": "the model in use before",
     "tfidf_lr": "counting words",
     "tfidf_lr_balanced": "counting words, rare verdicts weighted up",
 }

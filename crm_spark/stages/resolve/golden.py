@@ -27,5 +27,5 @@ def golden_record(members: DataFrame, people: DataFrame, first_seen: DataFrame) 
 
 
 def _newest(name: str) -> Column:
-    age = F.struct(F.coalesce("known_at", F.lit("1970-01-01").cast("timestamp")), F.col("system"), F.col("person_id"))
+    age = F.struct(F.coalesce("updated_at", F.lit("1970-01-01").cast("timestamp")), F.col("system"), F.col("person_id"))
     return F.max_by(F.col(name), F.when(F.col(name).isNotNull(), age))

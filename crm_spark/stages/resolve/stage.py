@@ -96,7 +96,7 @@ def first_seen(ctx: JobContext) -> DataFrame:
     parts = [
         ctx.tables.read(table)
         .where(F.col("person_id").isNotNull())
-        .select(*_KEYS, F.col(EVENT_TIMES[table.noun]).alias("at"))
+        .select(*_KEYS, F.col(EVENT_TIMES[table.entity]).alias("at"))
         for table in ACTIVITY
     ]
     union = parts[0]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, field_validator
 
-from crm_spark.contracts.features import NO_ASPECT
+from crm_spark.contracts.scores import NO_ASPECT
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.hashing import sha256_of
 

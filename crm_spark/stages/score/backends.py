@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm_spark.core.errors import ConfigError
+from crm_spark.models.registry import ONNX, ONNX_INT8, OPENVINO_INT8, ModelVersion
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.devices import gpu_of_task, taking_turns
 from crm_spark.text.batches import token_batches
-from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, Bundle
 from crm_spark.text.hardware import BF16, INT8, cpu_flags, has_gpu, told_flags
 from crm_spark.text.labels import LABELS
-from crm_spark.text.onnx_graph import OnnxBackend
-from crm_spark.text.openvino_graph import OpenVinoBackend
+from crm_spark.text.onnx_backend import OnnxBackend
+from crm_spark.text.openvino_backend import OpenVinoBackend
 
 _CPU_TOKENS, _GPU_TOKENS = 4_096, 131_072
 _TRIAL_TEXTS, _TRIAL_TOKENS, _TRIAL_ROUNDS = 16, 64, 6
@@ -26,7 +26,7 @@ _GRAPHS = {
     ("openvino", "bf16"): ONNX,
     ("openvino", "int8"): OPENVINO_INT8,
 }
-"""The file of a bundle that an engine reads."""
+"""The file of a model that an engine reads."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Backend(Protocol):
         """Logits (N, K) of token ids (N, L), of which `lengths` (N,) are real; in their order."""
 
 
-def candidates(bundle: Bundle, cfg: ScoreConfig) -> list[Choice]:
-    """The engines that may read with this bundle on this machine, the one that is safe to take untried first.
+def candidates(saved_model: ModelVersion, cfg: ScoreConfig) -> list[Choice]:
+    """The engines that may read with this model on this machine, the one that is safe to take untried first.
 
     Raises:
         ConfigError: what is asked for is not there: a graph, or a processor that multiplies bf16.
@@ -67,12 +67,12 @@ def candidates(bundle: Bundle, cfg: ScoreConfig) -> list[Choice]:
     if cfg.is_int8_allowed and cfg.precision == "auto":
         # OpenVINO's int8 is no faster than its fp32 where the processor has no instruction for it.
         pairs = [("openvino", "int8")] * bool(INT8 & cpu_flags()) + [("onnx", "int8"), *pairs]
-    found = [pair for pair in pairs if cfg.engine in ("auto", pair[0]) and _GRAPHS[pair] in bundle.derived]
+    found = [pair for pair in pairs if cfg.engine in ("auto", pair[0]) and _GRAPHS[pair] in saved_model.derived]
     if cfg.precision == "bf16":
         found = [pair for pair in found if pair[1] == "bf16"]
     if not found and cfg.engine in ("onnx", "openvino"):
         raise ConfigError(
-            f"score.engine: {cfg.engine}: bundle {bundle.version} holds no graph for it. Set auto or torch."
+            f"score.engine: {cfg.engine}: model {saved_model.version} holds no graph for it. Set auto or torch."
         )
     return [Choice(*pair, told_flags()) for pair in found] or [_torch_on_processor(cfg, has_bf16)]
 
@@ -85,16 +85,16 @@ def _torch_on_processor(cfg: ScoreConfig, has_bf16: bool) -> Choice:
     return Choice("torch", "bf16" if cfg.precision == "bf16" or has_fast_bf16() else "fp32", told_flags())
 
 
-def choose(bundle: Bundle, cfg: ScoreConfig, *, num_texts: int = 0) -> Choice:
+def choose(saved_model: ModelVersion, cfg: ScoreConfig, *, num_texts: int = 0) -> Choice:
     """The engine for so many texts: where they are many, the one that is fastest here in a trial of a second each.
 
     Flags do not tell: of two processors with the same instruction for bf16 one multiplies it twice as fast as fp32 and
     the other at half its speed.
     """
-    found = candidates(bundle, cfg)
+    found = candidates(saved_model, cfg)
     if len(found) == 1 or num_texts < cfg.trial_texts:
         return found[0]
-    seconds = {choice: _trial(bundle, cfg, choice) for choice in found}
+    seconds = {choice: _trial(saved_model, cfg, choice) for choice in found}
     best = min(found, key=lambda choice: seconds[choice])
     told = ", ".join(
         f"{c.engine} {c.precision} {_TRIAL_TEXTS / seconds[c]:.0f}" for c in sorted(found, key=lambda c: seconds[c])
@@ -102,9 +102,9 @@ def choose(bundle: Bundle, cfg: ScoreConfig, *, num_texts: int = 0) -> Choice:
     return Choice(best.engine, best.precision, f"texts/s in a trial: {told}; {best.why}")
 
 
-def _trial(bundle: Bundle, cfg: ScoreConfig, choice: Choice) -> float:
+def _trial(saved_model: ModelVersion, cfg: ScoreConfig, choice: Choice) -> float:
     """Seconds for a few texts of usual length: the best of six rounds after one that warms up."""
-    backend = load(bundle, cfg, choice)
+    backend = load(saved_model, cfg, choice)
     draw = np.random.default_rng(1)
     ids = draw.integers(1_000, 2_000, (_TRIAL_TEXTS, _TRIAL_TOKENS)).astype(np.int32)
     lengths = draw.integers(_TRIAL_TOKENS // 2, _TRIAL_TOKENS + 1, _TRIAL_TEXTS).astype(np.int64)
@@ -116,13 +116,13 @@ def _trial(bundle: Bundle, cfg: ScoreConfig, choice: Choice) -> float:
     return min(taken[1:])
 
 
-def load(bundle: Bundle, cfg: ScoreConfig, choice: Choice) -> Backend:
-    """The chosen engine with the bundle's weights; a worker that has a GPU uses it, whatever the driver has."""
+def load(saved_model: ModelVersion, cfg: ScoreConfig, choice: Choice) -> Backend:
+    """The chosen engine with the model's weights; a worker that has a GPU uses it, whatever the driver has."""
     on_gpu = cfg.engine in ("auto", "torch") and has_gpu()
     if choice.engine == "torch" or on_gpu:
         is_bf16 = cfg.precision != "fp32" if on_gpu else choice.precision == "bf16"
-        return TorchBackend(bundle, threads=cfg.threads, max_tokens=cfg.max_tokens, is_bf16=is_bf16, on_gpu=on_gpu)
-    graph = bundle.folder / _GRAPHS[choice.engine, choice.precision]
+        return TorchBackend(saved_model, threads=cfg.threads, max_tokens=cfg.max_tokens, is_bf16=is_bf16, on_gpu=on_gpu)
+    graph = saved_model.folder / _GRAPHS[choice.engine, choice.precision]
     if choice.engine == "openvino":
         return OpenVinoBackend(graph, precision=choice.precision, threads=cfg.threads, max_tokens=cfg.max_tokens)
     return OnnxBackend(graph, threads=cfg.threads, max_tokens=cfg.max_tokens)
@@ -131,7 +131,7 @@ def load(bundle: Bundle, cfg: ScoreConfig, choice: Choice) -> Backend:
 class TorchBackend:
     """PyTorch: on a GPU packed, else on a processor's threads."""
 
-    def __init__(self, bundle: Bundle, *, threads: int, max_tokens: int | None, is_bf16: bool, on_gpu: bool):
+    def __init__(self, saved_model: ModelVersion, *, threads: int, max_tokens: int | None, is_bf16: bool, on_gpu: bool):
         import torch
 
         from crm_spark.text.model import load_model
@@ -139,7 +139,9 @@ class TorchBackend:
         torch.set_num_threads(threads)
         self.max_tokens = max_tokens or (_GPU_TOKENS if on_gpu else _CPU_TOKENS)
         self.gpu = gpu_of_task() if on_gpu else None
-        self.model = load_model(bundle).to(torch.device("cpu") if self.gpu is None else torch.device("cuda", self.gpu))
+        self.model = load_model(saved_model).to(
+            torch.device("cpu") if self.gpu is None else torch.device("cuda", self.gpu)
+        )
         if is_bf16:
             self.model.encoder.bfloat16()
         self.model.use_packing(on_gpu)

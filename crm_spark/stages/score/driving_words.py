@@ -9,7 +9,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from crm_spark.text.bundle import open_bundle
+from crm_spark.models.registry import open_model
 from crm_spark.text.words import folded
 
 if TYPE_CHECKING:  # the driver plans and needs no PyTorch
@@ -39,7 +39,7 @@ def word_shares(texts: DataFrame, *, folder: str, threads: int) -> DataFrame:
 
     Args:
         texts: text_hash, text.
-        folder: the bundle's.
+        folder: the model's.
         threads: of each worker.
     """
     return texts.select("text_hash", "text").mapInPandas(_explaining(folder, threads), _SHARE)
@@ -50,7 +50,7 @@ def cached_explainer(folder: str, threads: int) -> "Explainer":
     """The explainer of this process."""
     from crm_spark.text.attributions import Explainer
 
-    return Explainer(open_bundle(Path(folder)), most_steps=_MOST_STEPS, threads=threads)
+    return Explainer(open_model(Path(folder)), most_steps=_MOST_STEPS, threads=threads)
 
 
 def _explaining(folder: str, threads: int) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
@@ -69,13 +69,13 @@ def _explaining(folder: str, threads: int) -> Callable[[Iterator[pd.DataFrame]],
     return explain
 
 
-def driving_words(written: DataFrame, shares: DataFrame, *, least_customers: int) -> DataFrame:
+def driving_words(written: DataFrame, shares: DataFrame, *, min_customers_per_cell: int) -> DataFrame:
     """Grain: segment_id x label x word. Number of texts and customers, and the mean share over the texts.
 
     Args:
         written: segment_id, text_hash, customer_id of the texts that were explained.
         shares: what `word_shares` found.
-        least_customers: a word that fewer of the segment wrote is left out.
+        min_customers_per_cell: a word that fewer of the segment wrote is left out.
     """
     writers = Window.partitionBy("segment_id", "text_hash")
     each = written.withColumn("weight", 1 / F.count(F.lit(1)).over(writers))  # equal texts of many count as one
@@ -85,7 +85,7 @@ def driving_words(written: DataFrame, shares: DataFrame, *, least_customers: int
         .agg(
             F.count_distinct("text_hash").alias("num_texts"),
             F.count_distinct("customer_id").alias("num_customers"),
-            F.round(F.sum(F.col("share") * F.col("weight")) / F.sum("weight"), 6).alias("mean_share"),
+            F.round(F.sum(F.col("share") * F.col("weight")) / F.sum("weight"), 6).alias("mean_attribution"),
         )
     )
-    return found.where(F.col("num_customers") >= least_customers)
+    return found.where(F.col("num_customers") >= min_customers_per_cell)

@@ -1,4 +1,4 @@
-"""Reads texts in a Python worker: the bundle is verified and loaded once per process, texts of like length go together."""
+"""Reads texts in a Python worker: the model is verified and loaded once per process, texts of like length go together."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from crm_spark.models.registry import open_model
 from crm_spark.stages.score.backends import Backend, Choice, choose, load
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.text.batches import padded
-from crm_spark.text.bundle import open_bundle
 from crm_spark.text.labels import LABELS
 from crm_spark.text.tokenise import mean_of_rows, tokens_of
 
@@ -20,14 +20,14 @@ SCHEMA = "text_hash string, label string, " + ", ".join(f"p_{label} double" for 
 
 
 class Scorer:
-    """A loaded bundle."""
+    """A loaded model."""
 
     def __init__(self, folder: Path, cfg: ScoreConfig, choice: Choice | None = None):
-        bundle = open_bundle(folder)
-        self.backend: Backend = load(bundle, cfg, choice or choose(bundle, cfg))
-        self.temperature = float(bundle.card["temperature"])
-        self.decision = np.asarray(bundle.decision)
-        self.tokens = tokens_of(bundle)
+        model = open_model(folder)
+        self.backend: Backend = load(model, cfg, choice or choose(model, cfg))
+        self.temperature = float(model.card["temperature"])
+        self.decision = np.asarray(model.decision)
+        self.tokens = tokens_of(model)
 
     def probabilities(self, texts: list[str]) -> np.ndarray:
         """One row of probabilities for each text, in the order of LABELS; shape (N, K)."""
@@ -50,7 +50,7 @@ def make_scorer(
     """A small recipe that travels to the workers; the model does not.
 
     Args:
-        folder: the bundle's.
+        folder: the model's.
         cfg: of the scoring.
         choice: the engine that the driver chose for all; null: each worker chooses.
     """

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE
 from crm_spark.core.context import JobContext, StageResult, skipped
-from crm_spark.quality.measures import Measure, record
+from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.segment.clustering import archetype_names, fit, matched_ids, scaled
 
 INPUTS = (FEATURE_CUSTOMER,)

@@ -18,8 +18,8 @@ class ShardConfig(Config):
     long_texts: Literal["head", "head_tail", "windows"] = "head"
     """What is read of a longer text: its beginning; a quarter of the room its beginning and the rest its end; all of it,
     up to eight rows one after another, whose logits are averaged."""
-    test_side: Literal["newest", "drawn"] = "newest"
-    """The test side: the newest fifth of the texts, as the model will read what is yet to come, or drawn by customer.
+    test_split: Literal["newest", "drawn"] = "newest"
+    """The test split: the newest fifth of the texts, as the model will read what is yet to come, or drawn by customer.
     Where texts have no dates or nearly everybody wrote lately, it is drawn in any case, and that is said."""
     rows_per_group: Annotated[int, Field(ge=8)] = 512
     """Most rows in a row group."""
@@ -28,6 +28,6 @@ class ShardConfig(Config):
     min_examples: Annotated[int, Field(ge=12)] = 60
     """Below this many labelled texts nothing is trained."""
     label_check_texts: Annotated[int, Field(ge=0)] = 10_000
-    """So many texts of the training side are read without their labels, to find labels that are doubtful; 0: none."""
+    """So many texts of the training split are read without their labels, to find labels that are doubtful; 0: none."""
     unlabelled_texts: Annotated[int, Field(ge=0)] = 0
     """Texts without a label that are written too, drawn, for `train.consistency`; 0: none."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pyarrow import parquet as pq
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from crm_spark.text.counting import documents, word_counter
 from crm_spark.text.labels import LABELS
+from crm_spark.text.tfidf_baseline import documents, word_counter
 
 NUM_FOLDS = 3
 _COLUMNS = ["example_id", "input_ids", "num_tokens", "label"]
@@ -27,17 +27,17 @@ class Doubt(NamedTuple):
         label: what its writer gave.
         suggested: what the words say.
         p_label: probability of the label, by a model that has not seen the text.
-        p_suggested: probability of the other.
+        p_suggested_label: probability of the other.
     """
 
     text_hash: str
     label: str
     suggested: str
     p_label: float
-    p_suggested: float
+    p_suggested_label: float
 
 
-def doubtful_labels(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, list[Doubt]]:
+def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, list[Doubt]]:
     """How many texts were read, and those among them whose label is doubtful, the most doubtful first.
 
     Args:

@@ -1,4 +1,4 @@
-"""Where each row of a shard set goes: rows to sides, to equal row groups, in an order that a seed decides."""
+"""Where each row of a shard set goes: rows to splits, to equal row groups, in an order that a seed decides."""
 
 from math import ceil, log2
 

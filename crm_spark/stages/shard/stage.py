@@ -1,4 +1,4 @@
-"""Shard: labelled texts -> equal Parquet row groups and a manifest. No customer, text or near text is on two sides."""
+"""Shard: labelled texts -> equal Parquet row groups and a manifest. No customer, text or near text is on two splits."""
 
 import shutil
 from datetime import date
@@ -9,17 +9,17 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import EXAMPLE, LABEL_DOUBT, TEXT_TWIN
+from crm_spark.contracts.features import EXAMPLE, LABEL_ISSUE, TEXT_NEAR_DUPLICATE
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.stages.shard.config import ShardConfig
-from crm_spark.stages.shard.label_check import doubtful_labels
+from crm_spark.stages.shard.label_check import label_issues
 from crm_spark.stages.shard.layout import num_groups, with_groups
-from crm_spark.stages.shard.reading import read
-from crm_spark.stages.shard.sides import EARLIER, KEY, SIDED_BY, newest_from, one_side
-from crm_spark.stages.shard.twins import near_held_out
-from crm_spark.stages.shard.writing import WRITTEN, group_writer
+from crm_spark.stages.shard.near_duplicates import near_duplicates
+from crm_spark.stages.shard.row_groups import WRITTEN, group_writer
+from crm_spark.stages.shard.splits import EARLIER, KEY, SPLIT_BY, assign_splits, newest_from
+from crm_spark.stages.shard.tokenisation import read
 from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
 
@@ -47,38 +47,38 @@ def run(ctx: JobContext) -> StageResult:
     num_all = labelled.count()
     if num_all < cfg.min_examples:
         return skipped(f"{num_all} labelled texts; at least {cfg.min_examples} are needed")
-    test_from = newest_from(labelled) if cfg.test_side == "newest" else None
-    # Sides are found without the texts: those are shuffled once, to where their sides are.
-    everyone = one_side(labelled.select(*SIDED_BY), test_from=test_from, seed=ctx.seed).persist(_KEPT)
+    test_from = newest_from(labelled) if cfg.test_split == "newest" else None
+    # Sides are found without the texts: those are shuffled once, to where their splits are.
+    everyone = assign_splits(labelled.select(*SPLIT_BY), test_from=test_from, seed=ctx.seed).persist(_KEPT)
     num_different = everyone.count()
-    sides = everyone.where(F.col("split") != EARLIER).select(*KEY, "split")
-    signed = _read(labelled.join(sides, list(KEY)), ctx).persist(_KEPT)
-    twins = near_held_out(signed).persist(_KEPT)
+    splits = everyone.where(F.col("split") != EARLIER).select(*KEY, "split")
+    signed = _read(labelled.join(splits, list(KEY)), ctx).persist(_KEPT)
+    twins = near_duplicates(signed).persist(_KEPT)
     num_near = twins.count()
     everyone.unpersist()
     if not cfg.unlabelled_texts:
         texts.unpersist()
-    sided = signed.drop("signature", "bands").join(twins, "text_hash", "left_anti")
-    sided = sided.persist(_KEPT)
-    counts = {(r["split"], r["label"]): r["count"] for r in sided.groupBy("split", "label").count().collect()}
+    assigned = signed.drop("signature", "bands").join(twins, "text_hash", "left_anti")
+    assigned = assigned.persist(_KEPT)
+    counts = {(r["split"], r["label"]): r["count"] for r in assigned.groupBy("split", "label").count().collect()}
     signed.unpersist()
     num_kept = sum(counts.values())
     if num_kept < cfg.min_examples:
         return skipped(f"{num_kept} different labelled texts; at least {cfg.min_examples} are needed")
     if len({split for split, _ in counts}) < len(SPLITS):
-        return skipped(f"{num_kept} labelled texts, of too few people for a training, a validation and a test side")
+        return skipped(f"{num_kept} labelled texts, of too few people for a training, a validation and a test split")
     folder = shard_dir(ctx)
     if ctx.is_dry_run:
         return StageResult(num_kept, note="dry run")
-    ctx.tables.replace(TEXT_TWIN, twins, batch_id=ctx.batch_id("twins"), digest=ctx.fingerprint)
-    examples = sided.select(*EXAMPLE.column_names)
+    ctx.tables.replace(TEXT_NEAR_DUPLICATE, twins, batch_id=ctx.batch_id("twins"), digest=ctx.fingerprint)
+    examples = assigned.select(*EXAMPLE.column_names)
     ctx.tables.replace(EXAMPLE, examples, batch_id=ctx.batch_id("examples"), digest=ctx.fingerprint)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if cfg.unlabelled_texts:
-        unlabelled = _read(_unlabelled(texts, sided, ctx), ctx).select(*sided.columns)
-        sided = sided.unionByName(unlabelled).persist(_KEPT)
-    files = _write(ctx.spark, sided, folder, cfg, ctx.seed)
+        unlabelled = _read(_unlabelled(texts, assigned, ctx), ctx).select(*assigned.columns)
+        assigned = assigned.unionByName(unlabelled).persist(_KEPT)
+    files = _write(ctx.spark, assigned, folder, cfg, ctx.seed)
     num_read, num_doubtful = _check_labels(ctx, folder, files)
     dropped = {
         "repeated_text": num_all - num_different,
@@ -109,7 +109,7 @@ def run(ctx: JobContext) -> StageResult:
 
 def _note(manifest: ShardManifest, test_from: date | None, num_left_out: int) -> str:
     said = ", ".join(f"{sum(manifest.classes[split].values())} {split}" for split in SPLITS)
-    when = f"the test side is what was written from {test_from} on" if test_from else "the test side is drawn"
+    when = f"the test split is what was written from {test_from} on" if test_from else "the test split is drawn"
     doubtful, checked = manifest.inputs["labels_doubtful"], manifest.inputs["labels_checked"]
     doubts = f"; {doubtful} of {checked} labels are doubtful" if checked else ""
     return f"{said}; {when}; {num_left_out} repeated, earlier or near texts left out{doubts}"
@@ -122,10 +122,10 @@ def _read(texts: DataFrame, ctx: JobContext) -> DataFrame:
     return read(columns, cfg.encoder, max_length=cfg.max_length, long_texts=cfg.long_texts, seed=ctx.seed)
 
 
-def _unlabelled(texts: DataFrame, sided: DataFrame, ctx: JobContext) -> DataFrame:
+def _unlabelled(texts: DataFrame, assigned: DataFrame, ctx: JobContext) -> DataFrame:
     """Grain: text_hash. About so many texts as are wanted that nobody rated, drawn by a hash of the text."""
     others = texts.where(F.col("label").isNull()).dropDuplicates(["text_hash"])
-    others = others.join(sided.select("text_hash"), "text_hash", "left_anti").persist(_KEPT)
+    others = others.join(assigned.select("text_hash"), "text_hash", "left_anti").persist(_KEPT)
     per_million = round(1e6 * ctx.settings.shard.unlabelled_texts / max(1, others.count()))
     draw = F.pmod(F.xxhash64(F.lit(ctx.seed), F.lit(UNLABELLED), F.col("text_hash")), F.lit(1_000_000))
     return others.where(draw < per_million).withColumn("split", F.lit(UNLABELLED))
@@ -158,14 +158,14 @@ def _write(spark: SparkSession, texts: DataFrame, folder: Path, cfg: ShardConfig
 
 
 def _check_labels(ctx: JobContext, folder: Path, files: list[ShardFile]) -> tuple[int, int]:
-    """Lists the labels of the training side that are doubtful; how many were looked at, and how many are."""
+    """Lists the labels of the training split that are doubtful; how many were looked at, and how many are."""
     cfg: ShardConfig = ctx.settings.shard
     if not cfg.label_check_texts:
         return 0, 0
     paths = [folder / file.name for file in files if file.split == TRAIN]
-    num_read, doubts = doubtful_labels(paths, max_texts=cfg.label_check_texts, seed=ctx.seed)
-    frame = ctx.spark.createDataFrame([tuple(doubt) for doubt in doubts], LABEL_DOUBT.schema)
-    ctx.tables.replace(LABEL_DOUBT, frame, batch_id=ctx.batch_id("doubts"), digest=ctx.fingerprint)
+    num_read, doubts = label_issues(paths, max_texts=cfg.label_check_texts, seed=ctx.seed)
+    frame = ctx.spark.createDataFrame([tuple(doubt) for doubt in doubts], LABEL_ISSUE.schema)
+    ctx.tables.replace(LABEL_ISSUE, frame, batch_id=ctx.batch_id("doubts"), digest=ctx.fingerprint)
     return num_read, len(doubts)
 
 

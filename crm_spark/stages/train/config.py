@@ -15,20 +15,20 @@ class TrainConfig(Config):
 
     launcher: Annotated[Literal["torchrun", "spark"], Field(exclude=True)] = "torchrun"
     """Where the ranks run: beside the driver, or as tasks of Spark. A job that torchrun itself started uses its ranks.
-    The bundle is the same: a training that was begun one way may be ended another."""
+    The model is the same: a training that was begun one way may be ended another."""
     num_ranks: Annotated[int, Field(ge=1)] = 2
     """Processes that train together; beside the driver with GPUs at most one for each."""
     reader: Literal["petastorm", "direct"] = "petastorm"
     num_epochs: Annotated[int, Field(ge=1, le=50)] = 3
     patience: Annotated[int, Field(ge=1)] = 1
-    """Training ends after so many epochs in a row without a better cross-entropy on the validation side, at its best temperature."""
+    """Training ends after so many epochs in a row without a better cross-entropy on the validation split, at its best temperature."""
     max_examples: Annotated[int, Field(ge=64)] | None = None
     """Examples seen in an epoch at most, over all ranks; null: all."""
     batch_rows: Annotated[int, Field(ge=1)] | None = None
     """Rows of a step, over all ranks; a multiple of the shard set's max_world_size. Null: 64, or half or a quarter of it
     where the texts are so few that the training would end before 200 steps."""
     window_rows: Annotated[int, Field(ge=1)] = 1024
-    """Rows among which those of like length are put together, in each lane."""
+    """Rows among which those of like length are put together, in each reader_shard."""
     max_tokens: Annotated[int, Field(ge=512)] | None = None
     """Padded tokens that a rank takes through the model at once; what a step has more follows, its gradients added.
     Null: 8,192 on a processor, 131,072 on a GPU."""
@@ -65,19 +65,19 @@ class TrainConfig(Config):
     """Only matrices of this rank beside the attention's are learned (Hu et al. 2022) and merged at the end: a tenth of the
     optimiser's memory. It wants a learning rate about ten times as high. Null: all weights."""
     teacher: str | None = None
-    """Version of a bundle to learn from, too: its probabilities are to be met as well as the labels (Hinton et al. 2015).
+    """Version of a model to learn from, too: its probabilities are to be met as well as the labels (Hinton et al. 2015).
     Null: labels only."""
     num_layers: Annotated[int, Field(ge=1)] | None = None
     """Layers of the model, taken evenly from the encoder, or from the teacher where there is one. Null: all."""
     distillation: Annotated[float, Field(ge=0, le=1)] = 0.7
     """The teacher's part of the loss; the labels have the rest."""
-    rivals: tuple[Literal["majority", "tfidf_lr", "current"], ...] = ("majority", "tfidf_lr", "current")
-    """A bundle with a larger cross-entropy on the test side than one of these is kept as candidate and not used:
-    always the same answer, counting words, the bundle in use."""
+    baselines: tuple[Literal["class_prior", "tfidf_lr", "production"], ...] = ("class_prior", "tfidf_lr", "production")
+    """A model with a larger cross-entropy on the test split than one of these is kept as candidate and not used:
+    always the same answer, counting words, the model in use."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where it is faster, else fp32."""
     int8: tuple[Literal["onnx", "openvino"], ...] = ("onnx",)
-    """Engines that the bundle is also written for with eight-bit weights. OpenVINO's takes half a minute, and is faster and
+    """Engines that the model is also written for with eight-bit weights. OpenVINO's takes half a minute, and is faster and
     agrees better where the processor has an instruction for int8."""
     compile: bool = True
     """On a GPU the encoder's layers are compiled: a minute at the start, faster from then on. Never on a processor."""

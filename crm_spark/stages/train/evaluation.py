@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, f1_score
 
 from crm_spark.stages.train.readers import Rows
-from crm_spark.text.counting import documents, word_counter
 from crm_spark.text.labels import LABELS
+from crm_spark.text.tfidf_baseline import documents, word_counter
 
 Probabilities = NDArray[np.float64]
 _FLOOR = 1e-9
@@ -17,7 +17,7 @@ _FLOOR = 1e-9
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures on one side; `confusion[i][j]`: texts of label i that were read as j.
+    """Figures on one split; `confusion[i][j]`: texts of label i that were read as j.
 
     Cross-entropy and calibration are the probabilities'; accuracy, F1 and recall those of the verdict.
     """
@@ -58,8 +58,8 @@ def calibration_error(probabilities: Probabilities, labels: NDArray[np.int64], *
     return float(sum(gaps) / len(labels))
 
 
-def majority(labels: NDArray[np.int64], size: int) -> Probabilities:
-    """Always the shares of the training side's labels: the most common verdict wins every time."""
+def class_prior(labels: NDArray[np.int64], size: int) -> Probabilities:
+    """Always the shares of the training split's labels: the most common verdict wins every time."""
     shares = np.bincount(labels, minlength=len(LABELS)) / len(labels)
     return np.tile(np.clip(shares, _FLOOR, 1.0), (size, 1))
 
@@ -83,7 +83,7 @@ def tfidf_lr(train: Rows, test: Rows, *, seed: int, is_balanced: bool) -> Probab
 
 
 def best_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The temperature with the least cross-entropy on the validation side (Guo et al. 2017)."""
+    """The temperature with the least cross-entropy on the validation split (Guo et al. 2017)."""
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:

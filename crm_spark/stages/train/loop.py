@@ -21,10 +21,10 @@ from crm_spark.stages.train.progress import History, Meter, Run
 from crm_spark.stages.train.readers import Rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.batches import token_batches
+from crm_spark.text.cpu_layers import learn_fast
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, UNLABELLED, ShardManifest
 from crm_spark.text.model import TextClassifier
-from crm_spark.text.on_processor import learn_fast
 
 _CPU_TOKENS, _GPU_TOKENS = 8_192, 131_072
 
@@ -37,7 +37,7 @@ def train(
     Args:
         model: on its device; every rank has the same weights.
         reader: of this rank's examples.
-        validation: this rank's part of the validation side.
+        validation: this rank's part of the validation split.
         out: folder for `checkpoints/` and `tensorboard/`.
         teacher: what the model learns from beside the labels.
     """
@@ -147,7 +147,7 @@ def logits_of(model: TextClassifier, rows: Rows, cfg: TrainConfig) -> np.ndarray
 
 
 def validation_bits(model: TextClassifier, parts: list[Rows], cfg: TrainConfig) -> float:
-    """Cross-entropy in bits over all ranks' parts of the validation side, at its best temperature.
+    """Cross-entropy in bits over all ranks' parts of the validation split, at its best temperature.
 
     The temperature is set before the model is used: what it mends must not decide which epoch is kept.
     """

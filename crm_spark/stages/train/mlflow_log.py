@@ -1,4 +1,4 @@
-"""A training in MLflow: settings, figures, the bundle's files. For those who keep all their models there."""
+"""A training in MLflow: settings, figures, the model's files. For those who keep all their models there."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from crm_spark.stages.train.config import MODEL
 EXPERIMENT = "crm_spark"
 
 
-def log_training(uri: str, result: dict[str, Any], bundle: Path, *, version: str, is_promoted: bool) -> None:
-    """Logs a run named after the bundle.
+def log_training(uri: str, result: dict[str, Any], model: Path, *, version: str, is_promoted: bool) -> None:
+    """Logs a run named after the model.
 
     Args:
         uri: a folder, a database or a server, as MLflow takes it.
         result: of the training.
-        bundle: its folder.
+        model: its folder.
         version: its name.
         is_promoted: whether it is in use.
 
@@ -43,5 +43,5 @@ def log_training(uri: str, result: dict[str, Any], bundle: Path, *, version: str
             mlflow.log_metric("train.bits", bits, step=int(step))
         for epoch, bits in enumerate(training["validation_bits"], start=1):
             mlflow.log_metric("validation.bits", bits, step=epoch)
-        mlflow.set_tags({"bundle": version, "is_promoted": str(is_promoted)})
-        mlflow.log_artifacts(str(bundle), "bundle")
+        mlflow.set_tags({"model": version, "is_promoted": str(is_promoted)})
+        mlflow.log_artifacts(str(model), "model")

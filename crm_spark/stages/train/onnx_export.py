@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from crm_spark.models.registry import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS
 from crm_spark.stages.train.readers import Rows
 from crm_spark.text.batches import feeds
-from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS
+from crm_spark.text.cpu_layers import HIDDEN
 from crm_spark.text.model import FIRST, TextClassifier
-from crm_spark.text.on_processor import HIDDEN
-from crm_spark.text.onnx_graph import OnnxBackend
-from crm_spark.text.openvino_graph import OpenVinoBackend
+from crm_spark.text.onnx_backend import OnnxBackend
+from crm_spark.text.openvino_backend import OpenVinoBackend
 
 LEAST_AGREEMENT = 0.99
 """Of texts to which int8 and fp32 give the same verdict; with less, int8 is not kept."""
@@ -84,12 +84,12 @@ def export_graphs(
 ) -> dict[str, float]:
     """Writes the graph, and its int8 forms where they give the verdicts of fp32 to enough of the sample's texts.
 
-    Agreement is a property of the weights, not of the method: it is measured for every bundle.
+    Agreement is a property of the weights, not of the method: it is measured for every model.
 
     Args:
         model: trained.
         sample: texts to measure agreement on, up to a thousand; OpenVINO's form takes its scales from them, too.
-        folder: of the bundle.
+        folder: of the model.
         int8: the engines to write int8 for.
 
     Returns:

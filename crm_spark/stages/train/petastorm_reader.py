@@ -13,8 +13,8 @@ from petastorm import make_batch_reader  # isort: skip
 _URL_PREFIX = "file://"
 
 
-def row_groups(paths: list[Path], *, lane: int, num_lanes: int, seed: int) -> Iterator[Rows]:
-    """The row groups of a lane in an order drawn from `seed` (at least 1: petastorm takes 0 for no seed)."""
+def row_groups(paths: list[Path], *, reader_shard: int, num_reader_shards: int, seed: int) -> Iterator[Rows]:
+    """The row groups of a reader_shard in an order drawn from `seed` (at least 1: petastorm takes 0 for no seed)."""
     reader = make_batch_reader(
         [f"{_URL_PREFIX}{path}" for path in paths],
         schema_fields=[f"^{name}$" for name in COLUMNS],
@@ -22,8 +22,8 @@ def row_groups(paths: list[Path], *, lane: int, num_lanes: int, seed: int) -> It
         workers_count=1,
         shuffle_row_groups=True,
         seed=seed,
-        cur_shard=lane,
-        shard_count=num_lanes,
+        cur_shard=reader_shard,
+        shard_count=num_reader_shards,
         num_epochs=1,
     )
     try:

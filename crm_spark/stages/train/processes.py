@@ -12,7 +12,7 @@ from pathlib import Path
 from crm_spark.core.errors import CrmError
 from crm_spark.core.log import get_logger
 
-REFUSED = 2
+REJECTED = 2
 """Exit code of a rank that would fail again and again: bad settings, shards that do not fit."""
 _PR_SET_PDEATHSIG = 1
 
@@ -74,7 +74,7 @@ def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path, max_resta
             raise OutOfTime(f"train: not finished after {max_seconds} s (train.max_seconds); ended. Log: {log}")
         before, reached = reached, _newest(checkpoints)
         num_idle = num_idle + 1 if reached == before else 0
-        if code == REFUSED or num_idle > 1 or number == max_restarts:
+        if code == REJECTED or num_idle > 1 or number == max_restarts:
             break
         said = f"train: a rank died or hung (exit code {code}); round {number + 2} goes on from {reached or 'the beginning'}\n"
         get_logger().warning(said.strip())
@@ -120,7 +120,7 @@ def run_agent() -> int:
     """Torchrun as a process of its own that dies with its parent.
 
     Returns:
-        0 done, REFUSED where a rank says that the training cannot be done, else 1.
+        0 done, REJECTED where a rank says that the training cannot be done, else 1.
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main
@@ -131,7 +131,7 @@ def run_agent() -> int:
         main()
     except ChildFailedError as error:
         print(error, file=sys.stderr)
-        return REFUSED if any(failure.exitcode == REFUSED for failure in error.failures.values()) else 1
+        return REJECTED if any(failure.exitcode == REJECTED for failure in error.failures.values()) else 1
     return 0
 
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from crm_spark.core.log import Heartbeat, get_logger
+from crm_spark.core.log import ProgressBar, get_logger
 from crm_spark.stages.train import checkpoint
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.text.model import TextClassifier
@@ -25,7 +25,7 @@ class History:
 
     Attributes:
         losses: cross-entropy in bits of each step's examples, before the step.
-        validation: cross-entropy in bits on the validation side after each epoch, at its best temperature.
+        validation: cross-entropy in bits on the validation split after each epoch, at its best temperature.
         num_tokens: tokens that were learned from, padding not counted.
         rates: real tokens a second over all ranks, of each twenty steps of this run.
         seconds: of the loop, without what happened before a resumption.
@@ -39,7 +39,7 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the least cross-entropy on the validation side, from 0."""
+        """The epoch with the least cross-entropy on the validation split, from 0."""
         return int(np.argmin(self.validation))
 
     def is_over(self, cfg: TrainConfig) -> bool:
@@ -54,7 +54,7 @@ class Meter:
     def __init__(self, history: History, *, total: int, out: Path | None):
         self.history, self.tokens = history, 0
         self.waiting: list[Tensor] = []
-        self.bar, self.started = Heartbeat("train", total), time.monotonic()
+        self.bar, self.started = ProgressBar("train", total), time.monotonic()
         self.board = _board(out / "tensorboard") if out else None
 
     def add(self, summed: Tensor, total: Tensor, *, num_tokens: int) -> None:
@@ -160,7 +160,7 @@ class Run:
             checkpoint.save({**state, **history, "best": self.best}, self.folder, step=len(self.history.losses))
 
     def judge(self, bits: float) -> None:
-        """Ends an epoch with what the validation side says of it."""
+        """Ends an epoch with what the validation split says of it."""
         self.history.validation.append(bits)
         if self.history.best_epoch == len(self.history.validation) - 1:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.state_dict().items()}

@@ -1,7 +1,7 @@
-"""Row groups of a lane, and steps that are equal on all lanes. Two readers behind one function.
+"""Row groups of a reader_shard, and steps that are equal on all reader_shards. Two readers behind one function.
 
-A shard set has as many lanes as it may have ranks (`max_world_size`). A step takes one micro-batch of every lane,
-whichever rank reads it: any number of ranks up to the number of lanes takes the same steps over the same examples,
+A shard set has as many reader_shards as it may have ranks (`max_world_size`). A step takes one micro-batch of every reader_shard,
+whichever rank reads it: any number of ranks up to the number of reader_shards takes the same steps over the same examples,
 and a run can be resumed by another number of ranks than began it.
 """
 
@@ -45,9 +45,9 @@ def joined(parts: list[Rows]) -> Rows:
     return Rows(*(np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS))
 
 
-def direct_row_groups(paths: list[Path], *, lane: int, num_lanes: int, seed: int) -> Iterator[Rows]:
+def direct_row_groups(paths: list[Path], *, reader_shard: int, num_reader_shards: int, seed: int) -> Iterator[Rows]:
     """The same row groups with nothing between Parquet and NumPy: the measured alternative to petastorm."""
-    mine = paths[lane::num_lanes]
+    mine = paths[reader_shard::num_reader_shards]
     for position in np.random.default_rng(seed).permutation(len(mine)):
         yield read_rows(mine[position])
 
@@ -65,7 +65,7 @@ def micro_batches(groups: Iterator[Rows], *, batch_rows: int, window_rows: int, 
     """Batches of equal numbers of rows, rows of like length together.
 
     Rows are sorted by length within a window, cut, and the batches of the window come in an order drawn from `seed`
-    alone: with the same seed on all lanes, step k is a batch of like length everywhere and no rank waits long.
+    alone: with the same seed on all reader_shards, step k is a batch of like length everywhere and no rank waits long.
     """
     draw = np.random.default_rng(seed)
     waiting: list[Rows] = []
@@ -85,37 +85,38 @@ def _cut(window: Rows, batch_rows: int, draw: np.random.Generator) -> Iterator[R
         yield window.take(batches[index])
 
 
-def lanes_of(rank: int, *, num_lanes: int, world_size: int) -> list[int]:
-    """The lanes that a rank reads; every lane is read by exactly one.
+def reader_shards_of(rank: int, *, num_reader_shards: int, world_size: int) -> list[int]:
+    """The reader_shards that a rank reads; every reader_shard is read by exactly one.
 
     Raises:
-        ValueError: there are more ranks than lanes.
+        ValueError: there are more ranks than reader_shards.
     """
-    if world_size > num_lanes:
+    if world_size > num_reader_shards:
         raise ValueError(
-            f"{world_size} ranks for {num_lanes} lanes of row groups: some would have nothing to read. "
-            f"Use at most {num_lanes} ranks, or write the shards with shard.max_world_size={world_size} or more."
+            f"{world_size} ranks for {num_reader_shards} reader_shards of row groups: some would have nothing to read. "
+            f"Use at most {num_reader_shards} ranks, or write the shards with shard.max_world_size={world_size} or more."
         )
-    return list(range(rank, num_lanes, world_size))
+    return list(range(rank, num_reader_shards, world_size))
 
 
-def num_steps(group_rows: list[int], *, num_lanes: int, batch_rows: int, window_rows: int) -> int:
-    """Steps of an epoch; row group i is read by lane i % num_lanes.
+def num_steps(group_rows: list[int], *, num_reader_shards: int, batch_rows: int, window_rows: int) -> int:
+    """Steps of an epoch; row group i is read by reader_shard i % num_reader_shards.
 
     Raises:
-        ValueError: the lanes would take different numbers of steps, and a rank would wait for ever.
+        ValueError: the reader_shards would take different numbers of steps, and a rank would wait for ever.
     """
     steps = []
-    for lane in range(num_lanes):
+    for reader_shard in range(num_reader_shards):
         total, waiting = 0, 0
-        for rows in group_rows[lane::num_lanes]:
+        for rows in group_rows[reader_shard::num_reader_shards]:
             waiting += rows
             if waiting >= window_rows:
                 total, waiting = total + -(-waiting // batch_rows), 0
         steps.append(total + -(-waiting // batch_rows))
     if len(set(steps)) != 1 or steps[0] == 0:
         raise ValueError(
-            f"{len(group_rows)} row groups in {num_lanes} lanes give {steps} steps; wanted the same number, not 0, in each. "
-            "Run the shard stage again: it writes equal row groups, a multiple of shard.max_world_size."
+            f"{len(group_rows)} row groups in {num_reader_shards} reader shards give {steps} steps; expected the same "
+            "positive number in each. Run the shard stage again: it writes equal row groups, a multiple of "
+            "shard.max_world_size."
         )
     return steps[0]

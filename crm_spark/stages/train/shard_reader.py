@@ -1,4 +1,4 @@
-"""A rank's part of the training side, step by step."""
+"""A rank's part of the training split, step by step."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.readers import Rows, direct_row_groups, joined, lanes_of, micro_batches, num_steps
+from crm_spark.stages.train.readers import Rows, direct_row_groups, joined, micro_batches, num_steps, reader_shards_of
 from crm_spark.text.manifest import TRAIN, ShardManifest
 
 _MOST_ROWS, _LEAST_ROWS, _ENOUGH_STEPS = 64, 16, 200
@@ -16,17 +16,17 @@ _MOST_ROWS, _LEAST_ROWS, _ENOUGH_STEPS = 64, 16, 200
 
 def usual_batch_rows(manifest: ShardManifest, cfg: TrainConfig) -> int:
     """Rows of a step where none are set: few texts are learned from in more, smaller steps."""
-    num_lanes, num_rows = manifest.max_world_size, sum(file.num_rows for file in manifest.of(TRAIN))
+    num_reader_shards, num_rows = manifest.max_world_size, sum(file.num_rows for file in manifest.of(TRAIN))
     num_rows = min(num_rows, cfg.max_examples or num_rows)
     rows = _MOST_ROWS
     while rows > _LEAST_ROWS and num_rows * cfg.num_epochs < rows * _ENOUGH_STEPS:
         rows //= 2
-    return num_lanes * max(1, rows // num_lanes)
+    return num_reader_shards * max(1, rows // num_reader_shards)
 
 
 @dataclass
 class ShardReader:
-    """A rank's part of the training side.
+    """A rank's part of the training split.
 
     Attributes:
         folder: of the shard set.
@@ -47,47 +47,52 @@ class ShardReader:
     split: str = TRAIN
 
     def __post_init__(self) -> None:
-        num_lanes = self.manifest.max_world_size
+        num_reader_shards = self.manifest.max_world_size
         self.batch_rows = self.cfg.batch_rows or usual_batch_rows(self.manifest, self.cfg)
-        if self.batch_rows % num_lanes:
+        if self.batch_rows % num_reader_shards:
             raise ValueError(
-                f"train.batch_rows: {self.batch_rows} is no multiple of the shard set's {num_lanes} lanes (shard.max_world_size)."
+                f"train.batch_rows: {self.batch_rows} is not a multiple of the shard set's {num_reader_shards} reader "
+                "shards (shard.max_world_size)."
             )
-        self.lanes = lanes_of(self.rank, num_lanes=num_lanes, world_size=self.world_size)
+        self.reader_shards = reader_shards_of(
+            self.rank, num_reader_shards=num_reader_shards, world_size=self.world_size
+        )
 
     @cached_property
     def num_steps(self) -> int:
         """Steps of an epoch, the same on all ranks."""
-        rows, num_lanes = [file.num_rows for file in self.manifest.of(self.split)], self.manifest.max_world_size
-        batch_rows = self.batch_rows // num_lanes
-        steps = num_steps(rows, num_lanes=num_lanes, batch_rows=batch_rows, window_rows=self.cfg.window_rows)
+        rows, num_reader_shards = [file.num_rows for file in self.manifest.of(self.split)], self.manifest.max_world_size
+        batch_rows = self.batch_rows // num_reader_shards
+        steps = num_steps(
+            rows, num_reader_shards=num_reader_shards, batch_rows=batch_rows, window_rows=self.cfg.window_rows
+        )
         if self.cfg.max_examples is not None:
             steps = min(steps, max(1, self.cfg.max_examples // self.batch_rows))
         return steps
 
     def require_equal_steps(self) -> None:
-        """Asks for the number of steps: ValueError where the lanes differ in it."""
+        """Asks for the number of steps: ValueError where the reader_shards differ in it."""
         _ = self.num_steps
 
     def steps(self, epoch: int) -> Iterator[Rows]:
         """This rank's rows of each step of an epoch; the same on every run."""
         epoch_seed = 1 + (self.seed + epoch) % (2**31 - 2)  # petastorm takes 0 for no seed
-        lanes = [self._lane(lane, epoch_seed) for lane in self.lanes]
+        reader_shards = [self._lane(reader_shard, epoch_seed) for reader_shard in self.reader_shards]
         for _ in range(self.num_steps):
-            yield joined([next(lane) for lane in lanes])
-        for lane in lanes:
-            lane.close()
+            yield joined([next(reader_shard) for reader_shard in reader_shards])
+        for reader_shard in reader_shards:
+            reader_shard.close()
 
     def endless(self, epoch: int) -> Iterator[Rows]:
         """Steps of this epoch and of those after it."""
         for number in itertools.count(epoch):
             yield from self.steps(number)
 
-    def _lane(self, lane: int, seed: int) -> Any:
-        num_lanes = self.manifest.max_world_size
+    def _lane(self, reader_shard: int, seed: int) -> Any:
+        num_reader_shards = self.manifest.max_world_size
         paths = [self.folder / file.name for file in self.manifest.of(self.split)]
-        groups = self._row_groups()(paths, lane=lane, num_lanes=num_lanes, seed=seed)
-        batch_rows = self.batch_rows // num_lanes
+        groups = self._row_groups()(paths, reader_shard=reader_shard, num_reader_shards=num_reader_shards, seed=seed)
+        batch_rows = self.batch_rows // num_reader_shards
         return micro_batches(groups, batch_rows=batch_rows, window_rows=self.cfg.window_rows, seed=seed)
 
     def _row_groups(self) -> Callable[..., Iterator[Rows]]:

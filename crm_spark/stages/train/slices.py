@@ -19,7 +19,7 @@ _FLOOR = 1e-9
 
 
 def slices_of(shards: Path, manifest: ShardManifest, split: str) -> dict[str, NDArray[Any]]:
-    """`source`, `language`, `length` and `example_id` of the examples of a side, in the order of `examples_of`."""
+    """`source`, `language`, `length` and `example_id` of the examples of a split, in the order of `examples_of`."""
     names = ["example_id", "source", "language", "num_tokens", "weight"]
     tables = [pq.read_table(shards / file.name, columns=names) for file in manifest.of(split)]
     columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in names}
@@ -61,7 +61,7 @@ def most_wrong(
         {
             "text_hash": str(example_ids[i]),
             "label": LABELS[labels[i]],
-            "read_as": LABELS[int(probabilities[i].argmax())],
+            "predicted_label": LABELS[int(probabilities[i].argmax())],
             "bits": round(float(bits[i]), 3),
         }
         for i in np.argsort(-bits, kind="stable")[:count]

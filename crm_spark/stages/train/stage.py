@@ -1,4 +1,4 @@
-"""Train: shards -> bundle. Launches the ranks, registers the bundle, records how good it is."""
+"""Train: shards -> model. Launches the ranks, registers the model, records how good it is."""
 
 import json
 import shutil
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.context import JobContext, StageResult, skipped
-from crm_spark.quality.measures import Measure, record
+from crm_spark.models.metrics import Measure, record
+from crm_spark.models.registry import REGISTRY, current_version, models_dir, register, seal
 from crm_spark.stages.train.config import MODEL, TrainConfig
+from crm_spark.stages.train.hyperparameter_search import best_config
 from crm_spark.stages.train.mlflow_log import log_training
 from crm_spark.stages.train.processes import OutOfTime, is_rank, launch, num_local_ranks
-from crm_spark.stages.train.search import best_config
-from crm_spark.text.bundle import REGISTRY, bundles_dir, current_version, register, seal
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import MANIFEST, read_manifest
 
-RIVALS = {"majority": "always the same answer", "tfidf_lr": "counting words", "current": "the bundle in use"}
+BASELINES = {"class_prior": "always the same answer", "tfidf_lr": "counting words", "production": "the model in use"}
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
@@ -27,8 +27,8 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 
 
 def must_run(ctx: JobContext) -> bool:
-    """Bundles that were deleted are trained again."""
-    return _shards(ctx) is not None and not (bundles_dir(ctx.files_root) / REGISTRY).exists()
+    """Models that were deleted are trained again."""
+    return _shards(ctx) is not None and not (models_dir(ctx.files_root) / REGISTRY).exists()
 
 
 def _shards(ctx: JobContext) -> Path | None:
@@ -38,7 +38,7 @@ def _shards(ctx: JobContext) -> Path | None:
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Trains, judges on the test side, and promotes what is better than the plain guess."""
+    """Trains, judges on the test split, and promotes what is better than the plain guess."""
     cfg: TrainConfig = ctx.settings.train
     shards = _shards(ctx)
     if shards is None:
@@ -48,8 +48,8 @@ def run(ctx: JobContext) -> StageResult:
         return StageResult(note="dry run")
     out = Path(ctx.files_root) / "training" / ctx.fingerprint[:16]
     out.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(out / "bundle", ignore_errors=True)
-    bundles = bundles_dir(ctx.files_root)
+    shutil.rmtree(out / "model", ignore_errors=True)
+    model_dir = models_dir(ctx.files_root)
     current = current_version(ctx.files_root)
     cfg = _settled(cfg, out)
     spec = {
@@ -58,31 +58,31 @@ def run(ctx: JobContext) -> StageResult:
         "out": str(out.resolve()),
         "seed": ctx.seed,
         "labels": LABELS,
-        "current": str((bundles / current).resolve()) if current else None,
-        "teacher": str((bundles / cfg.teacher).resolve()) if cfg.teacher else None,
+        "production": str((model_dir / current).resolve()) if current else None,
+        "teacher": str((model_dir / cfg.teacher).resolve()) if cfg.teacher else None,
     }
     if cfg.search_trials:
         spec["config"] = best_config(cfg, out, _trial_of(ctx, spec), seed=ctx.seed).model_dump()
     _launch(ctx, spec, cfg, seconds=cfg.max_seconds)
     result = json.loads((out / "result.json").read_text())
-    bundle = seal(out / "bundle", bundles)
+    saved_model = seal(out / "model", model_dir)
     test = result["test"]
-    if bundle.version == current:
+    if saved_model.version == current:
         # Killed after it was registered and run again: it is no rival of itself.
-        test.pop("current", None)
-    lost_to = rivals_that_win(test, cfg.rivals)
+        test.pop("production", None)
+    lost_to = baselines_that_win(test, cfg.baselines)
     record(ctx, "train", _measures(result))
-    register(bundles, bundle.version, is_promoted=not lost_to)
+    register(model_dir, saved_model.version, is_promoted=not lost_to)
     if cfg.mlflow:
-        log_training(cfg.mlflow, result, bundle.folder, version=bundle.version, is_promoted=not lost_to)
+        log_training(cfg.mlflow, result, saved_model.folder, version=saved_model.version, is_promoted=not lost_to)
     for left in (out / "checkpoints", *out.glob("trial-*")):
         shutil.rmtree(left, ignore_errors=True)
-    kept = f"kept as candidate: {', '.join(RIVALS[name] for name in lost_to)} is less surprised by the test side"
+    kept = f"kept as candidate: {', '.join(BASELINES[name] for name in lost_to)} is less surprised by the test split"
     counting = max(figures["macro_f1"] for name, figures in test.items() if name.startswith("tfidf"))
     note = (
-        f"macro-F1 {test[MODEL]['macro_f1']:.3f} (counting words {counting:.3f}, majority {test['majority']['macro_f1']:.3f}), "
+        f"macro-F1 {test[MODEL]['macro_f1']:.3f} (counting words {counting:.3f}, class_prior {test['class_prior']['macro_f1']:.3f}), "
         f"{test[MODEL]['cross_entropy_bits']:.3f} bits (counting words {test['tfidf_lr']['cross_entropy_bits']:.3f}); "
-        f"bundle {bundle.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
+        f"model {saved_model.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
     )
     return StageResult(result["training"]["examples_seen"], note=note)
 
@@ -118,7 +118,7 @@ def _launch(ctx: JobContext, spec: dict[str, Any], cfg: TrainConfig, *, seconds:
 
 
 def _trial_of(ctx: JobContext, spec: dict[str, Any]) -> Callable[[TrainConfig, Path, int], None]:
-    """A training like the one that is wanted, with other settings, of which only the validation side's figure is kept."""
+    """A training like the one that is wanted, with other settings, of which only the validation split's figure is kept."""
 
     def run_trial(trial: TrainConfig, folder: Path, seconds: int) -> None:
         own = {**spec, "config": trial.model_dump(), "out": str(folder.resolve()), "is_trial": True}
@@ -130,10 +130,10 @@ def _trial_of(ctx: JobContext, spec: dict[str, Any]) -> Callable[[TrainConfig, P
     return run_trial
 
 
-def rivals_that_win(test: dict[str, Any], rivals: tuple[str, ...]) -> list[str]:
-    """The rivals that foresee the test side's labels better: less cross-entropy, in bits."""
+def baselines_that_win(test: dict[str, Any], baselines: tuple[str, ...]) -> list[str]:
+    """The baselines that foresee the test split's labels better: less cross-entropy, in bits."""
     ours = test[MODEL]["cross_entropy_bits"]
-    return [name for name in rivals if name in test and test[name]["cross_entropy_bits"] < ours]
+    return [name for name in baselines if name in test and test[name]["cross_entropy_bits"] < ours]
 
 
 def _measures(result: dict[str, Any]) -> list[Measure]:

@@ -16,14 +16,14 @@ import torch
 import torch.distributed as dist
 
 from crm_spark.core.errors import CrmError
+from crm_spark.models.registry import open_model
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.finish import finish
+from crm_spark.stages.train.finalise import finish
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.loss import Teacher
-from crm_spark.stages.train.processes import REFUSED, end_with_parent
+from crm_spark.stages.train.processes import REJECTED, end_with_parent
 from crm_spark.stages.train.readers import read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
-from crm_spark.text.bundle import open_bundle
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.manifest import VALIDATION, read_manifest
 from crm_spark.text.model import TextClassifier, load_model, pretrained
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: int | None = None) -> None:
-    """Trains on this rank's part of the shards; rank 0 evaluates and leaves the bundle's files.
+    """Trains on this rank's part of the shards; rank 0 evaluates and leaves the model's files.
 
     Args:
         spec: settings (`config`), folders (`shards`, `out`, `current`, `teacher`), `seed` and `labels`.
@@ -56,7 +56,7 @@ def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: i
     reader = ShardReader(shards, manifest, cfg, spec["seed"], rank, world_size)
     reader.require_equal_steps()
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)[rank::world_size]]
-    teacher = load_model(open_bundle(Path(spec["teacher"]))) if spec["teacher"] else None
+    teacher = load_model(open_model(Path(spec["teacher"]))) if spec["teacher"] else None
     model = prepared(begun(manifest.encoder, cfg, teacher), cfg, device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     meeting: dict[str, Any] = {} if store is None else {"store": store, "rank": rank, "world_size": world_size}
@@ -120,4 +120,4 @@ if __name__ == "__main__":
     except (CrmError, ValueError) as error:
         # The others end with this one; to start all anew would not help.
         traceback.print_exception(error)
-        sys.exit(REFUSED)
+        sys.exit(REJECTED)

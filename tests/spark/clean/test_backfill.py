@@ -5,7 +5,7 @@ import random
 import pytest
 from support.lake import lake_context
 
-from crm_spark.contracts.ops import BATCH_FATE
+from crm_spark.contracts.ops import RECONCILIATION
 from crm_spark.contracts.silver import CONSENT_HISTORY, HISTORY, ORDER, ORDER_LINE, PERSON
 from crm_spark.core.hashing import frame_digest
 from crm_spark.stages.clean import stage as clean
@@ -21,7 +21,7 @@ feeds:
       given_name: name
       city: city
       has_marketing_consent: consent
-      known_at: {from: changed, formats: [iso]}
+      updated_at: {from: changed, formats: [iso]}
 """
 ORDERS = """
 system: shop
@@ -91,7 +91,7 @@ def test_ten_of_thirty_days_that_come_later_in_any_order_change_nothing(lake):
     late = lake("late", [[day for day in days if day not in withheld], withheld[:5], withheld[5:]])
     assert digests(late) == digests(on_time)
     assert late.tables.read(ORDER_LINE).count() == 120  # 30 days of 4
-    counts = late.tables.read(BATCH_FATE).groupBy("noun").sum("num_in", "num_quarantined").collect()
+    counts = late.tables.read(RECONCILIATION).groupBy("entity").sum("num_in", "num_quarantined").collect()
     assert {tuple(row) for row in counts} == {("person", 150, 0), ("order", 120, 0), ("order_line", 120, 0)}
 
 

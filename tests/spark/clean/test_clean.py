@@ -10,7 +10,7 @@ from support.company import SECOND, deliver, lay_out
 from support.lake import lake_context
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, FINDING, QUARANTINE, SUPERSEDED
+from crm_spark.contracts.ops import DELIVERY, FINDING, QUARANTINE, RECONCILIATION, SUPERSEDED
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE, PERSON
 from crm_spark.settings import load_settings
 from crm_spark.stages.clean import stage as clean
@@ -42,27 +42,27 @@ def first(spark, tmp_path_factory):
     return ctx
 
 
-def fates(ctx):
+def statuses(ctx):
     columns = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
     return {
-        (r["source"], r["noun"], r["batch_id"]): tuple(r[c] for c in columns)
-        for r in ctx.tables.read(BATCH_FATE).collect()
+        (r["source"], r["entity"], r["batch_id"]): tuple(r[c] for c in columns)
+        for r in ctx.tables.read(RECONCILIATION).collect()
     }
 
 
 def reasons(ctx):
-    return {(r["noun"], r["position"]): r["reasons"] for r in ctx.tables.read(QUARANTINE).collect()}
+    return {(r["entity"], r["position"]): r["reasons"] for r in ctx.tables.read(QUARANTINE).collect()}
 
 
 def test_every_row_is_accounted_for_with_its_reason(first):
     ctx = first
-    by_noun = {noun: counts for (_, noun, _), counts in fates(ctx).items()}
-    assert by_noun["order_line"] == (12, 6, 5, 1)
+    by_entity = {entity: counts for (_, entity, _), counts in statuses(ctx).items()}
+    assert by_entity["order_line"] == (12, 6, 5, 1)
     # orders: lines without a number carry no order; A1 and A2 stand for two lines each
-    assert by_noun["order"] == (11, 5, 4, 2)
-    assert by_noun["feedback"] == (4, 3, 1, 0)
+    assert by_entity["order"] == (11, 5, 4, 2)
+    assert by_entity["feedback"] == (4, 3, 1, 0)
     assert reasons(ctx) == {
-        ("order_line", 3): ["exact_repeat"],
+        ("order_line", 3): ["exact_duplicate"],
         ("order_line", 4): ["non_positive_price"],
         ("order_line", 5): ["non_positive_quantity"],
         ("order_line", 6): ["bad_number"],
@@ -77,7 +77,7 @@ def test_every_row_is_accounted_for_with_its_reason(first):
 
 
 def test_what_each_rule_found_is_counted_with_an_example(first):
-    found = {(r["noun"], r["code"], r["column"]): (r["num_rows"], r["severity"], r["file"], r["position"])
+    found = {(r["entity"], r["code"], r["column"]): (r["num_rows"], r["severity"], r["file"], r["position"])
              for r in first.tables.read(FINDING).collect()}  # fmt: skip
     here = "1/orders.csv"
     assert {key: value for key, value in found.items() if key[0] == "order_line"} == {
@@ -122,7 +122,7 @@ country: DE
 feeds:
   person: {columns: {person_id: who, email: mail, phone: phone}}
   order:
-    fold: true
+    one_row_per_key: true
     columns: {order_id: no, person_id: who, ordered_at: day, status: {from: state, map: {ok: completed, void: cancelled}}}
 """
 
@@ -139,7 +139,7 @@ def test_what_cannot_be_read_and_what_does_not_agree_is_told(spark, tmp_path, ca
     ingest.run(ctx)
     clean.run(ctx)
     found = {
-        (r["noun"], r["code"], r["column"], r["severity"]): r["num_rows"] for r in ctx.tables.read(FINDING).collect()
+        (r["entity"], r["code"], r["column"], r["severity"]): r["num_rows"] for r in ctx.tables.read(FINDING).collect()
     }
     (order,) = ctx.tables.read(ORDER).collect()
     others = [row.split(",") for row in rows if row.split(",")[1] != order["person_id"]]
@@ -148,14 +148,14 @@ def test_what_cannot_be_read_and_what_does_not_agree_is_told(spark, tmp_path, ca
         ("person", "bad_email", "email", "nulled"): 1,
         ("person", "placeholder", "email", "nulled"): 1,
         ("person", "bad_phone", "phone", "nulled"): 1,
-        ("order", "folded_differs", "person_id", "warn"): 2,
-        ("order", "folded_differs", "status", "warn"): num_other_states,
+        ("order", "conflicting_values", "person_id", "warn"): 2,
+        ("order", "conflicting_values", "status", "warn"): num_other_states,
     }
     notes = {r["person_id"]: r["notes"] for r in ctx.tables.read(PERSON).collect()}
     assert notes == {"1": ["bad_email:email", "bad_phone:phone"], "2": ["placeholder:email"], "3": None}
     said = [" ".join(record.getMessage().split()) for record in caplog.records]
     assert "clean order 3 in = 1 to silver + 0 set aside + 2 repeats" in said
-    assert f"clean order {num_other_states} noted: folded_differs (status)" in said
+    assert f"clean order {num_other_states} noted: conflicting_values (status)" in said
     assert "clean person 1 cells read as empty: bad_email (email)" in said
     assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("nothing new")
 
@@ -164,7 +164,7 @@ def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):
     company()
     deliver(tmp_path, "2", SECOND, [])
     ctx = company(fingerprint="2" * 64)
-    second = [counts for (_, noun, _), counts in fates(ctx).items() if noun == "order_line" and counts[0] == 2]
+    second = [counts for (_, entity, _), counts in statuses(ctx).items() if entity == "order_line" and counts[0] == 2]
     assert second == [(2, 1, 0, 1)]
     assert ctx.tables.read(ORDER_LINE).count() == 7
 
@@ -176,13 +176,13 @@ def test_what_was_accepted_stands_in_silver_or_is_said_to_be_superseded(company,
         deliver(tmp_path, str(day), [line.format(day) for line in lines], [])
         ctx = company(fingerprint=f"{day:064}")
     standing = ctx.tables.read(ORDER_LINE)
-    gone = ctx.tables.read(SUPERSEDED).where("noun = 'order_line'")
+    gone = ctx.tables.read(SUPERSEDED).where("entity = 'order_line'")
     assert gone.join(standing, "row_id", "left_semi").count() == 0
     counts = [
         {row["batch_id"]: row["count"] for row in frame.groupBy("batch_id").count().collect()}
         for frame in (standing, gone)
     ]
-    accepted = {batch: number[1] for (_, noun, batch), number in fates(ctx).items() if noun == "order_line"}
+    accepted = {batch: number[1] for (_, entity, batch), number in statuses(ctx).items() if entity == "order_line"}
     assert {batch: sum(c.get(batch, 0) for c in counts) for batch in accepted} == accepted
     assert sum(accepted.values()) > standing.count() == 6 + 12
     by = {row["by_row_id"] for row in gone.collect()}
@@ -192,7 +192,7 @@ def test_what_was_accepted_stands_in_silver_or_is_said_to_be_superseded(company,
 
 def test_running_again_changes_no_table(company):
     ctx = company()
-    tables = (DELIVERY, bronze("orders"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, BATCH_FATE)
+    tables = (DELIVERY, bronze("orders"), ORDER, ORDER_LINE, FEEDBACK, QUARANTINE, RECONCILIATION)
     before = [ctx.tables.version(t) for t in tables]
     company(fingerprint="3" * 64)
     assert [ctx.tables.version(t) for t in tables] == before
@@ -204,18 +204,18 @@ def test_the_same_bytes_under_another_name_are_skipped_and_said(company, tmp_pat
     (tmp_path / "data" / "9" / "orders.csv").write_bytes((tmp_path / "data" / "1" / "orders.csv").read_bytes())
     ctx = company(fingerprint="4" * 64)
     assert ctx.tables.read(bronze("orders")).count() == 12
-    fate = ctx.tables.read(DELIVERY).where("file = '9/orders.csv'").first()
-    assert (fate["fate"], fate["reason"]) == ("skipped", "same_bytes")
+    status = ctx.tables.read(DELIVERY).where("file = '9/orders.csv'").first()
+    assert (status["status"], status["reason"]) == ("skipped", "same_bytes")
 
 
 def test_a_file_that_cannot_be_read_is_refused_and_the_rest_goes_on(company, tmp_path):
     lay_out(tmp_path)
     (tmp_path / "data" / "1" / "orders-broken.csv").write_text("")
     ctx = company()
-    assert {r["file"]: r["fate"] for r in ctx.tables.read(DELIVERY).where("fate <> 'planned'").collect()} == {
+    assert {r["file"]: r["status"] for r in ctx.tables.read(DELIVERY).where("status <> 'planned'").collect()} == {
         "1/orders.csv": "ingested",
         "1/reviews.csv": "ingested",
-        "1/orders-broken.csv": "refused",
+        "1/orders-broken.csv": "rejected",
     }
 
 
@@ -240,8 +240,8 @@ def test_a_delivery_that_is_mostly_bad_is_held_back_and_the_others_are_not(make_
     ctx = replace(make_context(), settings=settings)
     ingest.run(ctx)
     result = clean.run(ctx)
-    assert "orders -> order_line: batch" in result.refusal and "mostly_quarantined" in result.refusal
-    assert {noun: counts for (_, noun, _), counts in fates(ctx).items()} == {
+    assert "orders -> order_line: batch" in result.blocked and "mostly_quarantined" in result.blocked
+    assert {entity: counts for (_, entity, _), counts in statuses(ctx).items()} == {
         "order_line": (30, 0, 30, 0), "order": (30, 30, 0, 0), "feedback": (4, 3, 1, 0),
     }  # fmt: skip
     assert ctx.tables.read(ORDER_LINE).count() == 0 and ctx.tables.read(ORDER).count() == 30

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.stages.clean.deduplicate import mark_duplicates
 
-SCHEMA = "id string, known_at timestamp, record_hash string, row_id string, _rank int, _is_folded boolean"
+SCHEMA = "id string, updated_at timestamp, record_hash string, row_id string, _rank int, _is_one_row_per_key boolean"
 EARLY, LATE = datetime(2025, 1, 1), datetime(2025, 2, 1)
 ROWS = [
     ("a", EARLY, "h1", "r1", 0, False),
@@ -24,13 +24,13 @@ def verdicts(spark, rows, held=()):
 
 
 def test_latest_wins_whatever_the_order(spark):
-    expected = {"r1": "superseded", "r2": None, "r3": "exact_repeat", "r4": None}
+    expected = {"r1": "superseded", "r2": None, "r3": "exact_duplicate", "r4": None}
     for order in list(permutations(ROWS))[::5]:
         assert verdicts(spark, list(order)) == expected
 
 
 def test_a_record_silver_holds_already_is_a_repeat(spark):
-    assert verdicts(spark, [ROWS[1]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r2": "exact_repeat"}
+    assert verdicts(spark, [ROWS[1]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r2": "exact_duplicate"}
 
 
 def test_a_late_record_older_than_silver_is_superseded(spark):
@@ -46,7 +46,7 @@ def test_what_is_set_aside_stands_for_nothing_and_is_compared_with_nothing(spark
     rows = spark.createDataFrame([*ROWS, ("a", LATE, "h2", "r5", 9, False)], SCHEMA)
     judged = rows.withColumn("_reasons", F.when(F.col("row_id") == "r5", F.array(F.lit("bad"))).otherwise(F.array()))
     marked = mark_duplicates(judged, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
-    expected = {"r1": "superseded", "r2": None, "r3": "exact_repeat", "r4": None, "r5": None}
+    expected = {"r1": "superseded", "r2": None, "r3": "exact_duplicate", "r4": None, "r5": None}
     assert {row["row_id"]: row["_duplicate"] for row in marked} == expected
 
 

@@ -46,7 +46,7 @@ def histories(spark, tmp_path_factory):
     for number in range(SETS):
         for variant, batch, (person, day, consent, rank, digest) in deliveries(number):
             at = None if day is None else START + timedelta(days=day)
-            row = {"system": variant, "person_id": person, "known_at": at, "has_marketing_consent": consent,
+            row = {"system": variant, "person_id": person, "updated_at": at, "has_marketing_consent": consent,
                    "record_hash": f"{digest}{consent}", "row_id": f"{person}{day}{digest}{consent}{rank}"}  # fmt: skip
             rounds.setdefault(batch, {}).setdefault(rank, []).append(row)
     for batch, by_rank in sorted(rounds.items()):
@@ -88,7 +88,7 @@ def test_what_stands_is_what_a_reader_would_expect(spark, tmp_path):
     at = {day: START + timedelta(days=day) for day in range(9)}
 
     def arrives(number, *rows):
-        made = [{"system": "crm", "person_id": "1", "given_name": n, "known_at": t, "record_hash": n, "row_id": n,
+        made = [{"system": "crm", "person_id": "1", "given_name": n, "updated_at": t, "record_hash": n, "row_id": n,
                  "has_marketing_consent": c} for n, t, c in rows]  # fmt: skip
         versions = frame(spark, PERSON, made).withColumn("_rank", F.lit(0))
         update_histories(ctx, "person", versions, batch_id=str(number), digest=str(number))

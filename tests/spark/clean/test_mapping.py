@@ -6,8 +6,8 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.source import load_source
 from crm_spark.quality.rules import QualityRules
+from crm_spark.sources.config import load_source
 from crm_spark.stages.clean.addresses import load_addresses
 from crm_spark.stages.clean.mapping import REASON, VALUE, converted
 from crm_spark.stages.clean.names import Names, NameWords
@@ -21,22 +21,22 @@ STANDARDS = Standards(Names(NameWords(titles={"Dr": ["dr"]}, particles=["von"]))
 
 @pytest.fixture
 def read(spark, tmp_path):
-    """Cells of one column -> (value, reason) as one column of a noun."""
+    """Cells of one column -> (value, reason) as one column of an entity."""
 
-    def read(noun, column, mapping, cells, head=""):
+    def read(entity, column, mapping, cells, head=""):
         path = tmp_path / "shop.yaml"
         needed = {
             "order": {"order_id": "i", "ordered_at": "i", "status": "i"},
             "order_line": {"line_id": "i", "order_id": "i", "product_id": "i", "quantity": "i", "unit_price": "i"},
             "person": {"person_id": "i"},
-        }[noun] | {column: mapping}
+        }[entity] | {column: mapping}
         columns = "".join(f"      {name}: {how}\n" for name, how in needed.items())
         path.write_text(
-            f"files: {{path: x, format: csv}}\n{head}\nfeeds:\n  {noun}:\n    columns:\n{columns}", encoding="utf-8"
+            f"files: {{path: x, format: csv}}\n{head}\nfeeds:\n  {entity}:\n    columns:\n{columns}", encoding="utf-8"
         )
         source = load_source(path)
         frame = spark.createDataFrame([(str(i), cell) for i, cell in enumerate(cells)], "i string, c string")
-        made, _ = converted(frame, source, noun, source.feeds[noun], RULES, STANDARDS)
+        made, _ = converted(frame, source, entity, source.feeds[entity], RULES, STANDARDS)
         typed = {"v": F.col(VALUE.format(column)), "r": F.col(REASON.format(column))}
         made = made.select(F.col("i").cast("int").alias("i"), *(value.alias(name) for name, value in typed.items()))
         return {cells[row["i"]]: row["r"] or row["v"] for row in made.collect()}
@@ -193,11 +193,11 @@ def test_a_spelling_nobody_listed_is_said(read):
 
 
 @pytest.mark.parametrize(
-    ("part", "read_as"),
+    ("part", "predicted_label"),
     [
         ("given", {"Dr. Ada von Ach": "Dr. Ada", "von Ach, Ada": "Ada", "Ada": "Ada", "-": None, "": None}),
         ("family", {"Dr. Ada von Ach": "von Ach", "von Ach, Ada": "von Ach", "Ada": None, "-": None, "": None}),
     ],
 )
-def test_a_part_of_a_full_name(read, part, read_as):
-    assert read("person", f"{part}_name", f"{{from: c, part: {part}}}", list(read_as)) == read_as
+def test_a_part_of_a_full_name(read, part, predicted_label):
+    assert read("person", f"{part}_name", f"{{from: c, part: {part}}}", list(predicted_label)) == predicted_label

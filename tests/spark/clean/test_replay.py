@@ -10,7 +10,7 @@ from support.company import deliver, lay_out
 from support.lake import lake_context
 from support.refreshed import digests
 
-from crm_spark.contracts.ops import BATCH_FATE, QUARANTINE, RELEASE
+from crm_spark.contracts.ops import QUARANTINE, RECONCILIATION, RELEASE
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE
 from crm_spark.core.contract import TableContract
 from crm_spark.core.tables import TableStore
@@ -64,8 +64,8 @@ def mend(root):
 
 
 def waiting(ctx):
-    rows = ctx.tables.read(QUARANTINE).where("fate = 'quarantined'").collect()
-    return sorted((r["noun"], r["reasons"][0]) for r in rows)
+    rows = ctx.tables.read(QUARANTINE).where("status = 'quarantined'").collect()
+    return sorted((r["entity"], r["reasons"][0]) for r in rows)
 
 
 def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_from_the_start(shop, tmp_path, spark):
@@ -81,7 +81,7 @@ def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_
     log = ctx.tables.read(RELEASE).collect()
     assert len(log) == DAYS
     assert {(r["released_by"], r["outcome"], *r["reasons"]) for r in log} == {("ada", "accepted", "unknown_value")}
-    for row in ctx.tables.read(BATCH_FATE).collect():
+    for row in ctx.tables.read(RECONCILIATION).collect():
         assert row["num_in"] == row["num_accepted"] + row["num_quarantined"] + row["num_duplicate"]
     assert replay.run(shop(number=5)).num_rows == 0, "each row comes back once"
     right = TableStore(spark, str(tmp_path / "right"))
@@ -92,7 +92,7 @@ def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_
     assert digests(ctx.tables, SILVER[1:]) == digests(right, SILVER[1:])
     lines = [store.read(ORDER_LINE).drop("notes") for store in (ctx.tables, right)]
     assert lines[0].exceptAll(lines[1]).isEmpty() and lines[1].exceptAll(lines[0]).isEmpty()
-    assert digests(ctx.tables, [BATCH_FATE]) == digests(right, [BATCH_FATE])
+    assert digests(ctx.tables, [RECONCILIATION]) == digests(right, [RECONCILIATION])
 
 
 class DiesError(Exception):
@@ -108,14 +108,17 @@ class DyingStore(TableStore):
 
     def merge(self, table, frame, **named):
         result = super().merge(table, frame, **named)
-        if table is self.after and not result.is_repeat:
+        if table is self.after and not result.is_duplicate:
             raise DiesError
         return result
 
 
 @pytest.mark.parametrize(
     "after",
-    [pytest.param(t, marks=() if t is RELEASE else pytest.mark.slow) for t in (ORDER, RELEASE, QUARANTINE, BATCH_FATE)],
+    [
+        pytest.param(t, marks=() if t is RELEASE else pytest.mark.slow)
+        for t in (ORDER, RELEASE, QUARANTINE, RECONCILIATION)
+    ],
     ids=lambda table: table.name,
 )
 def test_a_replay_that_dies_is_finished_by_the_next_one(shop, tmp_path, after):
@@ -128,8 +131,8 @@ def test_a_replay_that_dies_is_finished_by_the_next_one(shop, tmp_path, after):
     assert ctx.tables.read(RELEASE).count() == DAYS
     assert waiting(ctx).count(("order", "unknown_value")) == 1
     sums = (
-        ctx.tables.read(BATCH_FATE)
-        .where("noun = 'order'")
+        ctx.tables.read(RECONCILIATION)
+        .where("entity = 'order'")
         .selectExpr("sum(num_in)", "sum(num_accepted)", "sum(num_quarantined)")
     )
     assert tuple(sums.first()) == (11 + 4 * DAYS, 5 + 4 * DAYS, 4)

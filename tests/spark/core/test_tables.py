@@ -30,8 +30,8 @@ def content(store):
 
 
 def test_the_same_batch_twice_is_written_once(spark, store):
-    for is_repeat in (False, True, True):
-        assert store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="d").is_repeat == is_repeat
+    for is_duplicate in (False, True, True):
+        assert store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="d").is_duplicate == is_duplicate
     assert content(store) == [("a", 1, None)]
 
 
@@ -54,7 +54,7 @@ def test_merge_inserts_updates_and_leaves_equal_rows_alone(spark, store):
 def test_a_merge_that_was_committed_is_not_applied_again(spark, store):
     store.merge(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1")
     store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2")
-    assert store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2").is_repeat
+    assert store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2").is_duplicate
     assert store.version(NOTE) == 2  # created, appended, merged
 
 

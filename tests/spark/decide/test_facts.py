@@ -1,4 +1,4 @@
-"""What a strategy can ask about a customer is read as of the day, and texts by the bundle in use."""
+"""What a strategy can ask about a customer is read as of the day, and texts by the model in use."""
 
 from datetime import date
 from decimal import Decimal
@@ -6,24 +6,19 @@ from decimal import Decimal
 import pytest
 from support.lake import AS_OF, lake_context, put
 
-from crm_spark.contracts.features import (
-    CHURN,
-    FEATURE_CUSTOMER,
-    LIFETIME_VALUE,
-    NEXT_BEST_ACTION,
-    SCORE_TEXT,
-    TEXT_OF,
-)
+from crm_spark.contracts.actions import NEXT_BEST_ACTION
+from crm_spark.contracts.features import FEATURE_CUSTOMER, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, SCORE_TEXT
+from crm_spark.models.registry import register
 from crm_spark.stages.decide import stage
-from crm_spark.text.bundle import register
 
 FORMER, CURRENT = "ffff", "aaaa"
 """Versions are digests: the newer one may well be the smaller."""
 STRATEGY = """
 holdout_fraction: 0
 actions:
-  - {name: call, title: Call, reason: unhappy, when: [{fact: last_verdict, is: does_not_recommend}]}
+  - {name: call, title: Call, reason: unhappy, when: [{fact: last_text_label, is: does_not_recommend}]}
   - {name: care, title: Care, reason: top_value, when: [{fact: value_band, is: high}]}
 """
 
@@ -46,24 +41,24 @@ def ctx(spark, tmp_path_factory):
         ("r2", date(2025, 1, 20), "late"),
         ("r3", date(2025, 2, 1), "tomorrow"),
     ]
-    text = {"system": "shop", "noun": "feedback", "person_id": "p-anna"}
-    put(ctx.tables, TEXT_OF, [{**text, "record_id": r, "written_on": day, "text_hash": h} for r, day, h in texts])
+    text = {"system": "shop", "entity": "feedback", "person_id": "p-anna"}
+    put(ctx.tables, TEXT, [{**text, "record_id": r, "written_on": day, "text_hash": h} for r, day, h in texts])
     readings = [
         ("early", CURRENT, "recommends"),
         ("late", CURRENT, "does_not_recommend"),
         ("late", FORMER, "recommends"),
         ("tomorrow", CURRENT, "no_clear_opinion"),
     ]
-    put(ctx.tables, SCORE_TEXT, [{"text_hash": h, "bundle_version": v, "label": label} for h, v, label in readings])
-    bundles = ctx.files_root / "bundles"
-    bundles.mkdir(parents=True)
-    register(bundles, FORMER, is_promoted=True)
-    register(bundles, CURRENT, is_promoted=True)
+    put(ctx.tables, SCORE_TEXT, [{"text_hash": h, "model_version": v, "label": label} for h, v, label in readings])
+    model_dir = ctx.files_root / "models"
+    model_dir.mkdir(parents=True)
+    register(model_dir, FORMER, is_promoted=True)
+    register(model_dir, CURRENT, is_promoted=True)
     return ctx
 
 
-def test_the_last_verdict_is_that_of_the_newest_text_by_the_bundle_in_use(ctx):
-    assert [tuple(row) for row in stage.last_verdict(ctx).collect()] == [("anna", "does_not_recommend")]
+def test_the_last_verdict_is_that_of_the_newest_text_by_the_model_in_use(ctx):
+    assert [tuple(row) for row in stage.last_text_label(ctx).collect()] == [("anna", "does_not_recommend")]
 
 
 def test_every_customer_gets_an_action_whatever_is_unknown_of_them(ctx):

@@ -53,7 +53,7 @@ EVERYONE = (
     {"customer_id": "only_the_last", "lateness": 1.49, "churn_risk": "high"},
     {"customer_id": "fits_none", "lateness": 0.0, "churn_risk": "low"},
     {"customer_id": "unknown"},
-    {"customer_id": "refused", **UNHAPPY, "has_marketing_consent": False},
+    {"customer_id": "rejected", **UNHAPPY, "has_marketing_consent": False},
     {"customer_id": "refused_no_contact", "churn_risk": "high", "has_marketing_consent": False},
     {"customer_id": "agreed", **UNHAPPY, "has_marketing_consent": True},
 )
@@ -89,7 +89,7 @@ def test_an_unknown_fact_fulfils_no_condition(spark, found):
 
 
 def test_a_refusal_of_contact_wins_over_every_rule_that_contacts(found):
-    assert found["refused"] == ("none", "no_consent")
+    assert found["rejected"] == ("none", "no_consent")
     assert found["refused_no_contact"] == ("flag", "at_risk")
     assert found["agreed"] == ("call", "unhappy")
 

@@ -63,9 +63,9 @@ def run(spark, root, number, *, ends_at: TableContract | None = None):
     return ctx
 
 
-def fates(ctx):
+def statuses(ctx):
     rows = ctx.tables.read(DELIVERY).collect()
-    return sorted((r["source"], r["file"], r["fate"], r["reason"]) for r in rows)
+    return sorted((r["source"], r["file"], r["status"], r["reason"]) for r in rows)
 
 
 def names(ctx, source):
@@ -77,7 +77,7 @@ def test_begun_batches_are_finished_as_they_were_planned(spark, company):
     lay(company, "shop/later.csv", "id,name\n9,Cup\n")
     ctx = run(spark, company, 2)
     assert names(ctx, "shop") == ["Bed", "Cup", "Lamp", "Rug"] and names(ctx, "desk") == ["Pen"]
-    assert {fate for _, _, fate, _ in fates(ctx)} == {"ingested"}
+    assert {status for _, _, status, _ in statuses(ctx)} == {"ingested"}
     assert ctx.tables.read(DELIVERY).where("source = 'shop'").select("batch_id").distinct().count() == 2
 
 
@@ -86,7 +86,7 @@ def test_bytes_swapped_under_the_same_size_and_time_are_read_as_what_they_are(sp
     lay(company, "shop/b.csv", "id,name\n2,Tub\n3,Bed\n")
     ctx = run(spark, company, 2)
     assert names(ctx, "shop") == ["Bed", "Lamp", "Tub"] and names(ctx, "desk") == ["Pen"]
-    assert fates(ctx) == [
+    assert statuses(ctx) == [
         ("desk", "desk/c.csv", "ingested", None),
         ("shop", "shop/a.csv", "ingested", None),
         ("shop", "shop/a.csv", "withdrawn", None),
@@ -94,7 +94,7 @@ def test_bytes_swapped_under_the_same_size_and_time_are_read_as_what_they_are(sp
         ("shop", "shop/b.csv", "withdrawn", "changed_since"),
     ]
     written = ctx.tables.read(bronze("shop")).select("_file", "_file_sha256").distinct()
-    told = ctx.tables.read(DELIVERY).where("fate = 'ingested'").select(F.col("file"), F.col("file_sha256"))
+    told = ctx.tables.read(DELIVERY).where("status = 'ingested'").select(F.col("file"), F.col("file_sha256"))
     assert (
         written.join(told, [F.col("_file") == F.col("file"), F.col("_file_sha256") == F.col("file_sha256")]).count()
         == 2
@@ -106,11 +106,11 @@ def test_a_file_that_went_stops_nothing_and_is_taken_when_it_is_back(spark, comp
     (company / "data" / "shop" / "b.csv").unlink()
     ctx = run(spark, company, 2)
     assert names(ctx, "shop") == ["Lamp"] and names(ctx, "desk") == ["Pen"]
-    assert ("shop", "shop/b.csv", "withdrawn", "changed_since") in fates(ctx)
+    assert ("shop", "shop/b.csv", "withdrawn", "changed_since") in statuses(ctx)
     lay(company, "shop/b.csv", "id,name\n2,Rug\n3,Bed\n")
     ctx = run(spark, company, 3)
     assert names(ctx, "shop") == ["Bed", "Lamp", "Rug"]
-    assert ("shop", "shop/b.csv", "ingested", None) in fates(ctx)
+    assert ("shop", "shop/b.csv", "ingested", None) in statuses(ctx)
 
 
 def test_a_batch_that_bronze_has_is_recorded_though_its_files_went(spark, company):
@@ -119,7 +119,7 @@ def test_a_batch_that_bronze_has_is_recorded_though_its_files_went(spark, compan
         (company / "data" / "shop" / name).unlink()
     ctx = run(spark, company, 2)
     assert names(ctx, "shop") == ["Bed", "Lamp", "Rug"]
-    assert {(file, fate) for _, file, fate, _ in fates(ctx)} == {
+    assert {(file, status) for _, file, status, _ in statuses(ctx)} == {
         ("desk/c.csv", "ingested"),
         ("shop/a.csv", "ingested"),
         ("shop/b.csv", "ingested"),

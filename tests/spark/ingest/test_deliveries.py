@@ -95,7 +95,7 @@ def test_the_same_name_or_the_same_bytes_again_add_no_row(delivered):
 @pytest.mark.slow
 def test_each_copy_under_another_name_is_said(delivered):
     ctx, _ = delivered
-    skipped = ctx.tables.read(DELIVERY).where("fate = 'skipped' AND reason = 'same_bytes' AND file LIKE '%again-%'")
+    skipped = ctx.tables.read(DELIVERY).where("status = 'skipped' AND reason = 'same_bytes' AND file LIKE '%again-%'")
     assert skipped.count() == 40
     counts = {r["source"]: r["count"] for r in skipped.groupBy("source").count().collect()}
     assert counts == dict.fromkeys(SOURCES, 5)
@@ -110,7 +110,7 @@ def test_other_content_under_the_id_of_a_delivery_is_a_conflict_each_time(delive
         records = ctx.tables.read(bronze(name))
         batch_id = records.select("_batch_id").distinct().collect()[0][0]
         forged = records.withColumn("_row_id", F.concat("_row_id", F.lit("x")))
-        assert ctx.tables.append(bronze(name), forged, batch_id=batch_id, digest=batch_id).is_repeat
+        assert ctx.tables.append(bronze(name), forged, batch_id=batch_id, digest=batch_id).is_duplicate
         for number in range(TIMES):
             with pytest.raises(BatchConflictError, match=f"bronze.{name}: batch {batch_id}") as caught:
                 ctx.tables.append(bronze(name), forged, batch_id=batch_id, digest=f"other {number}")

@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from support.lake import lake_context
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.bronze_names import decoded
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, QUARANTINE
+from crm_spark.contracts.bronze_columns import decoded
+from crm_spark.contracts.ops import DELIVERY, QUARANTINE, RECONCILIATION
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
@@ -76,8 +76,10 @@ def cells(ctx, source):
     return [{decoded(k): v for k, v in row.asDict().items() if not k.startswith("_")} for row in rows]
 
 
-def fates(ctx):
-    return {r["file"]: (r["fate"], r["reason"]) for r in ctx.tables.read(DELIVERY).where("fate <> 'planned'").collect()}
+def statuses(ctx):
+    return {
+        r["file"]: (r["status"], r["reason"]) for r in ctx.tables.read(DELIVERY).where("status <> 'planned'").collect()
+    }
 
 
 def test_every_text_format_gives_the_same_cells(company):
@@ -100,10 +102,10 @@ def test_every_text_format_gives_the_same_cells(company):
     ctx = refreshed(stages=[ingest])
     for name in ("plain", "gz", "zip", "zst", "wide", "tab", "lines", "doc"):
         assert cells(ctx, name) == ROWS, name
-    assert set(fates(ctx)) == {
+    assert set(statuses(ctx)) == {
         "plain.csv", "gz.csv.gz", "z.zip!in/a.csv", "z.zip!in/b.csv", "zst.csv.zst", "wide.csv", "tab.csv", "lines.jsonl", "doc.json",
     }  # fmt: skip
-    assert {fate for fate, _ in fates(ctx).values()} == {"ingested"}
+    assert {status for status, _ in statuses(ctx).values()} == {"ingested"}
     assert not (ctx.files_root / "unpacked").exists() or not any((ctx.files_root / "unpacked").iterdir())
     row = ctx.tables.read(bronze("zip")).where("id = '3'").first()
     assert row["_row_id"].endswith(":0:0") and row["_file"] == "z.zip!in/b.csv"
@@ -127,9 +129,10 @@ def test_a_broken_file_is_refused_and_the_rest_is_read(company):
         latin__csv="id,name,price\n1,Müll,2\n".encode("latin-1"), empty__csv="", late__csv=csv_of([{**ROWS[0], "id": "9"}]))  # fmt: skip
     source("shop", "*.csv*")
     ctx = refreshed()
-    assert fates(ctx) == {
-        "good.csv": ("ingested", None), "late.csv": ("ingested", None), "cut.csv.gz": ("refused", "truncated_file"),
-        "open.csv": ("refused", "unterminated_quote"), "latin.csv": ("refused", "wrong_encoding"), "empty.csv": ("refused", "empty_file"),
+    assert statuses(ctx) == {
+        "good.csv": ("ingested", None), "late.csv": ("ingested", None), "cut.csv.gz": ("rejected", "truncated_file"),
+        "open.csv": ("rejected", "unterminated_quote"), "latin.csv": ("rejected", "wrong_encoding"),
+        "empty.csv": ("rejected", "empty_file"),
     }  # fmt: skip
     assert ctx.tables.read(PRODUCT).count() == 4
     before = ctx.tables.version(DELIVERY)
@@ -141,10 +144,10 @@ def test_a_refused_file_is_read_once_its_encoding_is_configured(company):
     source, lay, refreshed = company
     lay(latin__csv="id,name,price\n1,Müll,2\n".encode("latin-1"))
     source("shop", "*.csv")
-    assert fates(refreshed()) == {"latin.csv": ("refused", "wrong_encoding")}
+    assert statuses(refreshed()) == {"latin.csv": ("rejected", "wrong_encoding")}
     source("shop", "*.csv", more=", options: {encoding: latin-1}")
     ctx = refreshed(2)
-    assert {r["fate"] for r in ctx.tables.read(DELIVERY).collect()} == {"refused", "ingested"}
+    assert {r["status"] for r in ctx.tables.read(DELIVERY).collect()} == {"rejected", "ingested"}
     assert ctx.tables.read(PRODUCT).first()["name"] == "Müll"
 
 
@@ -188,19 +191,21 @@ def test_a_column_that_came_went_or_moved_never_changes_what_another_means(compa
     ctx = refreshed(2)
     found = ctx.tables.read(QUARANTINE).groupBy("source", "file", "reasons").count().collect()
     assert {(r["source"], r["file"], *r["reasons"], r["count"]) for r in found} == {
-        (format, f"{name}-2.{format}", fate, 3)
+        (format, f"{name}-2.{format}", status, 3)
         for format in FORMATS
-        for name, (_, fate) in DRIFTS.items()
-        if fate != "accepted"
+        for name, (_, status) in DRIFTS.items()
+        if status != "accepted"
     }
-    sums = ctx.tables.read(BATCH_FATE).groupBy("source").agg(*(F.sum(n) for n in ("num_in", "num_accepted"))).collect()
+    sums = (
+        ctx.tables.read(RECONCILIATION).groupBy("source").agg(*(F.sum(n) for n in ("num_in", "num_accepted"))).collect()
+    )
     assert {tuple(row) for row in sums} == {(format, 14 * 3, 12 * 3) for format in FORMATS}
     products = {
         (r["system"], r["product_id"]): (r["name"], r["list_price"]) for r in ctx.tables.read(PRODUCT).collect()
     }
     assert len(products) == 3 * 12 * 3
     for format in FORMATS:
-        assert fates(ctx)[f"added-2.{format}"] == ("ingested", "new_column")
+        assert statuses(ctx)[f"added-2.{format}"] == ("ingested", "new_column")
         assert ctx.tables.read(bronze(format)).where("colour = 'red'").count() == 3
         assert products[format, "reordered22"] == ("n2", Decimal("2.5")), "found by name, not by position"
         assert products[format, "string_typed21"] == ("n1", Decimal("7.5"))

@@ -9,11 +9,11 @@ from support.lake import lake_context
 from support.postgresql import PASSWORD, postgresql, programs
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.bronze_names import encoded
+from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.contracts.silver import PERSON
-from crm_spark.contracts.source import Jdbc
 from crm_spark.core.errors import ConfigError, InputError
+from crm_spark.sources.config import Jdbc
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
 from crm_spark.stages.ingest.jdbc import read_table
@@ -132,7 +132,7 @@ jdbc:
   {options}
 feeds:
   person:
-    columns: {{person_id: id, given_name: name, known_at: changed}}
+    columns: {{person_id: id, given_name: name, updated_at: changed}}
 """
 CLIENT = "CREATE TABLE client (id int, name text, changed timestamptz)"
 
@@ -186,7 +186,7 @@ class Erp:
 
     def deliveries(self):
         rows = self.context().tables.read(DELIVERY).orderBy("arrived_at").collect()
-        return [(row["fate"], row["num_rows"], row["watermark"]) for row in rows]
+        return [(row["status"], row["num_rows"], row["watermark"]) for row in rows]
 
 
 @pytest.fixture
@@ -352,7 +352,7 @@ def test_a_run_that_dies_loses_nothing_and_repeats_nothing(erp, num_commits):
     assert erp.ingest() == num_commits + 1
     assert erp.records() == [("1", "Ada"), ("1", "Eve"), ("2", "Bo")][2 - num_commits :]
     tables = erp.context().tables
-    ingested = tables.read(DELIVERY).where("fate = 'ingested'").select("batch_id")
+    ingested = tables.read(DELIVERY).where("status = 'ingested'").select("batch_id")
     assert set(ingested.collect()) == set(tables.read(bronze("client")).select("_batch_id").distinct().collect())
 
 

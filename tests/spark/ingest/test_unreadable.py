@@ -25,8 +25,8 @@ def spoil(path: Path, kind: str) -> None:
 LOAD = """
 import sys
 from pathlib import Path
-from crm_spark.contracts.source import load_sources
-from crm_spark.core.exits import exit_code_of
+from crm_spark.sources.config import load_sources
+from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.quality.rules import load_rules
 load = load_sources if sys.argv[1] == "sources" else load_rules
 sys.exit(exit_code_of(lambda: load(Path(sys.argv[2])) and 0))
@@ -45,7 +45,7 @@ def test_a_configuration_that_cannot_be_read_is_named_and_stops_the_run(tmp_path
 
 RUN = """
 import sys
-from crm_spark.job import main
+from crm_spark.cli.stage import main
 sys.exit(main("ingest", sys.argv[1:]))
 """
 
@@ -63,11 +63,13 @@ def test_files_that_cannot_be_read_are_named_and_the_other_sources_go_on(spark, 
     done = unprivileged(sys.executable, "-c", RUN, "--conf", str(conf), "--lake", str(lake))
     assert done.returncode == 0, done.stderr
     store = TableStore(spark, str(lake))
-    fates = {(r["file"], r["fate"], r["reason"]) for r in store.read(DELIVERY).where("fate <> 'planned'").collect()}
-    assert fates == {
+    statuses = {
+        (r["file"], r["status"], r["reason"]) for r in store.read(DELIVERY).where("status <> 'planned'").collect()
+    }
+    assert statuses == {
         ("1/orders.csv", "ingested", None), ("1/reviews.csv", "ingested", None),
-        ("1/orders-mode_000.csv", "refused", "not_readable"), ("1/orders-dangling_link.csv", "refused", "not_readable"),
-        ("1/orders-folder.csv", "refused", "not_readable"), ("1/reviews-gone.csv", "refused", "not_readable"),
+        ("1/orders-mode_000.csv", "rejected", "not_readable"), ("1/orders-dangling_link.csv", "rejected", "not_readable"),
+        ("1/orders-folder.csv", "rejected", "not_readable"), ("1/reviews-gone.csv", "rejected", "not_readable"),
     }  # fmt: skip
     for kind in KINDS:
         assert f"orders: 1/orders-{kind}.csv refused: not_readable" in done.stderr

@@ -119,7 +119,7 @@ def test_half_a_character_is_kept_as_it_was_written(spark, tmp_path, name):
     assert [row["text"] for row in rows] == [text.replace(r"\\", "\\") for text in texts]
     assert [row["plain_text"] for row in rows] == ["good \U0001f600", "cut", "first", "of a backslash:", "after"]
     assert {row["rating"] for row in rows} == {5.0}
-    (row,) = ctx.tables.read(DELIVERY).where("fate = 'ingested'").collect()
+    (row,) = ctx.tables.read(DELIVERY).where("status = 'ingested'").collect()
     assert (row["file"], row["num_rows"]) == (name, 5)
 
 
@@ -171,6 +171,6 @@ def test_a_hundred_texts_of_a_megabyte_pass_within_300_mb_of_python(spark, kept,
     lengths = ctx.tables.read(FEEDBACK).select(F.octet_length("text").alias("n"))
     assert sizes == {1_048_575} and {r["n"] for r in lengths.collect()} == sizes
     assert lengths.count() == 100
-    assert {r["fate"] for r in ctx.tables.read(DELIVERY).collect()} >= {"ingested"}
+    assert {r["status"] for r in ctx.tables.read(DELIVERY).collect()} >= {"ingested"}
     print(f"{format}: {python.growth_mb:.0f} MB")
     assert python.growth_mb <= 300

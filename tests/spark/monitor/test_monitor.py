@@ -5,15 +5,16 @@ from datetime import date, datetime
 import pytest
 from support.lake import AS_OF, lake_context, put
 
-from crm_spark.contracts.features import EXAMPLE, FEATURE_CUSTOMER, SCORE_TEXT, TEXT_OF
+from crm_spark.contracts.features import EXAMPLE, FEATURE_CUSTOMER, TEXT
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT, METRIC
+from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
+from crm_spark.models.registry import register
 from crm_spark.stages.monitor import stage
 from crm_spark.stages.monitor.drift import drift_rows, edges, shares
 from crm_spark.stages.monitor.gap import gap_measures, with_shares
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
-from crm_spark.text.bundle import register
 
 YESTERDAY, BEFORE = date(2025, 1, 30), date(2024, 11, 1)  # BEFORE: one horizon of 91 days before AS_OF
 LABELS = ("recommends", "does_not_recommend", "no_clear_opinion")
@@ -117,16 +118,16 @@ FORMER, CURRENT = "ffff", "aaaa"
 
 
 def put_texts(ctx):
-    """Forty texts of nobody known in each source, read by two bundles; one source's texts are of tomorrow."""
+    """Forty texts of nobody known in each source, read by two models; one source's texts are of tomorrow."""
     texts = [(f"{source}-{i}", source, day) for source, day in (("now", AS_OF), ("late", TOMORROW)) for i in range(40)]
-    known = {"system": "shop", "noun": "feedback", "label": "recommends"}
+    known = {"system": "shop", "entity": "feedback", "label": "recommends"}
     rows = [{**known, "record_id": t, "source": source, "written_on": day, "text_hash": t} for t, source, day in texts]
-    put(ctx.tables, TEXT_OF, rows)
+    put(ctx.tables, TEXT, rows)
     readings = [(t, version, p) for t, _, _ in texts for version, p in ((FORMER, 0.125), (CURRENT, 0.5))]
     put(
         ctx.tables,
         SCORE_TEXT,
-        [{"text_hash": t, "bundle_version": version, "p_recommends": p} for t, version, p in readings],
+        [{"text_hash": t, "model_version": version, "p_recommends": p} for t, version, p in readings],
     )
     sides = {0: "test", 1: "validation"}
     put(
@@ -134,10 +135,10 @@ def put_texts(ctx):
         EXAMPLE,
         [{"text_hash": t, "split": sides.get(int(t.split("-")[1]) % 5, "train")} for t, _, _ in texts],
     )
-    bundles = ctx.files_root / "bundles"
-    bundles.mkdir(parents=True)
+    model_dir = ctx.files_root / "models"
+    model_dir.mkdir(parents=True)
     for version in (FORMER, CURRENT):
-        register(bundles, version, is_promoted=True)
+        register(model_dir, version, is_promoted=True)
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +228,9 @@ def test_campaigns_and_answers_of_tomorrow_are_not_known_today(measured):
     assert measured["campaign_response", "holdout"] == (0.5, 2, "fraction")
 
 
-def test_the_gap_is_that_of_the_bundle_in_use_on_texts_training_never_saw(measured):
+def test_the_gap_is_that_of_the_saved_model_in_use_on_texts_training_never_saw(measured):
     bits, num_texts, unit = measured["information_gap", "source=now"]
-    assert (bits, unit) == (1.0, "bits")  # the bundle in use gave 0.5 to what was said, the one before 0.125
+    assert (bits, unit) == (1.0, "bits")  # the model in use gave 0.5 to what was said, the one before 0.125
     assert num_texts == 8  # every fifth of 40 is on the test side
 
 

@@ -8,8 +8,9 @@ import pytest
 from pyspark.sql import functions as F
 from support.lake import AS_OF, lake_context, put
 
-from crm_spark.contracts.features import CHURN, FEATURE_CUSTOMER, LIFETIME_VALUE
+from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.ops import METRIC
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE
 from crm_spark.stages.predict import stage
 from crm_spark.stages.predict.evaluation import auc, churn_measures, revenue_of_top, value_measures
 from crm_spark.stages.predict.examples import INPUTS, labelled

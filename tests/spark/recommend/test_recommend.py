@@ -6,9 +6,9 @@ from datetime import date, datetime
 import pytest
 from support.lake import AS_OF, lake_context, put
 
-from crm_spark.contracts.features import RECOMMENDATION
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import METRIC
+from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.stages.recommend import stage
 from crm_spark.stages.recommend.config import RecommendConfig

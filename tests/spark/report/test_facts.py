@@ -8,31 +8,40 @@ from pathlib import Path
 import pytest
 from support.lake import AS_OF, lake_context, put
 
-from crm_spark.contracts.features import (
-    CHURN,
-    LIFETIME_VALUE,
-    NEXT_BEST_ACTION,
-    RECOMMENDATION,
-    SCORE_TEXT,
-    SEGMENT,
-    SEGMENT_PROFILE,
-    TEXT_OF,
-)
+from crm_spark.contracts.actions import NEXT_BEST_ACTION
+from crm_spark.contracts.features import SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.ops import BATCH_FATE, DELIVERY, DRIFT, FINDING, METRIC, QUARANTINE, RELEASE, RUN, SUPERSEDED
+from crm_spark.contracts.ops import (
+    DELIVERY,
+    DRIFT,
+    FINDING,
+    METRIC,
+    QUARANTINE,
+    RECONCILIATION,
+    RELEASE,
+    RUN,
+    SUPERSEDED,
+)
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import in_parallel
+from crm_spark.models.registry import ModelVersion
 from crm_spark.stages.report import stage
 from crm_spark.stages.report.facts import collect_facts
-from crm_spark.text.bundle import Bundle
 
 BEFORE = date(2024, 11, 1)
 DANGEROUS = "<script>alert('lamp')</script>"
 
 
-def fate(noun, batch_id, *counts, newest=None):
+def status(entity, batch_id, *counts, newest=None):
     names = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
-    return {"source": "orders", "noun": noun, "batch_id": batch_id, **dict(zip(names, counts)), "last_event_at": newest}
+    return {
+        "source": "orders",
+        "entity": entity,
+        "batch_id": batch_id,
+        **dict(zip(names, counts)),
+        "last_event_at": newest,
+    }
 
 
 def scored(name, probability, risk, expected, band, reasons):
@@ -47,46 +56,46 @@ SCORES = [
     scored("dora", 1.0, "high", "40.00", "high", ["monetary"]),
 ]
 CONTENT = {
-    BATCH_FATE: [
-        fate("order", "b1", 10, 7, 2, 1, newest=datetime(2025, 1, 20)),
-        fate("order", "b2", 5, 5, 0, 0, newest=datetime(2025, 1, 25)),
-        fate("person", "b1", 4, 4, 0, 0),
+    RECONCILIATION: [
+        status("order", "b1", 10, 7, 2, 1, newest=datetime(2025, 1, 20)),
+        status("order", "b2", 5, 5, 0, 0, newest=datetime(2025, 1, 25)),
+        status("person", "b1", 4, 4, 0, 0),
     ],
     DELIVERY: [
-        {"source": "orders", "file": "1", "file_sha256": "1", "num_bytes": 50, "num_rows": 10, "fate": "ingested"},
-        {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 5, "fate": "ingested"},
-        {"source": "orders", "file": "3", "file_sha256": "3", "num_bytes": 9, "num_rows": 0, "fate": "refused",
+        {"source": "orders", "file": "1", "file_sha256": "1", "num_bytes": 50, "num_rows": 10, "status": "ingested"},
+        {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 5, "status": "ingested"},
+        {"source": "orders", "file": "3", "file_sha256": "3", "num_bytes": 9, "num_rows": 0, "status": "rejected",
          "reason": "truncated_file"},
-        {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 0, "fate": "refused",
+        {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 0, "status": "rejected",
          "reason": "wrong_encoding"},  # read since, under another configuration
-        {"source": "orders", "file": "1", "file_sha256": "4", "num_bytes": 9, "num_rows": 0, "fate": "skipped"},
+        {"source": "orders", "file": "1", "file_sha256": "4", "num_bytes": 9, "num_rows": 0, "status": "skipped"},
     ],
     QUARANTINE: [
-        {"row_id": "1", "source": "orders", "noun": "order", "file": "b.csv", "position": 9, "fate": "quarantined",
+        {"row_id": "1", "source": "orders", "entity": "order", "file": "b.csv", "position": 9, "status": "quarantined",
          "reasons": ["bad_date", "bad_number"]},
-        {"row_id": "2", "source": "orders", "noun": "order", "file": "a.csv", "position": 3, "fate": "quarantined",
+        {"row_id": "2", "source": "orders", "entity": "order", "file": "a.csv", "position": 3, "status": "quarantined",
          "reasons": ["bad_date"]},
-        {"row_id": "3", "source": "orders", "noun": "order", "file": "a.csv", "position": 4, "fate": "duplicate",
-         "reasons": ["exact_repeat"]},
-        {"row_id": "4", "source": "orders", "noun": "order", "file": "a.csv", "position": 1, "fate": "released",
+        {"row_id": "3", "source": "orders", "entity": "order", "file": "a.csv", "position": 4, "status": "duplicate",
+         "reasons": ["exact_duplicate"]},
+        {"row_id": "4", "source": "orders", "entity": "order", "file": "a.csv", "position": 1, "status": "released",
          "reasons": ["unknown_value"]},
     ],
     FINDING: [
-        {"source": "orders", "noun": "order", "batch_id": b, "code": "placeholder", "column": "person_id",
+        {"source": "orders", "entity": "order", "batch_id": b, "code": "placeholder", "column": "person_id",
          "severity": "nulled", "num_rows": n, "file": f"{b}.csv", "position": n}
         for b, n in (("b2", 3), ("b1", 4))
     ] + [
-        {"source": "orders", "noun": "order", "batch_id": "b1", "code": "bad_date", "column": "ordered_at",
+        {"source": "orders", "entity": "order", "batch_id": "b1", "code": "bad_date", "column": "ordered_at",
          "severity": "quarantine", "num_rows": 2},
-        {"source": "orders", "noun": "order", "batch_id": "b1", "code": "unusually_few_rows", "column": "*",
+        {"source": "orders", "entity": "order", "batch_id": "b1", "code": "unusually_few_rows", "column": "*",
          "severity": "warn", "num_rows": 10},
     ],
     SUPERSEDED: [
-        {"row_id": r, "source": "orders", "noun": "order", "by_row_id": "b1", "by_source": by}
+        {"row_id": r, "source": "orders", "entity": "order", "by_row_id": "b1", "by_source": by}
         for r, by in (("a1", "orders"), ("a2", "orders"), ("a3", "crm_orders"))
     ],
     RELEASE: [
-        {"row_id": "4", "source": "orders", "noun": "order", "outcome": "accepted", "reasons": ["unknown_value"],
+        {"row_id": "4", "source": "orders", "entity": "order", "outcome": "accepted", "reasons": ["unknown_value"],
          "rules_version_before": "old", "rules_version": "new", "released_by": "ada", "released_at": datetime(2025, 1, 26)},
     ],
     CUSTOMER: [{"customer_id": name} for name in ("anna", "ben", "cleo", "dora")],
@@ -119,12 +128,12 @@ CONTENT = {
     ],
     PRODUCT: [{"system": "shop", "product_id": "lamp", "name": DANGEROUS}],
     SCORE_TEXT: [
-        {"text_hash": "t1", "bundle_version": "in_use", "label": "recommends"},
-        {"text_hash": "t2", "bundle_version": "in_use", "label": "does_not_recommend"},
-        {"text_hash": "t1", "bundle_version": "rolling_out", "label": "no_clear_opinion"},
+        {"text_hash": "t1", "model_version": "in_use", "label": "recommends"},
+        {"text_hash": "t2", "model_version": "in_use", "label": "does_not_recommend"},
+        {"text_hash": "t1", "model_version": "rolling_out", "label": "no_clear_opinion"},
     ],
-    TEXT_OF: [
-        {"system": "shop", "noun": "feedback", "record_id": record, "text_hash": text, "written_on": day,
+    TEXT: [
+        {"system": "shop", "entity": "feedback", "record_id": record, "text_hash": text, "written_on": day,
          "source": "surveys" if record == "5" else "reviews"}
         for record, text, day in [
             ("1", "t1", date(2025, 1, 5)), ("2", "t1", date(2025, 1, 6)), ("3", "t2", date(2024, 12, 31)),
@@ -164,10 +173,10 @@ def collected(tables):
         currency="EUR",
         horizon_days=91,
         as_of=AS_OF,
-        bundle=Bundle(Path("."), "in_use", {}),
+        model=ModelVersion(Path("."), "in_use", {}),
         versions=("in_use",),
         map_points=100,
-        least_customers=5,
+        min_customers_per_cell=5,
         seed=11,
     )
 
@@ -196,32 +205,32 @@ def test_what_came_in_is_added_up_over_deliveries(facts):
 
 
 def test_quality_by_day_by_rule_and_what_came_back(facts):
-    assert [(str(r["day"]), r["reason"], r["n"], r["file"], r["position"]) for r in facts.set_aside_by_day] == [
+    assert [(str(r["day"]), r["reason"], r["n"], r["file"], r["position"]) for r in facts.quarantined_by_day] == [
         ("2025-01-01", "bad_date", 2, "a.csv", 3),
         ("2025-01-01", "bad_number", 1, "b.csv", 9),
     ]
-    noted = {"source": "orders", "noun": "order", "column": "person_id", "code": "placeholder", "severity": "nulled"}
+    noted = {"source": "orders", "entity": "order", "column": "person_id", "code": "placeholder", "severity": "nulled"}
     assert facts.noted == [{**noted, "n": 7, "file": "b1.csv", "position": 4}]
-    assert facts.warnings == [{"source": "orders", "noun": "order", "code": "unusually_few_rows", "n": 1}]
+    assert facts.warnings == [{"source": "orders", "entity": "order", "code": "unusually_few_rows", "n": 1}]
     back = {
         "day": date(2025, 1, 26),
         "released_by": "ada",
         "source": "orders",
-        "noun": "order",
+        "entity": "order",
         "reason": "unknown_value",
     }
     assert facts.came_back == [{**back, "n": 1, "rules_before": "old", "rules": "new"}]
-    gave_way = [(r["source"], r["noun"], r["by_source"], r["n"]) for r in facts.gave_way]
+    gave_way = [(r["source"], r["entity"], r["by_source"], r["n"]) for r in facts.gave_way]
     assert gave_way == [("orders", "order", "orders", 2), ("orders", "order", "crm_orders", 1)]
     assert facts.unread == [{"source": "orders", "reason": "truncated_file", "n": 1, "file": "3"}]
 
 
 def test_reasons_are_counted_each_with_one_example(facts):
-    found = {(r["fate"], r["reason"]): (r["n"], r["file"], r["position"]) for r in facts.reasons}
+    found = {(r["status"], r["reason"]): (r["n"], r["file"], r["position"]) for r in facts.reasons}
     assert found == {
         ("quarantined", "bad_date"): (2, "a.csv", 3),
         ("quarantined", "bad_number"): (1, "b.csv", 9),
-        ("duplicate", "exact_repeat"): (1, "a.csv", 4),
+        ("duplicate", "exact_duplicate"): (1, "a.csv", 4),
     }
 
 
@@ -234,8 +243,8 @@ def test_customers_are_counted_and_placed_without_their_ids(facts):
     assert facts.segment_map == [{"name": "Champions", "x": 0.123, "y": -1.0}]
 
 
-def test_texts_are_counted_by_the_bundle_in_use(facts):
-    # t1 and t2 stand in two reviews each; the other bundle has read t1 only; one text nobody has read
+def test_texts_are_counted_by_the_model_in_use(facts):
+    # t1 and t2 stand in two reviews each; the other model has read t1 only; one text nobody has read
     found = [(row["source"], row["verdict"], row["n"]) for row in facts.texts if row["source"] == "reviews"]
     assert found == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 2)]
 

@@ -5,18 +5,19 @@ from datetime import date
 import pytest
 from support.lake import AS_OF, frame, lake_context, put
 
-from crm_spark.contracts.features import SCORE_ASPECT, SCORE_TEXT, SCORE_WORD, SEGMENT_PROFILE, TEXT_OF
+from crm_spark.contracts.features import SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.scores import DRIVING_WORD, SCORE_ASPECT, SCORE_TEXT
 from crm_spark.contracts.silver import PRODUCT
-from crm_spark.stages.report.topic_facts import aspects, product_tone, tone_by_month, topic_facts
+from crm_spark.stages.report.topic_facts import aspects, product_sentiment, sentiment_by_month, topic_facts
 
-SAID = "system string, product_id string, written_on date, text_hash string, writer string, bundle_version string, tone double"
+SAID = "system string, product_id string, written_on date, text_hash string, writer string, model_version string, sentiment double"
 NOW, BEFORE = date(2025, 1, 20), date(2024, 10, 1)  # of 91 days the last begin on 2 November
 
 
 def said(spark, *rows):
-    """(product, day, text, writer, tone) for each text."""
-    made = [("shop", product, day, text, writer, "b", tone) for product, day, text, writer, tone in rows]
+    """(product, day, text, writer, sentiment) for each text."""
+    made = [("shop", product, day, text, writer, "b", sentiment) for product, day, text, writer, sentiment in rows]
     return spark.createDataFrame(made, SAID)
 
 
@@ -34,14 +35,14 @@ def test_an_aspect_counts_each_record_and_needs_its_customers(spark):
         ("t3", "b", "price", 0.6),
         ("t2", "b", "service", 1.0),
     ]
-    rows += [("t1", "b", "none", None), ("t1", "old", "price", -1.0)]  # of a bundle that does not count
+    rows += [("t1", "b", "none", None), ("t1", "old", "price", -1.0)]  # of a model that does not count
     scored = frame(
         spark,
         SCORE_ASPECT,
-        [{"text_hash": t, "bundle_version": b, "aspect": a, "tone": tone} for t, b, a, tone in rows],
+        [{"text_hash": t, "model_version": b, "aspect": a, "sentiment": sentiment} for t, b, a, sentiment in rows],
     )
     (price,) = aspects(texts, scored, 3)
-    assert (price["aspect"], price["n"], price["tone"]) == (
+    assert (price["aspect"], price["n"], price["sentiment"]) == (
         "price",
         4,
         pytest.approx(0.3),
@@ -62,14 +63,16 @@ def test_months_are_in_their_order_and_those_of_few_are_left_out(spark):
         (None, date(2024, 11, 7), "t6", "cleo", 0.0),  # two texts of one customer
         (None, None, "t7", "dora", 0.0),
     )
-    found = [(row["month"], row["n"], row["tone"]) for row in tone_by_month(texts, 2)]
+    found = [(row["month"], row["n"], row["sentiment"]) for row in sentiment_by_month(texts, 2)]
     assert found == [("2024-12", 2, -0.5), ("2025-01", 2, 0.75)]
 
 
 def both(product, before, now):
-    """Texts of as many customers as tones, before and in the last 91 days."""
+    """Texts of as many customers as sentiments, before and in the last 91 days."""
     sides = ((BEFORE, before), (NOW, now))
-    return [(product, day, f"{product}{day}{i}", f"c{i}", t) for day, tones in sides for i, t in enumerate(tones)]
+    return [
+        (product, day, f"{product}{day}{i}", f"c{i}", t) for day, sentiments in sides for i, t in enumerate(sentiments)
+    ]
 
 
 def test_products_that_fell_or_rose_beyond_chance_are_told(spark):
@@ -83,7 +86,7 @@ def test_products_that_fell_or_rose_beyond_chance_are_told(spark):
         *both(None, [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]),
     )
     products = frame(spark, PRODUCT, [{"system": "shop", "product_id": "fell", "name": "Lamp"}])
-    rows = product_tone(texts, products, AS_OF, 91, 3)
+    rows = product_sentiment(texts, products, AS_OF, 91, 3)
     assert [(r["product_id"], r["name"], r["n_before"], r["n_now"], round(r["change"], 6)) for r in rows] == [
         ("fell", "Lamp", 3, 3, -1.1),
         ("rose", None, 3, 3, 0.5),
@@ -96,30 +99,30 @@ def test_facts_of_a_lake(spark, tmp_path):
     people = [f"p{i}" for i in range(4)]
     put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "twice" if p in ("p0", "p1") else p}
                                 for p in people])  # fmt: skip
-    record = {"system": "shop", "noun": "feedback", "source": "reviews", "text_hash": "t", "written_on": NOW}
-    put(tables, TEXT_OF, [*({**record, "record_id": p, "person_id": p} for p in people),
+    record = {"system": "shop", "entity": "feedback", "source": "reviews", "text_hash": "t", "written_on": NOW}
+    put(tables, TEXT, [*({**record, "record_id": p, "person_id": p} for p in people),
                           {**record, "record_id": "late", "person_id": "p0", "written_on": date(2025, 2, 1)}])  # fmt: skip
     put(
         tables,
         SCORE_TEXT,
-        [{"text_hash": "t", "bundle_version": "b", "p_recommends": 0.75, "p_does_not_recommend": 0.25}],
+        [{"text_hash": "t", "model_version": "b", "p_recommends": 0.75, "p_does_not_recommend": 0.25}],
     )
-    put(tables, SCORE_ASPECT, [{"text_hash": "t", "bundle_version": "b", "aspect": "price", "tone": 0.5}])
+    put(tables, SCORE_ASPECT, [{"text_hash": "t", "model_version": "b", "aspect": "price", "sentiment": 0.5}])
     put(tables, SEGMENT_PROFILE, [{"segment_id": 1, "as_of": AS_OF, "name": "Champions", "revenue_fraction": 0.5}])
     words = [("late", -0.5, 9), ("good", 0.25, 9), ("great", 0.5, 3), ("rare", 2.0, 2)]
-    put(tables, SCORE_WORD, [{"segment_id": 1, "label": "recommends", "word": word, "as_of": AS_OF, "mean_share": share,
+    put(tables, DRIVING_WORD, [{"segment_id": 1, "label": "recommends", "word": word, "as_of": AS_OF, "mean_attribution": share,
                               "num_customers": n, "num_texts": n} for word, share, n in words])  # fmt: skip
-    found = topic_facts(tables, ("b",), AS_OF, horizon_days=91, least_customers=3)
-    assert [(row["aspect"], row["n"], row["tone"]) for row in found["aspects"]] == [("price", 4, 0.5)]
-    assert [(row["month"], row["n"], row["tone"]) for row in found["tone_by_month"]] == [("2025-01", 4, 0.5)]
+    found = topic_facts(tables, ("b",), AS_OF, horizon_days=91, min_customers_per_cell=3)
+    assert [(row["aspect"], row["n"], row["sentiment"]) for row in found["aspects"]] == [("price", 4, 0.5)]
+    assert [(row["month"], row["n"], row["sentiment"]) for row in found["sentiment_by_month"]] == [("2025-01", 4, 0.5)]
     assert [tuple(row.values()) for row in found["segment_words"]] == [
         ("Champions", "recommends", "great", 0.5, 3),
         ("Champions", "recommends", "good", 0.25, 9),
     ]
     # Of four people two are one customer: three wrote, and not four.
-    assert topic_facts(tables, ("b",), AS_OF, horizon_days=91, least_customers=4)["aspects"] == []
+    assert topic_facts(tables, ("b",), AS_OF, horizon_days=91, min_customers_per_cell=4)["aspects"] == []
 
 
 def test_an_empty_lake_has_no_topics(spark, tmp_path):
-    found = topic_facts(lake_context(spark, tmp_path).tables, (), AS_OF, horizon_days=91, least_customers=5)
+    found = topic_facts(lake_context(spark, tmp_path).tables, (), AS_OF, horizon_days=91, min_customers_per_cell=5)
     assert set(map(len, found.values())) == {0}

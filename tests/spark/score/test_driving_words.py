@@ -1,7 +1,7 @@
 """Which texts are explained, what Spark's workers say of them, and which words are kept."""
 
 import pytest
-from support.tiny_bert import tiny_bundle, tiny_encoder
+from support.tiny_bert import tiny_encoder, tiny_model_version
 
 from crm_spark.stages.score.driving_words import driving_words, sampled, word_shares
 from crm_spark.text.attributions import Explainer
@@ -34,18 +34,18 @@ def test_every_writer_of_a_drawn_text_stays(spark):
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
-    root = tmp_path_factory.mktemp("bundle")
-    return tiny_bundle(root, tiny_encoder(root / "encoder"))
+def model(tmp_path_factory):
+    root = tmp_path_factory.mktemp("model")
+    return tiny_model_version(root, tiny_encoder(root / "encoder"))
 
 
-def test_workers_say_what_one_process_says(spark, bundle):
+def test_workers_say_what_one_process_says(spark, model):
     texts = {"a": "Good good parcel!", "b": "late, [name] wrote 3 times", "c": "!!!"}
     frame = spark.createDataFrame(list(texts.items()), "text_hash string, text string").repartition(2)
-    rows = word_shares(frame, folder=str(bundle.folder), threads=1).collect()
+    rows = word_shares(frame, folder=str(model.folder), threads=1).collect()
     found = {(row["text_hash"], row["word"]): row["share"] for row in rows}
     assert set(found) == {("a", "good"), ("a", "parcel"), *(("b", word) for word in ("late", "wrote", "times"))}
-    explainer = Explainer(bundle, most_steps=16)
+    explainer = Explainer(model, most_steps=16)
     for key in ("a", "b"):
         alone = explainer.explain(texts[key])
         assert {row["label"] for row in rows if row["text_hash"] == key} == {alone.label}
@@ -68,7 +68,7 @@ def test_words_are_averaged_over_texts_and_those_of_few_are_left_out(spark):
         ("t3", "no_clear_opinion", "rare", 2.0),
     ]
     frame = spark.createDataFrame(shares, "text_hash string, label string, word string, share double")
-    every = driving_words(spark.createDataFrame(written, WRITTEN), frame, least_customers=1)
+    every = driving_words(spark.createDataFrame(written, WRITTEN), frame, min_customers_per_cell=1)
     assert {tuple(row) for row in every.collect()} == {
         (1, "recommends", "good", 2, 3, 0.75),  # t1 counts once, though two wrote it
         (1, "recommends", "rare", 1, 2, 2.0),
@@ -77,5 +77,5 @@ def test_words_are_averaged_over_texts_and_those_of_few_are_left_out(spark):
         (2, "recommends", "good", 1, 1, 1.0),
         (2, "recommends", "rare", 1, 1, 2.0),
     }
-    kept = driving_words(spark.createDataFrame(written, WRITTEN), frame, least_customers=3).collect()
+    kept = driving_words(spark.createDataFrame(written, WRITTEN), frame, min_customers_per_cell=3).collect()
     assert [tuple(row) for row in kept] == [(1, "recommends", "good", 2, 3, 0.75)]

@@ -1,4 +1,4 @@
-"""T33, T34, F21: texts get the scores one process would give them, once, whatever they are made of; an altered bundle reads none."""
+"""T33, T34, F21: texts get the scores one process would give them, once, whatever they are made of; an altered model reads none."""
 
 import hashlib
 import json
@@ -12,15 +12,16 @@ from pyspark.sql import functions as F
 from support.lake import lake_context, put
 from support.tiny_bert import tiny_encoder
 
-from crm_spark.contracts.features import SCORE_TEXT, TEXT_OF, TEXT_TO_LABEL
+from crm_spark.contracts.features import ANNOTATION_CANDIDATE, TEXT
+from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
-from crm_spark.core.errors import BundleError
+from crm_spark.core.errors import ArtifactError
+from crm_spark.models.registry import CARD, TOKENIZER, WEIGHTS, open_model, register, seal, serving_order
 from crm_spark.stages.score import stage
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
-from crm_spark.text.bundle import CARD, TOKENIZER, WEIGHTS, open_bundle, reading_order, register, seal
 from crm_spark.text.labels import LABELS
-from crm_spark.text.readings import readings
+from crm_spark.text.predictions import readings
 
 MAX_LENGTH, TEMPERATURE = 24, 1.5
 ODD = {
@@ -68,14 +69,14 @@ TICKETS = [
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory):
+def saved_model(tmp_path_factory):
     """A BERT of two layers with random weights, sealed."""
     import torch
     from transformers import BertModel
 
     from crm_spark.text.model import TextClassifier, save_model
 
-    root = tmp_path_factory.mktemp("bundle")
+    root = tmp_path_factory.mktemp("model")
     encoder = tiny_encoder(root / "encoder")
     draft = root / "draft"
     draft.mkdir()
@@ -85,12 +86,12 @@ def bundle(tmp_path_factory):
     save_model(model, draft)
     shutil.copyfile(encoder / "tokenizer.json", draft / "tokenizer.json")
     (draft / CARD).write_text(json.dumps({"temperature": TEMPERATURE, "max_length": MAX_LENGTH}))
-    return seal(draft, root / "bundles")
+    return seal(draft, root / "models")
 
 
 @pytest.fixture(scope="module")
-def context(spark, tmp_path_factory, bundle):
-    """Contexts on a lake with the texts and the bundle in use."""
+def context(spark, tmp_path_factory, saved_model):
+    """Contexts on a lake with the texts and the model in use."""
     lake = tmp_path_factory.mktemp("lake")
 
     def make(fingerprint):
@@ -106,9 +107,9 @@ def context(spark, tmp_path_factory, bundle):
     ctx = make("0")
     put(ctx.tables, FEEDBACK, feedback(TEXTS))
     put(ctx.tables, INTERACTION, [{"happened_at": datetime(2025, 1, 5), **ticket} for ticket in TICKETS])
-    bundles = ctx.files_root / "bundles"
-    shutil.copytree(bundle.folder, bundles / bundle.version)
-    register(bundles, bundle.version, is_promoted=True)
+    model_dir = ctx.files_root / "models"
+    shutil.copytree(saved_model.folder, model_dir / saved_model.version)
+    register(model_dir, saved_model.version, is_promoted=True)
     return make
 
 
@@ -120,14 +121,14 @@ def first(context):
     rows = ctx.tables.read(SCORE_TEXT).collect()
     found = {row["text_hash"]: row for row in rows}
     assert len(found) == len(rows)
-    return result, found, ctx.tables.read(TEXT_OF).collect()
+    return result, found, ctx.tables.read(TEXT).collect()
 
 
-def test_equal_texts_are_read_once(first, bundle):
+def test_equal_texts_are_read_once(first, saved_model):
     result, scores, texts = first
     # Same words, Same\nwords, Write to [email], 20 numbers; r6 has no text, t2 is a visit
     assert result.num_rows == len(scores) == 23
-    assert {row["bundle_version"] for row in scores.values()} == {bundle.version}
+    assert {row["model_version"] for row in scores.values()} == {saved_model.version}
     assert {row["text_hash"] for row in texts} == set(scores)
     records = {row["record_id"]: row["text_hash"] for row in texts}
     assert set(records) == {"r1", "r2", "r3", "r4", "r5", "t1", *(f"n{i}" for i in range(20))}
@@ -136,17 +137,17 @@ def test_equal_texts_are_read_once(first, bundle):
     assert records["r4"] == records["r5"] == digest("Write to [email]")
 
 
-def alone(bundle, texts):
+def alone(saved_model, texts):
     """The probabilities of each text by itself: no batch, no padding."""
     import torch
     from tokenizers import Tokenizer
 
     from crm_spark.text.model import load_model
 
-    tokenizer = Tokenizer.from_file(str(bundle.folder / TOKENIZER))
+    tokenizer = Tokenizer.from_file(str(saved_model.folder / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=MAX_LENGTH)
-    model, found = load_model(bundle), []
+    model, found = load_model(saved_model), []
     with torch.inference_mode():
         for text in texts:
             tokens = torch.tensor([tokenizer.encode(text).ids])
@@ -155,10 +156,10 @@ def alone(bundle, texts):
     return found
 
 
-def test_scores_are_those_of_a_single_process(first, bundle):
+def test_scores_are_those_of_a_single_process(first, saved_model):
     _, scores, _ = first
     texts = ["Same words", "Same\nwords", "Write to [email]", *(text for key, _, text in TEXTS if key[0] == "n")]
-    expected = alone(bundle, texts)
+    expected = alone(saved_model, texts)
     for text, shares in zip(texts, expected):
         row = scores[digest(text)]
         found = [row[f"p_{label}"] for label in LABELS]
@@ -179,9 +180,9 @@ def test_a_second_run_reads_only_what_is_new(context, first):
     assert all(found[text] == row for text, row in scores.items())
 
 
-def test_texts_of_any_kind_get_a_row_of_probabilities(spark, bundle):
+def test_texts_of_any_kind_get_a_row_of_probabilities(spark, saved_model):
     frame = spark.createDataFrame(list(ODD.items()), "text_hash string, text string").repartition(2)
-    recipe = make_scorer(str(bundle.folder), ScoreConfig(max_tokens=512, window_rows=3))
+    recipe = make_scorer(str(saved_model.folder), ScoreConfig(max_tokens=512, window_rows=3))
     found = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
     assert set(found) == set(ODD)
     for row in found.values():
@@ -192,38 +193,40 @@ def test_texts_of_any_kind_get_a_row_of_probabilities(spark, bundle):
     )
 
 
-def test_a_text_longer_than_the_model_reads_is_read_up_to_there(bundle):
-    scorer = Scorer(bundle.folder, ScoreConfig(max_tokens=512))
+def test_a_text_longer_than_the_model_reads_is_read_up_to_there(saved_model):
+    scorer = Scorer(saved_model.folder, ScoreConfig(max_tokens=512))
     # 22 words and the two marks around them are 24 tokens
     whole, cut = scorer.probabilities(["word " * 10_000, "word " * 22])
     assert list(whole) == pytest.approx(list(cut), abs=1e-6)
 
 
-def test_an_altered_bundle_is_refused_before_any_row(spark, bundle, tmp_path):
+def test_an_altered_saved_model_is_refused_before_any_row(spark, saved_model, tmp_path):
     ctx = lake_context(spark, tmp_path)
     put(ctx.tables, FEEDBACK, feedback(TEXTS))
-    folder = ctx.files_root / "bundles" / bundle.version
-    shutil.copytree(bundle.folder, folder)
-    register(folder.parent, bundle.version, is_promoted=True)
+    folder = ctx.files_root / "models" / saved_model.version
+    shutil.copytree(saved_model.folder, folder)
+    register(folder.parent, saved_model.version, is_promoted=True)
     content = bytearray((folder / WEIGHTS).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / WEIGHTS).write_bytes(content)
-    with pytest.raises(BundleError, match=rf"{WEIGHTS} is missing or altered; nothing is scored with it"):
+    with pytest.raises(ArtifactError, match=rf"{WEIGHTS} is missing or altered; nothing is scored with it"):
         stage.run(ctx)
-    assert not ctx.tables.exists(SCORE_TEXT) and not ctx.tables.exists(TEXT_OF)
-    assert open_bundle(bundle.folder).version == bundle.version  # the original is whole
+    assert not ctx.tables.exists(SCORE_TEXT) and not ctx.tables.exists(TEXT)
+    assert open_model(saved_model.folder).version == saved_model.version  # the original is whole
 
 
-def test_without_a_bundle_in_use_nothing_is_read(spark, bundle, tmp_path):
+def test_without_a_saved_model_in_use_nothing_is_read(spark, saved_model, tmp_path):
     ctx = lake_context(spark, tmp_path)
-    bundles = ctx.files_root / "bundles"
-    bundles.mkdir(parents=True)
-    register(bundles, bundle.version, is_promoted=False)  # a candidate is not in use
+    model_dir = ctx.files_root / "models"
+    model_dir.mkdir(parents=True)
+    register(model_dir, saved_model.version, is_promoted=False)  # a candidate is not in use
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "there is no bundle in use to read texts with")
+    assert (result.status, result.note) == ("skipped", "there is no model in use to read texts with")
 
 
-def test_a_new_bundle_reads_anew_within_its_budget_and_the_older_reading_counts_meanwhile(spark, bundle, tmp_path):
+def test_a_new_saved_model_reads_anew_within_its_budget_and_the_older_reading_counts_meanwhile(
+    spark, saved_model, tmp_path
+):
     def make(fingerprint):
         return lake_context(spark, tmp_path, "score.rescore_texts=9", fingerprint=fingerprint * 64)
 
@@ -231,44 +234,44 @@ def test_a_new_bundle_reads_anew_within_its_budget_and_the_older_reading_counts_
     days = [datetime(2025, 1, 1) + timedelta(days=day) for day in range(20)]
     old = [{**row, "given_at": day} for row, day in zip(feedback(TEXTS[6:]), days)]
     put(ctx.tables, FEEDBACK, old)
-    bundles = ctx.files_root / "bundles"
-    shutil.copytree(bundle.folder, bundles / bundle.version)
-    register(bundles, bundle.version, is_promoted=True)
+    model_dir = ctx.files_root / "models"
+    shutil.copytree(saved_model.folder, model_dir / saved_model.version)
+    register(model_dir, saved_model.version, is_promoted=True)
     assert stage.run(ctx).num_rows == 20  # new texts are read whatever the budget is
     assert not stage.must_run(ctx)
-    second = another(bundle, tmp_path / "draft", bundles)
-    register(bundles, second, is_promoted=True)
+    second = another(saved_model, tmp_path / "draft", model_dir)
+    register(model_dir, second, is_promoted=True)
     put(ctx.tables, FEEDBACK, [*old, *feedback([("new", None, "Never seen before")])])
     ctx = make("2")
     steps, result = [], stage.run(ctx)
-    assert "; 11 are read by the bundle before until their turn" in result.note
+    assert "; 11 are read by the model before until their turn" in result.note
     newest = {digest(text) for _, _, text in TEXTS[-9:]}
-    read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).where(F.col("bundle_version") == second).collect()}
+    read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == second).collect()}
     assert read == {digest("Never seen before"), *newest}
-    counts = [row["bundle_version"] for row in readings(ctx.tables, reading_order(ctx.files_root)).collect()]
-    assert (counts.count(second), counts.count(bundle.version)) == (10, 11)
+    counts = [row["model_version"] for row in readings(ctx.tables, serving_order(ctx.files_root)).collect()]
+    assert (counts.count(second), counts.count(saved_model.version)) == (10, 11)
     while stage.must_run(ctx) and len(steps) < 5:
         steps.append(stage.run(ctx).num_rows)
     assert steps == [9, 2]
-    counts = {row["bundle_version"] for row in readings(ctx.tables, reading_order(ctx.files_root)).collect()}
+    counts = {row["model_version"] for row in readings(ctx.tables, serving_order(ctx.files_root)).collect()}
     assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # both versions stay readable
-    assert ctx.tables.read(TEXT_TO_LABEL).count() == 21  # nobody rated any, and the list grew with what was read
+    assert ctx.tables.read(ANNOTATION_CANDIDATE).count() == 21  # nobody rated any, and the list grew with what was read
 
 
-def another(bundle, draft, bundles):
-    """A bundle with another card: another version."""
-    shutil.copytree(bundle.folder, draft)
+def another(saved_model, draft, model_dir):
+    """A model with another card: another version."""
+    shutil.copytree(saved_model.folder, draft)
     (draft / CARD).write_text(json.dumps({"temperature": 2.0, "max_length": MAX_LENGTH}))
-    return seal(draft, bundles).version
+    return seal(draft, model_dir).version
 
 
 def test_what_a_million_texts_cost_is_said(first, context):
     note = first[0].note
-    assert re.search(r"bundle \w{16}, \d+ texts/s, [\d.]+ core hours a million, with torch fp32 \(", note)
+    assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours a million, with torch fp32 \(", note)
 
 
-def test_windows_of_a_long_text_are_read_and_averaged(bundle, tmp_path):
-    shutil.copytree(bundle.folder, tmp_path / "draft")
+def test_windows_of_a_long_text_are_read_and_averaged(saved_model, tmp_path):
+    shutil.copytree(saved_model.folder, tmp_path / "draft")
     card = {"temperature": 1.0, "max_length": MAX_LENGTH, "long_texts": "windows"}
     (tmp_path / "draft" / CARD).write_text(json.dumps(card))
     scorer = Scorer(seal(tmp_path / "draft", tmp_path).folder, ScoreConfig(max_tokens=512))
@@ -279,20 +282,20 @@ def test_windows_of_a_long_text_are_read_and_averaged(bundle, tmp_path):
     assert short == pytest.approx(np.log(scorer.probabilities(["good"]))[0], abs=1e-5)
 
 
-def test_texts_that_nobody_rated_and_the_bundle_is_least_sure_of_are_listed(spark, bundle, tmp_path):
-    ctx = lake_context(spark, tmp_path, "score.texts_to_label=3")
+def test_texts_that_nobody_rated_and_the_saved_model_is_least_sure_of_are_listed(spark, saved_model, tmp_path):
+    ctx = lake_context(spark, tmp_path, "score.annotation_candidates=3")
     rated = [{**row, "label": "recommends"} for row in feedback(TEXTS[6:16])]
     put(ctx.tables, FEEDBACK, [*rated, *feedback(TEXTS[16:])])
-    bundles = ctx.files_root / "bundles"
-    shutil.copytree(bundle.folder, bundles / bundle.version)
-    register(bundles, bundle.version, is_promoted=True)
+    model_dir = ctx.files_root / "models"
+    shutil.copytree(saved_model.folder, model_dir / saved_model.version)
+    register(model_dir, saved_model.version, is_promoted=True)
     stage.run(ctx)
     unrated = {digest(text) for _, _, text in TEXTS[16:]}
     scores = {row["text_hash"]: row for row in ctx.tables.read(SCORE_TEXT).collect() if row["text_hash"] in unrated}
     shares = {text: np.array([row[f"p_{label}"] for label in LABELS]) for text, row in scores.items()}
     bits = {text: -(p * np.log2(p)).sum() for text, p in shares.items()}
-    rows = ctx.tables.read(TEXT_TO_LABEL).collect()
+    rows = ctx.tables.read(ANNOTATION_CANDIDATE).collect()
     assert {row["text_hash"] for row in rows} == set(sorted(bits, key=lambda text: -bits[text])[:3])
     for row in rows:
-        assert row["doubt_bits"] == pytest.approx(bits[row["text_hash"]], abs=1e-9)
-        assert row["read_as"] == scores[row["text_hash"]]["label"]
+        assert row["entropy_bits"] == pytest.approx(bits[row["text_hash"]], abs=1e-9)
+        assert row["predicted_label"] == scores[row["text_hash"]]["label"]

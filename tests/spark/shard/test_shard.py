@@ -1,4 +1,4 @@
-"""T30: nothing is on two sides, every example is there once, every rank finds row groups on every side."""
+"""T30: nothing is on two splits, every example is there once, every rank finds row groups on every split."""
 
 import hashlib
 from collections import Counter
@@ -9,11 +9,11 @@ from pyarrow import parquet as pq
 from pyspark.sql import functions as F
 from support.lake import lake_context, put
 
-from crm_spark.contracts.features import TEXT_TWIN
+from crm_spark.contracts.features import TEXT_NEAR_DUPLICATE
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK
 from crm_spark.stages.shard import stage
-from crm_spark.stages.shard.sides import EARLIER, newest_from, one_side
+from crm_spark.stages.shard.splits import EARLIER, assign_splits, newest_from
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import SPLITS, read_manifest
 
@@ -99,7 +99,7 @@ def examples(made, split):
     return [row for file in manifest.of(split) for row in rows[file.name] if row["weight"] == 1.0]
 
 
-def sides(made):
+def split_by_text(made):
     """The split of each text."""
     return {row["example_id"]: split for split in SPLITS for row in examples(made, split)}
 
@@ -114,7 +114,7 @@ def test_every_text_is_there_once_with_its_label(made):
 
 def test_no_customer_is_on_two_sides_whatever_system_the_texts_come_from(made):
     found = {}
-    for text, split in sides(made).items():
+    for text, split in split_by_text(made).items():
         if text in CUSTOMER_OF:
             found.setdefault(CUSTOMER_OF[text], []).append(split)
     assert len(found) == 60 and all(len(splits) == 2 and len(set(splits)) == 1 for splits in found.values())
@@ -123,44 +123,44 @@ def test_no_customer_is_on_two_sides_whatever_system_the_texts_come_from(made):
 
 
 def test_a_text_of_customers_on_several_sides_is_on_the_test_side_first(made):
-    where = sides(made)
-    side_of = {customer: where[text] for text, customer in CUSTOMER_OF.items()}
+    where = split_by_text(made)
+    split_of = {customer: where[text] for text, customer in CUSTOMER_OF.items()}
     wanted = {}
     for text, writers in WRITERS_OF.items():
-        splits = {side_of[customer] for customer in writers}
+        splits = {split_of[customer] for customer in writers}
         wanted[text] = next(split for split in ("test", "validation", "train") if split in splits)
     assert {text: where[text] for text in WRITERS_OF} == wanted
     assert {"test", "train"} <= set(wanted.values())
-    assert any(wanted[text] != side_of[customer] for text, writers in WRITERS_OF.items() for customer in writers)
+    assert any(wanted[text] != split_of[customer] for text, writers in WRITERS_OF.items() for customer in writers)
 
 
 def record_of(text, customer, *, day=None, number=""):
     return ("shop", "feedback", f"{text}-{customer}{number}", customer, text, day)
 
 
-RECORDS = "system string, noun string, record_id string, customer_id string, text_hash string, written_on date"
+RECORDS = "system string, entity string, record_id string, customer_id string, text_hash string, written_on date"
 
 
-def drawn_sides(spark):
-    """The hash of the seed and the writer decides: one writer is looked up on each side."""
+def random_splits(spark):
+    """The hash of the seed and the writer decides: one writer is looked up on each split."""
     frame = spark.createDataFrame([record_of(f"t{i}", f"c{i}") for i in range(40)], RECORDS)
-    drawn = one_side(frame, test_from=None, seed=11).collect()
+    drawn = assign_splits(frame, test_from=None, seed=11).collect()
     return {split: next(r["customer_id"] for r in drawn if r["split"] == split) for split in SPLITS}
 
 
 def test_one_row_stands_for_a_text_whatever_the_order(spark):
-    by_side = drawn_sides(spark)
+    by_split = random_splits(spark)
     rows = [
-        record_of(text, by_side[split])
+        record_of(text, by_split[split])
         for text, found_on in (("a", SPLITS), ("b", ("train", "validation")), ("c", ("train",)))
         for split in found_on
     ]
     frame = spark.createDataFrame(rows, RECORDS)
     for given in (frame, frame.orderBy(F.desc("record_id")).repartition(3)):
-        kept = one_side(given, test_from=None, seed=11).collect()
+        kept = assign_splits(given, test_from=None, seed=11).collect()
         found = sorted((r["text_hash"], r["split"], r["customer_id"]) for r in kept)
         assert found == [
-            (t, split, by_side[split]) for t, split in (("a", "test"), ("b", "validation"), ("c", "train"))
+            (t, split, by_split[split]) for t, split in (("a", "test"), ("b", "validation"), ("c", "train"))
         ]
 
 
@@ -180,18 +180,18 @@ def test_the_newest_fifth_is_the_test_side_and_its_writers_older_texts_are_on_no
     frame = dated(spark, days_of)
     found = newest_from(frame)
     assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; with day 79 it would be over a fifth
-    sides = {r["text_hash"]: r["split"] for r in one_side(frame, test_from=found, seed=11).collect()}
-    assert all((split == "test") == (int(text.split("-")[1]) >= 80) for text, split in sides.items())
-    assert {text for text, split in sides.items() if split == EARLIER} == {"again-5", "often-6", "often-7"}
-    assert 2 <= sum(split == "validation" for split in sides.values()) <= 20  # an eighth of 80: 10
+    splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=found, seed=11).collect()}
+    assert all((split == "test") == (int(text.split("-")[1]) >= 80) for text, split in splits.items())
+    assert {text for text, split in splits.items() if split == EARLIER} == {"again-5", "often-6", "often-7"}
+    assert 2 <= sum(split == "validation" for split in splits.values()) <= 20  # an eighth of 80: 10
 
 
 def test_a_text_of_nobody_and_of_no_day_is_learned_from(spark):
     rows = [record_of(f"t{i}", None, day=date(2025, 1, 1) + timedelta(days=i)) for i in range(60)]
     frame = spark.createDataFrame([*rows, record_of("undated", None)], RECORDS)
     found = newest_from(frame)
-    sides = {r["text_hash"]: r["split"] for r in one_side(frame, test_from=found, seed=11).collect()}
-    assert sides["undated"] in ("train", "validation") and sum(s == "test" for s in sides.values()) == 12
+    splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=found, seed=11).collect()}
+    assert splits["undated"] in ("train", "validation") and sum(s == "test" for s in splits.values()) == 12
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_the_manifest_counts_what_the_files_hold(made):
         "earlier_text": 0,
         "near_text": 0,
     }  # 12 texts stand in two records each
-    assert "; the test side is drawn; 12 repeated, earlier or near texts left out; " in result.note
+    assert "; the test split is drawn; 12 repeated, earlier or near texts left out; " in result.note
 
 
 def test_row_groups_of_a_side_are_equal_and_shared_evenly_by_the_ranks(made):
@@ -278,8 +278,8 @@ def test_too_few_texts_are_said_with_their_number_and_leave_nothing(context, mad
 
 
 def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(context, made):
-    """The same text with a word more, by somebody on the training side, and once more by the one who wrote it."""
-    where, by = sides(made), {customer: text for text, customer in CUSTOMER_OF.items()}
+    """The same text with a word more, by somebody on the training split, and once more by the one who wrote it."""
+    where, by = split_by_text(made), {customer: text for text, customer in CUSTOMER_OF.items()}
     tester = next(customer for customer, text in by.items() if where[text] == "test")
     trainer = next(customer for customer, text in by.items() if where[text] == "train")
     long = " ".join(said(f"word {i}") for i in range(5))
@@ -294,7 +294,7 @@ def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(cont
     stage.run(ctx)
     manifest = read_manifest(stage.shard_dir(ctx))
     assert manifest.dropped == {"repeated_text": 12, "earlier_text": 0, "near_text": 1}
-    (row,) = ctx.tables.read(TEXT_TWIN).collect()
+    (row,) = ctx.tables.read(TEXT_NEAR_DUPLICATE).collect()
     assert row["text_hash"] == digest(near[1]["plain_text"])
-    assert row["twin_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))
+    assert row["near_duplicate_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))
     assert row["similarity"] > 0.95

@@ -69,7 +69,7 @@ def test_every_text_is_read_and_rows_without_one_are_not(spark, tmp_path):
     )
     put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": "p1", "customer_id": "c1"}])
     put(tables, CUSTOMER, [{"customer_id": "c1", "given_name": "Anna"}])
-    found = all_texts(tables).select("noun", "record_id", "customer_id", "text", "label").collect()
+    found = all_texts(tables).select("entity", "record_id", "customer_id", "text", "label").collect()
     assert sorted(map(tuple, found), key=lambda row: row[:2]) == [
         ("feedback", "1", "c1", "Nice\n[name] likes it", "recommends"),
         ("feedback", "2", None, "Title alone", "recommends"),

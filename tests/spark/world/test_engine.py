@@ -138,7 +138,7 @@ def test_another_seed_is_another_company(world, tmp_path):
 
 def test_planted_faults_stand_where_the_truth_says(planted):
     for source, reason, record, before in planted:
-        if reason == "exact_repeat":
+        if reason == "exact_duplicate":
             assert record == before
         elif reason == "malformed_record":
             assert record is None or len(record) == 1, source
@@ -149,7 +149,7 @@ def test_planted_faults_stand_where_the_truth_says(planted):
 
 
 def test_every_kind_of_fault_is_planted_in_some_source(planted):
-    assert {reason for _, reason, _, _ in planted} == {*SIGNS, "exact_repeat", "malformed_record"}
+    assert {reason for _, reason, _, _ in planted} == {*SIGNS, "exact_duplicate", "malformed_record"}
 
 
 @pytest.fixture(scope="module")

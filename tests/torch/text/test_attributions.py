@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from support.tiny_bert import tiny_bundle
+from support.tiny_bert import tiny_model_version
 
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import Scorer
@@ -23,18 +23,18 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory, encoder):
-    return tiny_bundle(tmp_path_factory.mktemp("head"), encoder)
+def saved_model(tmp_path_factory, encoder):
+    return tiny_model_version(tmp_path_factory.mktemp("head"), encoder)
 
 
 @pytest.fixture(scope="module")
-def explainer(bundle):
-    return Explainer(bundle)
+def explainer(saved_model):
+    return Explainer(saved_model)
 
 
 @pytest.fixture(scope="module")
 def windowed(tmp_path_factory, encoder):
-    return Explainer(tiny_bundle(tmp_path_factory.mktemp("windows"), encoder, long_texts="windows"))
+    return Explainer(tiny_model_version(tmp_path_factory.mktemp("windows"), encoder, long_texts="windows"))
 
 
 def logit(explanation):
@@ -121,8 +121,8 @@ class Cliff(Counting):
         return torch.tanh(20 * (super().forward(tokens, mask) - 0.37))
 
 
-def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(bundle):
-    explainer = Explainer(bundle)
+def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(saved_model):
+    explainer = Explainer(saved_model)
     explainer.model, explainer.temperature = Counting().requires_grad_(False), 1.0
     table = explainer.model.embedding.weight
     table.zero_()
@@ -143,8 +143,8 @@ def test_pieces_of_a_word_are_one_word_at_its_place(explainer):
     assert all(text[word.start : word.end] == word.word for word in found.words)
 
 
-def test_the_verdict_is_the_scorers(bundle, explainer):
-    scorer = Scorer(bundle.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
+def test_the_verdict_is_the_scorers(saved_model, explainer):
+    scorer = Scorer(saved_model.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
     for text, shares in zip(TEXTS, scorer.probabilities(TEXTS)):
         found = explainer.explain(text)
         assert found.probabilities == pytest.approx(shares.tolist(), abs=1e-5)
@@ -157,8 +157,8 @@ def test_an_explanation_leaves_no_trace_in_the_model(explainer):
     assert explainer.explain(TEXTS[0]) == first
 
 
-def test_too_few_points_leave_a_rest_and_it_is_said(bundle):
-    coarse, fine = Explainer(bundle, most_steps=8), Explainer(bundle)
+def test_too_few_points_leave_a_rest_and_it_is_said(saved_model):
+    coarse, fine = Explainer(saved_model, most_steps=8), Explainer(saved_model)
     coarse.model = fine.model = Cliff().requires_grad_(False)
     left, found = coarse.explain("good"), fine.explain("good")
     assert left.num_steps == 8 and found.num_steps == 32
@@ -179,7 +179,7 @@ def test_half_a_character_and_a_megabyte_are_read_as_far_as_the_model_goes(expla
 
 
 def test_both_ends_of_a_long_text_are_at_their_places(tmp_path, encoder):
-    explainer = Explainer(tiny_bundle(tmp_path, encoder, long_texts="head_tail"))
+    explainer = Explainer(tiny_model_version(tmp_path, encoder, long_texts="head_tail"))
     text = " ".join(str(i) for i in range(10)) + " x" * 50 + " 0 1"
     found = explainer.explain(text)
     assert [word.word for word in found.words] == ["0", "1", "2", "3", "4", *["x"] * 15, "0", "1"]

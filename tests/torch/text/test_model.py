@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from crm_spark.core.errors import BundleError, ConfigError
+from crm_spark.core.errors import ArtifactError, ConfigError
+from crm_spark.models.registry import CARD, TOKENIZER, seal
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import Scorer
 from crm_spark.text import model as model_module
-from crm_spark.text.bundle import CARD, TOKENIZER, seal
 from crm_spark.text.model import load_model, pretrained, save_model, uses_bf16
 
 SMALL = ScoreConfig(max_tokens=512)
@@ -29,8 +29,8 @@ STRANGE = [
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory, encoder):
-    root = tmp_path_factory.mktemp("bundles")
+def saved_model(tmp_path_factory, encoder):
+    root = tmp_path_factory.mktemp("models")
     draft = root / "draft"
     draft.mkdir()
     torch.manual_seed(1)
@@ -40,15 +40,15 @@ def bundle(tmp_path_factory, encoder):
     return seal(draft, root)
 
 
-def test_a_loaded_model_says_what_the_saved_one_said(bundle):
+def test_a_loaded_model_says_what_the_saved_one_said(saved_model):
     tokens = torch.tensor([[101, 2023, 2003, 102]])
-    first, second = load_model(bundle), load_model(bundle)
+    first, second = load_model(saved_model), load_model(saved_model)
     with torch.inference_mode():
         assert torch.equal(first(tokens, torch.ones_like(tokens)), second(tokens, torch.ones_like(tokens)))
 
 
-def test_padding_does_not_change_what_is_said(bundle):
-    model = load_model(bundle)
+def test_padding_does_not_change_what_is_said(saved_model):
+    model = load_model(saved_model)
     tokens = torch.tensor([[101, 2023, 2003, 102]])
     padded, mask = torch.tensor([[101, 2023, 2003, 102, 0, 0]]), torch.tensor([[1, 1, 1, 1, 0, 0]])
     with torch.inference_mode():
@@ -87,26 +87,26 @@ def test_bf16_is_used_where_the_processor_has_it_and_it_is_faster(monkeypatch, s
     assert uses_bf16("bf16")  # who asks for it gets it
 
 
-def test_every_text_gets_a_row_that_sums_to_one(bundle):
-    found = Scorer(bundle.folder, SMALL).probabilities(STRANGE)
+def test_every_text_gets_a_row_that_sums_to_one(saved_model):
+    found = Scorer(saved_model.folder, SMALL).probabilities(STRANGE)
     assert found.shape == (10, 3) and np.allclose(found.sum(1), 1.0) and np.isfinite(found).all()
 
 
-def test_neighbours_do_not_change_what_is_said_of_a_text(bundle):
-    scorer = Scorer(bundle.folder, SMALL)
+def test_neighbours_do_not_change_what_is_said_of_a_text(saved_model):
+    scorer = Scorer(saved_model.folder, SMALL)
     together = scorer.probabilities(STRANGE)
     alone = np.vstack([scorer.probabilities([text]) for text in STRANGE])
     assert np.abs(together - alone).max() < 1e-5
 
 
-def test_a_flipped_bit_in_the_weights_is_refused(bundle):
-    path = bundle.folder / "model.safetensors"
+def test_a_flipped_bit_in_the_weights_is_refused(saved_model):
+    path = saved_model.folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     original = path.read_bytes()
     path.write_bytes(content)
     try:
-        with pytest.raises(BundleError, match=r"model\.safetensors is missing or altered"):
-            Scorer(bundle.folder, SMALL)
+        with pytest.raises(ArtifactError, match=r"model\.safetensors is missing or altered"):
+            Scorer(saved_model.folder, SMALL)
     finally:
         path.write_bytes(original)

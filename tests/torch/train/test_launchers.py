@@ -1,4 +1,4 @@
-"""The train job under torchrun, over two agents, and as tasks of Spark: whoever starts the ranks, the same bundle."""
+"""The train job under torchrun, over two agents, and as tasks of Spark: whoever starts the ranks, the same model."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ SHORT = {
     "train.checkpoint_steps": 2,
     "train.precision": "fp32",
     "train.head_learning_rate": 1e-2,
-    "train.rivals": "[majority]",
+    "train.baselines": "[class_prior]",
     "session.shuffle_partitions": 2,
 }
 
@@ -65,8 +65,8 @@ def torchrun(lake, *options, job="train", cores=None, **changes):
 
 
 def weights(lake):
-    """Digests of the weights of each bundle in the lake."""
-    found = sorted((lake / "files" / "bundles").glob("*/model.safetensors"))
+    """Digests of the weights of each model in the lake."""
+    found = sorted((lake / "files" / "models").glob("*/model.safetensors"))
     return [sha256_of(path.read_bytes().hex()) for path in found]
 
 

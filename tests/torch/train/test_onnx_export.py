@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from crm_spark.models.registry import ONNX, ONNX_INT8, OPENVINO_INT8
 from crm_spark.stages.train import onnx_export
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.readers import Rows
-from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8
 from crm_spark.text.model import pretrained
-from crm_spark.text.onnx_graph import OnnxBackend
-from crm_spark.text.openvino_graph import OpenVinoBackend
+from crm_spark.text.onnx_backend import OnnxBackend
+from crm_spark.text.openvino_backend import OpenVinoBackend
 
 ENGINES = {
     "onnx": lambda graph: OnnxBackend(graph, threads=1, max_tokens=64),

@@ -41,7 +41,7 @@ def begun(encoder, **changes):
 
 
 def trained(shards, model, cfg, out, *, manifest=None, teacher=None):
-    """The history, and accuracy on the validation side."""
+    """The history, and accuracy on the validation split."""
     manifest = manifest or read_manifest(shards)
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)]
     history = train(model, ShardReader(shards, manifest, cfg, 3, 0, 1), validation, out, teacher=teacher)
@@ -130,7 +130,7 @@ def test_hidden_tokens_are_within_the_text_and_as_many_as_wanted():
 
 
 def test_texts_without_labels_are_read_alike_with_hidden_tokens(encoder, shards, tmp_path):
-    """The training side stands for texts that nobody rated; what is not there is said."""
+    """The training split stands for texts that nobody rated; what is not there is said."""
     manifest = read_manifest(shards)
     others = [type(f)(**{**vars(f), "split": "unlabelled"}) for f in manifest.of(TRAIN)]
     with_others = type(manifest)(**{**vars(manifest), "files": (*manifest.files, *others)})

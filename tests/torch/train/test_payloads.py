@@ -10,18 +10,18 @@ import pyarrow as pa
 import pytest
 import torch
 from pyarrow import parquet as pq
-from support.tiny_bert import tiny_bundle
+from support.tiny_bert import tiny_model_version
 
-from crm_spark.core.errors import BundleError
+from crm_spark.core.errors import ArtifactError
 from crm_spark.core.signing import KEY_FILE
+from crm_spark.models.registry import INDEX, ONNX, OPENVINO_INT8, open_model, sha256_of_file
 from crm_spark.stages.train import checkpoint
 from crm_spark.stages.train.onnx_export import _export
 from crm_spark.stages.train.petastorm_reader import row_groups
-from crm_spark.text.bundle import INDEX, ONNX, OPENVINO_INT8, open_bundle, sha256_of_file
 from crm_spark.text.manifest import MANIFEST, read_manifest
 from crm_spark.text.model import load_model
-from crm_spark.text.onnx_graph import OnnxBackend
-from crm_spark.text.openvino_graph import OpenVinoBackend
+from crm_spark.text.onnx_backend import OnnxBackend
+from crm_spark.text.openvino_backend import OpenVinoBackend
 from crm_spark.text.tokenise import tokens_of
 
 from petastorm.etl.dataset_metadata import get_schema_from_dataset_url  # isort: skip
@@ -54,7 +54,7 @@ def key(tmp_path, monkeypatch):
 
 
 def with_fitting_digests(folder):
-    """The index of the bundle as somebody makes it who may write to the folder and has no key."""
+    """The index of the model as somebody makes it who may write to the folder and has no key."""
     index = json.loads((folder / INDEX).read_text())
     index["sha256"] = {name: sha256_of_file(folder / name) for name in index["sha256"]}
     index["derived"] = {n: sha256_of_file(folder / n) for n in (ONNX, OPENVINO_INT8) if (folder / n).exists()}
@@ -62,12 +62,12 @@ def with_fitting_digests(folder):
     (folder / INDEX).write_text(json.dumps(index))
 
 
-def in_bundle(name, content, then):
+def in_model(name, content, then):
     def attempt(encoder, shards, root, marker):
-        bundle = tiny_bundle(root, encoder)
-        (bundle.folder / name).write_bytes(content(bundle.folder, marker))
-        with_fitting_digests(bundle.folder)
-        then(open_bundle(bundle.folder))
+        saved_model = tiny_model_version(root, encoder)
+        (saved_model.folder / name).write_bytes(content(saved_model.folder, marker))
+        with_fitting_digests(saved_model.folder)
+        then(open_model(saved_model.folder))
 
     return attempt
 
@@ -109,7 +109,7 @@ def in_checkpoint(content):
 
 def read_shards(folder):
     paths = [folder / file.name for file in read_manifest(folder).of("train")]
-    return [rows for rows in row_groups(paths, lane=0, num_lanes=1, seed=1)]
+    return [rows for rows in row_groups(paths, reader_shard=0, num_reader_shards=1, seed=1)]
 
 
 def in_common_metadata(key):
@@ -121,9 +121,9 @@ def in_common_metadata(key):
             pq.write_metadata(schema, folder / "train" / name)
         read_shards(folder)  # by their names: what lies beside them is not looked at
         assert not marker.exists()
-        with pytest.raises(pickle.UnpicklingError, match="is not allowed") as refusal:
+        with pytest.raises(pickle.UnpicklingError, match="is not allowed") as blocked:
             get_schema_from_dataset_url(f"file://{folder / 'train'}")
-        raise refusal.value
+        raise blocked.value
 
     return attempt
 
@@ -163,18 +163,18 @@ def no_manifest_at_all(encoder, shards, root, marker):
 PAYLOADS = {
     "checkpoint: a pickle": in_checkpoint(pickled),
     "checkpoint: an archive of PyTorch": in_checkpoint(archived),
-    "weights: a pickle": in_bundle("model.safetensors", pickled, load_model),
-    "weights: an archive of PyTorch": in_bundle("model.safetensors", archived, load_model),
-    "configuration: code of its own": in_bundle("config.json", code_of_its_own, load_model),
-    "tokenizer: a pickle": in_bundle("tokenizer.json", pickled, tokens_of),
-    "graph: a pickle": in_bundle(
-        ONNX, pickled, lambda bundle: run(OnnxBackend(bundle.folder / ONNX, threads=1, max_tokens=None))
+    "weights: a pickle": in_model("model.safetensors", pickled, load_model),
+    "weights: an archive of PyTorch": in_model("model.safetensors", archived, load_model),
+    "configuration: code of its own": in_model("config.json", code_of_its_own, load_model),
+    "tokenizer: a pickle": in_model("tokenizer.json", pickled, tokens_of),
+    "graph: a pickle": in_model(
+        ONNX, pickled, lambda saved_model: run(OnnxBackend(saved_model.folder / ONNX, threads=1, max_tokens=None))
     ),
-    "graph: an entity of another file": in_bundle(
+    "graph: an entity of another file": in_model(
         OPENVINO_INT8,
         entity,
-        lambda bundle: run(
-            OpenVinoBackend(bundle.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
+        lambda saved_model: run(
+            OpenVinoBackend(saved_model.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
         ),
     ),
     "metadata: petastorm's schema": in_common_metadata(UNISCHEMA),
@@ -193,7 +193,7 @@ def test_no_payload_runs_and_each_is_refused(encoder, shards, tmp_path, marker, 
 
 @pytest.mark.parametrize("name", [name for name in PAYLOADS if not name.startswith("checkpoint")])
 def test_with_a_key_nothing_of_it_is_opened(encoder, shards, tmp_path, marker, key, name):
-    with pytest.raises(BundleError, match="is not signed"):
+    with pytest.raises(ArtifactError, match="is not signed"):
         PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
     assert not marker.exists()
 
@@ -212,6 +212,6 @@ def test_the_payloads_would_run_where_pickles_are_loaded(marker):
 
 def test_a_graph_that_is_one_is_loaded(encoder, tmp_path):
     """The negative control of the graphs."""
-    bundle = tiny_bundle(tmp_path, encoder)
-    _export(load_model(bundle), bundle.folder / ONNX)
-    run(OnnxBackend(bundle.folder / ONNX, threads=1, max_tokens=None))
+    saved_model = tiny_model_version(tmp_path, encoder)
+    _export(load_model(saved_model), saved_model.folder / ONNX)
+    run(OnnxBackend(saved_model.folder / ONNX, threads=1, max_tokens=None))

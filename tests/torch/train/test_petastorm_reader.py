@@ -15,8 +15,8 @@ def paths(shards):
     return [shards / file.name for file in read_manifest(shards).of("train")]
 
 
-def read(reader, paths, lane=0, num_lanes=1, seed=3):
-    return joined(list(reader(paths, lane=lane, num_lanes=num_lanes, seed=seed)))
+def read(reader, paths, reader_shard=0, num_reader_shards=1, seed=3):
+    return joined(list(reader(paths, reader_shard=reader_shard, num_reader_shards=num_reader_shards, seed=seed)))
 
 
 def keys(rows):
@@ -30,10 +30,10 @@ def test_petastorm_gives_the_rows_that_a_direct_reader_gives(paths):
     assert float(through.weight.sum()) == 96.0
 
 
-@pytest.mark.parametrize("num_lanes", [1, 2, 4])
-def test_lanes_share_the_rows_and_none_is_read_twice(paths, num_lanes):
-    parts = [read(row_groups, paths, lane, num_lanes) for lane in range(num_lanes)]
-    assert [len(part) for part in parts] == [100 // num_lanes] * num_lanes
+@pytest.mark.parametrize("num_reader_shards", [1, 2, 4])
+def test_lanes_share_the_rows_and_none_is_read_twice(paths, num_reader_shards):
+    parts = [read(row_groups, paths, reader_shard, num_reader_shards) for reader_shard in range(num_reader_shards)]
+    assert [len(part) for part in parts] == [100 // num_reader_shards] * num_reader_shards
     seen = [key for part in parts for key in keys(part)]
     assert len(seen) == 96 and len(set(seen)) == 96
 

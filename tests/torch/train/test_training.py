@@ -15,11 +15,11 @@ from support.ranks import CONFIG, digest, is_running, train, wait_for_ranks
 from support.tiny_bert import write_shards
 
 from crm_spark.core.errors import CrmError
+from crm_spark.models.registry import seal
 from crm_spark.stages.train import stage
-from crm_spark.stages.train.finish import in_use, side_of
-from crm_spark.stages.train.search import best_config
-from crm_spark.stages.train.stage import rivals_that_win
-from crm_spark.text.bundle import seal
+from crm_spark.stages.train.finalise import in_use, split_of
+from crm_spark.stages.train.hyperparameter_search import best_config
+from crm_spark.stages.train.stage import baselines_that_win
 from crm_spark.text.manifest import TEST, read_manifest
 
 
@@ -31,10 +31,10 @@ def trained(shards, tmp_path_factory):
 
 def test_two_ranks_learn_what_a_few_words_decide(trained):
     _, result = trained
-    # 4 lanes x 25 rows, 4 rows of each a step: 7 steps an epoch, 6 epochs
+    # 4 reader_shards x 25 rows, 4 rows of each a step: 7 steps an epoch, 6 epochs
     assert len(result["losses"]) == 42 and result["training"]["examples_seen"] == 42 * 16
     assert sum(result["losses"][-5:]) < 0.5 * sum(result["losses"][:5])
-    assert result["test"]["bert"]["accuracy"] > 0.9 > 0.4 > result["test"]["majority"]["accuracy"]
+    assert result["test"]["bert"]["accuracy"] > 0.9 > 0.4 > result["test"]["class_prior"]["accuracy"]
 
 
 def test_the_best_epoch_is_kept(trained):
@@ -44,13 +44,13 @@ def test_the_best_epoch_is_kept(trained):
 
 
 def sealed(trained, folder):
-    shutil.copytree(trained[0] / "bundle", folder / "draft")
-    return seal(folder / "draft", folder / "bundles")
+    shutil.copytree(trained[0] / "model", folder / "draft")
+    return seal(folder / "draft", folder / "models")
 
 
-def test_bundle_holds_what_the_card_says(trained, tmp_path):
-    bundle, result = sealed(trained, tmp_path), trained[1]
-    assert bundle.card["test"] == result["test"] and bundle.card["max_length"] == 16
+def test_saved_model_holds_what_the_card_says(trained, tmp_path):
+    saved_model, result = sealed(trained, tmp_path), trained[1]
+    assert saved_model.card["test"] == result["test"] and saved_model.card["max_length"] == 16
 
 
 def test_figures_by_source_language_and_length_are_those_of_their_texts(trained):
@@ -60,21 +60,23 @@ def test_figures_by_source_language_and_length_are_those_of_their_texts(trained)
     assert slices["source=made_up"] == result["test"]["bert"]
 
 
-def test_the_bundle_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
-    bundle, manifest = sealed(trained, tmp_path), read_manifest(shards)
-    test = side_of(shards, manifest, TEST)
-    current = in_use(str(bundle.folder), manifest, test, CONFIG, torch.device("cpu"))["current"]
+def test_the_saved_model_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
+    saved_model, manifest = sealed(trained, tmp_path), read_manifest(shards)
+    test = split_of(shards, manifest, TEST)
+    current = in_use(str(saved_model.folder), manifest, test, CONFIG, torch.device("cpu"))["production"]
     ours = trained[1]["test"]["bert"]
     assert (current.confusion, current.num_rows) == (ours["confusion"], 96)
     assert abs(current.cross_entropy_bits - ours["cross_entropy_bits"]) < 1e-4
     assert in_use(None, manifest, test, CONFIG, torch.device("cpu")) == {}
 
 
-def test_a_bundle_that_loses_to_a_rival_is_not_promoted():
-    test = {name: {"cross_entropy_bits": bits} for name, bits in (("bert", 0.5), ("majority", 1.0), ("tfidf_lr", 0.4))}
-    assert rivals_that_win(test, ("majority", "tfidf_lr", "current")) == ["tfidf_lr"]
-    assert rivals_that_win({**test, "current": {"cross_entropy_bits": 0.5}}, ("majority", "current")) == []
-    assert rivals_that_win({**test, "current": {"cross_entropy_bits": 0.49}}, ("current",)) == ["current"]
+def test_a_saved_model_that_loses_to_a_rival_is_not_promoted():
+    test = {
+        name: {"cross_entropy_bits": bits} for name, bits in (("bert", 0.5), ("class_prior", 1.0), ("tfidf_lr", 0.4))
+    }
+    assert baselines_that_win(test, ("class_prior", "tfidf_lr", "production")) == ["tfidf_lr"]
+    assert baselines_that_win({**test, "production": {"cross_entropy_bits": 0.5}}, ("class_prior", "production")) == []
+    assert baselines_that_win({**test, "production": {"cross_entropy_bits": 0.49}}, ("production",)) == ["production"]
 
 
 def resumed_from(checkpoint, shards, folder, *, num_ranks):
@@ -93,7 +95,7 @@ def test_a_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
 
 
 def test_another_number_of_ranks_goes_on_from_a_checkpoint(trained, shards, tmp_path):
-    """Three ranks for four lanes: one reads two of them, and all take the same steps."""
+    """Three ranks for four reader_shards: one reads two of them, and all take the same steps."""
     kept = sorted((trained[0] / "checkpoints").glob("step-*.pt"))
     resumed = resumed_from(kept[0], shards, tmp_path, num_ranks=3)
     assert len(resumed["losses"]) == 42 and resumed["training"]["ranks"] == 3
@@ -143,7 +145,7 @@ def test_more_ranks_than_lanes_are_refused_before_the_first_collective(tmp_path,
     started = time.monotonic()
     with pytest.raises(CrmError, match="a rank failed"):
         train(folder, tmp_path / "out")
-    assert "2 ranks for 1 lanes of row groups" in (tmp_path / "out" / "train.log").read_text()
+    assert "2 ranks for 1 reader_shards of row groups" in (tmp_path / "out" / "train.log").read_text()
     assert time.monotonic() - started < CONFIG.timeout_seconds
 
 
@@ -155,12 +157,12 @@ def test_training_imports_no_spark():
 def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_only(shards, tmp_path):
     space = {"learning_rate": [5e-3, 1e-6]}
     cfg = CONFIG.model_copy(update={"num_ranks": 1, "num_epochs": 2, "search_trials": 2, "search_space": space})
-    spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "current": None, "teacher": None}
+    spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "production": None, "teacher": None}
     best = best_config(cfg, tmp_path, stage._trial_of(None, spec), seed=1)
     assert best.learning_rate == 5e-3  # with the other nothing is learned
     for number in (0, 1):
         result = json.loads((tmp_path / f"trial-{number}" / "result.json").read_text())
-        assert result.keys() == {"validation_bits"} and not (tmp_path / f"trial-{number}" / "bundle").exists()
+        assert result.keys() == {"validation_bits"} and not (tmp_path / f"trial-{number}" / "model").exists()
 
 
 def test_the_precision_is_settled_once_for_all_rounds(tmp_path, monkeypatch):

@@ -9,36 +9,36 @@ from crm_spark.settings import Settings
 MINIMAL = {"ingest": {"sources_dir": "x"}}
 
 
-def refusal(content):
+def blocked(content):
     with pytest.raises(ConfigError) as caught:
         validated(Settings, content, origin="conf/mine.yaml")
     return str(caught.value)
 
 
 def test_unknown_key_names_file_key_and_the_nearest_known_one():
-    said = refusal({**MINIMAL, "company": {"horizon_day": 91}})
+    said = blocked({**MINIMAL, "company": {"horizon_day": 91}})
     assert said == "conf/mine.yaml: company.horizon_day: unknown key; did you mean 'horizon_days'?"
 
 
 def test_unknown_section_names_the_nearest_known_one():
-    assert "segmnt: unknown key; did you mean 'segment'?" in refusal({**MINIMAL, "segmnt": {}})
+    assert "segmnt: unknown key; did you mean 'segment'?" in blocked({**MINIMAL, "segmnt": {}})
 
 
 def test_wrong_type_names_the_value_it_got():
-    said = refusal({**MINIMAL, "company": {"horizon_days": "soon"}})
+    said = blocked({**MINIMAL, "company": {"horizon_days": "soon"}})
     assert said.startswith("conf/mine.yaml: company.horizon_days:") and said.endswith("got 'soon'")
 
 
 def test_impossible_value_says_what_is_allowed():
-    assert "greater than or equal to 7, got 3" in refusal({**MINIMAL, "company": {"horizon_days": 3}})
+    assert "greater than or equal to 7, got 3" in blocked({**MINIMAL, "company": {"horizon_days": 3}})
 
 
 def test_thresholds_that_contradict_each_other_are_refused():
-    assert "wanted medium_risk < high_risk" in refusal({**MINIMAL, "predict": {"medium_risk": 0.8, "high_risk": 0.6}})
+    assert "wanted medium_risk < high_risk" in blocked({**MINIMAL, "predict": {"medium_risk": 0.8, "high_risk": 0.6}})
 
 
 def test_missing_value_without_default_is_named():
-    assert "ingest: missing" in refusal({})
+    assert "ingest: missing" in blocked({})
 
 
 def test_configuration_errors_end_with_exit_code_2():

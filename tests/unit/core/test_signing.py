@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_spark.core.errors import BundleError, ConfigError
+from crm_spark.core.errors import ArtifactError, ConfigError
 from crm_spark.core.signing import KEY_FILE, digest, is_signed, require_signature, sign
 
 
@@ -32,7 +32,7 @@ def test_what_was_signed_passes_and_what_was_altered_does_not(tmp_path, key):
     path.write_bytes(b"abc")
     require_signature(path)
     path.write_bytes(b"abd")
-    with pytest.raises(BundleError, match="is not signed"):
+    with pytest.raises(ArtifactError, match="is not signed"):
         require_signature(path)
     path.write_bytes(b"abc")
     key.write_bytes(b"j" * 32)

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from crm_spark.contracts.source import load_source
 from crm_spark.core.errors import InputError
+from crm_spark.sources.config import load_source
 from crm_spark.stages.ingest.discovery import (
     Delivery,
     SourceFile,
@@ -57,22 +57,22 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, target):
     os.symlink(tmp_path, tmp_path / "data" / "link")
     os.symlink(target.format(root=tmp_path), tmp_path / "data" / "d" / "b.csv")
     found = list_files(None, source(tmp_path, "d/*.csv"), str(tmp_path / "data"))
-    assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
+    assert [(f.name, f.blocked) for f in found] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
 
 
 def test_a_folder_behind_a_link_leads_outside_with_all_that_is_in_it(tmp_path):
     lay(tmp_path, "other/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path / "other", tmp_path / "data" / "e")
     found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
-    assert {f.name: f.refusal for f in found}["d/a.csv"] is None
-    assert all(f.refusal == "leads_outside" for f in found if f.name.startswith("e/"))
+    assert {f.name: f.blocked for f in found}["d/a.csv"] is None
+    assert all(f.blocked == "leads_outside" for f in found if f.name.startswith("e/"))
 
 
 def test_a_link_that_stays_below_the_folder_is_followed(tmp_path):
     lay(tmp_path, "data/d/a.csv")
     os.symlink("a.csv", tmp_path / "data" / "d" / "b.csv")
     found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
-    assert [(f.name, f.refusal) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
+    assert [(f.name, f.blocked) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
 
 
 def test_a_link_to_nothing_is_listed_and_refused_where_it_leads_out(tmp_path):
@@ -81,7 +81,7 @@ def test_a_link_to_nothing_is_listed_and_refused_where_it_leads_out(tmp_path):
     os.symlink("itself.csv", tmp_path / "data" / "d" / "itself.csv")
     os.symlink(tmp_path / "nowhere.csv", tmp_path / "data" / "d" / "outside.csv")
     found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
-    assert [(f.name, f.refusal, f.num_bytes) for f in found] == [
+    assert [(f.name, f.blocked, f.num_bytes) for f in found] == [
         ("d/a.csv", None, 4), ("d/inside.csv", None, 0), ("d/itself.csv", None, 0), ("d/outside.csv", "leads_outside", 0),
     ]  # fmt: skip
 

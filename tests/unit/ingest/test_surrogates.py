@@ -5,13 +5,13 @@ import random
 
 import pytest
 
-from crm_spark.stages.ingest.surrogates import Mender
+from crm_spark.stages.ingest.surrogates import SurrogateEscaper
 
 PARTS = [r"\ud83d", r"\uDE00", r"\\", r"\n", r"\u00e4", r"\"", "u", "d83d", "a"]
 
 
 def mended(*pieces):
-    mender = Mender()
+    mender = SurrogateEscaper()
     text = "".join([*(mender.feed(piece) for piece in pieces), mender.feed("", is_last=True)])
     return text, mender.has_found
 

@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from crm_spark.contracts.source import load_source
 from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.quality.rules import QualityRules
+from crm_spark.sources.config import load_source
 
 CODE = [
     "reflect('java.lang.Runtime', 'getRuntime')",
@@ -20,20 +20,26 @@ CODE = [
     "${java:runtime}",
     "__import__('os').system('touch /tmp/marker')",
 ]
-RULE = {"code": "too_low", "noun": "order_line", "column": "quantity", "check": "greater_than", "params": {"bound": 0}}
-EXPECTATION = {"code": "too_few", "noun": "order_line", "measure": "num_rows", "at_least": 1}
+RULE = {
+    "code": "too_low",
+    "entity": "order_line",
+    "column": "quantity",
+    "check": "greater_than",
+    "params": {"bound": 0},
+}
+EXPECTATION = {"code": "too_few", "entity": "order_line", "measure": "num_rows", "at_least": 1}
 
 
 RULES = {
     "code": lambda code: {"rules": [{**RULE, "code": code}]},
-    "noun": lambda code: {"rules": [{**RULE, "noun": code}]},
+    "entity": lambda code: {"rules": [{**RULE, "entity": code}]},
     "column": lambda code: {"rules": [{**RULE, "column": code}]},
     "check": lambda code: {"rules": [{**RULE, "check": code}]},
     "bound": lambda code: {"rules": [{**RULE, "params": {"bound": code}}]},
     "unless": lambda code: {"rules": [{**RULE, "unless": code}]},
     "other column": lambda code: {"rules": [{**RULE, "check": "not_before_column", "params": {"other": code}}]},
     "day": lambda code: {"rules": [{**RULE, "check": "not_before", "params": {"day": code}}]},
-    "reference": lambda code: {"rules": [{**RULE, "check": "exists_in", "params": {"noun": "order", "key": code}}]},
+    "reference": lambda code: {"rules": [{**RULE, "check": "exists_in", "params": {"entity": "order", "key": code}}]},
     "measure": lambda code: {"expectations": [{**EXPECTATION, "measure": code}]},
     "measured column": lambda code: {"expectations": [{**EXPECTATION, "measure": "null_fraction", "column": code}]},
     "tolerated": lambda code: {"tolerated": [code]},
@@ -58,7 +64,7 @@ SOURCES = {
     "time zone": lambda code: {**SOURCE, "time_zone": code},
     "currency": lambda code: {**SOURCE, "currency": code},
     "country": lambda code: {**SOURCE, "country": code},
-    "noun": lambda code: {**SOURCE, "feeds": {code: SOURCE["feeds"]["order"]}},
+    "entity": lambda code: {**SOURCE, "feeds": {code: SOURCE["feeds"]["order"]}},
     "column": lambda code: {
         **SOURCE,
         "feeds": {"order": {"columns": {**SOURCE["feeds"]["order"]["columns"], code: "x"}}},

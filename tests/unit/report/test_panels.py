@@ -9,23 +9,26 @@ from html.parser import HTMLParser
 
 import pytest
 
-from crm_spark.contracts.source import Source
+from crm_spark.sources.config import Source
 from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.findings import findings, primary_nouns
+from crm_spark.stages.report.findings import findings, primary_entities
+from crm_spark.stages.report.model_panel import reading
 from crm_spark.stages.report.panels import actions, churn_and_value, customers, how_good, tiles, voice, what_came_in
 from crm_spark.stages.report.quality_panel import data_quality
-from crm_spark.stages.report.reading_panel import reading
 from crm_spark.stages.report.render import render, write_page
 
 
-def source(name, *nouns):
-    """A source that feeds nouns; `order*` is folded."""
+def source(name, *entities):
+    """A source that feeds entities; `order*` is folded."""
     columns = {
         "order_line": {"line_id": "a", "order_id": "b", "quantity": "c", "unit_price": "d"},
         "order": {"order_id": "b", "ordered_at": "e", "status": "f"},
         "feedback": {"feedback_id": "a", "kind": {"value": "review"}},
     }
-    feeds = {noun.strip("*"): {"fold": noun.endswith("*"), "columns": columns[noun.strip("*")]} for noun in nouns}
+    feeds = {
+        entity.strip("*"): {"one_row_per_key": entity.endswith("*"), "columns": columns[entity.strip("*")]}
+        for entity in entities
+    }
     return Source(name=name, system="shop", files={"path": "*.csv", "format": "csv"}, feeds=feeds)
 
 
@@ -46,10 +49,10 @@ def metric(name, value, *, model="observed", unit="fraction", num_rows=7, slice=
     }
 
 
-def flow(source, noun, num_in, accepted, quarantined, duplicate, newest=None):
+def flow(source, entity, num_in, accepted, quarantined, duplicate, newest=None):
     return {
         "source": source,
-        "noun": noun,
+        "entity": entity,
         "num_in": num_in,
         "num_accepted": accepted,
         "num_quarantined": quarantined,
@@ -72,8 +75,8 @@ REVIEWS_ONLY = Facts(
     reasons=[
         {
             "source": "reviews",
-            "noun": "feedback",
-            "fate": "quarantined",
+            "entity": "feedback",
+            "status": "quarantined",
             "reason": "bad_rating",
             "n": 30,
             "file": "r.csv",
@@ -108,13 +111,21 @@ WHOLE = replace(
     ],
     deliveries=[*REVIEWS_ONLY.deliveries, delivery("orders", 3, 2000), delivery("prices", 1, 77)],
     unread=[{"source": "orders", "reason": "truncated_file", "n": 2, "file": "2/orders.csv.gz"}],
-    set_aside_by_day=[
-        {"day": DAY, "source": "orders", "noun": "order", "reason": "bad_date", "n": 15, "file": "o.csv", "position": 7}
+    quarantined_by_day=[
+        {
+            "day": DAY,
+            "source": "orders",
+            "entity": "order",
+            "reason": "bad_date",
+            "n": 15,
+            "file": "o.csv",
+            "position": 7,
+        }
     ],
     noted=[
         {
             "source": "orders",
-            "noun": "order_line",
+            "entity": "order_line",
             "column": "product_id",
             "code": "unknown_product",
             "severity": "warn",
@@ -123,29 +134,29 @@ WHOLE = replace(
             "position": 9,
         }
     ],
-    warnings=[{"source": "orders", "noun": "order", "code": "unusually_few_rows", "n": 2}],
+    warnings=[{"source": "orders", "entity": "order", "code": "unusually_few_rows", "n": 2}],
     came_back=[
         {
             "day": DAY,
             "released_by": "ada",
             "source": "orders",
-            "noun": "order",
+            "entity": "order",
             "reason": "unknown_value",
             "n": 30,
             "rules_before": "0123456789abcdef",
             "rules": "fedcba9876543210",
         }
     ],
-    gave_way=[{"source": "orders", "noun": "order_line", "by_source": "crm_orders", "n": 5}],
+    gave_way=[{"source": "orders", "entity": "order_line", "by_source": "crm_orders", "n": 5}],
     aspects=[
-        {"aspect": "delivery", "n": 1234, "tone": -0.354, "standard_error": 0.021},
-        {"aspect": "fit and size", "n": 7, "tone": 0.5, "standard_error": None},
+        {"aspect": "delivery", "n": 1234, "sentiment": -0.354, "standard_error": 0.021},
+        {"aspect": "fit and size", "n": 7, "sentiment": 0.5, "standard_error": None},
     ],
-    tone_by_month=[
-        {"month": "2024-12", "n": 40, "tone": 0.25, "standard_error": 0.05},
-        {"month": "2025-01", "n": 5, "tone": -0.125, "standard_error": None},
+    sentiment_by_month=[
+        {"month": "2024-12", "n": 40, "sentiment": 0.25, "standard_error": 0.05},
+        {"month": "2025-01", "n": 5, "sentiment": -0.125, "standard_error": None},
     ],
-    product_tone=[
+    product_sentiment=[
         {
             "system": "shop",
             "product_id": "p1",
@@ -168,10 +179,10 @@ WHOLE = replace(
         },
     ],
     segment_words=[
-        {"name": "Champions", "label": "recommends", "word": "great", "mean_share": 0.815, "num_texts": 20},
-        {"name": "Champions", "label": "recommends", "word": "love", "mean_share": 0.4, "num_texts": 9},
-        {"name": "Lost", "label": "does_not_recommend", "word": "late", "mean_share": 1.2, "num_texts": 8},
-        {"name": "Lost", "label": "no_clear_opinion", "word": "okay", "mean_share": 0.9, "num_texts": 8},
+        {"name": "Champions", "label": "recommends", "word": "great", "mean_attribution": 0.815, "num_texts": 20},
+        {"name": "Champions", "label": "recommends", "word": "love", "mean_attribution": 0.4, "num_texts": 9},
+        {"name": "Lost", "label": "does_not_recommend", "word": "late", "mean_attribution": 1.2, "num_texts": 8},
+        {"name": "Lost", "label": "no_clear_opinion", "word": "okay", "mean_attribution": 0.9, "num_texts": 8},
     ],
     num_customers=6000,
     num_records=8000,
@@ -251,9 +262,9 @@ def page():
     return render(WHOLE, SOURCES, {"win_back": "Win them back"})
 
 
-def test_the_primary_noun_of_a_source_is_the_one_with_a_row_per_record():
-    assert primary_nouns(SOURCES) == PRIMARY
-    assert primary_nouns((source("heads", "order*"),)) == {"heads": "order"}
+def test_the_primary_entity_of_a_source_is_the_one_with_a_row_per_record():
+    assert primary_entities(SOURCES) == PRIMARY
+    assert primary_entities((source("heads", "order*"),)) == {"heads": "order"}
 
 
 def test_a_company_with_nothing_but_reviews_gets_a_page_whose_empty_panels_say_why():
@@ -308,7 +319,7 @@ def test_figures_of_the_charts_are_those_of_the_tables_beside_them(page):
     assert figures["voice-0"]["data"][0]["x"] == [75.0]  # 900 of 1,200
 
 
-def test_records_of_a_noun_folded_into_another_are_not_counted_twice():
+def test_records_of_a_entity_folded_into_another_are_not_counted_twice():
     panel = what_came_in(WHOLE, PRIMARY)
     assert panel.lead.startswith("3,234 records arrived in 5 files.")  # 1,234 + 2,000; 1 + 3 + 1
     assert panel.notes == [
@@ -346,7 +357,7 @@ def test_findings_say_what_the_facts_hold():
     )
 
 
-def test_topics_have_their_tone_the_number_of_texts_and_the_words_of_each_segment(page):
+def test_topics_have_their_sentiment_the_number_of_texts_and_the_words_of_each_segment(page):
     rows = Page(page).rows
     assert ["Delivery", "1,234", "-0.35", "0.02"] in rows and ["Fit and size", "7", "+0.50", "–"] in rows
     assert ["2025-01", "5", "-0.12", "–"] in rows
@@ -393,7 +404,7 @@ def hostile(value, mark):
     if isinstance(value, list):
         return [hostile(item, mark) for item in value]
     if isinstance(value, dict):
-        kept = ("noun", "fate", "reason", "verdict", "value_band", "risk", "metric", "slice", "unit")
+        kept = ("entity", "status", "reason", "verdict", "value_band", "risk", "metric", "slice", "unit")
         return {
             key: f"{held}{mark}"
             if isinstance(held, str) and key not in kept and held != "none"
@@ -470,7 +481,7 @@ def card():
     return {
         "examples": {"train": {"recommends": 30, "does_not_recommend": 10}},
         "made_from": {"test_from": "2025-01-20", "labels_checked": 40, "labels_doubtful": 3},
-        "test": {"bert": {**figures, "confusion": confusion}, "majority": {"cross_entropy_bits": 1.25}},
+        "test": {"bert": {**figures, "confusion": confusion}, "class_prior": {"cross_entropy_bits": 1.25}},
         "test_slices": {
             "language=de": {**figures, "cross_entropy_bits": 0.9, "num_rows": 4},
             "source=app_reviews": {**figures, "cross_entropy_bits": 0.25, "num_rows": 6},
@@ -485,11 +496,11 @@ def card():
 
 
 def test_the_text_models_learning_and_what_it_mixes_up_are_shown():
-    panel = reading(replace(REVIEWS_ONLY, bundle=card()), PRIMARY)
+    panel = reading(replace(REVIEWS_ONLY, model_card=card()), PRIMARY)
     assert "0.500 bits a text are left of 1.250" in panel.lead and "off by 1.2 points" in panel.lead
     assert "10 of other customers, written from 2025-01-20 on: " in panel.lead
     assert "Of 40 ratings 3 say something else than their words" in panel.lead
-    drawn = reading(replace(REVIEWS_ONLY, bundle={**card(), "made_from": {}}), PRIMARY)
+    drawn = reading(replace(REVIEWS_ONLY, model_card={**card(), "made_from": {}}), PRIMARY)
     assert "10 of other customers: " in drawn.lead and "ratings" not in drawn.lead
     curve, confusion = panel.charts
     # Two epochs of ten steps.
@@ -507,5 +518,6 @@ def test_the_text_models_learning_and_what_it_mixes_up_are_shown():
 def test_without_a_text_model_or_with_one_that_tells_nothing_the_panel_says_so():
     assert "No text model" in reading(REVIEWS_ONLY, PRIMARY).lead
     assert (
-        "before its learning was written down" in reading(replace(REVIEWS_ONLY, bundle={"training": {}}), PRIMARY).lead
+        "before its learning was written down"
+        in reading(replace(REVIEWS_ONLY, model_card={"training": {}}), PRIMARY).lead
     )

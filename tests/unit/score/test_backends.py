@@ -1,13 +1,13 @@
-"""The engine follows from the processor's flags, the bundle's graphs and what is allowed; what is not there is refused."""
+"""The engine follows from the processor's flags, the model's graphs and what is allowed; what is not there is refused."""
 
 from pathlib import Path
 
 import pytest
 
 from crm_spark.core.errors import ConfigError
+from crm_spark.models.registry import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS, ModelVersion
 from crm_spark.stages.score import backends
 from crm_spark.stages.score.config import ScoreConfig
-from crm_spark.text.bundle import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS, Bundle
 
 AVX2 = frozenset({"avx2"})
 WITH_BF16 = frozenset({"avx2", "avx512f", "avx512_bf16"})
@@ -19,7 +19,7 @@ ALL = (*BOTH, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS)
 def found(monkeypatch, *, flags=AVX2, graphs=BOTH, gpu=False, **settings):
     monkeypatch.setattr(backends, "cpu_flags", lambda: flags)
     monkeypatch.setattr(backends, "has_gpu", lambda: gpu)
-    choices = backends.candidates(Bundle(Path("."), "v1", {}, graphs), ScoreConfig(**settings))
+    choices = backends.candidates(ModelVersion(Path("."), "v1", {}, graphs), ScoreConfig(**settings))
     return [(choice.engine, choice.precision) for choice in choices]
 
 
@@ -56,7 +56,7 @@ def test_engines_and_precisions_that_may_read(monkeypatch, given, expected):
 def test_many_texts_are_read_by_the_engine_that_is_faster_in_the_trial(monkeypatch, num_texts, expected):
     monkeypatch.setattr(backends, "cpu_flags", lambda: AVX2)
     monkeypatch.setattr(backends, "_trial", lambda _, __, choice: {"onnx": 0.2, "openvino": 0.1}[choice.engine])
-    choice = backends.choose(Bundle(Path("."), "v1", {}, BOTH), ScoreConfig(), num_texts=num_texts)
+    choice = backends.choose(ModelVersion(Path("."), "v1", {}, BOTH), ScoreConfig(), num_texts=num_texts)
     assert choice.engine == expected
     assert ("openvino fp32 160, onnx fp32 80" in str(choice)) == (expected == "openvino")
 
@@ -67,5 +67,5 @@ def test_bf16_without_hardware_is_refused(monkeypatch):
 
 
 def test_an_engine_without_its_graph_is_refused(monkeypatch):
-    with pytest.raises(ConfigError, match=r"score\.engine: onnx: bundle v1 holds no graph for it"):
+    with pytest.raises(ConfigError, match=r"score\.engine: onnx: model v1 holds no graph for it"):
         found(monkeypatch, engine="onnx", graphs=())

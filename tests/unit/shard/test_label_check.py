@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet as pq
 
-from crm_spark.stages.shard.label_check import doubtful_labels
+from crm_spark.stages.shard.label_check import label_issues
 from crm_spark.text.labels import LABELS
 
 NUM_TEXTS, NUM_TURNED, LENGTH = 600, 30, 14
@@ -41,7 +41,7 @@ def shards(tmp_path_factory):
 
 def test_turned_labels_are_found(shards):
     paths, label = shards
-    num_read, doubts = doubtful_labels(paths, max_texts=1_000, seed=3)
+    num_read, doubts = label_issues(paths, max_texts=1_000, seed=3)
     assert num_read == NUM_TEXTS
     turned = {f"t{i}" for i in range(0, NUM_TEXTS, 20)}
     named = {doubt.text_hash for doubt in doubts}
@@ -49,11 +49,11 @@ def test_turned_labels_are_found(shards):
     assert len(named & turned) >= 20 and len(named - turned) <= 6
     assert all(doubt.suggested == LABELS[label[int(doubt.text_hash[1:])]] for doubt in doubts[:20])
     assert all(doubt.label != doubt.suggested for doubt in doubts)
-    assert doubts == sorted(doubts, key=lambda doubt: doubt.p_label - doubt.p_suggested)
+    assert doubts == sorted(doubts, key=lambda doubt: doubt.p_label - doubt.p_suggested_label)
 
 
 def test_no_more_texts_are_read_than_allowed(shards):
-    assert doubtful_labels(shards[0], max_texts=90, seed=3)[0] == 90
+    assert label_issues(shards[0], max_texts=90, seed=3)[0] == 90
 
 
 def test_one_label_alone_raises_no_doubt(tmp_path):
@@ -67,4 +67,4 @@ def test_one_label_alone_raises_no_doubt(tmp_path):
         }
     )
     pq.write_table(table, tmp_path / "one.parquet")
-    assert doubtful_labels([tmp_path / "one.parquet"], max_texts=9, seed=1) == (3, [])
+    assert label_issues([tmp_path / "one.parquet"], max_texts=9, seed=1) == (3, [])

@@ -1,4 +1,4 @@
-"""Batches, manifests, bundles."""
+"""Batches, manifests, models."""
 
 import hashlib
 import json
@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from crm_spark.core.errors import BundleError
+from crm_spark.core.errors import ArtifactError
+from crm_spark.models.registry import FILES, ONNX, open_model, read_registry, register, seal
 from crm_spark.text.batches import padded, token_batches
-from crm_spark.text.bundle import FILES, ONNX, open_bundle, read_registry, register, seal
 from crm_spark.text.manifest import ShardFile, ShardManifest, read_manifest, write_manifest
 
 LENGTHS = [5, 120, 7, 7, 64, 3, 128, 9]
@@ -33,35 +33,35 @@ def test_texts_are_padded_to_the_longest():
     assert tokens.tolist() == [[7, 8], [9, 0]] and lengths.tolist() == [2, 1]
 
 
-def draft_bundle(folder):
+def draft_model(folder):
     folder.mkdir(parents=True)
     for name in FILES:
         (folder / name).write_text(json.dumps({"file": name}))
     return folder
 
 
-def test_bundle_is_named_by_its_content(tmp_path):
-    one = seal(draft_bundle(tmp_path / "a"), tmp_path / "bundles")
-    two = seal(draft_bundle(tmp_path / "b"), tmp_path / "bundles")
+def test_model_is_named_by_its_content(tmp_path):
+    one = seal(draft_model(tmp_path / "a"), tmp_path / "models")
+    two = seal(draft_model(tmp_path / "b"), tmp_path / "models")
     assert one.version == two.version and len(one.version) == 16
 
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("fault", ["altered", "deleted"])
-def test_a_bundle_with_a_file_altered_or_deleted_is_refused(tmp_path, name, fault):
-    bundle = seal(draft_bundle(tmp_path / "draft"), tmp_path / "bundles")
-    path = bundle.folder / name
+def test_a_model_with_a_file_altered_or_deleted_is_refused(tmp_path, name, fault):
+    model = seal(draft_model(tmp_path / "draft"), tmp_path / "models")
+    path = model.folder / name
     path.unlink() if fault == "deleted" else path.write_bytes(path.read_bytes()[:-1] + b"]")
-    with pytest.raises(BundleError, match=name):
-        open_bundle(bundle.folder)
+    with pytest.raises(ArtifactError, match=name):
+        open_model(model.folder)
 
 
-def test_promotion_retires_the_bundle_before(tmp_path):
+def test_promotion_retires_the_model_before(tmp_path):
     register(tmp_path, "one", is_promoted=True)
     register(tmp_path, "two", is_promoted=False)
-    assert read_registry(tmp_path) == {"current": "one", "candidate": "two", "retired": []}
+    assert read_registry(tmp_path) == {"production": "one", "candidate": "two", "archived": []}
     register(tmp_path, "three", is_promoted=True)
-    assert read_registry(tmp_path) == {"current": "three", "candidate": None, "retired": ["one"]}
+    assert read_registry(tmp_path) == {"production": "three", "candidate": None, "archived": ["one"]}
 
 
 def test_shards_with_a_flipped_bit_are_refused(tmp_path):
@@ -75,23 +75,23 @@ def test_shards_with_a_flipped_bit_are_refused(tmp_path):
     flipped = np.frombuffer(content, np.uint8).copy()
     flipped[500] ^= 1
     path.write_bytes(flipped.tobytes())
-    with pytest.raises(BundleError, match=r"00000\.parquet is missing or not the file"):
+    with pytest.raises(ArtifactError, match=r"00000\.parquet is missing or not the file"):
         read_manifest(tmp_path)
 
 
 def test_shards_without_a_manifest_are_refused(tmp_path):
-    with pytest.raises(BundleError, match="not complete"):
+    with pytest.raises(ArtifactError, match="not complete"):
         read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("fault", ["altered", "deleted"])
-def test_a_bundle_whose_graph_was_touched_is_refused_and_its_version_does_not_hang_on_it(tmp_path, fault):
-    plain = seal(draft_bundle(tmp_path / "a"), tmp_path / "plain")
-    draft = draft_bundle(tmp_path / "b")
+def test_a_model_whose_graph_was_touched_is_refused_and_its_version_does_not_hang_on_it(tmp_path, fault):
+    plain = seal(draft_model(tmp_path / "a"), tmp_path / "plain")
+    draft = draft_model(tmp_path / "b")
     (draft / ONNX).write_bytes(b"graph")
-    bundle = seal(draft, tmp_path / "bundles")
-    assert (bundle.version, bundle.derived, plain.derived) == (plain.version, (ONNX,), ())
-    graph = bundle.folder / ONNX
+    model = seal(draft, tmp_path / "models")
+    assert (model.version, model.derived, plain.derived) == (plain.version, (ONNX,), ())
+    graph = model.folder / ONNX
     graph.write_bytes(b"other") if fault == "altered" else graph.unlink()
-    with pytest.raises(BundleError, match=r"model\.onnx is missing or altered"):
-        open_bundle(bundle.folder)
+    with pytest.raises(ArtifactError, match=r"model\.onnx is missing or altered"):
+        open_model(model.folder)

@@ -10,7 +10,7 @@ from crm_spark.stages.train.mlflow_log import EXPERIMENT, log_training
 FIGURES = {"accuracy": 0.8, "macro_f1": 0.7, "cross_entropy_bits": 0.5, "calibration_error": 0.02}
 RESULT = {
     "encoder": "embedded",
-    "test": {"bert": FIGURES, "majority": {**FIGURES, "cross_entropy_bits": 1.2}},
+    "test": {"bert": FIGURES, "class_prior": {**FIGURES, "cross_entropy_bits": 1.2}},
     "training": {
         "config": {"learning_rate": 1e-4, "num_epochs": 2},
         "seed": 3,
@@ -29,11 +29,11 @@ def test_without_mlflow_it_is_said_how_to_get_it(tmp_path, monkeypatch):
 
 def test_settings_figures_and_files_are_there(tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="MLflow is optional: pip install mlflow-skinny")
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "card.json").write_text("{}")
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "card.json").write_text("{}")
     store = (tmp_path / "runs").as_uri()
-    log_training(store, RESULT, bundle, version="abcd", is_promoted=False)
+    log_training(store, RESULT, model, version="abcd", is_promoted=False)
     client = mlflow.MlflowClient(store)
     (run,) = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
     assert run.info.run_name == "abcd" and run.data.tags["is_promoted"] == "False"
@@ -41,4 +41,4 @@ def test_settings_figures_and_files_are_there(tmp_path):
     assert run.data.metrics["test.macro_f1"] == 0.7 and run.data.metrics["test_majority.cross_entropy_bits"] == 1.2
     bits = client.get_metric_history(run.info.run_id, "validation.bits")
     assert sorted((each.step, each.value) for each in bits) == [(1, 0.7), (2, 0.6)]
-    assert [each.path for each in client.list_artifacts(run.info.run_id, "bundle")] == ["bundle/card.json"]
+    assert [each.path for each in client.list_artifacts(run.info.run_id, "model")] == ["model/card.json"]

@@ -8,7 +8,7 @@ from pyarrow import parquet as pq
 from crm_spark.stages.shard.layout import num_groups
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
-from crm_spark.stages.train.readers import Rows, lanes_of, micro_batches, num_steps
+from crm_spark.stages.train.readers import Rows, micro_batches, num_steps, reader_shards_of
 from crm_spark.stages.train.shard_reader import ShardReader, usual_batch_rows
 from crm_spark.stages.train.slices import length_band, most_wrong
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
@@ -23,18 +23,18 @@ def rows(start, count, seed=0):
 
 
 def test_equal_row_groups_give_equal_steps():
-    # 4 groups of 50 rows in 2 lanes: 100 rows each, batches of 16 in one window: 7 steps
-    assert num_steps([50] * 4, num_lanes=2, batch_rows=16, window_rows=1000) == 7
+    # 4 groups of 50 rows in 2 reader_shards: 100 rows each, batches of 16 in one window: 7 steps
+    assert num_steps([50] * 4, num_reader_shards=2, batch_rows=16, window_rows=1000) == 7
 
 
 def test_unequal_row_groups_are_refused_with_the_numbers():
-    with pytest.raises(ValueError, match=r"3 row groups in 2 lanes give \[7, 4\] steps"):
-        num_steps([50, 50, 50], num_lanes=2, batch_rows=16, window_rows=1000)
+    with pytest.raises(ValueError, match=r"3 row groups in 2 reader shards give \[7, 4\] steps"):
+        num_steps([50, 50, 50], num_reader_shards=2, batch_rows=16, window_rows=1000)
 
 
 def test_fewer_row_groups_than_lanes_are_refused():
     with pytest.raises(ValueError, match="wanted the same number, not 0"):
-        num_steps([50], num_lanes=2, batch_rows=16, window_rows=1000)
+        num_steps([50], num_reader_shards=2, batch_rows=16, window_rows=1000)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,14 @@ def test_fewer_row_groups_than_lanes_are_refused():
     [(1, [[0, 1, 2, 3]]), (2, [[0, 2], [1, 3]]), (3, [[0, 3], [1], [2]]), (4, [[0], [1], [2], [3]])],
 )
 def test_every_lane_is_read_by_one_rank(world_size, expected):
-    assert [lanes_of(rank, num_lanes=4, world_size=world_size) for rank in range(world_size)] == expected
+    assert [
+        reader_shards_of(rank, num_reader_shards=4, world_size=world_size) for rank in range(world_size)
+    ] == expected
 
 
 def test_more_ranks_than_lanes_are_refused_with_the_numbers():
-    with pytest.raises(ValueError, match=r"5 ranks for 4 lanes .* shard\.max_world_size=5"):
-        lanes_of(4, num_lanes=4, world_size=5)
+    with pytest.raises(ValueError, match=r"5 ranks for 4 reader shards .* shard\.max_world_size=5"):
+        reader_shards_of(4, num_reader_shards=4, world_size=5)
 
 
 def shard_set(folder, *, num_groups, group_rows):
@@ -99,7 +101,7 @@ def test_few_texts_are_learned_from_in_smaller_steps(num_rows, num_epochs, max_w
 
 def test_rows_of_a_step_that_the_lanes_cannot_share_are_refused(tmp_path):
     manifest = shard_set(tmp_path, num_groups=4, group_rows=8)
-    with pytest.raises(ValueError, match=r"train\.batch_rows: 30 is no multiple of the shard set's 4 lanes"):
+    with pytest.raises(ValueError, match=r"train\.batch_rows: 30 is not a multiple of the shard set's 4 reader shards"):
         ShardReader(tmp_path, manifest, TrainConfig(batch_rows=30), 7, 0, 1)
 
 
@@ -121,7 +123,7 @@ def test_number_of_micro_batches_is_the_one_that_was_planned():
     for window_rows in (1, 30, 1000):
         groups = iter([rows(0, 25), rows(25, 25)])
         found = len(list(micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3)))
-        assert found == num_steps([25, 25], num_lanes=1, batch_rows=8, window_rows=window_rows)
+        assert found == num_steps([25, 25], num_reader_shards=1, batch_rows=8, window_rows=window_rows)
 
 
 def test_order_of_micro_batches_is_a_function_of_the_seed():
@@ -192,7 +194,7 @@ def test_lengths_are_told_in_bands(num_tokens, expected):
 def test_the_texts_a_model_is_most_wrong_about_come_first_and_right_ones_not_at_all():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.0625, 0.9, 0.0375], [0.1, 0.8, 0.1]])
     found = most_wrong(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
-    assert [(row["text_hash"], row["read_as"], row["bits"]) for row in found] == [
+    assert [(row["text_hash"], row["predicted_label"], row["bits"]) for row in found] == [
         ("worst", "does_not_recommend", 4.0),
         ("unsure", "recommends", 2.0),
     ]

@@ -6,14 +6,14 @@ import pytest
 from crm_spark.core.config import validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.world.behaviour import order_lines, orders
-from crm_spark.world.contacts import crm_contacts, shop_accounts
 from crm_spark.world.dirt import soiled
 from crm_spark.world.draws import Draws, mix
+from crm_spark.world.identities import crm_contacts, shop_accounts
+from crm_spark.world.interactions import shop_reviews
 from crm_spark.world.people import people, scattered
 from crm_spark.world.plan import drop_days, drop_on, plan
 from crm_spark.world.spec import WorldSpec
 from crm_spark.world.texts import MEANINGS, compose
-from crm_spark.world.voices import shop_reviews
 
 SPEC = WorldSpec(customers=2000, history_days=200, days=3)
 
@@ -81,13 +81,13 @@ def test_dirt_is_the_asked_share_and_each_fault_stands_where_it_says():
     records, planted = soiled(WorldSpec(customers=20_000), accounts)
     assert abs(len(planted) / len(accounts.rows) - 0.02) < 0.004
     for number, reason in planted:
-        if reason == "exact_repeat":
+        if reason == "exact_duplicate":
             assert records[number].row == records[number - 1].row
         elif reason == "missing_required":
             assert records[number].row["customer_no"] == ""
         elif reason == "malformed_record":
             assert records[number].raw is not None
-    assert len(records) == len(accounts.rows) + sum(1 for _, reason in planted if reason == "exact_repeat")
+    assert len(records) == len(accounts.rows) + sum(1 for _, reason in planted if reason == "exact_duplicate")
 
 
 @pytest.mark.parametrize("meaning", MEANINGS)

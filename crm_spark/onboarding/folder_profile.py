@@ -1,0 +1,219 @@
+"""Looks at a whole folder nobody has described: which files are one source, what each holds, and which share their ids."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyarrow import fs
+from pyspark.sql import DataFrame, SparkSession
+
+from crm_spark.contracts.bronze_columns import decoded
+from crm_spark.core.errors import InputError
+from crm_spark.onboarding.column_profile import ColumnProfile, num_divided, profiled, words_of
+from crm_spark.onboarding.file_grouping import FileWords, Group, SeenFile, grouped, known_file_words, name_words
+from crm_spark.onboarding.format_detection import head_of, sniffed, why_no_table
+from crm_spark.onboarding.id_overlap import ids_in, overlaps
+from crm_spark.onboarding.id_systems import Systems, systems_of
+from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_countries
+from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
+from crm_spark.sources.config import Files, Source
+from crm_spark.stages.ingest.discovery import SourceFile, glob_pattern, hidden_files, list_files
+from crm_spark.stages.ingest.file_validation import WRONG_ENCODING, Examined, examine_files
+from crm_spark.stages.ingest.reader import laid_out, read_records
+
+_IDS = ("person_id", "order_id", "product_id")
+_MOST_FILES = 12
+"""So many of a source's newest files are looked at for its ids."""
+_FALLBACK = "windows-1252"
+_EVERYTHING = Source(name="inspected", system="inspected", files=Files(path="**/*", format="csv"))
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What is known before a file is looked at."""
+
+    vocabulary: Vocabulary
+    file_words: FileWords
+    countries: Countries
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """A source, its columns, and what they are taken for.
+
+    Attributes:
+        group: its files.
+        profiles: the columns of its typical file.
+        proposal: what they are taken for.
+        hints: what its records tell of the company.
+    """
+
+    group: Group
+    profiles: list[ColumnProfile]
+    proposal: Proposal
+    hints: Hints
+
+
+@dataclass(frozen=True)
+class Folder:
+    """All that was found.
+
+    Attributes:
+        sources: one for each kind of file.
+        systems: which of them share their ids.
+        left_over: name of a file that is of no source, and why.
+        num_described: files that sources which were there already have.
+    """
+
+    sources: list[Drafted]
+    systems: Systems
+    left_over: list[tuple[str, str]]
+    num_described: int
+
+
+def known(domains: Path) -> Knowledge:
+    """What the folder `conf/domains` says."""
+    return Knowledge(known_vocabulary(domains), known_file_words(domains / "file_words.yaml"), known_countries(domains))
+
+
+def require_files(data_dir: str) -> None:
+    """Sees to it that there is something to look at, before Spark is started for it.
+
+    Raises:
+        InputError: the folder is not there, or empty.
+    """
+    if not list_files(None, _EVERYTHING, data_dir):
+        raise InputError(f"{data_dir}: no file lies below it. Give the folder below which the sources' files lie.")
+
+
+def inspected(
+    spark: SparkSession, data_dir: str, knowledge: Knowledge, described: Sequence[Source], *, max_unpacked_ratio: float
+) -> Folder:
+    """Everything below the folder but the files of the sources that are `described` already.
+
+    What cannot be read is told, not raised.
+    """
+    files = {file.name: file for file in list_files(None, _EVERYTHING, data_dir)}
+    ours = [glob_pattern(source.files.path) for source in described if source.files is not None]
+    fresh = [file for file in files.values() if not any(pattern.fullmatch(file.name) for pattern in ours)]
+    seen, left_over = _looked_at(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
+    groups, unfit = grouped(
+        [file for file, _ in seen.values()], knowledge.file_words, taken={source.name for source in described}
+    )
+    hidden = [(name, "hidden, or still being written") for name in hidden_files(_EVERYTHING, data_dir)]
+    examined = {name: found for name, (_, found) in seen.items()}
+    with ExitStack() as stack:
+        drafts, ids = [], []
+        for group in groups:
+            sample = [_as_read(files[f.name], examined[f.name]) for f in group.files[-_MOST_FILES:]]
+            typical = _as_read(files[group.typical.name], examined[group.typical.name])
+            draft = drafted(_read(spark, group.how, [typical], stack), group, knowledge)
+            drafts.append(draft)
+            if columns := _id_columns(draft.proposal):
+                email = draft.proposal.feeds.get("person", {}).get("email")
+                records = _read(spark, group.how, sample, stack)
+                ids.append(ids_in(records, group.name, columns, email.name if email else None))
+        places = {group.name: _places(group, knowledge.file_words) for group in groups}
+        systems = systems_of(places, overlaps(ids) if ids else [])
+    return Folder(drafts, systems, sorted([*left_over, *unfit, *hidden]), len(files) - len(fresh))
+
+
+def drafted(records: DataFrame, group: Group, knowledge: Knowledge) -> Drafted:
+    """What the records of a source's typical file are taken for."""
+    profiles, proposal = profiled_and_proposed(records, group.name, knowledge)
+    hints = hints_in(records, profiles, proposal, knowledge.vocabulary, knowledge.countries)
+    return Drafted(group, profiles, proposal, hints)
+
+
+def profiled_and_proposed(records: DataFrame, name: str, knowledge: Knowledge) -> tuple[list[ColumnProfile], Proposal]:
+    """The columns of a source's records, and what they are taken for."""
+    profiles = profiled(records)
+    proposal = proposal_of(
+        profiles,
+        knowledge.vocabulary,
+        words_of=lambda column: words_of(records, column),
+        num_divided=lambda key, column: num_divided(records, key, column),
+        called=name,
+    )
+    return profiles, proposal
+
+
+def _looked_at(
+    spark: SparkSession, files: Iterable[SourceFile], *, max_unpacked_ratio: float
+) -> tuple[dict[str, tuple[SeenFile, Examined]], list[tuple[str, str]]]:
+    """The files that can be read, by name; and the others, with the reason."""
+    system, left_over = fs.LocalFileSystem(), list[tuple[str, str]]()
+    heads: dict[str, tuple[SourceFile, Files, tuple[str, ...], bool]] = {}
+    for file in files:
+        try:
+            if why := file.blocked or why_no_table(file.name):
+                raise InputError(why.replace("_", " "))
+            how = sniffed(system, file.path, "x")
+            columns, is_ascii = ((), True) if how.format == "parquet" else head_of(system, file.path, how)
+            heads[file.name] = file, how, columns, is_ascii
+        except InputError as error:
+            left_over.append((file.name, str(error).replace(file.path, "it")))
+    found = _examined(spark, heads.values(), max_unpacked_ratio=max_unpacked_ratio)
+    seen: dict[str, tuple[SeenFile, Examined]] = {}
+    for name, (file, how, columns, is_ascii) in heads.items():
+        looked, how = found[name]
+        if looked.damage:
+            left_over.append((name, looked.damage.replace("_", " ")))
+            continue
+        names = columns or tuple(map(decoded, looked.columns))
+        is_plain = is_ascii and how.options.encoding != _FALLBACK
+        seen[name] = SeenFile(name, file.num_bytes, file.modified_at, how, names, is_plain), looked
+    return seen, left_over
+
+
+def _examined(
+    spark: SparkSession, heads: Iterable[tuple[SourceFile, Files, tuple[str, ...], bool]], *, max_unpacked_ratio: float
+) -> dict[str, tuple[Examined, Files]]:
+    """What each file is; one whose head alone is UTF-8 is looked at as what is not."""
+    asked = [(file, how) for file, how, *_ in heads]
+    if not asked:
+        return {}
+    first = examine_files(spark, asked, max_unpacked_ratio=max_unpacked_ratio)
+    found = {file.name: (first[file.source, file.name][0], how) for file, how in asked}
+    wrong = [(f, how) for f, how in asked if found[f.name][0].damage == WRONG_ENCODING and how.format == "csv"]
+    if wrong:
+        again = [(f, _in_encoding(how, _FALLBACK)) for f, how in wrong]
+        second = examine_files(spark, again, max_unpacked_ratio=max_unpacked_ratio)
+        found |= {file.name: (second[file.source, file.name][0], how) for file, how in again}
+    return found
+
+
+def _in_encoding(how: Files, encoding: str) -> Files:
+    return how.model_copy(update={"options": how.options.model_copy(update={"encoding": encoding})})
+
+
+def _as_read(file: SourceFile, looked: Examined) -> SourceFile:
+    return replace(file, columns=looked.columns, has_lone_surrogates=looked.has_lone_surrogates)
+
+
+def _read(spark: SparkSession, how: Files, files: list[SourceFile], stack: ExitStack) -> DataFrame:
+    """The records, as long as the stack is open."""
+    scratch = Path(stack.enter_context(TemporaryDirectory())) / "files"
+    return read_records(spark, how, stack.enter_context(laid_out(files, how, scratch)))
+
+
+def _id_columns(proposal: Proposal) -> dict[str, str]:
+    """Kind of id -> the source's column that holds it."""
+    return {kind: found[kind].name for kind in _IDS for found in proposal.feeds.values() if kind in found}
+
+
+def _places(group: Group, words: FileWords) -> Sequence[str]:
+    """The words of the folders that all of its files lie in."""
+    each = [[word for part in Path(file.name).parent.parts for word in name_words(part, words)] for file in group.files]
+    return [word for word in each[0] if all(word in others for others in each)]
+
+
+def lacking(draft: Drafted) -> Mapping[str, list[str]]:
+    """Mapped columns that older files come without: `added` where these have none that the newest lacks, else `renamed`."""
+    newest = set(draft.group.typical.columns)
+    mapped = {profile.name for found in draft.proposal.feeds.values() for profile in found.values()}
+    absent = sorted(mapped & draft.group.lacked())
+    gone = any(set(file.columns) - newest for file in draft.group.files)
+    return {"renamed": absent, "added": []} if gone else {"renamed": [], "added": absent}

@@ -1,0 +1,179 @@
+"""How a file that nobody has described is written: format, encoding, delimiter, as its ending and first bytes tell."""
+
+import codecs
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import Any
+
+from pyarrow import ArrowException, fs
+
+from crm_spark.core.errors import InputError
+from crm_spark.sources.config import FileOptions, Files
+from crm_spark.stages.ingest.file_validation import opened
+
+_HEAD_BYTES = 1 << 20
+_ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
+_PACKED = (".gz", ".bz2", ".zst", ".zstd")
+_TABLES = (".csv", ".tsv", ".tab", ".psv")
+_DELIMITERS = ",;\t|"
+_NUM_LINES, _LEAST_LINES = 200, 2
+_NEARLY_ALL = 0.8
+_ARCHIVE = "unpack the archive and give one of its files; the draft serves the archives too"
+_NO_TABLES = {
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "a spreadsheet: save each of its sheets as CSV"),
+    **dict.fromkeys((".xml", ".html", ".htm"), "marked-up text: have it exported as CSV or JSON lines"),
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".png", ".jpg", ".jpeg", ".md", ".sql"), "no table"),
+    **dict.fromkeys((".zip",), _ARCHIVE),
+    **dict.fromkeys((".7z", ".rar", ".tar", ".tgz", ".avro", ".orc"), "wanted CSV, JSON or Parquet"),
+}
+_RAGGED = "no table: its lines have not as many cells as its first line. Take away what stands above the column names"
+_NO_RECORD = "no record behind its first line"
+_EMPTY = "empty"
+_PROSE = "no table: its lines have one cell each. If it is one, call it .csv"
+_NO_RECORDS = "wanted an array of objects, or an object a line"
+
+
+def why_no_table(name: str) -> str | None:
+    """What a file's ending tells against it; null: nothing."""
+    return _NO_TABLES.get(_suffix(name))
+
+
+def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
+    """Format, encoding and delimiter as the ending and the first bytes tell.
+
+    Raises:
+        InputError: the file cannot be opened, or is an archive.
+    """
+    if PurePosixPath(path).suffix.lower() == ".zip":
+        raise InputError(f"{path}: {_ARCHIVE}.")
+    if _suffix(path) == ".parquet":
+        return Files(path=glob, format="parquet")
+    head = _head(system, path)
+    encoding = _encoding(head)
+    text = head.decode(encoding, "ignore").lstrip("\ufeff")
+    if (format := _format(path, text)) != "csv":
+        return Files.model_validate({"path": glob, "format": format, "options": {"encoding": encoding}})
+    line = text.split("\n", 1)[0]
+    try:
+        delimiter = csv.Sniffer().sniff(text[:20_000], _DELIMITERS).delimiter
+    except csv.Error:
+        delimiter = max(_DELIMITERS, key=line.count)
+    if delimiter not in line:
+        delimiter = max(_DELIMITERS, key=line.count)
+    return Files(path=glob, format="csv", options=FileOptions(delimiter=delimiter, encoding=encoding))
+
+
+def head_of(system: fs.FileSystem, path: str, how: Files) -> tuple[tuple[str, ...], bool]:
+    """Of a text file that was sniffed: the names that JSON records use, none of a CSV, and whether its head is ASCII.
+
+    Raises:
+        InputError: its first lines are no table.
+    """
+    head = _head(system, path)
+    text = head.decode(how.options.encoding, "ignore").lstrip("\ufeff")
+    if how.format == "csv":
+        _require_cells(text, how.options, may_be_one=_suffix(path) in _TABLES)
+        return (), head.isascii()
+    return _keys(text, is_document=how.format == "json"), head.isascii()
+
+
+def _suffix(path: str) -> str:
+    name = PurePosixPath(path)
+    while name.suffix.lower() in _PACKED:
+        name = name.with_suffix("")
+    return name.suffix.lower()
+
+
+def _head(system: fs.FileSystem, path: str) -> bytes:
+    try:
+        with opened(system, path) as stream:
+            return stream.read(_HEAD_BYTES)
+    except (OSError, EOFError, ArrowException) as error:
+        raise InputError(f"{path} cannot be opened ({type(error).__name__}).") from None
+
+
+def _encoding(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    try:
+        codecs.getincrementaldecoder("utf-8")("strict").decode(head)
+    except UnicodeError:
+        return "windows-1252"
+    return "utf-8"
+
+
+def _format(path: str, text: str) -> str:
+    """What the ending says, but that many call JSON lines `.json`, and a few call them anything."""
+    format = _ENDINGS.get(_suffix(path), "csv")
+    first, *others = [line for line in text.split("\n", 2) if line.strip()] or [""]
+    if format == "jsonl" or not first.startswith("{"):
+        return format
+    return "jsonl" if _object(first) is not None and (others or format == "csv") else format
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _keys(text: str, *, is_document: bool) -> tuple[str, ...]:
+    """The names that the first records use, in the order in which they appear."""
+    records = list(islice(_elements(text), _NUM_LINES)) if is_document else _lines(text)
+    names = tuple(dict.fromkeys(name for record in records for name in record))
+    if not names:
+        raise InputError(_NO_RECORDS)
+    return names
+
+
+def _lines(text: str) -> list[dict[str, Any]]:
+    found = (_object(line) for line in text.split("\n", _NUM_LINES)[:_NUM_LINES])
+    return [record for record in found if record is not None]
+
+
+def _elements(text: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON array, as far as the text reaches."""
+    decoder, rest = json.JSONDecoder(), text.lstrip()
+    if not rest.startswith("["):
+        raise InputError(_NO_RECORDS)
+    while rest := rest[1:].lstrip():
+        try:
+            record, end = decoder.raw_decode(rest)
+        except ValueError:
+            return
+        if isinstance(record, dict):
+            yield record
+        rest = rest[end:].lstrip()
+
+
+def _require_cells(text: str, options: FileOptions, *, may_be_one: bool) -> None:
+    """A table has a record, and most of its records have as many cells as its first line.
+
+    `may_be_one`: it may have but one column.
+    """
+    csv.field_size_limit(sys.maxsize)
+    lines = io.StringIO(text, newline="")
+    rows = [row for row in islice(csv.reader(lines, delimiter=options.delimiter), _NUM_LINES) if row]
+    if len(rows) < _LEAST_LINES:
+        raise InputError(_NO_RECORD if rows else _EMPTY)
+    if 2 * sum(len(row) == len(rows[0]) for row in rows[1:]) < len(rows) - 1:
+        raise InputError(_RAGGED)
+    if len(rows[0]) == 1 and not may_be_one:
+        raise InputError(_PROSE)
+    if len(rows[0]) == 1 and any(_is_split(rows[1:], sign) for sign in _DELIMITERS):
+        raise InputError(_RAGGED)
+
+
+def _is_split(rows: list[list[str]], sign: str) -> bool:
+    """Whether nearly all lines hold the sign, and equally often."""
+    counts = Counter(",".join(row).count(sign) for row in rows)
+    ((most, number),) = counts.most_common(1)
+    return most > 0 and number >= _NEARLY_ALL * len(rows)

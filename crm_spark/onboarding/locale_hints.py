@@ -1,0 +1,146 @@
+"""What a folder's data tell of the company: in which country its people live, in which currency it sells."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.bronze_columns import decoded
+from crm_spark.core.config import read_yaml
+from crm_spark.onboarding.column_profile import ColumnProfile
+from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, is_called
+
+_MOST = 0.6
+"""What holds for so many is taken for what holds."""
+_MOST_WORDS = 60
+_SIGNS = {"€": "EUR", "£": "GBP", "$": "USD"}
+
+
+@dataclass(frozen=True)
+class Countries:
+    """What is known of countries.
+
+    Attributes:
+        spellings: how their names are written, in lower case -> code.
+        facts: code -> time_zone, where it has but one, and currency.
+    """
+
+    spellings: Mapping[str, str]
+    facts: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What was counted.
+
+    Attributes:
+        countries: code -> records of people.
+        currencies: code -> records.
+    """
+
+    countries: Counter[str] = field(default_factory=Counter)
+    currencies: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A value that nobody gave, and why it is supposed."""
+
+    value: str
+    why: str
+
+
+def known_countries(folder: Path) -> Countries:
+    """What `conf/domains` says."""
+    packs: dict[str, dict[str, Any]] = read_yaml(folder / "addresses.yaml")
+    facts = read_yaml(folder / "countries.yaml")
+    codes = {code.lower(): code for code in (*facts, *packs) if len(code) == 2}
+    names = {name: code for code, pack in packs.items() for name in pack.get("names", [])}
+    return Countries({**codes, **names}, facts)
+
+
+def hints_in(
+    records: DataFrame, profiles: list[ColumnProfile], proposal: Proposal, vocabulary: Vocabulary, countries: Countries
+) -> Hints:
+    """What one source's records tell."""
+    currency = next((p.name for p in profiles if is_called(p.name, vocabulary.names["order_line"]["currency"])), None)
+    priced = [
+        found[ours].name for found in proposal.feeds.values() for ours in ("unit_price", "list_price") if ours in found
+    ]
+    sign = r"(\p{Sc}|\b[A-Z]{3}\b)"
+    written = F.regexp_extract(_cell(records, priced[0]), sign, 1) if priced else None
+    money = F.upper(_cell(records, currency)) if currency else written
+    said = _counted(records, money) if money is not None else {}
+    codes = Counter[str]()
+    for word, number in said.items():
+        if len(code := _SIGNS.get(word, word)) == 3 and code.isascii() and code.isalpha():
+            codes[code] += number
+    return Hints(_countries(records, proposal, countries), codes)
+
+
+def _countries(records: DataFrame, proposal: Proposal, countries: Countries) -> Counter[str]:
+    """By the country that is said of people, else by their phone numbers, else by their mail's domain."""
+    person, found = proposal.feeds.get("person", {}), Counter[str]()
+    if "country" in person:
+        for word, number in _counted(records, F.lower(_cell(records, person["country"].name))).items():
+            if code := countries.spellings.get(word):
+                found[code] += number
+    if not found and "phone" in person:
+        digits = F.regexp_extract(_cell(records, person["phone"].name), r"^(?:\+|00) ?(\d{1,3})", 1)
+        for prefix, number in _counted(records, digits).items():
+            if code := _calling(prefix):
+                found[code] += number
+    if not found and "email" in person:
+        domain = F.regexp_extract(F.lower(_cell(records, person["email"].name)), r"\.([a-z]{2})$", 1)
+        found.update({d.upper(): n for d, n in _counted(records, domain).items() if d.upper() in countries.facts})
+    return found
+
+
+def _calling(prefix: str) -> str | None:
+    """The country, or the largest of those, that is called with the first of these digits."""
+    regions = (phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(prefix[:n])) for n in (1, 2, 3))
+    return next((codes[0] for codes in regions if codes), None)
+
+
+def _counted(records: DataFrame, said: Column) -> dict[str, int]:
+    rows = (
+        records.groupBy(said.alias("said"))
+        .count()
+        .where("said <> ''")
+        .orderBy(F.desc("count"), "said")
+        .limit(_MOST_WORDS)
+    )
+    return {row["said"]: row["count"] for row in rows.collect()}
+
+
+def _cell(records: DataFrame, name: str) -> Column:
+    return F.trim(F.col(next(f"`{column}`" for column in records.columns if decoded(column) == name)))
+
+
+def guesses(hints: list[Hints], given: Mapping[str, str], countries: Countries) -> dict[str, Guess]:
+    """Country, time zone and currency, as far as nobody gave them and the data tell."""
+    people, money = (
+        sum((h.countries for h in hints), Counter[str]()),
+        sum((h.currencies for h in hints), Counter[str]()),
+    )
+    found: dict[str, Guess] = {}
+    if (most := _most(people)) and "country" not in given:
+        found["country"] = Guess(most, f"{people[most]} of {people.total()} records say so")
+    country = given.get("country") or most
+    facts = countries.facts.get(country or "", {})
+    if most := _most(money):
+        found["currency"] = Guess(most, f"{money[most]} of {money.total()} records say so")
+    elif "currency" in facts:
+        found["currency"] = Guess(facts["currency"], f"that of {country}")
+    if "time_zone" in facts:
+        found["time_zone"] = Guess(facts["time_zone"], f"that of {country}")
+    return {key: guess for key, guess in found.items() if key not in given}
+
+
+def _most(counts: Counter[str]) -> str | None:
+    return next((word for word, number in counts.most_common(1) if number >= _MOST * counts.total()), None)

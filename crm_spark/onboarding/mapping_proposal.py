@@ -1,0 +1,281 @@
+"""What the columns of a file that nobody has described are taken for: by their names, and by what they hold."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
+from crm_spark.core.config import read_yaml
+from crm_spark.onboarding.column_profile import ColumnProfile
+from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, OF_THE_SOURCE
+
+FULL_NAME, PARTS = "full_name", {"given_name": "given", "family_name": "family"}
+"""A column that holds both names, and which part of it each is."""
+LINE_TOTAL = "line_total"
+"""A column that holds quantity times price, which is the price where it is divided by the quantity."""
+_GUESSED = {
+    "order": {"status"},
+    "order_line": {"line_id", "unit_price"},
+    "interaction": {"kind"},
+    "feedback": {"kind"},
+    "campaign_contact": {"contact_id"},
+    "campaign_response": {"response_id"},
+}
+"""What a source of the entity seldom says of itself, or says otherwise, and the draft has a first guess at."""
+_EVIDENCE = {
+    "feedback": {"text", "rating"},
+    "interaction": {"topic", "text"},
+    "person": {*ENTITIES["person"].column_names, FULL_NAME} - {"person_id", "title", "updated_at"},
+    "product": {"name", "category", "brand", "list_price"},
+    "campaign_contact": {"person_id"},
+    "campaign_response": {"person_id"},
+}
+"""A file says something of the entity, and does not only point to it, where it has one of these; in the order in which a
+column that is called just `id` is taken for the entity's."""
+_OWNS_AN_ID = ("feedback", "interaction", "person", "product", "order")
+_ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
+_CONSENT_COLUMNS = (
+    "status",
+    "state",
+    "subscriptionstatus",
+    "emailstatus",
+    "marketingstatus",
+    "abostatus",
+    "statut",
+    "estado",
+    "stato",
+)
+_KINDS = {
+    "interaction": {
+        "ticket": ("ticket", "case", "requester", "vorgang", "incidencia", "segnalazione"),
+        "call": ("call", "anruf", "appel", "llamada", "chiamata"),
+        "mail": ("mail", "campaign", "newsletter", "subscriber", "kampagne"),
+        "web": ("page", "session", "visit", "click", "event", "url"),
+    },
+    "feedback": {
+        "survey": ("survey", "nps", "csat", "umfrage", "response", "answer", "enquete", "encuesta"),
+        "review": ("",),
+    },
+}
+"""What in the names of a file and its columns tells of which kind its records are; the first stands where nothing does."""
+
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+
+Found = dict[str, ColumnProfile]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a draft proposes.
+
+    Attributes:
+        feeds: entity -> our column -> the source's.
+        kinds: entity -> of which kind its records are.
+        status_map: how the source calls the states of an order -> ours; null: not understood.
+        consent_map: how it calls whether a person may be written to -> true or false; null: not understood.
+        num_divided_orders: orders whose lines are not all of one state.
+    """
+
+    feeds: dict[str, Found]
+    kinds: dict[str, str] = field(default_factory=dict)
+    status_map: dict[str, str | None] = field(default_factory=dict)
+    consent_map: dict[str, str | None] = field(default_factory=dict)
+    num_divided_orders: int = 0
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """How sources speak.
+
+    Attributes:
+        names: entity -> column -> how it is called.
+        states: how the states of an order are called -> ours.
+        consents: how it is called whether a person may be written to -> true or false.
+    """
+
+    names: Mapping[str, Mapping[str, list[str]]]
+    states: Mapping[str, str] = field(default_factory=dict)
+    consents: Mapping[str, str] = field(default_factory=dict)
+
+
+def known_vocabulary(folder: Path) -> Vocabulary:
+    """What `conf/domains` says."""
+    return Vocabulary(
+        read_yaml(folder / "column_names.yaml"),
+        _by_word(read_yaml(folder / "status_words.yaml")),
+        _by_word(read_yaml(folder / "consent_words.yaml")),
+    )
+
+
+def _by_word(content: Mapping[str, list[str]]) -> dict[str, str]:
+    return {word: ours for ours, words in content.items() for word in words}
+
+
+def plain(name: str) -> str:
+    """Lower case, letters without their accents, and digits only."""
+    bare = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss").replace("ł", "l").replace("ø", "o"))
+    return re.sub(r"[^a-z0-9]", "", bare)
+
+
+def _spellings(name: str) -> tuple[str, str]:
+    """Währung is also written Waehrung."""
+    return plain(name.lower().translate(_UMLAUTS)), plain(name)
+
+
+def is_called(name: str, spellings: Collection[str]) -> bool:
+    """Whether a column's name is one of these."""
+    return any(spelling in spellings for spelling in _spellings(name))
+
+
+def proposal_of(
+    profiles: list[ColumnProfile],
+    vocabulary: Vocabulary,
+    *,
+    words_of: Callable[[str], list[str]],
+    num_divided: Callable[[str, str], int],
+    called: str = "",
+) -> Proposal:
+    """What the columns, and the words of a status, are taken for.
+
+    Args:
+        profiles: the file's columns.
+        vocabulary: how sources speak.
+        words_of: the values of a column, where it has few.
+        num_divided: of how many keys (a column) the records do not agree in another column.
+        called: name of the source.
+    """
+    feeds = proposed(profiles, vocabulary.names)
+    kinds = {entity: _kind(entity, called, profiles) for entity in feeds if entity in _KINDS}
+    consents = _consents(feeds, profiles, vocabulary, words_of)
+    order = feeds.get("order", {})
+    if "status" not in order:
+        return Proposal(feeds, kinds, consent_map=consents)
+    status = order["status"].name
+    said = {word: vocabulary.states.get(word.strip().lower()) for word in words_of(status)}
+    divided = num_divided(order["order_id"].name, status) if "order_line" in feeds else 0
+    return Proposal(feeds, kinds, said, consents, divided)
+
+
+def _kind(entity: str, called: str, profiles: list[ColumnProfile]) -> str:
+    said = " ".join([plain(called), *(plain(profile.name) for profile in profiles)])
+    kinds = _KINDS[entity]
+    return next((kind for kind, words in kinds.items() if any(word in said for word in words)), next(iter(kinds)))
+
+
+def _consents(
+    feeds: dict[str, Found], profiles: list[ColumnProfile], vocabulary: Vocabulary, words_of: Callable[[str], list[str]]
+) -> dict[str, str | None]:
+    """Words that tell whether a person may be written to; a column that has such words is taken for it."""
+    person = feeds.get("person")
+    if person is None or "order" in feeds or "interaction" in feeds:
+        return {}
+    named = person.get("has_marketing_consent")
+    candidates = [named] if named else [p for p in profiles if plain(p.name) in _CONSENT_COLUMNS]
+    for profile in candidates:
+        if profile.kind == "yes_no":
+            continue
+        said = {word: vocabulary.consents.get(word.strip().lower()) for word in words_of(profile.name)}
+        if 2 * sum(ours is not None for ours in said.values()) > len(said):
+            person["has_marketing_consent"] = profile
+            return said
+    return {}
+
+
+def proposed(profiles: list[ColumnProfile], names: Mapping[str, Mapping[str, list[str]]]) -> dict[str, Found]:
+    """Entity -> our column -> the source's; only entities whose every required column was found, and that the file describes."""
+    by_name = {spelling: profile for profile in profiles for spelling in _spellings(profile.name)}
+    every = {entity: _found(by_name, columns) for entity, columns in names.items()}
+    if "quantity" in every.get("order_line", {}):
+        every.get("product", {}).pop("list_price", None)  # what was paid, line by line
+    _give_id(every, by_name)
+    _give_person(every)
+    result = {
+        entity: found
+        for entity, found in every.items()
+        if required(entity) <= set(found) and _is_described(entity, found)
+    }
+    _settle(result)
+    for found in result.values():
+        whole = found.pop(FULL_NAME, None)
+        if whole is not None and not set(PARTS) & set(found):
+            found |= dict.fromkeys(PARTS, whole)
+    return result
+
+
+def _found(by_name: Mapping[str, ColumnProfile], columns: Mapping[str, list[str]]) -> Found:
+    spelled = {ours: [n for n in (plain(ours), *spellings) if n in by_name] for ours, spellings in columns.items()}
+    return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
+
+
+def _is_described(entity: str, found: Found) -> bool:
+    if entity == "order_line" and not {"unit_price", LINE_TOTAL} & set(found):
+        return False
+    return entity not in _EVIDENCE or bool(_EVIDENCE[entity] & set(found))
+
+
+def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile]) -> None:
+    """A column that is called just `id` is that of the first entity which the file else describes."""
+    lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
+    for entity in _OWNS_AN_ID:
+        found = every.get(entity, {})
+        (own,) = set(ENTITIES[entity].grain) - {"system"}
+        needed = required(entity) - {own, "person_id"}
+        if (
+            lone is not None
+            and own not in found
+            and needed <= set(found)
+            and _EVIDENCE.get(entity, {"status"}) & set(found)
+        ):
+            found[own] = lone
+            return
+
+
+def _give_person(every: dict[str, Found]) -> None:
+    """Where a file has no number of the person but an e-mail, this tells who it is."""
+    email = every.get("person", {}).get("email")
+    if email is None or any(
+        "person_id" in every.get(entity, {}) for entity in ("person", "order", "interaction", "feedback")
+    ):
+        return
+    for entity in ("person", "order", "interaction", "feedback"):
+        every.setdefault(entity, {})["person_id"] = email
+
+
+def _settle(result: dict[str, Found]) -> None:
+    """A column that several entities were given goes to the one that it says something of."""
+    if "feedback" in result and "product" in result:
+        written = {profile.name for ours, profile in result["feedback"].items() if ours in ("title", "text")}
+        if "name" in result["product"] and result["product"]["name"].name in written:
+            del result["product"]  # the headline of a review is no product's name
+    for entity in ("interaction", "feedback"):
+        (own,) = set(ENTITIES[entity].grain) - {"system"}
+        if entity in result and result[entity][own].may_be_key and "order_line" not in result:
+            result.pop("order", None)  # a ticket about an order, a review of one
+    is_event = {"order", "order_line", "interaction", "feedback", "campaign_response"} & set(result)
+    if is_event and "contacted_at" not in result.get("campaign_contact", {}):
+        result.pop("campaign_contact", None)  # it says what came of a campaign, or of which one it is
+    times = {
+        found[at].name
+        for entity, at in EVENT_TIMES.items()
+        if entity != "person" and at in (found := result.get(entity, {}))
+    }
+    person = result.get("person", {})
+    for ours in ("joined_at", "updated_at"):
+        if ours in person and person[ours].name in times:
+            del person[ours]  # when a record was made, not the person
+    if person and not _is_described("person", person):
+        del result["person"]
+
+
+def required(entity: str) -> set[str]:
+    """What the source must have of its own, so that the rest can be guessed at."""
+    return must(entity) - _GUESSED.get(entity, set())
+
+
+def must(entity: str) -> set[str]:
+    """What a mapping of the entity must name."""
+    contract = ENTITIES[entity]
+    needed = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
+    return needed - FILLED_BY_CLEAN - HAS_DEFAULT - OF_THE_SOURCE

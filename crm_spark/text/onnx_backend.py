@@ -1,0 +1,30 @@
+"""A model's ONNX graph, run: by scoring, and by training to see whether int8 agrees."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm_spark.text.batches import feeds
+from crm_spark.text.labels import LABELS
+
+_ONNX_TOKENS = 768
+
+
+class OnnxBackend:
+    """ONNX Runtime on a processor's threads; PyTorch is not loaded."""
+
+    def __init__(self, graph: Path, *, threads: int, max_tokens: int | None):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        self.session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self.max_tokens = max_tokens or _ONNX_TOKENS
+
+    def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Texts of like length go together, padded to the longest of a batch."""
+        result = np.zeros((len(lengths), len(LABELS)), np.float32)
+        for batch, feed in feeds(ids, lengths, max_tokens=self.max_tokens):
+            (result[batch],) = self.session.run(None, feed)
+        return result

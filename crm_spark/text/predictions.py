@@ -1,0 +1,26 @@
+"""Which reading of a text counts: that of the model in use, or while it has not read the text, of the one before."""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.scores import SCORE_TEXT
+from crm_spark.core.tables import TableStore
+
+
+def readings(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
+    """Grain: text_hash. scores.text by the first of the models that has read the text.
+
+    Args:
+        tables: the lake.
+        versions: of models, the one that counts most first; `model.serving_order` gives them.
+    """
+    scores = tables.read(SCORE_TEXT).where(F.col("model_version").isin(*versions))
+    rank = F.array_position(F.lit(list(versions)), F.col("model_version"))
+    others = [name for name in SCORE_TEXT.column_names if name != "text_hash"]
+    first = F.min_by(F.struct(*others), rank).alias("first")
+    return scores.groupBy("text_hash").agg(first).select("text_hash", "first.*")
+
+
+def sentiment() -> Column:
+    """Of probabilities as scores.text has them: P(recommends) - P(does_not_recommend), from -1 to 1."""
+    return F.col("p_recommends") - F.col("p_does_not_recommend")

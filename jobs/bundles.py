@@ -1,8 +1,0 @@
-"""Lists the text models of a lake, or puts another in use: `python jobs/bundles.py --lake DIR [--use VERSION | --rollback]`."""
-
-import sys
-
-from crm_spark.bundles import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,0 @@
-"""Drafts a company's configuration from a folder of files: `python jobs/inspect_source.py --data DIR --out conf/examples/mine`."""
-
-import sys
-
-from crm_spark.inspection import main
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,99 @@
+"""A table as a CSV file: no cell that a spreadsheet would run, and every value can be had back."""
+
+import csv
+
+import pytest
+from pyspark.sql import functions as F
+from support.formulas import FORMULAS
+from support.lake import put
+
+from crm_spark.cli.export import main, neutralised, write_csv
+from crm_spark.contracts.gold import CUSTOMER
+from crm_spark.contracts.silver import PERSON
+from crm_spark.core.tables import TableStore
+
+ACTIVE = [*(text for text in FORMULAS if text != "%0A=1+1"), "\u00a0=1+1"]
+PLAIN = ["word", "1-1", "a=b", "", " x ", "two\nlines", "two\r\nlines", 'say "no"', "a,b;c", "\\", '\\"', "%0A=1", None]
+QUOTED = ["'", "''=1", "'tis", "'=1"]
+
+
+def restored(cell):
+    return cell[1:] if cell.startswith("'") else cell
+
+
+def cells(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_no_cell_is_active_and_every_value_comes_back(spark, tmp_path):
+    texts = [*ACTIVE, *PLAIN, *QUOTED]
+    rows = [(i, text) for i, text in enumerate(texts)]
+    assert write_csv(spark.createDataFrame(rows, "id int, text string").orderBy("id"), tmp_path / "out.csv") == len(
+        rows
+    )
+    (header, *found) = cells(tmp_path / "out.csv")
+    assert header == ["id", "text"] and len(ACTIVE) == 30
+    assert [cell[0] for _, cell in found[:30]] == ["'"] * 30
+    assert [cell for _, cell in found[30 : 30 + len(PLAIN)]] == [text or "" for text in PLAIN], (
+        "nothing else is touched"
+    )
+    assert [restored(cell) for _, cell in found] == [text or "" for text in texts]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv"]
+
+
+def test_without_the_quote_the_cells_would_be_active(spark):
+    """The negative control: what the rule adds is what makes the difference."""
+    frame = spark.createDataFrame([(text,) for text in ACTIVE], "text string")
+    row = frame.select(F.count_if(F.col("text").rlike("^[\\s\\p{Z}]*[=+\\-@\uff1d\uff0b\uff20]|^\t")).alias("before"), F.count_if(
+        neutralised(F.col("text")).rlike("^[\\s\\p{Z}]*[=+\\-@\uff1d\uff0b\uff20]|^\t")).alias("after")).first()  # fmt: skip
+    assert (row["before"], row["after"]) == (30, 0)
+
+
+def test_numbers_dates_and_lists_are_written_as_they_are(spark, tmp_path):
+    frame = spark.sql(
+        "SELECT -1.50 AS n, DATE'2025-01-31' AS d, TIMESTAMP'2025-01-31 10:00:00' AS t, array('=a', 'b') AS l"
+    )
+    write_csv(frame, tmp_path / "out.csv")
+    assert cells(tmp_path / "out.csv")[1] == ["-1.50", "2025-01-31", "2025-01-31 10:00:00", '["=a","b"]']
+
+
+@pytest.fixture
+def lake(spark, tmp_path):
+    tables = TableStore(spark, str(tmp_path / "lake"))
+    put(tables, PERSON, [{"system": "shop", "person_id": "1", "source": "s", "row_id": "r", "email": "a@b.de"}])
+    return tmp_path / "lake"
+
+
+def export(lake, table, out, *more):
+    return main(["--table", table, "--lake", str(lake), "--out", str(out), *more])
+
+
+def test_personal_columns_are_written_only_when_they_are_named(lake, tmp_path):
+    assert export(lake, "silver.person", tmp_path / "all.csv") == 0
+    header, _ = cells(tmp_path / "all.csv")
+    assert "person_id" in header and not {"email", "given_name", "family_name", "phone"} & set(header)
+    assert export(lake, "silver.person", tmp_path / "mail.csv", "--columns", "person_id, email") == 0
+    assert cells(tmp_path / "mail.csv") == [["person_id", "email"], ["1", "a@b.de"]]
+
+
+@pytest.mark.parametrize(
+    ("table", "more", "said"),
+    [
+        ("silver.persons", [], "--table: silver.persons is none of silver.person"),
+        ("silver.person", ["--columns", "mail"], "silver.person has no mail; it has"),
+        (CUSTOMER.name, [], "gold.customer: is not in .* Run the stage that writes it first"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(lake, tmp_path, capsys, table, more, said):
+    import re
+
+    assert export(lake, table, tmp_path / "out.csv", *more) == 2
+    assert re.search(said, capsys.readouterr().err) and not (tmp_path / "out.csv").exists()
+
+
+def test_a_file_that_is_there_is_left_alone(lake, tmp_path, capsys):
+    (tmp_path / "out.csv").write_text("mine")
+    assert export(lake, "silver.person", tmp_path / "out.csv") == 2
+    assert "is there already" in capsys.readouterr().err and (tmp_path / "out.csv").read_text() == "mine"
+    assert export(lake, "silver.person", tmp_path / "out.csv", "--force", "--columns", "person_id") == 0

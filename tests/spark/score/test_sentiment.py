@@ -1,0 +1,33 @@
+"""Sentiment by month: means, their errors, and what changed, by hand."""
+
+from datetime import date
+
+from crm_spark.stages.score.sentiment import sentiment_by_month
+
+SAID = [
+    ("a", date(2025, 1, 1), 1.0),
+    ("a", date(2025, 1, 31), 0.0),
+    ("a", date(2025, 3, 15), -0.5),
+    ("b", date(2025, 1, 10), 0.25),
+]
+JANUARY, MARCH = date(2025, 1, 1), date(2025, 3, 1)
+
+
+def months(spark, said):
+    frame = spark.createDataFrame(said, "customer_id string, written_on date, sentiment double").repartition(2)
+    rows = sentiment_by_month(frame, "customer_id").collect()
+    found = {(row["customer_id"], row["month"]): tuple(row)[2:] for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_means_errors_and_changes(spark):
+    assert months(spark, SAID) == {
+        ("a", JANUARY): (2, 0.5, 0.5, None),  # deviation sqrt(0.5) over sqrt(2)
+        ("a", MARCH): (1, -0.5, None, -1.0),  # since January: nothing was written in February
+        ("b", JANUARY): (1, 0.25, None, None),
+    }
+
+
+def test_the_order_of_texts_changes_nothing(spark):
+    assert months(spark, SAID[::-1]) == months(spark, SAID)

@@ -1,0 +1,150 @@
+"""What the stage makes of texts beside their verdicts: once, only of what is new, and by the words of the company's file."""
+
+import hashlib
+import re
+import shutil
+from datetime import date, datetime
+
+import pytest
+from support.lake import AS_OF, lake_context, put
+from support.tiny_bert import tiny_encoder, tiny_model_version
+
+from crm_spark.contracts.features import SEGMENT
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.scores import CUSTOMER_SENTIMENT, DRIVING_WORD, PRODUCT_SENTIMENT, SCORE_ASPECT, SCORE_TEXT
+from crm_spark.contracts.silver import FEEDBACK, INTERACTION
+from crm_spark.models.registry import register
+from crm_spark.stages.score import stage
+from crm_spark.stages.score.config import ScoreConfig
+from crm_spark.stages.score.scorer import Scorer
+
+FIRST = "aspects:\n  delivery: {en: [deliver*]}\n  price: {en: [price]}\nturns: {en: [but]}\n"
+SECOND = "aspects:\n  price: {en: [price, parcel]}\nturns: {en: [but]}\n"
+BOTH, ONE, NONE = "Good price but late delivery. Delivery!", "Late delivery", "A parcel of words"
+WRITERS = {"anna": [BOTH, NONE], "ben": [BOTH], "cleo": [ONE], "dora": [BOTH]}
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def feedback(writers, month=1):
+    return [
+        {"system": "shop", "source": "reviews", "feedback_id": f"{who}{month}{i}", "plain_text": text, "language": "en",
+         "person_id": who, "product_id": "lamp" if i == 0 else None, "given_at": datetime(2025, month, 3)}
+        for who, texts in writers.items()
+        for i, text in enumerate(texts)
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def lake(spark, tmp_path_factory):
+    """A lake with texts of four customers in two segments, and what makes a context on it."""
+    root = tmp_path_factory.mktemp("lake")
+    model = tiny_model_version(root / "made", tiny_encoder(root / "encoder"))
+    shutil.copytree(model.folder, root / "files" / "models" / model.version)
+    register(root / "files" / "models", model.version, is_promoted=True)
+    words = root / "aspects.yaml"
+    words.write_text(FIRST)
+    how = (f"score.aspects={words}", "score.min_customers_per_cell=2", "score.precision=fp32")
+
+    def make(fingerprint, *more):
+        return lake_context(spark, root, *how, *more, fingerprint=fingerprint * 64)
+
+    tables = make("0").tables
+    put(tables, FEEDBACK, feedback(WRITERS))
+    put(tables, INTERACTION, [])
+    put(tables, CUSTOMER, [{"customer_id": who.upper()} for who in WRITERS])
+    put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": who, "customer_id": who.upper()} for who in WRITERS])
+    segment = {"anna": 1, "ben": 1, "cleo": 1, "dora": 2}
+    put(tables, SEGMENT, [{"customer_id": k.upper(), "segment_id": n, "as_of": AS_OF} for k, n in segment.items()])
+    return make, words, Scorer(model.folder, ScoreConfig(precision="fp32", engine="torch"))
+
+
+@pytest.fixture(scope="module")
+def first(lake):
+    """The first run: what it said, and the tables then."""
+    make, _, _ = lake
+    ctx = make("1")
+    note = stage.run(ctx).note
+    return note, {
+        t.name: ctx.tables.read(t).collect()
+        for t in (SCORE_ASPECT, CUSTOMER_SENTIMENT, PRODUCT_SENTIMENT, DRIVING_WORD)
+    }
+
+
+def sentiment_of(scorer, *texts):
+    shares = scorer.probabilities(list(texts))
+    return float((shares[:, 0] - shares[:, 1]).mean())
+
+
+def test_the_sentiment_of_an_aspect_is_what_one_process_reads_in_its_clauses(first, lake):
+    _, tables = first
+    found = {(row["text_hash"], row["aspect"]): row for row in tables["scores.aspect"]}
+    assert {key: row["num_clauses"] for key, row in found.items()} == {
+        (digest(BOTH), "price"): 1,
+        (digest(BOTH), "delivery"): 2,
+        (digest(ONE), "delivery"): 1,
+        (digest(NONE), "none"): 0,
+    }
+    clauses = {"price": ["Good price"], "delivery": ["but late delivery.", "Delivery!"]}
+    for aspect, parts in clauses.items():
+        assert found[digest(BOTH), aspect]["sentiment"] == pytest.approx(sentiment_of(lake[2], *parts), abs=1e-5)
+    assert found[digest(ONE), "delivery"]["sentiment"] == pytest.approx(sentiment_of(lake[2], ONE), abs=1e-5)
+    assert found[digest(NONE), "none"]["sentiment"] is None
+
+
+def test_sentiment_by_month_is_the_mean_of_the_texts(first, lake):
+    _, tables = first
+    by_customer = {row["customer_id"]: row for row in tables["scores.customer_sentiment"]}
+    assert by_customer["ANNA"]["num_texts"] == 2 and by_customer["ANNA"]["month"] == date(2025, 1, 1)
+    assert by_customer["ANNA"]["mean_sentiment"] == pytest.approx(sentiment_of(lake[2], BOTH, NONE), abs=1e-5)
+    (lamp,) = tables["scores.product_sentiment"]
+    assert (lamp["system"], lamp["product_id"], lamp["num_texts"]) == ("shop", "lamp", 4)
+    assert lamp["mean_sentiment"] == pytest.approx(sentiment_of(lake[2], BOTH, BOTH, ONE, BOTH), abs=1e-5)
+
+
+def test_words_of_one_customer_alone_are_not_kept(first):
+    _, tables = first
+    rows = tables["scores.driving_word"]
+    assert {row["segment_id"] for row in rows} == {1}  # dora is alone in the other
+    assert {row["word"] for row in rows} >= {"good", "price", "but"}
+    assert "parcel" not in {row["word"] for row in rows}  # anna's
+    assert all(row["num_customers"] >= 2 for row in rows)
+
+
+def num_done(note):
+    return tuple(map(int, re.search(r"aspects of (\d+) texts, (\d+) explained", note).groups()))
+
+
+def test_a_second_run_searches_only_what_is_new(first, lake):
+    make, _, _ = lake
+    assert num_done(first[0]) == (3, 3)
+    ctx = make("2")
+    assert num_done(stage.run(ctx).note) == (0, 3)
+    assert {t: sorted(map(tuple, ctx.tables.read(c).collect())) for t, c in (("a", SCORE_ASPECT), ("w", DRIVING_WORD))} \
+        == {"a": sorted(map(tuple, first[1]["scores.aspect"])), "w": sorted(map(tuple, first[1]["scores.driving_word"]))}  # fmt: skip
+    put(ctx.tables, FEEDBACK, [*feedback(WRITERS), *feedback({"ben": ["Price!"], "cleo": [ONE]}, month=2)])
+    assert num_done(stage.run(make("3")).note) == (1, 3)  # what is written after as_of is read, and not counted yet
+    assert ctx.tables.read(SCORE_ASPECT).where(f"text_hash = '{digest('Price!')}'").count() == 1
+    assert {row["month"] for row in ctx.tables.read(CUSTOMER_SENTIMENT).collect()} == {date(2025, 1, 1)}
+
+
+def test_other_aspects_in_the_file_are_looked_for_in_every_text(first, lake):
+    make, words, scorer = lake
+    before = stage.inputs(make("4"))
+    words.write_text(SECOND)
+    ctx = make("4")
+    assert stage.inputs(ctx) != before  # the refresh knows that there is something to do
+    stage.run(ctx)
+    found = {(row["text_hash"], row["aspect"]): row for row in ctx.tables.read(SCORE_ASPECT).collect()}
+    read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).collect()}
+    assert {text for text, _ in found} == read  # every text is accounted for
+    assert {aspect for _, aspect in found} == {"price", "none"}  # delivery is gone
+    assert found[digest(NONE), "price"]["sentiment"] == pytest.approx(sentiment_of(scorer, NONE), abs=1e-5)
+    assert found[digest(ONE), "none"]["num_clauses"] == 0
+
+
+def test_explaining_can_be_turned_off(first, lake):
+    make, _, _ = lake
+    assert num_done(stage.run(make("5", "score.explain_texts_per_segment=0")).note)[1] == 0

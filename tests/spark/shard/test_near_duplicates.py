@@ -1,0 +1,63 @@
+"""Near texts of two splits, whatever their order; how often pairs of a known similarity are found."""
+
+import random
+
+import pytest
+
+from crm_spark.stages.shard.near_duplicates import near_duplicates
+from crm_spark.stages.shard.tokenisation import read
+
+TEXT, SIDED = (
+    "The sleeves are far too long for me, but the fabric is soft.",
+    "text_hash string, text string, split string",
+)
+
+
+def found(spark, rows, *, partitions=1):
+    frame = spark.createDataFrame(rows, SIDED).repartition(partitions)
+    assigned = read(frame, "embedded", max_length=32, long_texts="head", seed=11)
+    return {r["text_hash"]: (r["near_duplicate_hash"], r["similarity"]) for r in near_duplicates(assigned).collect()}
+
+
+def test_the_side_before_keeps_its_text(spark):
+    rows = [
+        ("t", TEXT, "test"),
+        ("v", TEXT.lower(), "validation"),
+        ("r", TEXT.replace(",", " -"), "train"),
+        ("other", "Nothing but trouble with the parcel since Monday.", "train"),
+        ("twin of a train text", "Nothing but trouble with the parcel since Monday!", "train"),
+        ("short", "ok", "train"),
+        ("short too", "ok", "test"),
+        ("empty", "", "train"),
+        ("signs", "!!! ???", "train"),
+    ]
+    wanted = {"v": ("t", 1.0), "r": ("t", 1.0)}
+    assert found(spark, rows) == wanted
+    assert found(spark, rows[::-1], partitions=3) == wanted
+
+
+def test_scripts_without_blanks_and_long_texts_are_told_too(spark):
+    chinese = "这件衣服的颜色和图片上的不一样，袖子太长，但是面料很柔软，我会再买一件。"
+    long = " ".join(f"word{i}" for i in range(5_000))
+    rows = [
+        ("c", chinese, "test"),
+        ("c2", chinese + "！", "train"),
+        ("l", long, "validation"),
+        ("l2", long + " end", "train"),
+    ]
+    assert found(spark, rows) == {"c2": ("c", 1.0), "l2": ("l", 1.0)}
+
+
+@pytest.mark.parametrize(("changed", "least", "most"), [(3, 0.95, 1.0), (20, 0.0, 0.6), (200, 0.0, 0.0)])
+def test_near_pairs_are_found_and_far_ones_are_not(spark, changed, least, most):
+    """100 pairs of random letters; each changed letter spoils five shingles of some 496: similarity 0.94, 0.67, 0.04."""
+    draw, rows = random.Random(5), []
+    for i in range(100):
+        letters = draw.choices("abcdefghijklmnopqrstuvwxyz", k=500)
+        other = list(letters)
+        for at in draw.sample(range(500), changed):
+            other[at] = "0"
+        rows += [(f"{i}a", "".join(letters), "test"), (f"{i}b", "".join(other), "train")]
+    hits = found(spark, rows)
+    assert least * 100 <= len(hits) <= most * 100
+    assert all(twin == text.replace("b", "a") for text, (twin, _) in hits.items())

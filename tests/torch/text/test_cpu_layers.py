@@ -1,0 +1,65 @@
+"""Attention and dropout that are faster on a processor compute what the usual ones compute."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import AutoModel
+
+from crm_spark.text.cpu_layers import Dropout, learn_fast
+from crm_spark.text.model import pretrained
+
+
+@pytest.mark.parametrize("is_training", [True, False])
+def test_states_and_gradients_are_those_of_the_librarys_own_attention(encoder, is_training):
+    ids, lengths = np.random.default_rng(1).integers(1000, 2000, (5, 12)), np.array([12, 1, 7, 7, 3])
+    ours = pretrained(encoder)
+    tokens, mask, _ = ours.collate(ids, lengths)
+    usual = AutoModel.from_pretrained(encoder, add_pooling_layer=False, attn_implementation="eager")
+    found = []
+    for model in (ours.encoder, usual):
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        states = model.train(is_training)(input_ids=tokens, attention_mask=mask).last_hidden_state
+        states[mask.bool()].square().sum().backward()
+        found.append((states[mask.bool()], model.get_input_embeddings().weight.grad))
+    assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
+    assert torch.allclose(found[0][1], found[1][1], atol=1e-3)
+
+
+@pytest.mark.parametrize(("p", "dtype"), [(0.1, torch.float32), (0.5, torch.bfloat16)])
+def test_dropout_drops_its_share_and_keeps_the_mean(p, dtype):
+    torch.manual_seed(3)
+    states = torch.ones(1001, 999, dtype=dtype, requires_grad=True)
+    found = Dropout(p)(states)
+    assert found.dtype == dtype and found.shape == states.shape
+    assert float((found == 0).float().mean()) == pytest.approx(p, abs=0.002)
+    assert found[found != 0].unique().tolist() == [pytest.approx(1 / (1 - p), rel=0.01)]
+    found.float().sum().backward()
+    assert torch.equal(states.grad, found.detach())
+    neighbours = ((found == 0)[:, :-1] & (found == 0)[:, 1:]).float().mean()
+    assert float(neighbours) == pytest.approx(p * p, abs=0.002)  # one draw says nothing of the next
+
+
+def test_the_seed_alone_decides_what_is_dropped():
+    drawn = []
+    for seed in (4, 4, 5):
+        torch.manual_seed(seed)
+        drawn.append(Dropout(0.3)(torch.ones(64, 64)))
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+
+
+def test_nothing_is_dropped_when_it_does_not_learn():
+    states = torch.ones(8, 8)
+    assert torch.equal(Dropout(0.5).eval()(states), states) and torch.equal(Dropout(0.0)(states), states)
+
+
+def test_every_dropout_of_the_encoder_is_a_cheap_one_and_states_are_bf16_under_autocast(encoder):
+    model = pretrained(encoder)
+    learn_fast(model.encoder)
+    assert {type(m) for m in model.encoder.modules() if isinstance(m, nn.Dropout)} == {Dropout}
+    tokens = torch.tensor([[101, 2023, 102]])
+    assert model.encoder(input_ids=tokens).last_hidden_state.dtype == torch.float32
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.encoder(input_ids=tokens).last_hidden_state.dtype == torch.bfloat16

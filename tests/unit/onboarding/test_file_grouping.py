@@ -1,0 +1,144 @@
+"""Which files of a folder are one source, what it is called, and which pattern fits it and nothing else."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from crm_spark.onboarding.file_grouping import SeenFile, grouped, known_file_words, name_words, pattern_of
+from crm_spark.sources.config import FileOptions, Files
+
+WORDS = known_file_words(Path(__file__).resolve().parents[3] / "conf" / "domains" / "file_words.yaml")
+
+
+def seen(name, columns="a b c", *, format="csv", encoding="utf-8", is_ascii=True, num_bytes=100, day=1, delimiter=","):
+    how = Files(path="x", format=format, options=FileOptions(encoding=encoding, delimiter=delimiter))
+    return SeenFile(name, num_bytes, datetime(2025, 1, day), how, tuple(columns.split()), is_ascii)
+
+
+def sources(*files, taken=()):
+    groups, left_over = grouped(files, WORDS, taken=taken)
+    assert left_over == []
+    return {group.name: (group.how.path, [file.name for file in group.files]) for group in groups}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("orders_2024-01", ("orders",)),
+        ("OrderItems_v2_20240105T101112Z", ("order", "items")),
+        ("Bestellübersicht-KW12", ("bestellubersicht",)),
+        ("umsatz_januar_2025", ("umsatz",)),
+        ("b2b_customers", ("customers",)),
+        ("febrl4a", ("febrl",)),
+        ("part-00000-3f2a8c1e-1111-2222-3333-abcdefabcdef", ()),
+        ("Export_Q4", ()),
+    ],
+)
+def test_a_name_is_what_stays_without_dates_numbers_and_versions(name, words):
+    assert name_words(name, WORDS) == words
+
+
+def test_files_of_one_kind_are_one_source_and_its_pattern_fits_tomorrows():
+    found = sources(
+        seen("orders_2024-01.csv"),
+        seen("orders_2024-02.csv"),
+        seen("archive/old/orders_2023-12.csv"),
+        seen("customers.csv", "id n"),
+    )
+    assert found == {
+        "customers": ("**/customers*.csv", ["customers.csv"]),
+        "orders": ("**/orders_*.csv", ["archive/old/orders_2023-12.csv", "orders_2024-01.csv", "orders_2024-02.csv"]),
+    }
+    assert sources(seen("orders.csv"), seen("shop/orders.csv")) == {
+        "orders": ("**/orders*.csv", ["orders.csv", "shop/orders.csv"])
+    }
+
+
+def test_a_pattern_fits_no_file_of_another_source():
+    found = sources(seen("orders_2024-01.csv"), seen("orders_2024-02.csv"), seen("orders_items_2024-01.csv", "x y z"))
+    assert found["orders"][0] == "**/orders_????-??.csv"
+    assert found["orders_items"][0] == "**/orders_items_*.csv"
+
+
+def test_names_that_say_nothing_are_known_by_their_folder():
+    found = sources(
+        seen("orders/2024/01/part-0001.parquet", format="parquet"),
+        seen("orders/2024/02/part-0001.parquet", format="parquet"),
+        seen("customers/part-0001.parquet", "x y", format="parquet"),
+    )
+    assert {name: path for name, (path, _) in found.items()} == {
+        "orders": "**/orders/**/part-*.parquet", "customers": "**/customers/**/part-*.parquet",
+    }  # fmt: skip
+
+
+def test_the_same_name_in_two_places_is_two_sources_and_in_two_days_one():
+    found = sources(
+        seen("shop/orders.csv"),
+        seen("market/orders.csv"),
+        seen("2024-01-01/kunden.csv", "k"),
+        seen("2024-01-02/kunden.csv", "k"),
+    )
+    assert {name: path for name, (path, _) in found.items()} == {
+        "shop_orders": "**/shop/**/orders*.csv",
+        "market_orders": "**/market/**/orders*.csv",
+        "kunden": "**/kunden*.csv",
+    }
+
+
+def test_sources_of_the_same_columns_know_of_each_other():
+    groups, _ = grouped([seen("north.csv", "a b"), seen("south.csv", "b a"), seen("stock.csv", "a c")], WORDS)
+    assert {group.name: group.twins for group in groups} == {"north": ("south",), "south": ("north",), "stock": ()}
+
+
+def test_a_column_more_is_the_same_source_and_other_columns_are_not():
+    more = sources(seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2))
+    assert list(more) == ["orders"]
+    groups, _ = grouped([seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2)], WORDS)
+    assert groups[0].lacked() == {"d"}
+    other = sources(seen("orders_1.csv", "a b c"), seen("orders_2.csv", "x y z"))
+    assert {name: path for name, (path, _) in other.items()} == {"orders": "orders_2.csv", "orders_2": "orders_1.csv"}
+
+
+def test_encodings_that_differ_are_two_sources_and_ascii_fits_both():
+    one = [
+        seen("a_1.csv", encoding="windows-1252", is_ascii=False),
+        seen("a_2.csv", encoding="utf-8", is_ascii=True),
+    ]
+    groups, _ = grouped(one, WORDS)
+    assert [group.how.options.encoding for group in groups] == ["windows-1252"]
+    groups, _ = grouped([one[0], seen("a_3.csv", encoding="utf-8", is_ascii=False)], WORDS)
+    assert sorted(group.how.options.encoding for group in groups) == ["utf-8", "windows-1252"]
+
+
+def test_a_source_is_drafted_from_its_newest_file_that_is_no_scrap():
+    groups, _ = grouped(
+        [
+            seen("a_1.csv", num_bytes=5000, day=1),
+            seen("a_2.csv", num_bytes=4000, day=2),
+            seen("a_3.csv", num_bytes=90, day=3),
+        ],
+        WORDS,
+    )
+    assert groups[0].typical.name == "a_2.csv"
+
+
+def test_names_that_are_taken_are_not_given_again():
+    assert list(sources(seen("shop/orders.csv"), taken=["orders"])) == ["shop_orders"]
+    assert list(sources(seen("orders.csv"), taken=["orders"])) == ["orders_2"]
+    assert list(sources(seen("заказы.csv"))) == ["source"]
+    assert list(sources(seen("9lives.csv"))) == ["lives"]
+
+
+def test_what_no_pattern_can_hold_is_spelled_with_a_question_mark():
+    assert sources(seen("a:b.csv"))["a_b"][0] == "**/a*b*.csv"
+
+
+def test_there_may_be_no_pattern():
+    assert pattern_of(["a.csv", "c.csv"], ["b.csv"]) is None
+    groups, _ = grouped(
+        [seen("orders.csv"), seen("orders.csv.gz"), seen("orders_2.csv"), seen("ordersX.csv", "k l")], WORDS
+    )
+    assert sorted(group.how.path for group in groups) == [
+        "**/orders*.csv.gz", "**/orders.csv", "**/ordersX*.csv", "**/orders_*.csv",
+    ]  # fmt: skip

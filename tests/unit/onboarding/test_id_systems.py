@@ -1,0 +1,88 @@
+"""Which sources share a name space of ids, told from what they have in common."""
+
+import pytest
+
+from crm_spark.onboarding.id_overlap import Ids, Overlap
+from crm_spark.onboarding.id_systems import is_same_system, systems_of
+
+
+def ids(source, num, low=None, high=None, kind="person_id"):
+    return Ids(source, kind, "Kunde", num, low, high)
+
+
+def overlap(small, large, num_shared, emails=0, same=0):
+    return Overlap(small, large, num_shared, emails, same)
+
+
+ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk", 80)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (overlap(ORDERS, CUSTOMERS, 98), True),
+        (overlap(ORDERS, CUSTOMERS, 49), False),
+        # Spread over all the numbers that the other has given: they refer to them.
+        (overlap(ids("a", 300, 3, 1990), ids("b", 2000, 1, 2000), 300), True),
+        # 1 to 300 beside 1 to 2000: any two programs that count from one look like this.
+        (overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300), None),
+        # The latest of them, 1701 to 2000.
+        (overlap(ids("a", 300, 1701, 2000), ids("b", 2000, 1, 2000), 300), True),
+        # Both have counted just as far.
+        (overlap(ids("a", 1950, 1, 1990), ids("b", 2000, 1, 2000), 1950), True),
+        # The same numbers, other people; and the same people.
+        (overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300, emails=200, same=3), False),
+        (overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300, emails=200, same=190), True),
+        (overlap(ids("a", 3), ids("b", 9), 3), True),
+        (overlap(ids("a", 8), ids("b", 9), 4), False),
+    ],
+)
+def test_ids_are_the_same_ones_where_chance_does_not_explain_it(found, verdict):
+    assert is_same_system(found) is verdict
+
+
+def test_sources_are_put_together_and_the_evidence_is_said():
+    lines = ids("lines", 900, kind="order_id")
+    found = systems_of(
+        {"customers": ["shop"], "desk": [], "lines": ["shop"], "orders": ["shop"]},
+        [
+            overlap(ORDERS, CUSTOMERS, 98),
+            overlap(ids("orders", 890, kind="order_id"), lines, 890),
+            overlap(DESK, CUSTOMERS, 1),
+        ],
+    )
+    assert found.of == {"customers": "shop", "lines": "shop", "orders": "shop", "desk": "desk"}
+    assert found.evidence["orders"] == [
+        "Kunde: 100 % of its 890 values are in lines's Kunde",
+        "Kunde: 98 % of its 100 values are in customers's Kunde",
+    ]
+    assert found.evidence["desk"] == [] and found.doubts["desk"] == []
+
+
+def test_what_chance_explains_is_kept_apart_and_asked():
+    found = systems_of({"a": [], "b": []}, [overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300)])
+    assert found.of == {"a": "a", "b": "b"}
+    assert found.doubts["a"] == [
+        "Kunde: 100 % of its 300 values are in b's Kunde, but any two programs that count from one share such numbers"
+    ]
+
+
+def test_other_peoples_numbers_keep_two_apart_also_by_way_of_a_third():
+    products = [ids(name, 50, kind="product_id") for name in ("a", "b", "c")]
+    found = systems_of(
+        {"a": [], "b": [], "c": []},
+        [
+            overlap(ids("a", 300), ids("b", 400), 250, emails=200, same=2),
+            overlap(products[0], products[2], 50),
+            overlap(products[1], products[2], 50),
+        ],
+    )
+    assert found.of["a"] != found.of["b"] and found.of["c"] in (found.of["a"], found.of["b"])
+    assert [text for text in found.evidence["a"] if "their e-mails differ" in text]
+
+
+def test_a_system_is_called_by_its_folder_or_by_what_its_sources_begin_with():
+    pair = [overlap(ids("shop_a", 10), ids("shop_b", 10), 10)]
+    assert set(systems_of({"shop_a": [], "shop_b": []}, pair).of.values()) == {"shop"}
+    assert set(systems_of({"shop_a": ["erp"], "shop_b": ["erp"]}, pair).of.values()) == {"erp"}
+    assert systems_of({"shop_a": ["erp"], "shop_b": ["erp"]}, []).of == {"shop_a": "erp", "shop_b": "shop"}

@@ -1,0 +1,225 @@
+"""What the columns of a file nobody has described are taken for, in several languages."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from crm_spark.onboarding.column_profile import ColumnProfile
+from crm_spark.onboarding.mapping_proposal import Proposal, known_vocabulary, plain, proposal_of
+from crm_spark.onboarding.source_draft import source_yaml
+from crm_spark.sources.config import FileOptions, Files, Source
+
+VOCABULARY = known_vocabulary(Path(__file__).resolve().parents[3] / "conf" / "domains")
+FILES = Files(path="*.csv", format="csv", options=FileOptions(delimiter=";"))
+
+
+def column(name, kind="text", *, is_key=False, low=None, high=None, num_blank=0, **fractions):
+    found = {kind: 1.0, **fractions} if kind != "text" else fractions
+    return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, found, low, high)
+
+
+def proposal(*columns, words=(), divided=0, called="shop"):
+    return proposal_of(
+        columns, VOCABULARY, words_of=lambda _: list(words), num_divided=lambda *_: divided, called=called
+    )
+
+
+def drafted(*columns, given=None, **more):
+    text = source_yaml("shop", FILES, list(columns), proposal(*columns, **more), given or {})
+    return text, Source.model_validate({"name": "shop", **yaml.safe_load(text)})
+
+
+@pytest.mark.parametrize(
+    ("names", "entity"),
+    [
+        (("Codice cliente", "Cognome", "Nome", "E-mail", "Città", "Data di nascita"), "person"),
+        (("N° Client", "Prénom", "Nom", "Téléphone", "Code postal", "Ville"), "person"),
+        (("Código cliente", "Apellidos", "Nombre", "Correo electrónico", "Población", "Móvil"), "person"),
+        (("Klantnummer", "Voornaam", "Achternaam", "E-mailadres", "Woonplaats", "Straat"), "person"),
+        (("Pedido", "Línea", "Artículo", "Cantidad", "Precio unitario", "Moneda"), "order_line"),
+        (("Bestell-Nr.", "Pos.", "Artikel-Nr.", "Menge", "Einzelpreis", "Währung"), "order_line"),
+        (("Zamówienie", "Pozycja", "Produkt", "Ilość", "Cena", "Waluta"), "order_line"),
+    ],
+)
+def test_columns_are_known_by_their_names_in_other_languages(names, entity):
+    found = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
+    assert set(found) == {entity}
+    assert len({profile.name for profile in found[entity].values()}) >= len(names) - 1
+
+
+def test_names_are_compared_without_accents_case_and_signs():
+    assert [plain(name) for name in ("N. Ordine", "Città", "STRAẞE", "Miejscowość", "İd")] == [
+        "nordine", "citta", "strasse", "miejscowosc", "id",
+    ]  # fmt: skip
+
+
+ORDERS = (column("Ordine"), column("Riga", "integer"), column("Cliente"), column("Data ordine", "dd/MM/yyyy HH:mm"),
+          column("Articolo"), column("Quantità", "integer"), column("Prezzo", "decimal_comma"), column("Stato"))  # fmt: skip
+
+
+def test_lines_are_named_by_order_and_number_and_never_folded():
+    text, source = drafted(*ORDERS, words=["evaso", "annullato"])
+    line, order = source.feeds["order_line"], source.feeds["order"]
+    assert (line.columns["line_id"].from_, line.columns["line_id"].join, line.one_row_per_key) == (
+        ["Ordine", "Riga"],
+        "-",
+        False,
+    )
+    assert order.one_row_per_key and order.columns["ordered_at"].formats == ["dd/MM/yyyy HH:mm"]
+    assert order.columns["status"].map == {"evaso": "completed", "annullato": "cancelled"}
+    assert "is_return" not in line.columns and "product" not in source.feeds, "a number alone describes no product"
+    assert "Revenue is quantity x unit_price of lines that are no return" in text
+
+
+def test_a_state_in_which_the_lines_of_an_order_differ_is_one_of_the_line():
+    text, source = drafted(*ORDERS, words=["evaso", "annullato", "sospeso?"], divided=7)
+    assert source.feeds["order"].columns["status"].value == "completed"
+    assert source.feeds["order_line"].columns["is_return"].map == {"evaso": "false", "annullato": "true"}
+    assert "The lines of 7 orders differ in 'Stato'" in text
+    assert "not understood, and set aside as it is: 'sospeso?'" in text
+
+
+def test_a_review_is_a_review_and_no_product_and_no_person():
+    columns = [column("id", is_key=True), column("cliente"), column("articolo"), column("titolo"), column("testo")]
+    _, source = drafted(*columns, column("stelle", "integer", low=1.0, high=5.0), column("data", "iso"))
+    assert set(source.feeds) == {"feedback"}
+    mapped = source.feeds["feedback"].columns
+    assert mapped["feedback_id"].from_ == ["id"] and mapped["kind"].value == "review"
+    assert mapped["label"].ranges == {
+        "does_not_recommend": (1, 2), "no_clear_opinion": (3, 3), "recommends": (4, 5),
+    }  # fmt: skip
+
+
+def test_ten_points_are_read_as_promoters_and_a_hundred_not_at_all():
+    columns = [column("review_id", is_key=True), column("text"), column("date", "iso")]
+    _, ten = drafted(*columns, column("score", "integer", low=0.0, high=10.0))
+    _, hundred = drafted(*columns, column("score", "integer", low=0.0, high=100.0))
+    assert ten.feeds["feedback"].columns["label"].ranges["recommends"] == (9, 10)
+    assert "label" not in hundred.feeds["feedback"].columns
+
+
+def test_what_nobody_said_is_asked_for_and_what_was_said_stands():
+    text, source = drafted(*ORDERS)
+    assert "--system" in text and "time_zone (default UTC), country (of phone numbers), currency" in text
+    given = {"system": "group", "time_zone": "Europe/Rome", "country": "IT", "currency": "EUR"}
+    text, source = drafted(*ORDERS, given=given)
+    assert "--system" not in text and "Say as well" not in text
+    assert (source.system, source.time_zone, source.country, source.currency) == tuple(given.values())
+
+
+def test_a_file_that_nobody_recognises_is_told_what_to_do():
+    text, source = drafted(column("foo"), column("bar"))
+    assert source.feeds == {} and "conf/domains/column_names.yaml and run again with" in text
+    assert "#   person: person_id\n" in text and "#   order: order_id, ordered_at, status\n" in text
+
+
+@pytest.mark.parametrize("delimiter", ["\t", r"\t"])
+def test_blanks_and_tabs_that_mean_something_stay(delimiter):
+    options = FileOptions.model_validate({"delimiter": delimiter})
+    files = Files(path="*.csv", format="csv", options=options)
+    columns = [column("Order No "), column("Line", "integer"), column("Qty"), column("Price")]
+    text = source_yaml("shop", files, columns, proposal(*columns), {})
+    source = Source.model_validate({"name": "shop", **yaml.safe_load(text)})
+    assert source.files.options.delimiter == "\t"
+    assert source.feeds["order_line"].columns["order_id"].from_ == ["Order No "], "as the header has it"
+
+
+def test_kinds_say_what_does_not_fit():
+    most = column("Menge", "integer", integer=0.97)
+    assert (most.kind, most.exceptions) == ("integer", "3 of 100 are not")
+    mail = column("Mail", email=0.9)
+    assert (mail.kind, mail.exceptions, mail.looks_personal) == ("text", "90 of 100 are email", True)
+    assert column("PLZ", "integer", leading_zero=0.1).kind == "digits"
+    assert column("day", **{"dd/MM/yyyy": 1.0, "MM/dd/yyyy": 1.0}).is_ambiguous
+    assert not column("day", "dd/MM/yyyy").is_ambiguous and not column("day", "iso").is_ambiguous
+    assert Proposal({}).status_map == {}
+
+
+def test_an_e_mail_tells_who_it_is_where_no_number_does_and_is_no_id_itself():
+    columns = [column("Ticket ID", is_key=True), column("Created At", "iso"), column("Requester Email", "email")]
+    _, source = drafted(*columns, column("Requester Name"), column("Subject"), column("Order Number"), column("Status"))
+    assert set(source.feeds) == {"interaction", "person"}, "a ticket about an order is no order"
+    person, ticket = source.feeds["person"], source.feeds["interaction"]
+    assert person.one_row_per_key and person.columns["person_id"].hash_of == ["Requester Email"]
+    assert ticket.columns["person_id"].hash_of == ["Requester Email"] and ticket.columns["kind"].value == "ticket"
+    assert (person.columns["email"].from_, person.columns["family_name"].part) == (["Requester Email"], "family")
+    assert "joined_at" not in person.columns, "the day of the ticket is not the person's"
+
+
+def test_a_mailing_list_says_who_may_be_written_to():
+    columns = [column("id", is_key=True), column("email", "email"), column("status"), column("subscribed_at", "iso")]
+    text, source = drafted(*columns, words=["subscribed", "unsubscribed", "bounced", "paused?"], called="subscribers")
+    person = source.feeds["person"]
+    assert person.columns["person_id"].from_ == ["id"] and person.columns["joined_at"].from_ == ["subscribed_at"]
+    assert person.columns["has_marketing_consent"].map == {
+        "subscribed": "true", "unsubscribed": "false", "bounced": "false",
+    }  # fmt: skip
+    assert "has_marketing_consent: not understood: 'paused?'" in text
+
+
+def test_words_that_say_nothing_of_consent_are_left_alone():
+    columns = [column("id", is_key=True), column("email", "email"), column("status")]
+    _, source = drafted(*columns, words=["gold", "silver", "active"])
+    assert "has_marketing_consent" not in source.feeds["person"].columns
+
+
+def test_the_price_of_a_unit_is_the_lines_total_by_its_quantity_and_less_than_nothing_came_back():
+    columns = [
+        column("basket_id"),
+        column("household_id"),
+        column("product_id"),
+        column("sales_value", "decimal_point"),
+    ]
+    quantity = column("quantity", "integer", low=-3.0, high=9.0)
+    _, source = drafted(*columns, quantity, column("transaction_timestamp", "iso"))
+    line = source.feeds["order_line"].columns
+    assert (line["unit_price"].from_, line["unit_price"].divide_by) == (["sales_value"], "quantity")
+    assert [(case.column, case.value) for case in line["is_return"].cases] == [("quantity", "true")]
+    assert line["is_return"].otherwise == "false" and line["line_id"].hash_of == "all"
+    assert source.feeds["order"].columns["person_id"].from_ == ["household_id"]
+
+
+def test_an_order_may_call_its_number_just_id():
+    columns = [column("id", is_key=True), column("customer_id"), column("created_at", "iso"), column("status")]
+    _, source = drafted(*columns, words=["paid", "refunded"])
+    assert set(source.feeds) == {"order"} and source.feeds["order"].columns["order_id"].from_ == ["id"]
+
+
+def test_who_was_written_to_and_who_answered_are_contacts_and_responses():
+    _, source = drafted(column("campaign_id"), column("household_id"))
+    contact = source.feeds["campaign_contact"].columns["contact_id"]
+    assert set(source.feeds) == {"campaign_contact"} and (contact.from_, contact.join) == (
+        ["campaign_id", "household_id"],
+        "-",
+    )
+    _, source = drafted(column("campaign_id"), column("household_id"), column("redemption_date", "iso"))
+    assert set(source.feeds) == {"campaign_response"}
+    assert source.feeds["campaign_response"].columns["response_id"].hash_of == "all"
+    _, source = drafted(
+        column("event_id", is_key=True),
+        column("subscriber_id"),
+        column("campaign_id"),
+        column("event"),
+        column("occurred_at", "iso"),
+    )
+    assert set(source.feeds) == {"interaction"} and source.feeds["interaction"].columns["kind"].value == "mail"
+
+
+def test_a_number_that_was_taken_for_a_fraction_is_an_id_again():
+    fraction = column("CustomerID", "decimal_point", whole_fraction=1.0)
+    _, source = drafted(column("InvoiceNo"), fraction, column("InvoiceDate", "iso"), column("Status"), words=["paid"])
+    assert source.feeds["order"].columns["person_id"].extract == r"^(.*?)(?:\.0)?$"
+
+
+def test_a_price_in_a_catalogue_is_its_list_price():
+    _, source = drafted(column("SKU", is_key=True), column("Title"), column("Price", "decimal_point"))
+    assert source.feeds["product"].columns["list_price"].from_ == ["Price"]
+
+
+def test_what_is_said_of_a_source_comes_with_its_reasons():
+    given = {"system": "shop", "country": "DE"}
+    text = source_yaml(
+        "o", FILES, list(ORDERS), proposal(*ORDERS), given, notes=["country: a guess: 9 of 10 people are there"]
+    )
+    assert "# country: a guess: 9 of 10 people are there\n" in text and "Say as well" not in text
