@@ -13,7 +13,7 @@ import psutil
 from crm_spark.pipeline import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = [stage.name for stage in STAGES]
+NAMES = list(STAGES)
 _MB = 1e6
 
 

@@ -24,7 +24,7 @@ from crm_spark.core.context import JobContext
 from crm_spark.core.log import get_logger
 from crm_spark.core.session import build_session
 from crm_spark.core.tables import TableStore
-from crm_spark.settings import load_settings
+from crm_spark.settings import Settings, load_settings
 from crm_spark.stages.shard import stage
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-def context(spark: SparkSession, lake: Path, settings: object) -> JobContext:
+def context(spark: SparkSession, lake: Path, settings: Settings) -> JobContext:
     """A lake of its own."""
     shutil.rmtree(lake, ignore_errors=True)
     return JobContext(

@@ -1,8 +1,8 @@
-"""Runs the clean stage: `spark-submit jobs/clean.py --conf conf/local.yaml --lake DIR`."""
+"""The clean stage: `spark-submit jobs/clean.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("clean"))
+    sys.exit(run("clean"))

@@ -1,8 +1,8 @@
-"""Runs the decide stage: `spark-submit jobs/decide.py --conf conf/local.yaml --lake DIR`."""
+"""The decide stage: `spark-submit jobs/decide.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("decide"))
+    sys.exit(run("decide"))

@@ -1,8 +1,8 @@
-"""Says why a text is read as it is: `python jobs/explain.py --lake DIR --text "..."`."""
+"""Explain the predicted label of a text: `python jobs/explain.py --lake DIR --text "..."`."""
 
 import sys
 
-from crm_spark.cli.explain import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("explain"))

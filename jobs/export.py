@@ -1,8 +1,8 @@
-"""Writes one table as one CSV file: `python jobs/export.py --table actions.next_best --lake DIR --out list.csv`."""
+"""Write one table as one CSV file: `python jobs/export.py --table actions.next_best --lake DIR --out FILE`."""
 
 import sys
 
-from crm_spark.cli.export import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("export"))

@@ -1,8 +1,8 @@
-"""Runs the featurise stage: `spark-submit jobs/featurise.py --conf conf/local.yaml --lake DIR`."""
+"""The featurise stage: `spark-submit jobs/featurise.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("featurise"))
+    sys.exit(run("featurise"))

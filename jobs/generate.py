@@ -1,8 +1,8 @@
-"""Generates a synthetic company: `python jobs/generate.py --out DIR --customers 2000 --days 3`."""
+"""Generate a synthetic company: `python jobs/generate.py --out DIR --customers 2000`."""
 
 import sys
 
-from crm_spark.cli.generate import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("generate"))

@@ -1,8 +1,8 @@
-"""Runs the ingest stage: `spark-submit jobs/ingest.py --conf conf/local.yaml --lake DIR`."""
+"""The ingest stage: `spark-submit jobs/ingest.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("ingest"))
+    sys.exit(run("ingest"))

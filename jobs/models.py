@@ -1,8 +1,8 @@
-"""Lists the text models of a lake, or puts another in use: `python jobs/models.py --lake DIR [--use VERSION | --rollback]`."""
+"""List the text models of a lake, or change the one in production: `python jobs/models.py --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.models import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("models"))

@@ -1,8 +1,8 @@
-"""Runs the monitor stage: `spark-submit jobs/monitor.py --conf conf/local.yaml --lake DIR`."""
+"""The monitor stage: `spark-submit jobs/monitor.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("monitor"))
+    sys.exit(run("monitor"))

@@ -1,8 +1,8 @@
-"""Drafts a company's configuration from a folder of files: `python jobs/onboard.py --data DIR --out conf/examples/mine`."""
+"""Draft the configuration of new files: `python jobs/onboard.py --data DIR --out conf/examples/mine`."""
 
 import sys
 
-from crm_spark.cli.onboard import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("onboard"))

@@ -1,8 +1,8 @@
-"""Runs the predict stage: `spark-submit jobs/predict.py --conf conf/local.yaml --lake DIR`."""
+"""The predict stage: `spark-submit jobs/predict.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("predict"))
+    sys.exit(run("predict"))

@@ -1,8 +1,8 @@
-"""Runs the recommend stage: `spark-submit jobs/recommend.py --conf conf/local.yaml --lake DIR`."""
+"""The recommend stage: `spark-submit jobs/recommend.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("recommend"))
+    sys.exit(run("recommend"))

@@ -1,8 +1,8 @@
-"""Lets out of the quarantine what a mended mapping or rule accepts: `spark-submit jobs/replay.py --conf conf/local.yaml --lake DIR`."""
+"""The replay stage: `spark-submit jobs/replay.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("replay"))
+    sys.exit(run("replay"))

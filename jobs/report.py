@@ -1,8 +1,8 @@
-"""Runs the report stage: `spark-submit jobs/report.py --conf conf/local.yaml --lake DIR`."""
+"""The report stage: `spark-submit jobs/report.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("report"))
+    sys.exit(run("report"))

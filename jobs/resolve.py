@@ -1,8 +1,8 @@
-"""Runs the resolve stage: `spark-submit jobs/resolve.py --conf conf/local.yaml --lake DIR`."""
+"""The resolve stage: `spark-submit jobs/resolve.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("resolve"))
+    sys.exit(run("resolve"))

@@ -1,8 +1,8 @@
-"""Runs the score stage: `spark-submit jobs/score.py --conf conf/local.yaml --lake DIR`."""
+"""The score stage: `spark-submit jobs/score.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("score"))
+    sys.exit(run("score"))

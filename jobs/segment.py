@@ -1,8 +1,8 @@
-"""Runs the segment stage: `spark-submit jobs/segment.py --conf conf/local.yaml --lake DIR`."""
+"""The segment stage: `spark-submit jobs/segment.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("segment"))
+    sys.exit(run("segment"))

@@ -1,8 +1,8 @@
-"""Runs the shard stage: `spark-submit jobs/shard.py --conf conf/local.yaml --lake DIR`."""
+"""The shard stage: `spark-submit jobs/shard.py --conf FILE --lake DIR`."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 
 if __name__ == "__main__":
-    sys.exit(main("shard"))
+    sys.exit(run("shard"))

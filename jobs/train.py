@@ -1,19 +1,19 @@
-"""Runs the train stage: `spark-submit jobs/train.py --conf conf/local.yaml --lake DIR`, or by `torchrun`, with its ranks."""
+"""The train stage: `spark-submit jobs/train.py --conf FILE --lake DIR`, or under torchrun with its ranks."""
 
 import sys
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run
 from crm_spark.stages.train.processes import is_rank
 
 
-def run() -> int:
-    """The stage; started by torchrun, on this rank."""
+def main() -> int:
+    """Run the stage; under torchrun, as this rank."""
     if not is_rank():
-        return main("train")
+        return run("train")
     from crm_spark.stages.train import ranks
 
-    return ranks.run(lambda: main("train"))
+    return ranks.run(lambda: run("train"))
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(main())

@@ -1,10 +1,11 @@
-"""`make demo`: a generated company through every stage, then where the report is and what it found."""
+"""`crm-spark demo`: a generated company through every stage, then the findings and the path of the report."""
 
-import argparse
 import json
-import sys
 import time
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from crm_spark.core.exit_codes import exit_code_after, exit_code_of
 from crm_spark.core.lease import Lease
@@ -13,16 +14,22 @@ from crm_spark.core.log import get_logger
 CONF, WORLD = "conf/demo.yaml", "conf/world.yaml"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Generates, refreshes, and prints the findings; a second run does only what is new."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", default="build/demo")
-    parser.add_argument("--customers", type=int, default=2000)
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: _run(Path(arguments.out).resolve(), arguments.customers))
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo", help="Run a generated company through every stage and print what was found.")(_demo)
 
 
-def _run(out: Path, customers: int) -> int:
+def _demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory of the company and its lake.")] = Path(
+        "build/demo"
+    ),
+    customers: Annotated[int, typer.Option(help="Number of customers.")] = 2000,
+) -> None:
+    raise typer.Exit(exit_code_of(lambda: run(out.resolve(), customers)))
+
+
+def run(out: Path, customers: int) -> int:
+    """Generate the company if it does not exist, refresh its lake, and print the findings."""
     from crm_spark.core.config import read_layered, validated
     from crm_spark.core.session import build_session
     from crm_spark.pipeline import Pipeline, files_root
@@ -36,20 +43,14 @@ def _run(out: Path, customers: int) -> int:
     company = out / f"company-{customers}"
     settings = load_settings(Path(CONF), [f"ingest.data_dir={company / 'drops'}"])
     spark = build_session(settings.session, app_name="crm_spark demo")
-    mark = company / "spec.json"
-    if not mark.exists() or mark.read_text() != spec.model_dump_json():
+    marker = company / "spec.json"
+    if not marker.exists() or marker.read_text() != spec.model_dump_json():
         totals = generate(spark, spec, plan(spec), str(company))
-        mark.write_text(spec.model_dump_json())
-        num = sum(records for records, _ in totals.values())
-        seconds = time.monotonic() - started
+        marker.write_text(spec.model_dump_json())
+        num_records = sum(records for records, _ in totals.values())
         get_logger().info(
             "%-10s %-7s %10d rows %7.1f s  %d customers, %d sources",
-            "generate",
-            "done",
-            num,
-            seconds,
-            customers,
-            len(totals),
+            *("generate", "done", num_records, time.monotonic() - started, customers, len(totals)),
         )
     lake = str(out / f"lake-{customers}")
     with Lease(lake, run_id="demo") as lease:
@@ -58,9 +59,5 @@ def _run(out: Path, customers: int) -> int:
     print()
     for sentence in json.loads((folder / "findings.json").read_text()):
         print(f"- {sentence}")
-    print(f"\nThe report: {folder / settings.report.file_name}   ({time.monotonic() - started:.0f} s)")
+    print(f"\nReport: {folder / settings.report.file_name}   ({time.monotonic() - started:.0f} s)")
     return exit_code_after(results.values())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,80 +1,89 @@
-"""What `jobs/explain.py` does: the verdict on a text, and what each of its words adds to it. No Spark in it."""
+"""`crm-spark explain`: the predicted label of a text, and what each word adds to it. Runs without Spark."""
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from crm_spark.core.errors import InputError
+import typer
+
+from crm_spark.cli.options import Lake
+from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.models.registry import ModelVersion, current_version, models_dir, open_model
 from crm_spark.text.labels import LABELS
 
-if TYPE_CHECKING:  # a mistake in the arguments is told before PyTorch is imported
+if TYPE_CHECKING:
     from crm_spark.text.attributions import Explanation, WordShare
 
-_MOST_WORDS = 40
-_BAR = 24
+_MAX_WORDS = 40
+_BAR_WIDTH = 24
+_HELP = (
+    "Explain the predicted label of texts: the attribution of each word, by integrated gradients. Texts are read as given: "
+    "e-mail addresses and names are not redacted first, as they are in a refresh."
+)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Explains the texts that are given.
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("explain", help=_HELP)(_explain)
 
-    Returns:
-        0 done, 1 a model that was altered, 2 no such model, or nothing to read.
+
+def _explain(
+    lake: Lake,
+    model: Annotated[
+        str | None, typer.Option(metavar="VERSION", help="Model version; default: the one in production.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="The text; default: standard input, read as one text.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A file with one text per line; empty lines are skipped.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text, with every word.")] = False,
+) -> None:
+    raise typer.Exit(exit_code_of(lambda: run(Path(lake), version=model, text=text, file=file, as_json=as_json)))
+
+
+def run(lake: Path, *, version: str | None, text: str | None, file: Path | None, as_json: bool) -> int:
+    """Explain the given texts.
+
+    Raises:
+        InputError: there is no such model, or no text.
+        ArtifactError: a file of the model is missing or altered.
     """
-    parser = argparse.ArgumentParser(
-        description="Says why a text is read as it is: the share of each word in its verdict, by integrated gradients. "
-        "The text is read as it is given: e-mail addresses and names are not taken out first, as a refresh does."
-    )
-    parser.add_argument("--lake", required=True, help="folder of the lake")
-    parser.add_argument("--model", metavar="VERSION", help="the model to read with; without: the one in use")
-    given = parser.add_mutually_exclusive_group()
-    given.add_argument("--text", help="the text; without --text and --file standard input is read as one text")
-    given.add_argument("--file", type=Path, help="a file of texts, one a line; empty lines are passed over")
-    parser.add_argument("--json", action="store_true", help="print one JSON object a text, with every word")
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: _run(arguments))
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    model = _model(Path(arguments.lake) / "files", arguments.model)
-    texts = [text for text in _texts(arguments) if text.strip()]
+    if text is not None and file is not None:
+        raise ConfigError("--text and --file exclude each other: give one of them.")
+    model = _model(lake / "files", version)
+    texts = [each for each in _texts(text, file) if each.strip()]
     if not texts:
-        raise InputError(
-            "there is nothing to read: the text is empty. Give one with --text, --file or on standard input."
-        )
+        raise InputError("there is no text to explain. Give one with --text, --file or on standard input.")
     from crm_spark.text.attributions import Explainer
 
     explainer = Explainer(model)
-    for text in texts:
-        found = explainer.explain(text)
-        print(json.dumps(_as_dict(found, model)) if arguments.json else "\n".join(_lines(found)) + "\n", flush=True)
+    for each in texts:
+        found = explainer.explain(each)
+        print(json.dumps(_as_dict(found, model)) if as_json else "\n".join(_lines(found)) + "\n", flush=True)
     return 0
 
 
 def _model(files_root: Path, version: str | None) -> ModelVersion:
-    model_dir, version = models_dir(files_root), version or current_version(files_root)
+    folder, version = models_dir(files_root), version or current_version(files_root)
     if version is None:
-        raise InputError(f"{model_dir}: no model is in use yet. Train one with a refresh, or name one with --model.")
-    if not (model_dir / version).is_dir():
-        raise InputError(f"{model_dir}: holds no model {version}. jobs/models.py lists those that are there.")
-    return open_model(model_dir / version)
+        raise InputError(f"{folder}: no model is in production. Train one with a refresh, or name one with --model.")
+    if not (folder / version).is_dir():
+        raise InputError(f"{folder}: no model {version}. `crm-spark models` lists the versions.")
+    return open_model(folder / version)
 
 
-def _texts(arguments: argparse.Namespace) -> list[str]:
-    if arguments.text is not None:
-        return [arguments.text]
-    if arguments.file is None:
+def _texts(text: str | None, file: Path | None) -> list[str]:
+    if text is not None:
+        return [text]
+    if file is None:
         return [sys.stdin.buffer.read().decode("utf-8", "replace")]
     try:
-        return arguments.file.read_text(encoding="utf-8", errors="replace").split("\n")
+        return file.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError as error:
-        raise InputError(
-            f"{arguments.file}: cannot be read ({error.strerror}). Give a file of texts, one a line."
-        ) from None
+        raise InputError(f"{file}: cannot be read ({error.strerror}). Give a file with one text per line.") from None
 
 
 def _as_dict(found: "Explanation", model: ModelVersion) -> dict[str, Any]:
@@ -93,30 +102,30 @@ def _as_dict(found: "Explanation", model: ModelVersion) -> dict[str, Any]:
 
 def _lines(found: "Explanation") -> Iterator[str]:
     shares = ", ".join(f"{_plain(label)} {p:.2f}" for label, p in zip(LABELS, found.probabilities))
-    yield f"Verdict: {_plain(found.label)} ({shares})"
+    yield f"Predicted label: {_plain(found.label)} ({shares})"
     if found.label != LABELS[found.probabilities.index(max(found.probabilities))]:
-        yield "It is not the likeliest one: this model weighs verdicts that are rare up."
+        yield "This is not the most probable label: the model gives rare labels more weight."
     if len(found.words) < found.num_words:
-        yield f"Only {len(found.words):,} of {found.num_words:,} words fit the model; the others were not read."
+        yield f"Only the first {len(found.words):,} of {found.num_words:,} words fit into the model."
     yield (
-        f"Logit of the verdict: {found.hidden_logit:+.2f} with every word hidden, {found.logit:+.2f} with them. "
-        "What each word adds:"
+        f"Logit of the label: {found.hidden_logit:+.2f} with all words masked, {found.logit:+.2f} with them. "
+        "Attribution of each word:"
     )
     yield ""
     shown = _strongest(found.words)
     width = max((len(_printable(w.word)) for w in shown), default=0)
     most = max((abs(w.share) for w in shown), default=0.0) or 1.0
     for word in shown:
-        bar = ("+" if word.share > 0 else "-") * round(_BAR * abs(word.share) / most)
+        bar = ("+" if word.share > 0 else "-") * round(_BAR_WIDTH * abs(word.share) / most)
         yield f"  {_printable(word.word):<{width}}  {word.share:+.2f}  {bar}".rstrip()
     if others := [w.share for w in found.words if w not in shown]:
-        yield f"  {len(others)} weaker words together {sum(others):+.2f}"
-    yield f"  not accounted for {found.rest:+.3f}"
+        yield f"  {len(others)} weaker words in total {sum(others):+.2f}"
+    yield f"  unexplained {found.rest:+.3f}"
 
 
 def _strongest(words: "tuple[WordShare, ...]") -> "list[WordShare]":
-    """At most so many as fit a screen, in the order of the text."""
-    chosen = sorted(words, key=lambda word: -abs(word.share))[:_MOST_WORDS]
+    """The strongest words that fit on a screen, in the order of the text."""
+    chosen = sorted(words, key=lambda word: -abs(word.share))[:_MAX_WORDS]
     return sorted(chosen, key=lambda word: word.start)
 
 
@@ -125,5 +134,5 @@ def _plain(label: str) -> str:
 
 
 def _printable(word: str) -> str:
-    """Nothing in a text may steer the terminal."""
+    """The word without control characters, which could steer the terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in word)

@@ -1,83 +1,96 @@
-"""What `jobs/export.py` does: one table of the lake as one CSV file that a spreadsheet can open without running anything.
+"""`crm-spark export`: one table of the lake as one CSV file that is safe to open in a spreadsheet.
 
-A text that a spreadsheet would take for a formula gets a quote in front, and so does one that begins with a quote: taking
-the first quote of a cell away gives every value back (the OWASP rule against CSV injection, made reversible).
+Cells that a spreadsheet would run as a formula get an apostrophe in front, as do cells that begin with one: removing the
+first apostrophe of a cell restores every value (the OWASP rule against CSV injection, made reversible).
 """
 
-import argparse
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql.types import ArrayType, MapType, StringType, StructType
+import typer
 
-from crm_spark.contracts import features, gold, ops, silver
-from crm_spark.core.contract import Sensitivity, TableContract
+from crm_spark.cli.options import DEFAULT_CONF, Conf, Lake, Overrides, Overwrite
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.core.log import get_logger
 
-TABLES: dict[str, TableContract] = {
-    table.name: table
-    for table in (
-        *silver.ENTITIES.values(),
-        *silver.HISTORY.values(),
-        silver.CONSENT_HISTORY,
-        *gold.TABLES,
-        *features.TABLES,
-        *ops.TABLES,
-    )
-}
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+    from crm_spark.core.contract import TableContract
+
 _IS_ACTIVE = "^(?:[\\t\\r\\n']|[\\s\\p{Z}]*[=+\\-@\uff1d\uff0b\uff0d\uff20])"
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Writes the file whole or not at all.
-
-    Returns:
-        0 done, 2 bad arguments or input.
-    """
-    arguments = _parser().parse_args(argv)
-    return exit_code_of(lambda: _run(arguments))
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export", help="Write one table of the lake as one CSV file.")(_export)
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _export(
+    table: Annotated[str, typer.Option(help="Name of the table, such as actions.next_best.")],
+    lake: Lake,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")],
+    columns: Annotated[
+        str | None, typer.Option(help="Columns, separated by commas; default: all except personal ones.")
+    ] = None,
+    conf: Conf = DEFAULT_CONF,
+    overrides: Overrides = None,
+    force: Overwrite = False,
+) -> None:
+    raise typer.Exit(exit_code_of(lambda: _run(table, lake, out, columns, conf, overrides or [], is_forced=force)))
+
+
+def exportable_tables() -> "dict[str, TableContract]":
+    """Every table with a fixed contract, by name."""
+    from crm_spark.contracts import ALL_TABLES
+
+    return {table.name: table for table in ALL_TABLES}
+
+
+def _run(
+    name: str, lake: str, out: Path, columns: str | None, conf: Path, overrides: list[str], *, is_forced: bool
+) -> int:
+    from crm_spark.core.contract import Sensitivity
     from crm_spark.core.session import build_session
     from crm_spark.core.tables import TableStore
     from crm_spark.settings import load_settings
 
-    out, table = Path(arguments.out), TABLES.get(arguments.table)
-    if table is None:
-        raise ConfigError(f"--table: {arguments.table} is none of {', '.join(TABLES)}.")
-    names = _columns(table, arguments.columns)
-    if out.exists() and not arguments.force:
-        raise ConfigError(f"{out}: is there already. Give another name, or --force to write it anew.")
-    settings = load_settings(Path(arguments.conf), arguments.set)
+    tables = exportable_tables()
+    if name not in tables:
+        raise ConfigError(f"--table: unknown table {name}; known tables: {', '.join(tables)}.")
+    table = tables[name]
+    names = _columns(table, columns)
+    if out.exists() and not is_forced:
+        raise ConfigError(f"{out}: exists already. Give another name, or --force to overwrite it.")
+    settings = load_settings(conf, overrides)
     spark = build_session(settings.session, app_name="crm_spark export")
-    tables = TableStore(spark, str(Path(arguments.lake).absolute()) if "://" not in arguments.lake else arguments.lake)
-    if not tables.exists(table):
-        raise InputError(f"{table.name}: is not in {arguments.lake}. Run the stage that writes it first.")
-    num_rows = write_csv(tables.read(table).select(*names), out)
+    store = TableStore(spark, lake if "://" in lake else str(Path(lake).absolute()))
+    if not store.exists(table):
+        raise InputError(f"{table.name}: not in {lake}. Run the stage that writes it first.")
+    num_rows = write_csv(store.read(table).select(*names), out)
     get_logger().info("wrote %s: %d rows, columns %s", out, num_rows, ", ".join(names))
     if hidden := [c.name for c in table.columns if c.sensitivity is Sensitivity.PERSONAL and c.name not in names]:
-        get_logger().info("left out, since they are personal: %s; --columns names what you want", ", ".join(hidden))
+        get_logger().info("personal columns left out: %s; include them with --columns", ", ".join(hidden))
     return 0
 
 
-def _columns(table: TableContract, asked: str | None) -> list[str]:
+def _columns(table: "TableContract", asked: str | None) -> list[str]:
+    from crm_spark.core.contract import Sensitivity
+
     if not asked:
         return [c.name for c in table.columns if c.sensitivity is not Sensitivity.PERSONAL]
     names = [name.strip() for name in asked.split(",")]
     if unknown := [name for name in names if name not in table.column_names]:
         raise ConfigError(
-            f"--columns: {table.name} has no {', '.join(unknown)}; it has {', '.join(table.column_names)}."
+            f"--columns: {table.name} has no column {', '.join(unknown)}; its columns: {', '.join(table.column_names)}."
         )
     return names
 
 
-def write_csv(frame: DataFrame, out: Path) -> int:
-    """Writes the rows, UTF-8 with a header, through one task and so in any amount of memory; how many there were."""
+def write_csv(frame: "DataFrame", out: Path) -> int:
+    """Write the rows as UTF-8 with a header, through one task, in constant memory; return their number."""
     draft = out.with_name(f".{out.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -85,7 +98,7 @@ def write_csv(frame: DataFrame, out: Path) -> int:
     writer = (
         frame.select(*cells).coalesce(1).write.option("header", True).option("escape", '"').option("emptyValue", "")
     )
-    # Spark would trim what it writes, and a line end within a cell must not become another one.
+    # Spark trims values by default, and line ends within cells must stay as they are.
     writer = writer.option("ignoreLeadingWhiteSpace", False).option("ignoreTrailingWhiteSpace", False)
     try:
         writer.option("quoteAll", True).option("timestampFormat", "yyyy-MM-dd HH:mm:ss").csv(str(draft.absolute()))
@@ -96,25 +109,18 @@ def write_csv(frame: DataFrame, out: Path) -> int:
     return frame.count()
 
 
-def _cell(frame: DataFrame, name: str) -> Column:
+def _cell(frame: "DataFrame", name: str) -> "Column":
+    from pyspark.sql import functions as F
+    from pyspark.sql.types import ArrayType, MapType, StringType, StructType
+
     kind, column = frame.schema[name].dataType, F.col(name)
     if isinstance(kind, ArrayType | MapType | StructType):
         return neutralised(F.to_json(column))
     return neutralised(column) if isinstance(kind, StringType) else column
 
 
-def neutralised(text: Column) -> Column:
-    """The text, with a quote before what a spreadsheet would run and before what begins with one."""
+def neutralised(text: "Column") -> "Column":
+    """The text, with an apostrophe before formulas and before a leading apostrophe."""
+    from pyspark.sql import functions as F
+
     return F.when(text.rlike(_IS_ACTIVE), F.concat(F.lit("'"), text)).otherwise(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Writes one table of the lake as one CSV file.")
-    parser.add_argument("--table", required=True, help="such as actions.next_best")
-    parser.add_argument("--lake", required=True, help="folder or URI of the lake")
-    parser.add_argument("--out", required=True, help="the file to write")
-    parser.add_argument("--columns", help="names, with commas between; without: all but the personal ones")
-    parser.add_argument("--conf", default="conf/local.yaml", help="configuration of the session")
-    parser.add_argument("--set", action="append", default=[], metavar="section.key=value", help="overrides one setting")
-    parser.add_argument("--force", action="store_true", help="write over a file that is there")
-    return parser

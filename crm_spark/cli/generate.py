@@ -1,9 +1,12 @@
-"""The generator's command line."""
+"""`crm-spark generate`: files of a synthetic company whose true customers, segments and churn are known."""
 
-import argparse
 import time
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from crm_spark.cli.options import Conf, DryRun
 from crm_spark.core.config import parse_overrides, read_layered, validated
 from crm_spark.core.errors import ConfigError, ExitCode
 from crm_spark.core.exit_codes import exit_code_of
@@ -11,27 +14,37 @@ from crm_spark.core.log import get_logger
 from crm_spark.world.plan import plan
 from crm_spark.world.spec import WorldSpec
 
-DEFAULT_CONF = "conf/world.yaml"
+_CONF = Path("conf/world.yaml")
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Generates a company; exit codes as in `ExitCode`."""
-    arguments = _parser().parse_args(argv)
-    return exit_code_of(lambda: _run(arguments))
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("generate", help="Generate a synthetic company with known ground truth.")(_generate)
 
 
-def _run(arguments: argparse.Namespace) -> int:
-    asked = {
-        name: value
-        for name in ("customers", "days", "from_day", "seed")
-        if (value := getattr(arguments, name)) is not None
-    }
-    content = {**read_layered(Path(arguments.conf)), **parse_overrides(arguments.set), **asked}
-    spec = validated(WorldSpec, content, origin=arguments.conf)
+def _generate(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Gets drops/ (the input) and truth/ (read by no stage).")],
+    conf: Conf = _CONF,
+    customers: Annotated[int | None, typer.Option(help="Number of customers.")] = None,
+    days: Annotated[int | None, typer.Option(help="Daily deliveries after the history.")] = None,
+    from_day: Annotated[int | None, typer.Option(help="First delivery to write; 0 is the history.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the company.")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")] = None,
+    master: Annotated[str, typer.Option(help="Spark master of a run without spark-submit.")] = "local[2,4]",
+    dry_run: DryRun = False,
+) -> None:
+    options = {"customers": customers, "days": days, "from_day": from_day, "seed": seed}
+    given = {name: value for name, value in options.items() if value is not None}
+    raise typer.Exit(exit_code_of(lambda: _run(out, conf, overrides or [], given, master, is_dry_run=dry_run)))
+
+
+def _run(out: Path, conf: Path, overrides: list[str], given: dict[str, int], master: str, *, is_dry_run: bool) -> int:
+    content = {**read_layered(conf), **parse_overrides(overrides), **given}
+    spec = validated(WorldSpec, content, origin=str(conf))
     if spec.from_day > spec.days:
-        raise ConfigError(f"from_day: {spec.from_day} lies after the last delivery; give at most days = {spec.days}.")
+        raise ConfigError(f"from_day: {spec.from_day} is after the last delivery; give at most days = {spec.days}.")
     tasks = plan(spec)
-    if arguments.dry_run:
+    if is_dry_run:
         for task in tasks:
             print(f"{task.folder}: days {task.first} to {task.last - 1} of block {task.block}")
         return ExitCode.DONE
@@ -39,30 +52,12 @@ def _run(arguments: argparse.Namespace) -> int:
     from crm_spark.world.engine import generate
 
     started = time.monotonic()
-    spark = build_session(SessionConfig(master=arguments.master), app_name="generate")
-    totals = generate(spark, spec, tasks, str(Path(arguments.out).resolve()))
+    spark = build_session(SessionConfig(master=master), app_name="generate")
+    totals = generate(spark, spec, tasks, str(out.resolve()))
+    log = get_logger()
     for source, (records, size) in totals.items():
-        get_logger().info("generate   %-20s %10d records %9.1f MB", source, records, size / 1e6)
-    get_logger().info(
-        "generate   %d customers, %d deliveries, %.1f s",
-        spec.customers,
-        spec.days + 1 - spec.from_day,
-        time.monotonic() - started,
-    )
+        log.info("generate   %-20s %10d records %9.1f MB", source, records, size / 1e6)
+    num_deliveries = spec.days + 1 - spec.from_day
+    seconds = time.monotonic() - started
+    log.info("generate   %d customers, %d deliveries, %.1f s", spec.customers, num_deliveries, seconds)
     return ExitCode.DONE
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Generates a synthetic company whose truth is known.")
-    parser.add_argument(
-        "--out", required=True, help="folder for drops/ (what the stages read) and truth/ (what none reads)"
-    )
-    parser.add_argument("--conf", default=DEFAULT_CONF)
-    parser.add_argument("--customers", type=int)
-    parser.add_argument("--days", type=int, help="daily deliveries after the history")
-    parser.add_argument("--from-day", type=int, help="first delivery to write; 0 is the history")
-    parser.add_argument("--seed", type=int)
-    parser.add_argument("--set", action="append", default=[], metavar="key=value")
-    parser.add_argument("--master", default="local[2,4]", help="Spark master of a run without spark-submit")
-    parser.add_argument("--dry-run", action="store_true", help="print the plan, write nothing")
-    return parser

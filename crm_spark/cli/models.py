@@ -1,54 +1,63 @@
-"""What `jobs/models.py` does: which text models a lake has, how good each is, and which is in use."""
+"""`crm-spark models`: the text models of a lake, how good each is, and which is in production."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from crm_spark.core.errors import InputError
+import typer
+
+from crm_spark.cli.options import Lake
+from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.models.registry import models_dir, open_model, read_registry, register, stage_of
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Puts a model in use if one is named, and lists all.
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("models", help="List the text models of a lake, or put another one into production.")(_models)
 
-    Returns:
-        0 done, 1 a model that was altered, 2 no such model.
+
+def _models(
+    lake: Lake,
+    use: Annotated[str | None, typer.Option(metavar="VERSION", help="Put this version into production.")] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Put the previous version into production.")] = False,
+) -> None:
+    raise typer.Exit(exit_code_of(lambda: run(Path(lake), use=use, is_rollback=rollback)))
+
+
+def run(lake: Path, *, use: str | None = None, is_rollback: bool = False) -> int:
+    """Put a version into production if one is named, and list all.
+
+    Raises:
+        InputError: there is no such version.
+        ArtifactError: a file of the version is missing or altered.
     """
-    parser = argparse.ArgumentParser(description="Lists the text models of a lake, or puts another in use.")
-    parser.add_argument("--lake", required=True, help="folder of the lake")
-    wanted = parser.add_mutually_exclusive_group()
-    wanted.add_argument("--use", metavar="VERSION", help="the model that is to read texts from now on")
-    wanted.add_argument("--rollback", action="store_true", help="use the one that was in use before the present one")
-    arguments = parser.parse_args(argv)
-    return exit_code_of(lambda: _run(arguments))
-
-
-def _run(arguments: argparse.Namespace) -> int:
-    model_dir = models_dir(Path(arguments.lake) / "files")
-    if arguments.use or arguments.rollback:
-        version = arguments.use or _before(model_dir)
-        if not (model_dir / version).is_dir():
-            raise InputError(f"{model_dir}: holds no model {version}. Without --use it lists those that are there.")
-        open_model(model_dir / version)  # nothing that is missing or altered is put in use
-        register(model_dir, version, is_promoted=True)
-        print(f"{version} is in use. The next refresh reads with it what it has not read yet.")
-    for folder in sorted(model_dir.glob("*/"), key=lambda folder: folder.stat().st_mtime):
-        print(_line(model_dir, folder))
+    if use and is_rollback:
+        raise ConfigError("--use and --rollback exclude each other: give one of them.")
+    folder = models_dir(lake / "files")
+    if use or is_rollback:
+        version = use or _previous(folder)
+        if not (folder / version).is_dir():
+            raise InputError(f"{folder}: no model {version}. Without --use, the command lists the versions.")
+        open_model(folder / version)  # a version with missing or altered files must not get into production
+        register(folder, version, is_promoted=True)
+        print(f"{version} is in production. The next refresh scores with it the texts that it has not scored yet.")
+    for each in sorted(folder.glob("*/"), key=lambda path: path.stat().st_mtime):
+        print(_line(folder, each))
     return 0
 
 
-def _before(model_dir: Path) -> str:
-    archived = read_registry(model_dir)["archived"]
+def _previous(folder: Path) -> str:
+    archived = read_registry(folder)["archived"]
     if not archived:
-        raise InputError(f"{model_dir}: no model was in use before the present one.")
+        raise InputError(f"{folder}: there is no previous version to roll back to.")
     version: str = archived[-1]
     return version
 
 
-def _line(model_dir: Path, folder: Path) -> str:
-    model = open_model(folder)
-    test, size = model.card["test"]["bert"], sum(model.card["examples"]["train"].values())
+def _line(folder: Path, version_dir: Path) -> str:
+    model = open_model(version_dir)
+    test, num_examples = model.card["test"]["bert"], sum(model.card["examples"]["train"].values())
     return (
-        f"{model.version}  {stage_of(model_dir, model.version):<9}  {test['cross_entropy_bits']:.3f} bits  "
-        f"macro-F1 {test['macro_f1']:.3f} on {test['num_rows']} texts  learned from {size}"
+        f"{model.version}  {stage_of(folder, model.version):<10}  {test['cross_entropy_bits']:.3f} bits  "
+        f"macro-F1 {test['macro_f1']:.3f} on {test['num_rows']} texts  trained on {num_examples}"
     )

@@ -1,44 +1,51 @@
-"""What a stage is given: session, tables, settings, logical date, run id, seed. No stage asks the clock or the environment."""
+"""What a stage receives: session, tables, settings, logical date, run id, seed. Stages read neither clock nor environment."""
 
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as F
 
 from crm_spark.core.tables import TableStore
 
+if TYPE_CHECKING:  # the settings are made of the stages' sections, and stages import this module
+    from crm_spark.settings import Settings
+
 T = TypeVar("T")
 R = TypeVar("R")
 
 
+DONE, SKIPPED, NO_NEW_INPUT, UP_TO_DATE = "done", "skipped", "no_new_input", "up_to_date"
+
+
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage did.
+    """Result of a stage.
 
     Attributes:
         num_rows: rows written.
-        status: done, skipped when it had nothing to work on, or nothing when all was done before.
-        note: what it has to say, in a sentence.
-        blocked: what a gate held back while the rest was done; the job ends with exit code 3.
-        last_work_at: of a run that found nothing to do, the start of the run that did it.
+        status: `done`; `skipped`, the company has no input for the stage; `no_new_input`, the stage ran and found nothing
+            new; `up_to_date`, the stage did not run.
+        note: summary for the log and the ledger.
+        blocked: message about data that an expectation blocked while the rest was processed; the job ends with exit code 3.
+        last_work_at: if status is `no_new_input`, the start of the run that did the work.
     """
 
     num_rows: int = 0
-    status: str = "done"
+    status: str = DONE
     note: str = ""
     blocked: str = ""
     last_work_at: datetime | None = None
 
 
 def skipped(note: str) -> StageResult:
-    """The result of a stage whose input this company does not have."""
-    return StageResult(status="skipped", note=note)
+    """The result of a stage for which the company has no input."""
+    return StageResult(status=SKIPPED, note=note)
 
 
 @dataclass(frozen=True)
@@ -49,18 +56,20 @@ class JobContext:
         spark: the session.
         tables: the lake.
         settings: the whole configuration; a stage reads its own section and `company`.
-        as_of: logical date: everything up to the end of this day is known, nothing later.
-        run_id: names this run.
-        fingerprint: digest of the stage's inputs and configuration; its batches are named after it.
-        started_at: the run's one look at the clock (UTC).
-        seed: every random draw is a hash of this and a key.
-        files_root: a local or mounted folder for what is no table: shards, models, the report.
+        as_of: logical date: everything up to the end of this day is known, later events are not.
+        run_id: id of the run.
+        fingerprint: digest of the stage's inputs, configuration and code; batch ids derive from it.
+        started_at: start of the run (UTC).
+        seed: seed of every random draw.
+        files_root: local or mounted directory of shards, models and the report.
+        log: the logger.
         is_dry_run: plan and check, write nothing.
+        is_forced: compute and write again what is up to date.
     """
 
     spark: SparkSession
     tables: TableStore
-    settings: Any
+    settings: "Settings"
     as_of: date
     run_id: str
     fingerprint: str
@@ -69,27 +78,27 @@ class JobContext:
     files_root: Path
     log: logging.Logger
     is_dry_run: bool = False
-    extra: dict[str, Any] = field(default_factory=dict)
+    is_forced: bool = False
 
     def batch_id(self, part: str = "") -> str:
-        """The batch id of this stage's write to one table; the same inputs give the same id."""
+        """Batch id of the stage's write to one table; the same inputs give the same id."""
         return f"{self.fingerprint[:24]}{':' + part if part else ''}"
 
 
 def is_known(day: Column, as_of: date) -> Column:
-    """Whether a record of this day was known by the end of `as_of`; what has no date counts as known."""
+    """Whether a record of this day was known by the end of `as_of`; records without a date count as known."""
     return day.isNull() | (day <= F.lit(as_of))
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T], *, num_threads: int = 3) -> list[R]:
-    """The results of `work` in the order of the items, a few at a time.
+    """Apply `work` to the items in a few threads; results in the order of the items.
 
-    Small writes are mostly planning and waiting for commits: several at once keep the cores busy.
+    Small writes mostly plan and wait for commits: several at once keep the cores busy.
     """
     with ThreadPoolExecutor(num_threads) as pool:
         return list(pool.map(work, items))
 
 
 def utc_now() -> datetime:
-    """Now, without a zone, in UTC; called once per run."""
+    """The current time in UTC, without a time zone."""
     return datetime.now(UTC).replace(tzinfo=None)

@@ -10,6 +10,8 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 from crm_spark.core.errors import ContractError
 
+CONTRACT_VIOLATION = "CONTRACT_VIOLATION"
+"""Marks the error of a write that met a null in a required column."""
 _NO_MINIMUM = ("array", "map", "struct", "boolean", "binary")
 
 
@@ -126,28 +128,38 @@ class TableContract:
             raise ContractError(f"{self.name}: {'; '.join(wrong)}.")
         return frame.select(*self._names, *sorted(set(have) - set(self._names)))
 
+    def requiring_values(self, frame: DataFrame) -> DataFrame:
+        """`frame`, which fails as soon as a required column yields a null: the check costs no pass of its own."""
+        nullable = {field.name for field in frame.schema.fields if field.nullable}
+        checked = {
+            c.name: F.coalesce(F.col(c.name), F.raise_error(F.lit(f"{CONTRACT_VIOLATION} {self.name}")).cast(c.type))
+            for c in self.columns
+            if self._is_required(c) and c.name in nullable
+        }
+        return frame.withColumns(checked) if checked else frame
+
     def check_rows(self, frame: DataFrame) -> int:
-        """Counts the rows, and looks for nulls in required columns and for two rows of one grain.
+        """Check required columns for nulls and the grain for uniqueness.
 
         Returns:
             The number of rows.
 
         Raises:
-            ContractError: names the columns and how many rows; never a value.
+            ContractError: names the columns and the number of rows; never a value.
         """
-        must = [c.name for c in self.columns if self._is_required(c)]
-        nulls = [F.count(F.when(F.col(n).isNull(), 1)).alias(n) for n in must]
+        required_names = [c.name for c in self.columns if self._is_required(c)]
+        nulls = [F.count(F.when(F.col(n).isNull(), 1)).alias(n) for n in required_names]
         row = frame.agg(
             F.count(F.lit(1)).alias("_rows"), F.count_distinct(F.struct(*self.grain)).alias("_keys"), *nulls
         ).first()
         assert row is not None
-        missing = {n: row[n] for n in must if row[n]}
+        missing = {n: row[n] for n in required_names if row[n]}
         if missing:
-            raise ContractError(f"{self.name}: nulls where none may be, by column: {missing}.")
+            raise ContractError(f"{self.name}: null values in required columns, rows by column: {missing}.")
         num_rows: int = row["_rows"]
         if row["_keys"] != num_rows:
             raise ContractError(
-                f"{self.name}: {num_rows} rows have only {row['_keys']} keys of grain {list(self.grain)}. "
+                f"{self.name}: {num_rows} rows have only {row['_keys']} distinct keys of grain {list(self.grain)}. "
                 "Deduplicate before writing."
             )
         return num_rows

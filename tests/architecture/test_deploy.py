@@ -5,11 +5,19 @@ import re
 import subprocess
 from pathlib import Path
 
-from crm_spark.cli.stage import _parser
+import typer
+
+from crm_spark.cli.app import app
 from crm_spark.pipeline import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+
+
+def parsed(command, arguments):
+    """The options of a command, by name."""
+    commands = typer.main.get_command(app)
+    return commands.get_command(None, command).make_context(command, list(arguments)).params
 
 
 def test_the_dag_has_every_stage_in_order():
@@ -19,9 +27,9 @@ def test_the_dag_has_every_stage_in_order():
         for node in tree.body
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    assert ast.literal_eval(values["STAGES"]) == tuple(stage.name for stage in STAGES)
+    assert ast.literal_eval(values["STAGES"]) == STAGES
     arguments = ast.literal_eval(values["WHERE"]).split()
-    assert _parser("ingest").parse_args(arguments).conf == "conf/company.yaml"
+    assert parsed("ingest", arguments)["conf"] == Path("conf/company.yaml")
     assert (ROOT / "conf" / "company.yaml").exists()
 
 
@@ -30,7 +38,7 @@ def test_the_crontab_starts_a_job_that_is_there_with_options_it_has():
     (command,) = (line.split("&&")[1].split(">>")[0] for line in lines)
     words = command.split()
     assert (ROOT / words[1]).exists()
-    assert _parser(None).parse_args(words[2:]).lake == "/data/lake"
+    assert parsed("refresh", words[2:])["lake"] == "/data/lake"
     assert all(re.fullmatch(r"[\d*]+", field) for field in lines[0].split()[:5])
 
 

@@ -15,16 +15,14 @@ from crm_spark.contracts.scores import CHURN
 from crm_spark.pipeline import STAGES
 from crm_spark.sources.config import load_sources
 
-STAGE_NAMES = [stage.name for stage in STAGES]
-
 
 def frame(generated, table):
     return generated.tables.read(table).toPandas()
 
 
 def test_every_stage_does_its_work(generated):
-    assert list(generated.results) == STAGE_NAMES
-    assert {name: r.status for name, r in generated.results.items()} == dict.fromkeys(STAGE_NAMES, "done")
+    assert list(generated.results) == list(STAGES)
+    assert {name: r.status for name, r in generated.results.items()} == dict.fromkeys(list(STAGES), "done")
 
 
 def test_every_record_of_every_file_is_accounted_for(generated):
@@ -95,7 +93,7 @@ def test_everything_predicted_stands_beside_its_baseline(generated):
 def test_a_second_refresh_writes_nothing(generated):
     before = files_of(generated.lake)
     results = generated.pipeline.run()
-    assert {r.status for r in results.values()} == {"unchanged"}
+    assert {r.status for r in results.values()} == {"up_to_date"}
     assert files_of(generated.lake) == before
 
 
@@ -124,7 +122,7 @@ def test_findings_are_ten_sentences_at_most_and_each_is_on_the_page(generated):
     assert 8 <= len(findings) <= 10 and all(sentence in page for sentence in findings)
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=STAGE_NAMES)
+@pytest.mark.parametrize("stage", STAGES, ids=STAGES)
 def test_a_stage_that_is_forced_again_changes_no_table(generated, stage):
     """Same inputs, same batch ids: what was committed stays, byte for byte."""
     if stage.name in ("train", "report"):

@@ -9,7 +9,7 @@ from support.disk import filled_up, small_disk
 from support.jobs import run, started
 from support.refreshed import digests
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run as main
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import QUARANTINE, RECONCILIATION
 from crm_spark.contracts.silver import FEEDBACK, ORDER, ORDER_LINE

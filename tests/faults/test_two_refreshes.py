@@ -13,7 +13,7 @@ from support.jobs import run, started
 from support.lease_client import Blind, Slow, Taker, WithoutLocks, takers
 from support.refreshed import digests, files_of
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run as main
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.errors import LeaseHeldError

@@ -8,7 +8,7 @@ from support.company import lay_out
 from support.jobs import unprivileged
 from support.refreshed import ROOT, files_of
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run as main
 
 pytestmark = pytest.mark.slow
 

@@ -24,10 +24,11 @@ import threading
 import time
 from pathlib import Path
 
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run as main
 from crm_spark.contracts.ops import RUN
 from crm_spark.core.tables import TableStore
 from crm_spark.pipeline import Pipeline
+from crm_spark.pipeline.ledger import Ledger
 
 POINTS = ("start", "read", "data_files", "commit", "done", "ledger")
 READ_BY = {"shard": "_write", "train": "launch", "report": "render"}
@@ -94,21 +95,21 @@ def die_at_a_data_file(folder):
 
 
 def die_in_a_table(stage, point):
-    original = TableStore._with_retries
+    original = TableStore._commit
 
-    def call(store, table, batch_id, digest, write):
+    def call(store, table, *rest):
         if table.name == RUN.name or not table.name.startswith(FIRST_OF.get(stage, "")):
-            return original(store, table, batch_id, digest, write)
+            return original(store, table, *rest)
         if point == "read":
             die()
         if point == "data_files":
             die_at_a_data_file(Path(store.path(table)))
-        original(store, table, batch_id, digest, write)
+        original(store, table, *rest)
         if point == "commit":
             die()
         raise PointMissedError(f"{table.name} was committed before the kill")
 
-    TableStore._with_retries = call
+    TableStore._commit = call
 
 
 def die_in_a_file(stage, point, module):
@@ -132,11 +133,11 @@ def arm(stage, point):
         if point == "start":
             die()
         elif point == "done":
-            before(Pipeline, "_record")
+            before(Ledger, "record")
         elif point == "ledger":
-            after(Pipeline, "_record")
+            after(Ledger, "record")
         elif stage in READ_BY:
-            die_in_a_file(stage, point, which.module)
+            die_in_a_file(stage, point, sys.modules[which.run.__module__])
         else:
             die_in_a_table(stage, point)
         return original(pipeline, which, ctx, **rest)

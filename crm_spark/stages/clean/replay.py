@@ -17,6 +17,7 @@ from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.context import JobContext, StageResult
 from crm_spark.core.hashing import frame_digest, sha256_of
 from crm_spark.core.scratch import scratch
+from crm_spark.core.stage import Stage
 from crm_spark.stages.clean.config import ReplayConfig
 from crm_spark.stages.clean.decisions import Held
 from crm_spark.stages.clean.history import update_histories
@@ -174,3 +175,6 @@ def _recounted(ctx: JobContext, entity: str, released: DataFrame) -> DataFrame:
         "num_quarantined": F.col("num_quarantined") - F.col("to_accepted") - F.col("to_duplicate"),
     }
     return rows.withColumns(changed).select(*RECONCILIATION.column_names)
+
+
+STAGE = Stage("replay", run, must_run=must_run, has_as_of=False)

@@ -15,6 +15,7 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.scratch import Keep, scratch
+from crm_spark.core.stage import Stage
 from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import Source, load_sources
 from crm_spark.stages.clean.conform import BLOCK, NULLED, WARN
@@ -149,7 +150,7 @@ def _to_silver(ctx: JobContext, part: Validated) -> None:
     contract, digest = ENTITIES[part.work.entity], part.work.digest
     accepted = part.rows.where("_status = 'accepted'").select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
-    ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_settled=True)
+    ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_stable=True)
     sound = part.rows.where("_status <> 'quarantined'").select(*contract.column_names, "_rank")
     update_histories(ctx, part.work.entity, sound, batch_id=batch_id, digest=digest)
 
@@ -184,7 +185,7 @@ def _write_accounts(
     quarantined = reduce(
         DataFrame.unionByName, [_quarantined(part.work.entity, part.rows, rules_version) for part in judged]
     )
-    ctx.tables.merge(QUARANTINE, quarantined, batch_id=batch_id, digest=digest, insert_only=True, is_settled=True)
+    ctx.tables.merge(QUARANTINE, quarantined, batch_id=batch_id, digest=digest, insert_only=True, is_stable=True)
     for contract, rows in ((FINDING, findings), (RECONCILIATION, statuses)):
         filled = [tuple({"rules_version": rules_version, **row}[n] for n in contract.column_names) for row in rows]
         frame = ctx.spark.createDataFrame(filled, contract.schema)
@@ -224,3 +225,6 @@ def _quarantined(entity: str, rows: DataFrame, rules_version: str) -> DataFrame:
         reasons.alias("reasons"),
         F.lit(rules_version).alias("rules_version"),
     )
+
+
+STAGE = Stage("clean", run, inputs=inputs, has_as_of=False)

@@ -12,6 +12,7 @@ from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT
 from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
@@ -90,3 +91,6 @@ def last_text_label(ctx: JobContext) -> DataFrame:
     said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")
     return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_text_label"))
+
+
+STAGE = Stage("decide", run, reads=INPUTS, inputs=inputs)

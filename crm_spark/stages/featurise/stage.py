@@ -7,6 +7,7 @@ from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.stages.featurise.activity import activity
 from crm_spark.stages.featurise.features import features, snapshot_days
 
@@ -32,3 +33,6 @@ def run(ctx: JobContext) -> StageResult:
         )
         num_rows += result.num_rows
     return StageResult(num_rows, note=f"{len(days)} snapshots, newest {ctx.as_of}")
+
+
+STAGE = Stage("featurise", run, reads=INPUTS)

@@ -15,9 +15,10 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
-from crm_spark.core.context import JobContext, StageResult, in_parallel
+from crm_spark.core.context import NO_NEW_INPUT, JobContext, StageResult, in_parallel
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
 from crm_spark.stages.ingest.discovery import (
@@ -98,7 +99,7 @@ def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Stage_) -> Stag
     if outcomes:
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
     if not outcomes and not verdicts and not num_rows and history:
-        return StageResult(status="nothing", last_work_at=max(row["arrived_at"] for row in history))
+        return StageResult(status=NO_NEW_INPUT, last_work_at=max(row["arrived_at"] for row in history))
     refused = [v for v in verdicts if v["status"] == REJECTED]
     note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
     if paths is None and not history and not outcomes and not verdicts and not num_rows:
@@ -337,3 +338,6 @@ def _data_dir(cfg: IngestConfig) -> str:
     if cfg.data_dir is None:
         raise ConfigError("ingest.data_dir: missing; wanted the folder below which the sources' files lie.")
     return cfg.data_dir
+
+
+STAGE = Stage("ingest", run, inputs=inputs, has_as_of=False)

@@ -12,6 +12,7 @@ from crm_spark.contracts.ops import DRIFT
 from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
 from crm_spark.core.context import JobContext, StageResult, is_known
+from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import current_version
 from crm_spark.stages.monitor.config import MonitorConfig
@@ -100,3 +101,6 @@ def _gap(ctx: JobContext) -> list[Measure]:
     measures += gap_measures(read.withColumn("slice", F.col("source")), dimension="source")
     measures += gap_measures(by_person.withColumn("slice", F.col("name")), dimension="segment")
     return measures
+
+
+STAGE = Stage("monitor", run, reads=INPUTS, inputs=inputs)

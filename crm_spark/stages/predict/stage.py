@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.evaluation import churn_measures, value_measures
@@ -95,3 +96,6 @@ def value_band(column: str) -> Column:
     place = F.row_number().over(Window.orderBy(F.col(column).desc(), "customer_id")) - 1
     rank = place / F.count(F.lit(1)).over(Window.partitionBy())
     return F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")
+
+
+STAGE = Stage("predict", run, reads=INPUTS)

@@ -10,6 +10,7 @@ from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.recommend.config import RecommendConfig
 from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
@@ -74,3 +75,6 @@ def _as_contract(offers: DataFrame, ctx: JobContext, model: str) -> DataFrame:
         F.col("score").cast("double"),
         F.lit(model).alias("model"),
     )
+
+
+STAGE = Stage("recommend", run, reads=INPUTS)

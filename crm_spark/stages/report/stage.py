@@ -10,6 +10,7 @@ from crm_spark.contracts.ops import DELIVERY, DRIFT, METRIC, QUARANTINE, RECONCI
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult
+from crm_spark.core.stage import Stage
 from crm_spark.models.registry import current_version, models_dir, open_model, serving_order
 from crm_spark.sources.config import load_sources
 from crm_spark.stages.report.facts import collect_facts
@@ -62,3 +63,6 @@ def run(ctx: JobContext) -> StageResult:
         write_page(json.dumps(findings(facts, primary_entities(sources)), indent=1), path.with_name("findings.json"))
         write_page(page, path)
     return StageResult(1, note=f"{path} ({len(page) / 1e6:.1f} MB)")
+
+
+STAGE = Stage("report", run, reads=INPUTS, inputs=inputs, must_run=must_run)

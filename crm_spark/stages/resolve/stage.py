@@ -18,6 +18,7 @@ from crm_spark.contracts.silver import (
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.core.errors import ConfigError
+from crm_spark.core.stage import Stage
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.identity import assign, events
@@ -116,3 +117,6 @@ def nicknames(path: str | None) -> dict[str, str]:
         for short in shorts:
             full_names.setdefault(str(short).lower(), set()).add(str(full).lower())
     return {short: next(iter(names)) for short, names in full_names.items() if len(names) == 1}
+
+
+STAGE = Stage("resolve", run, reads=INPUTS, has_as_of=False)

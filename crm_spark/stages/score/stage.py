@@ -12,6 +12,7 @@ from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.models.registry import current_version, models_dir, open_model
 from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.backends import Choice, choose
@@ -94,3 +95,6 @@ def _said(ctx: JobContext, choice: Choice, num_texts: int, seconds: float) -> st
         "" if cfg.core_hour_price is None else f", {hours * cfg.core_hour_price:.2f} {ctx.settings.company.currency}"
     )
     return f"{rate:.0f} texts/s, {hours:.1f} core hours{price} a million, with {choice}"
+
+
+STAGE = Stage("score", run, reads=INPUTS, inputs=inputs, must_run=must_run)

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.segment.clustering import archetype_names, fit, matched_ids, scaled
 
@@ -95,3 +96,6 @@ def _profile(ctx: JobContext, customers: DataFrame, names: dict[int, str], centr
         F.avg("mean_satisfaction").alias("mean_satisfaction"),
         centre_of[F.col("segment_id")].alias("centre"),
     )
+
+
+STAGE = Stage("segment", run, reads=INPUTS)

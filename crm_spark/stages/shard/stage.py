@@ -13,6 +13,7 @@ from crm_spark.contracts.features import EXAMPLE, LABEL_ISSUE, TEXT_NEAR_DUPLICA
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.shard.label_check import label_issues
 from crm_spark.stages.shard.layout import num_groups, with_groups
@@ -173,3 +174,6 @@ def _point_to(folder: Path) -> None:
     draft = folder.parent / ".current.draft"
     draft.write_text(folder.name)
     draft.replace(folder.parent / "current")
+
+
+STAGE = Stage("shard", run, reads=INPUTS, must_run=must_run)

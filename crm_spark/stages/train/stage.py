@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import REGISTRY, current_version, models_dir, register, seal
 from crm_spark.stages.train.config import MODEL, TrainConfig
@@ -151,3 +152,6 @@ def _measures(result: dict[str, Any]) -> list[Measure]:
         for label, recall in zip(LABELS, figures["recall"]):
             made.append(Measure("recall", value=recall, unit="fraction", slice=f"label={label}", **base))
     return made
+
+
+STAGE = Stage("train", run, inputs=inputs, must_run=must_run)

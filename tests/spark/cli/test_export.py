@@ -7,7 +7,8 @@ from pyspark.sql import functions as F
 from support.formulas import FORMULAS
 from support.lake import put
 
-from crm_spark.cli.export import main, neutralised, write_csv
+from crm_spark.cli.app import run
+from crm_spark.cli.export import neutralised, write_csv
 from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.silver import PERSON
 from crm_spark.core.tables import TableStore
@@ -66,7 +67,7 @@ def lake(spark, tmp_path):
 
 
 def export(lake, table, out, *more):
-    return main(["--table", table, "--lake", str(lake), "--out", str(out), *more])
+    return run("export", ["--table", table, "--lake", str(lake), "--out", str(out), *more])
 
 
 def test_personal_columns_are_written_only_when_they_are_named(lake, tmp_path):

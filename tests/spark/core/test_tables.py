@@ -38,7 +38,7 @@ def test_the_same_batch_twice_is_written_once(spark, store):
 def test_the_same_batch_id_with_other_content_is_refused_for_every_kind_of_write(spark, store):
     store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="one")
     for write in (store.append, store.merge, store.replace):
-        with pytest.raises(BatchConflictError, match="batch b1 was committed before with other content"):
+        with pytest.raises(BatchConflictError, match="batch b1 was committed before with different content"):
             write(NOTE, notes(spark, ("b", 2, None)), batch_id="b1", digest="two")
     assert content(store) == [("a", 1, None)]
 
@@ -65,14 +65,46 @@ def test_replace_touches_only_the_rows_it_names(spark, store):
 
 
 def test_two_rows_of_one_grain_are_refused_and_nothing_is_written(spark, store):
-    with pytest.raises(ContractError, match=r"2 rows have only 1 keys of grain \['id'\]"):
+    with pytest.raises(ContractError, match=r"2 rows have only 1 distinct keys of grain \['id'\]"):
         store.append(NOTE, notes(spark, ("a", 1, None), ("a", 2, None)), batch_id="b1", digest="1")
     assert not store.exists(NOTE)
 
 
-def test_a_null_where_none_may_be_is_refused_by_name_and_number(spark, store):
-    with pytest.raises(ContractError, match=r"nulls where none may be, by column: \{'size': 1\}"):
-        store.append(NOTE, notes(spark, ("secret", None, "me@home.example")), batch_id="b1", digest="1")
+@pytest.mark.parametrize("is_unique", [False, True])
+@pytest.mark.parametrize("kind", ["append", "replace", "merge"])
+def test_a_null_in_a_required_column_is_reported_by_column_and_number_of_rows(spark, store, kind, is_unique):
+    store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b0", digest="0")
+    rows = notes(spark, ("secret", None, "me@home.example"))
+    with pytest.raises(ContractError, match=r"null values in required columns, rows by column: \{'size': 1\}"):
+        getattr(store, kind)(NOTE, rows, batch_id="b1", digest="1", is_unique=is_unique)
+    assert content(store) == [("a", 1, None)]
+
+
+@pytest.mark.parametrize("is_unique", [False, True])
+def test_the_number_of_written_rows_is_returned(spark, store, is_unique):
+    three = notes(spark, ("a", 1, None), ("b", 2, None), ("c", 3, None))
+    assert store.append(NOTE, three, batch_id="b1", digest="1", is_unique=is_unique).num_rows == 3
+    changed = notes(spark, ("a", 1, None), ("b", 5, None), ("d", 4, None))
+    assert store.merge(NOTE, changed, batch_id="b2", digest="2", is_unique=is_unique).num_rows == 2  # b and d
+    assert store.replace(NOTE, three.limit(1), batch_id="b3", digest="3", is_unique=is_unique).num_rows == 1
+
+
+def test_merges_run_at_the_same_time_each_under_its_own_batch_id(spark, store):
+    from concurrent.futures import ThreadPoolExecutor
+
+    tables = [TableContract(f"silver.note{i}", NOTE.grain, NOTE.columns, NOTE.doc) for i in range(4)]
+    for table in tables:
+        store.append(table, notes(spark, ("a", 1, None)), batch_id="b0", digest="0")
+
+    def merge(i):
+        return store.merge(tables[i], notes(spark, ("a", i + 2, None)), batch_id=f"m{i}", digest=str(i)).num_rows
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(merge, range(4))) == [1, 1, 1, 1]
+    for i, table in enumerate(tables):
+        assert store.committed(table, f"m{i}", str(i))
+        assert not any(store.committed(table, f"m{j}", str(j)) for j in range(4) if j != i)
+        assert [row["size"] for row in store.read(table).collect()] == [i + 2]
 
 
 def test_a_column_too_many_or_of_another_type_is_refused(spark, store):

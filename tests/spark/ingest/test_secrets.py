@@ -21,7 +21,7 @@ feeds:
 """
 RUN = """
 import sys
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run as main
 sys.exit(main("ingest", sys.argv[1:]))
 """
 

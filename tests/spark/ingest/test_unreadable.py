@@ -45,7 +45,7 @@ def test_a_configuration_that_cannot_be_read_is_named_and_stops_the_run(tmp_path
 
 RUN = """
 import sys
-from crm_spark.cli.stage import main
+from crm_spark.cli.app import run as main
 sys.exit(main("ingest", sys.argv[1:]))
 """
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from support.lake import lake_context
 
-from crm_spark.cli.onboard import main
+from crm_spark.cli.app import run
 from crm_spark.contracts.ops import QUARANTINE
 from crm_spark.contracts.silver import INTERACTION, ORDER, ORDER_LINE, PERSON
 from crm_spark.onboarding.id_overlap import ids_in, overlaps
@@ -84,7 +84,7 @@ def drafted(spark, tmp_path_factory):
     root = tmp_path_factory.mktemp("company")
     lay_out(root / "drops")
     with redirect_stdout(io.StringIO()) as said:
-        assert main(["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+        assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
     return root, said.getvalue()
 
 
@@ -148,7 +148,7 @@ def test_a_second_look_drafts_only_what_is_new(drafted, capsys):
     before = company.read_text() + "# mine\n"
     company.write_text(before)
     (root / "drops" / "reviews.csv").write_text("review_id,product,text,stars\n1,A1,good,5\n2,A2,bad,1\n")
-    assert main(["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+    assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
     said = capsys.readouterr().out
     assert "8 files are of sources that are described already" in said and "stays as it is" in said
     assert "reviews (1 files, **/reviews*.csv)" in said and "kunden" not in said
@@ -157,13 +157,11 @@ def test_a_second_look_drafts_only_what_is_new(drafted, capsys):
 
 
 def test_one_source_alone_needs_its_path_and_a_folder_what_is_in_it(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main(["--data", str(tmp_path), "--source", "x"])
-    assert "neither for the whole folder" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["--data", str(tmp_path)])
-    assert "--out: say which folder" in capsys.readouterr().err
-    assert main(["--data", str(tmp_path), "--out", str(tmp_path / "mine")]) == 2
+    assert run("onboard", ["--data", str(tmp_path), "--source", "x"]) == 2
+    assert "neither for the whole directory" in capsys.readouterr().err
+    assert run("onboard", ["--data", str(tmp_path)]) == 2
+    assert "--out is required for a whole directory" in capsys.readouterr().err
+    assert run("onboard", ["--data", str(tmp_path), "--out", str(tmp_path / "mine")]) == 2
     assert "no file lies below it" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from support.lake import lake_context
 
-from crm_spark.cli.onboard import main
+from crm_spark.cli.app import run
 from crm_spark.contracts.silver import ORDER, ORDER_LINE, PERSON
 from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import load_source
@@ -21,7 +21,7 @@ LINES = [
 
 def inspected(tmp_path, *more):
     arguments = ["--source", "orders", "--data", str(tmp_path / "data"), "--path", "*/orders*.csv"]
-    return main([*arguments, "--out", str(tmp_path / "conf"), *more])
+    return run("onboard", [*arguments, "--out", str(tmp_path / "conf"), *more])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from support.tiny_bert import tiny_model_version
 
-from crm_spark.cli.explain import main
+from crm_spark.cli.app import run
 from crm_spark.models.registry import models_dir, register
 
 
@@ -27,7 +27,7 @@ def lake(tmp_path_factory, encoder):
 @pytest.fixture
 def explained(lake, capsys):
     def run(*arguments):
-        assert main(["--lake", lake.path, *arguments]) == 0
+        assert run("explain", ["--lake", lake.path, *arguments]) == 0
         return capsys.readouterr().out
 
     return run
@@ -35,7 +35,7 @@ def explained(lake, capsys):
 
 def test_every_word_is_shown_with_its_share_in_the_order_of_the_text(explained):
     lines = explained("--text", "The parcel came late").splitlines()
-    assert lines[0].startswith("Verdict: ")
+    assert lines[0].startswith("Predicted label: ")
     words = [line.split() for line in lines if line.startswith("  ")]
     assert [word[0] for word in words] == ["The", "parcel", "came", "late", "not"]
     for word, share, *bar in words[:4]:
@@ -62,7 +62,7 @@ def test_a_file_is_read_line_by_line_and_standard_input_whole(explained, tmp_pat
 
 def test_another_model_can_be_asked(explained, lake):
     found = explained("--text", "good", "--model", lake.other)
-    assert found.startswith("Verdict: does not recommend")
+    assert found.startswith("Predicted label: does not recommend")
     assert "It is not the likeliest one" in found
     assert "It is not the likeliest one" not in explained("--text", "good")
 
@@ -70,11 +70,11 @@ def test_another_model_can_be_asked(explained, lake):
 def test_of_a_long_text_the_strongest_words_are_shown_and_the_others_added_up(tmp_path, encoder, capsys):
     used = tiny_model_version(tmp_path / "files", encoder, max_length=64)
     text = " ".join(["good"] * 50 + ["bad"] * 2000)
-    assert main(["--lake", str(tmp_path), "--model", used.version, "--text", text]) == 0
+    assert run("explain", ["--lake", str(tmp_path), "--model", used.version, "--text", text]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "Only 62 of 2,050 words fit the model; the others were not read." in lines
     assert len([line for line in lines if line.startswith(("  good", "  bad"))]) == 40
-    assert any(line.startswith("  22 weaker words together ") for line in lines)
+    assert any(line.startswith("  22 weaker words in total ") for line in lines)
 
 
 def test_a_text_cannot_steer_the_terminal(explained):
@@ -83,21 +83,21 @@ def test_a_text_cannot_steer_the_terminal(explained):
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])
 def test_without_a_text_there_is_a_sentence(lake, capsys, text):
-    assert main(["--lake", lake.path, "--text", text]) == 2
+    assert run("explain", ["--lake", lake.path, "--text", text]) == 2
     assert "there is nothing to read: the text is empty." in capsys.readouterr().err
 
 
 def test_what_is_not_there_is_named(lake, tmp_path, capsys):
-    assert main(["--lake", lake.path, "--model", "0123", "--text", "good"]) == 2
+    assert run("explain", ["--lake", lake.path, "--model", "0123", "--text", "good"]) == 2
     assert "holds no model 0123." in capsys.readouterr().err
-    assert main(["--lake", str(tmp_path), "--text", "good"]) == 2
+    assert run("explain", ["--lake", str(tmp_path), "--text", "good"]) == 2
     assert "no model is in use yet." in capsys.readouterr().err
-    assert main(["--lake", lake.path, "--file", str(tmp_path / "none.txt")]) == 2
+    assert run("explain", ["--lake", lake.path, "--file", str(tmp_path / "none.txt")]) == 2
     assert "none.txt: cannot be read" in capsys.readouterr().err
 
 
 def test_an_altered_model_explains_nothing(tmp_path, encoder, capsys):
     used = tiny_model_version(tmp_path / "files", encoder)
     (used.folder / "card.json").write_text("{}")
-    assert main(["--lake", str(tmp_path), "--model", used.version, "--text", "good"]) == 1
+    assert run("explain", ["--lake", str(tmp_path), "--model", used.version, "--text", "good"]) == 1
     assert "card.json is missing or altered" in capsys.readouterr().err

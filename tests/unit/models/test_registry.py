@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from crm_spark.cli.models import main
+from crm_spark.cli.app import run
 from crm_spark.models.registry import CARD, FILES, current_version, models_dir, register, seal
 
 
@@ -31,15 +31,15 @@ def versions(capsys):
 
 
 def test_model_dir_are_listed_with_how_good_they_are(lake, capsys):
-    assert main(["--lake", str(lake)]) == 0
+    assert run("models", ["--lake", str(lake)]) == 0
     assert versions(capsys) == {"archived": "0.500", "production": "0.400"}
 
 
 def test_rollback_and_back_again(lake, capsys):
     newest = current_version(lake / "files")
-    assert main(["--lake", str(lake), "--rollback"]) == 0
+    assert run("models", ["--lake", str(lake), "--rollback"]) == 0
     assert versions(capsys) == {"production": "0.500", "archived": "0.400"}
-    assert main(["--lake", str(lake), "--use", newest]) == 0
+    assert run("models", ["--lake", str(lake), "--use", newest]) == 0
     assert (
         versions(capsys) == {"archived": "0.500", "production": "0.400"} and current_version(lake / "files") == newest
     )
@@ -49,6 +49,6 @@ def test_an_altered_model_is_not_put_in_use(lake):
     newest = current_version(lake / "files")
     (other,) = [f for f in models_dir(lake / "files").glob("*/") if f.name != newest]
     (other / FILES[0]).write_text("altered")
-    assert main(["--lake", str(lake), "--rollback"]) == 1
-    assert main(["--lake", str(lake), "--use", "nothing"]) == 2
+    assert run("models", ["--lake", str(lake), "--rollback"]) == 1
+    assert run("models", ["--lake", str(lake), "--use", "nothing"]) == 2
     assert current_version(lake / "files") == newest

@@ -8,6 +8,7 @@ from crm_spark import pipeline
 from crm_spark.contracts.ops import RUN
 from crm_spark.core.context import utc_now
 from crm_spark.core.tables import TableStore
+from crm_spark.pipeline import ledger
 from crm_spark.settings import load_settings
 
 
@@ -15,7 +16,7 @@ def test_a_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, t
     conf = lay_out(tmp_path)
 
     def cleaned(fraction, *, hours):
-        monkeypatch.setattr(pipeline, "utc_now", lambda: utc_now() + timedelta(hours=hours))
+        monkeypatch.setattr(ledger, "utc_now", lambda: utc_now() + timedelta(hours=hours))
         settings = load_settings(conf, [f"clean.max_quarantined_fraction={fraction}"])
         refresh = pipeline.Pipeline(settings, lake=str(tmp_path / "lake"))
         return refresh.run(pipeline.STAGES[:2])["clean"].status, refresh.tables
@@ -24,7 +25,7 @@ def test_a_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, t
     assert cleaned(0.8, hours=-2)[0] == "done"
     status, tables = cleaned(0.9, hours=-2)
     assert status == "done", "the run before was made with other settings"
-    assert cleaned(0.9, hours=-2)[0] == "unchanged"
+    assert cleaned(0.9, hours=-2)[0] == "up_to_date"
     ended = [row["ended_at"] for row in tables.read(RUN).where("stage = 'clean'").collect()]
     assert len(set(ended)) == 3
 
@@ -37,9 +38,9 @@ def test_a_run_that_ended_before_its_row_was_written_is_told_by_the_next(spark, 
         return result.status
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.Pipeline, "_record", lambda *_: None)
+        patch.setattr(ledger.Ledger, "record", lambda *_: None)
         assert ingested() == "done"
-    assert ingested() == "nothing"
+    assert ingested() == "no_new_input"
     rows = TableStore(spark, lake).read(RUN).select("stage", "status", "num_rows").collect()
     assert [tuple(row) for row in rows] == [("ingest", "done", 0)]
-    assert ingested() == "unchanged"
+    assert ingested() == "up_to_date"

@@ -1,0 +1,102 @@
+"""`crm-spark refresh`, and a command for each stage."""
+
+import sys
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from crm_spark.cli.options import DEFAULT_CONF, AsOf, Conf, ConfiguredLake, DryRun, Overrides
+from crm_spark.core.errors import ConfigError, ExitCode
+from crm_spark.core.exit_codes import exit_code_after, exit_code_of
+from crm_spark.core.lease import Lease
+from crm_spark.core.log import get_logger
+
+_SUMMARIES = {
+    "ingest": "Read new files and database rows into bronze.",
+    "clean": "Type, standardise and validate bronze records into silver; quarantine the rest.",
+    "resolve": "Link the records of a person over all systems to one customer.",
+    "featurise": "Compute customer features as of a date.",
+    "segment": "Group customers by recency, frequency and value (KMeans).",
+    "predict": "Predict churn and expected revenue.",
+    "recommend": "Choose products to offer to each customer.",
+    "shard": "Write labelled texts as Parquet shards for training.",
+    "train": "Fine-tune the text model on the shards.",
+    "score": "Predict labels of texts with the model in production.",
+    "decide": "Choose the next best action for each customer.",
+    "monitor": "Measure the customer base, drift and the information gap.",
+    "report": "Write the report.",
+    "replay": "Validate quarantined rows again under the current rules, and release those that pass.",
+}
+Force = Annotated[bool, typer.Option("--force", help="Compute and write again what is up to date.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("refresh", help="Run every stage in order, those with something new to do.")(_command(None))
+    for name, summary in _SUMMARIES.items():
+        app.command(name, help=summary)(_command(name))
+
+
+def _command(stage: str | None) -> Callable[..., None]:
+    def run(
+        conf: Conf = DEFAULT_CONF,
+        lake: ConfiguredLake = None,
+        as_of: AsOf = None,
+        dry_run: DryRun = False,
+        force: Force = False,
+        overrides: Overrides = None,
+    ) -> None:
+        def work() -> int:
+            return run_stages(stage, conf, overrides or [], lake=lake, as_of=as_of, is_dry_run=dry_run, is_forced=force)
+
+        try:
+            raise typer.Exit(exit_code_of(work))
+        except KeyboardInterrupt:
+            print("stopped; run the same command again to resume", file=sys.stderr)
+            raise typer.Exit(ExitCode.FAILED) from None
+
+    return run
+
+
+def run_stages(
+    stage: str | None,
+    conf: Path,
+    overrides: list[str],
+    *,
+    lake: str | None = None,
+    as_of: date | None = None,
+    is_dry_run: bool = False,
+    is_forced: bool = False,
+) -> int:
+    """Run one stage, or all of them in order if `stage` is None, under the lease of the lake.
+
+    Returns:
+        0 done, 3 data blocked by an expectation.
+    """
+    from crm_spark.settings import load_settings
+
+    settings = load_settings(conf, overrides)
+    lake = lake or settings.lake
+    if not lake:
+        raise ConfigError("lake: missing; give --lake DIR or set it in the configuration.")
+    run_id = uuid.uuid4().hex[:12]
+    with Lease(lake, run_id=run_id, time_to_live_seconds=settings.lease_seconds) as lease:
+        from crm_spark.pipeline import STAGES, Pipeline
+
+        pipeline = Pipeline(
+            settings, lake=lake, as_of=as_of, is_dry_run=is_dry_run, committing=lease.committing, run_id=run_id
+        )
+        results = pipeline.run(STAGES if stage is None else (stage,), is_forced=is_forced)
+    if stage is None:
+        number = Counter(result.status for result in results.values())
+        up_to_date = number["up_to_date"] + number["no_new_input"]
+        get_logger().info(
+            "refresh done: %d stages ran, %d were skipped, %d were up to date",
+            *(number["done"], number["skipped"], up_to_date),
+        )
+    return exit_code_after(results.values())

@@ -1,0 +1,77 @@
+"""Adapter for the parts of Delta's transaction log that have no public Python API.
+
+Three questions are asked before and after every write, and `DeltaTable.history()` or `DESCRIBE DETAIL` answer none of
+them without a Spark job: the newest version, the last transaction version of an application id, and whether a log
+directory holds a commit at all. `DeltaLog`, `Snapshot` and `SparkSession._jsparkSession` are internal, so they are used
+in this module only; `tests/spark/core/test_delta_log.py` fails when an upgrade changes them.
+"""
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+def _snapshot(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    no_option = jvm.scala.Option.empty
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    return log.update(False, no_option(), no_option())
+
+
+def newest_version(spark: SparkSession, path: str) -> int:
+    """The newest version of the table at `path`; -1 if there is no table."""
+    return int(_snapshot(spark, path).version())
+
+
+def transaction_version(spark: SparkSession, path: str, app_id: str) -> int | None:
+    """The highest transaction version committed under `app_id`; None if there is none or it has expired."""
+    snapshot = _snapshot(spark, path)
+    # The checksum file of the newest commit lists the transactions; without it Delta replays the log (1 to 2 seconds).
+    known = snapshot.setTransactionsIfKnown()
+    if known.isDefined():
+        transactions = known.get()
+        each = (transactions.apply(i) for i in range(transactions.size()))
+        return next((int(txn.version()) for txn in each if txn.appId() == app_id), None)
+    version = snapshot.transactions().get(app_id)
+    return int(version.get()) if version.isDefined() else None
+
+
+def num_known_transactions(spark: SparkSession, path: str) -> int | None:
+    """Number of transaction ids in the newest checksum file; None if it lists none and writes must replay the log."""
+    known = _snapshot(spark, path).setTransactionsIfKnown()
+    return int(known.get().size()) if known.isDefined() else None
+
+
+def table_properties(spark: SparkSession, path: str) -> dict[str, str]:
+    """The table's properties, read from the snapshot without a Spark job."""
+    configuration = _snapshot(spark, path).metadata().configuration()
+    keys = configuration.keySet().toSeq()
+    return {keys.apply(i): configuration.apply(keys.apply(i)) for i in range(keys.size())}
+
+
+def remove_incomplete_log(spark: SparkSession, path: str) -> None:
+    """Delete a log directory without a single commit: the creation of this table was killed.
+
+    Delta neither reads such a directory as a table nor creates a table beside it.
+    """
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.hadoop.fs.Path(path, "_delta_log")
+    file_system = log.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+    if not file_system.exists(log):
+        return
+    files = file_system.listFiles(log, True)
+    while files.hasNext():
+        if not files.next().getPath().getName().startswith("."):
+            return  # not a temporary file of a killed creation: keep it
+    file_system.delete(log, True)
+
+
+def rename_directory(spark: SparkSession, old: str, new: str) -> bool:
+    """Rename a directory on whichever file system it is; False if `old` does not exist or `new` does."""
+    jvm: Any = spark._jvm
+    source, target = jvm.org.apache.hadoop.fs.Path(old), jvm.org.apache.hadoop.fs.Path(new)
+    file_system = source.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+    if not file_system.exists(source) or file_system.exists(target):
+        return False
+    file_system.mkdirs(target.getParent())
+    return bool(file_system.rename(source, target))

@@ -1,0 +1,44 @@
+"""Schema evolution: a table written by an older contract gains the columns that the contract has since declared."""
+
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from crm_spark.core.contract import TableContract
+
+
+def missing_columns(frame: DataFrame, table: TableContract) -> list[str]:
+    """The contract's columns that `frame` lacks, in the contract's order."""
+    present = set(frame.columns)
+    return [name for name in table.column_names if name not in present]
+
+
+def with_contract_columns(frame: DataFrame, table: TableContract) -> DataFrame:
+    """`frame` with every column of the contract, in its order: columns added since the rows were written are null.
+
+    Columns that the contract no longer declares are dropped, unless the table is open.
+    """
+    types = {column.name: column.type for column in table.columns}
+    missing = set(missing_columns(frame, table))
+    others = sorted(set(frame.columns) - set(table.column_names)) if table.is_open else []
+    columns = [
+        F.lit(None).cast(types[name]).alias(name) if name in missing else F.col(name) for name in table.column_names
+    ]
+    return frame.select(*columns, *(F.col(f"`{name}`") for name in others))
+
+
+def add_missing_columns(spark: SparkSession, path: str, table: TableContract) -> list[str]:
+    """Add the contract's new columns to the Delta table at `path`; existing rows read null.
+
+    A new column is nullable in Delta even if the contract requires it, because older rows have no value; the contract is
+    checked on every write.
+
+    Returns:
+        The added columns.
+    """
+    missing = missing_columns(DeltaTable.forPath(spark, path).toDF(), table)
+    if missing:
+        types = {column.name: column.type.simpleString() for column in table.columns}
+        added = ", ".join(f"`{name}` {types[name]}" for name in missing)
+        spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({added})")
+    return missing

@@ -1,0 +1,37 @@
+"""The order of the stages. A stage's module is imported when the stage is needed: each brings libraries of its own."""
+
+import importlib
+
+from crm_spark.core.stage import Stage
+
+STAGES = (
+    "ingest",
+    "clean",
+    "resolve",
+    "featurise",
+    "segment",
+    "predict",
+    "recommend",
+    "shard",
+    "train",
+    "score",
+    "decide",
+    "monitor",
+    "report",
+)
+"""The stages of a refresh, in order."""
+ON_REQUEST = {"replay": "clean.replay"}
+"""Stages that a refresh leaves out, and the module of each below `crm_spark.stages`."""
+
+
+def load_stage(name: str) -> Stage:
+    """The declaration of a stage.
+
+    Raises:
+        TypeError: the module declares no stage of this name.
+    """
+    module = importlib.import_module(f"crm_spark.stages.{ON_REQUEST.get(name, f'{name}.stage')}")
+    stage = getattr(module, "STAGE", None)
+    if not isinstance(stage, Stage) or stage.name != name:
+        raise TypeError(f"{module.__name__}: expected STAGE = Stage({name!r}, ...).")
+    return stage

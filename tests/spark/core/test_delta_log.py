@@ -1,0 +1,60 @@
+"""The internals of Delta that the adapter uses exist and answer."""
+
+from pathlib import Path
+
+from crm_spark.core.tables import delta_log
+
+
+def write(spark, path, app_id, version):
+    writer = spark.range(1).write.format("delta").mode("append")
+    writer.option("txnAppId", app_id).option("txnVersion", version).save(path)
+
+
+def test_a_missing_table_has_version_minus_one(spark, tmp_path):
+    assert delta_log.newest_version(spark, str(tmp_path / "none")) == -1
+
+
+def test_versions_and_transactions_of_a_table(spark, tmp_path):
+    path = str(tmp_path / "table")
+    write(spark, path, "a", 7)
+    write(spark, path, "b", 9)
+    assert delta_log.newest_version(spark, path) == 1
+    assert delta_log.transaction_version(spark, path, "a") == 7
+    assert delta_log.transaction_version(spark, path, "b") == 9
+    assert delta_log.transaction_version(spark, path, "c") is None
+    assert delta_log.num_known_transactions(spark, path) == 2
+
+
+def test_transactions_are_found_without_a_checksum_file(spark, tmp_path):
+    path = str(tmp_path / "table")
+    write(spark, path, "a", 7)
+    for checksum in Path(path, "_delta_log").glob("*.crc"):
+        checksum.unlink()
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    assert delta_log.transaction_version(spark, path, "a") == 7
+
+
+def test_properties_are_read_without_a_job(spark, tmp_path):
+    path = str(tmp_path / "table")
+    spark.sql(f"CREATE TABLE delta.`{path}` (id LONG) USING delta TBLPROPERTIES ('x.y' = 'z')")
+    assert delta_log.table_properties(spark, path)["x.y"] == "z"
+
+
+def test_only_a_log_without_a_commit_is_removed(spark, tmp_path):
+    path = tmp_path / "table"
+    write(spark, str(path), "a", 1)
+    delta_log.remove_incomplete_log(spark, str(path))
+    assert delta_log.newest_version(spark, str(path)) == 0
+    killed = tmp_path / "killed" / "_delta_log"
+    killed.mkdir(parents=True)
+    (killed / ".00000000000000000000.json.tmp").write_text("")
+    delta_log.remove_incomplete_log(spark, str(killed.parent))
+    assert not killed.exists()
+
+
+def test_a_directory_is_renamed_once(spark, tmp_path):
+    old, new = tmp_path / "a" / "old", tmp_path / "b" / "new"
+    old.mkdir(parents=True)
+    assert delta_log.rename_directory(spark, str(old), str(new))
+    assert new.is_dir() and not old.exists()
+    assert not delta_log.rename_directory(spark, str(old), str(new))
