@@ -55,6 +55,7 @@ def _run(
     from crm_spark.core.contract import Sensitivity
     from crm_spark.core.session import build_session
     from crm_spark.core.tables import TableStore
+    from crm_spark.migrations import require_supported_layout
     from crm_spark.settings import load_settings
 
     tables = exportable_tables()
@@ -67,6 +68,7 @@ def _run(
     settings = load_settings(conf, overrides)
     spark = build_session(settings.session, app_name="crm_spark export")
     store = TableStore(spark, lake if "://" in lake else str(Path(lake).absolute()))
+    require_supported_layout(store)
     if not store.exists(table):
         raise InputError(f"{table.name}: not in {lake}. Run the stage that writes it first.")
     num_rows = write_csv(store.read(table).select(*names), out)

@@ -32,16 +32,32 @@ class ColumnContract:
     doc: str
     is_required: bool = False
     sensitivity: Sensitivity = Sensitivity.INTERNAL
+    former_name: str | None = None
+    """Name of the column in lakes of an older layout; see `crm_spark.migrations`."""
 
 
-def required(name: str, type: DataType, doc: str, sensitivity: Sensitivity = Sensitivity.INTERNAL) -> ColumnContract:
+def required(
+    name: str,
+    type: DataType,
+    doc: str,
+    sensitivity: Sensitivity = Sensitivity.INTERNAL,
+    *,
+    former_name: str | None = None,
+) -> ColumnContract:
     """A column that is never null."""
-    return ColumnContract(name, type, doc, True, sensitivity)
+    return ColumnContract(name, type, doc, True, sensitivity, former_name)
 
 
-def optional(name: str, type: DataType, doc: str, sensitivity: Sensitivity = Sensitivity.INTERNAL) -> ColumnContract:
+def optional(
+    name: str,
+    type: DataType,
+    doc: str,
+    sensitivity: Sensitivity = Sensitivity.INTERNAL,
+    *,
+    former_name: str | None = None,
+) -> ColumnContract:
     """A column that may be null."""
-    return ColumnContract(name, type, doc, False, sensitivity)
+    return ColumnContract(name, type, doc, False, sensitivity, former_name)
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,7 @@ class TableContract:
         doc: what one row means, in words.
         partition_by: columns of the directory layout.
         is_open: more columns than the declared ones are kept (bronze: every column of the source as text).
+        former_name: name of the table in lakes of an older layout; see `crm_spark.migrations`.
     """
 
     name: str
@@ -63,6 +80,7 @@ class TableContract:
     doc: str
     partition_by: tuple[str, ...] = ()
     is_open: bool = False
+    former_name: str | None = None
     _names: tuple[str, ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:

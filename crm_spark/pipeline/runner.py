@@ -19,6 +19,7 @@ from crm_spark.core.log import get_logger
 from crm_spark.core.session import build_session
 from crm_spark.core.stage import Stage
 from crm_spark.core.tables import TableStore
+from crm_spark.migrations import upgrade_lake
 from crm_spark.pipeline.fingerprint import fingerprint
 from crm_spark.pipeline.ledger import Ledger
 from crm_spark.pipeline.stages import STAGES, load_stage
@@ -65,6 +66,7 @@ class Pipeline:
             stages: names of the stages.
             is_forced: run stages that are up to date as well, and write their results again.
         """
+        upgrade_lake(self.tables, files_root(self.lake))
         ledger = Ledger(self.tables)
         ledger.load()
         results = {}

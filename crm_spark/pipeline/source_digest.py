@@ -5,9 +5,9 @@ Comments, docstrings and formatting do not count, so that editing them does not 
 
 import ast
 import hashlib
-import importlib.util
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 _PROJECT = "crm_spark"
 
@@ -24,41 +24,47 @@ def source_digest(package: str) -> str:
 
 
 def _modules_in(package: str) -> set[str]:
-    return {
-        f"{package}.{each.name.removesuffix('.py')}" for each in files(package).iterdir() if each.name.endswith(".py")
-    }
+    return {f"{package}.{each.name.removesuffix('.py')}" for each in _folder(package).iterdir() if _is_code(each)}
+
+
+def _is_code(entry: Traversable) -> bool:
+    return entry.name.endswith(".py")
 
 
 def _data_files(package: str) -> list[tuple[str, bytes]]:
-    folders = [each for each in files(package).iterdir() if each.is_dir() and each.name != "__pycache__"]
+    folders = [each for each in _folder(package).iterdir() if each.is_dir() and each.name != "__pycache__"]
     found = [(f"{folder.name}/{each.name}", each) for folder in folders for each in folder.iterdir() if each.is_file()]
     return sorted((name, each.read_bytes()) for name, each in found)
+
+
+def _folder(package: str) -> Traversable:
+    # Found by path: `importlib.util.find_spec` would import the parents, and with them PyTorch.
+    root = files(_PROJECT)
+    return root.joinpath(*package.split(".")[1:]) if "." in package else root
 
 
 def _closure(modules: set[str]) -> set[str]:
     known, pending = set(), list(modules)
     while pending:
         name = pending.pop()
-        if name in known or not _is_module(name):
-            continue
-        known.add(name)
-        pending.extend(_imports(name))
+        if name not in known and _file(name) is not None:
+            known.add(name)
+            pending.extend(_imports(name))
     return known
 
 
 @cache
-def _is_module(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+def _file(name: str) -> Traversable | None:
+    """The source file of a module or package; None if `name` is neither."""
+    folder, _, last = name.rpartition(".")
+    candidates = (_folder(name).joinpath("__init__.py"), _folder(folder).joinpath(f"{last}.py") if folder else None)
+    return next((each for each in candidates if each is not None and each.is_file()), None)
 
 
 @cache
 def _tree(name: str) -> ast.Module:
-    spec = importlib.util.find_spec(name)
-    source = spec.loader.get_source(name) if spec and spec.loader and hasattr(spec.loader, "get_source") else None
-    return ast.parse(source or "")
+    source = _file(name)
+    return ast.parse(source.read_text(encoding="utf-8") if source else "")
 
 
 @cache

@@ -13,11 +13,19 @@ def missing_columns(frame: DataFrame, table: TableContract) -> list[str]:
     return [name for name in table.column_names if name not in present]
 
 
+def with_current_names(frame: DataFrame, table: TableContract) -> DataFrame:
+    """`frame` with the contract's names for columns that still have their former name."""
+    present = set(frame.columns)
+    renamed = {c.former_name: c.name for c in table.columns if c.former_name in present and c.name not in present}
+    return frame.withColumnsRenamed({old: new for old, new in renamed.items() if old}) if renamed else frame
+
+
 def with_contract_columns(frame: DataFrame, table: TableContract) -> DataFrame:
     """`frame` with every column of the contract, in its order: columns added since the rows were written are null.
 
     Columns that the contract no longer declares are dropped, unless the table is open.
     """
+    frame = with_current_names(frame, table)
     types = {column.name: column.type for column in table.columns}
     missing = set(missing_columns(frame, table))
     others = sorted(set(frame.columns) - set(table.column_names)) if table.is_open else []

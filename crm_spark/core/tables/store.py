@@ -25,6 +25,9 @@ from crm_spark.core.tables.commits import (
 from crm_spark.core.tables.evolution import add_missing_columns, with_contract_columns
 
 _CREATING = threading.Lock()
+LAYOUT_VERSION = 2
+"""Layout of the lakes that this code reads and writes; `crm_spark.migrations` declares how each became the next."""
+LAYOUT_PROPERTY = "crm_spark.layoutVersion"
 _STATISTICS_PROPERTY = "delta.dataSkippingStatsColumns"
 
 
@@ -319,6 +322,7 @@ class TableStore:
             # Minima and maxima are copied into the transaction log, where erasure cannot reach them for a while.
             _STATISTICS_PROPERTY: ",".join(table.statistics_columns),
             RETENTION_PROPERTY: RETENTION,
+            LAYOUT_PROPERTY: str(LAYOUT_VERSION),
         }
 
     def _set_properties(self, table: TableContract) -> None:

@@ -1,0 +1,5 @@
+"""Declared changes of a lake's layout, applied once to lakes that older code wrote."""
+
+from crm_spark.migrations.upgrade import require_supported_layout, upgrade_lake
+
+__all__ = ["require_supported_layout", "upgrade_lake"]

@@ -1,0 +1,78 @@
+"""Layout 2: standard names for tables, columns, values and model files.
+
+Contracts declare the former names of tables and columns; this module declares which stored values changed.
+"""
+
+import json
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts import ALL_TABLES
+from crm_spark.contracts.ops import DELIVERY, FINDING, METRIC, QUARANTINE, RELEASE, RUN
+from crm_spark.core.tables import TableStore
+from crm_spark.core.tables.migration import Transform, migrate_table, replaced
+
+VERSION = 2
+_CODES = {"exact_repeat": "exact_duplicate", "folded": "same_key", "folded_differs": "conflicting_values"}
+_MODELS = {"majority": "class_prior", "current": "production"}
+
+
+def _reasons(frame: DataFrame) -> DataFrame:
+    return frame.withColumn("reasons", F.transform("reasons", _code))
+
+
+def _notes(frame: DataFrame) -> DataFrame:
+    """Notes are `code:column`."""
+    return frame.withColumn("notes", F.transform("notes", lambda note: F.regexp_replace(note, *_NOTE)))
+
+
+def _code(code: Column) -> Column:
+    for old, new in _CODES.items():
+        code = F.when(code == old, F.lit(new)).otherwise(code)
+    return code
+
+
+_NOTE = ("^folded_differs:", "conflicting_values:")
+_TRANSFORMS: dict[str, Transform] = {
+    DELIVERY.name: replaced({"status": {"refused": "rejected"}}),
+    QUARANTINE.name: _reasons,
+    FINDING.name: replaced({"code": _CODES, "severity": {"stop": "block"}}),
+    RELEASE.name: replaced({"duplicate_reason": _CODES}),
+    METRIC.name: replaced({"model": _MODELS}),
+}
+
+
+def migrate(tables: TableStore, files_root: Path) -> None:
+    """Rename tables, columns and values, and the files of the model registry."""
+    for table in ALL_TABLES:
+        if table in (DELIVERY, RUN):
+            continue
+        transform = _TRANSFORMS.get(table.name)
+        if transform is None and "notes" in table.column_names:
+            transform = _notes
+        migrate_table(tables, table, VERSION, transform)
+    migrate_models(files_root)
+    # Last: their layout is the lake's.
+    migrate_table(tables, RUN, VERSION)
+    migrate_table(tables, DELIVERY, VERSION, _TRANSFORMS[DELIVERY.name])
+
+
+def migrate_models(files_root: Path) -> None:
+    """Rename `bundles/` to `models/`, `bundle.json` to `model.json`, and the stages in the registry."""
+    old, new = files_root / "bundles", files_root / "models"
+    if old.is_dir() and not new.exists():
+        old.rename(new)
+    for index in new.glob("*/bundle.json*"):
+        index.rename(index.with_name(index.name.replace("bundle.json", "model.json")))
+    registry = new / "registry.json"
+    if registry.exists() and "current" in (content := json.loads(registry.read_text(encoding="utf-8"))):
+        renamed = {
+            "production": content["current"],
+            "candidate": content["candidate"],
+            "archived": content["retired"],
+        }
+        temporary = registry.with_name(f".{registry.name}.tmp")
+        temporary.write_text(json.dumps(renamed, indent=1, sort_keys=True), encoding="utf-8")
+        temporary.replace(registry)

@@ -1,0 +1,70 @@
+"""Upgrades a lake to the layout of this code; refuses lakes of newer code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from crm_spark.contracts.ops import DELIVERY, RUN
+from crm_spark.core.errors import InputError
+from crm_spark.core.log import get_logger
+from crm_spark.core.tables import TableStore
+from crm_spark.core.tables.migration import layout_of, set_layout
+from crm_spark.core.tables.store import LAYOUT_VERSION
+from crm_spark.migrations import layout_2
+
+MIGRATIONS: dict[int, Callable[[TableStore, Path], None]] = {2: layout_2.migrate}
+"""Layout version -> migration from the version before."""
+_LAKE_TABLES = (DELIVERY, RUN)
+"""The tables whose layout version is the lake's: the first that a run writes, and the last."""
+
+
+def lake_layout(tables: TableStore) -> int | None:
+    """Layout version of a lake; None if it is empty.
+
+    Raises:
+        InputError: newer code wrote the lake.
+    """
+    versions = [version for table in _LAKE_TABLES if (version := layout_of(tables, table)) is not None]
+    layout = min(versions, default=None)
+    if layout is not None and layout > LAYOUT_VERSION:
+        raise InputError(
+            f"{tables.root}: this lake has layout {layout}, and this version of crm_spark supports layouts up to "
+            f"{LAYOUT_VERSION}. Upgrade crm_spark."
+        )
+    return layout
+
+
+def require_supported_layout(tables: TableStore) -> None:
+    """Pass lakes that this code can read.
+
+    Raises:
+        InputError: the lake has another layout.
+    """
+    layout = lake_layout(tables)
+    if layout is not None and layout < LAYOUT_VERSION:
+        raise InputError(
+            f"{tables.root}: this lake has layout {layout}, and this version of crm_spark reads layout {LAYOUT_VERSION}. "
+            "A refresh upgrades it."
+        )
+
+
+def upgrade_lake(tables: TableStore, files_root: Path) -> bool:
+    """Apply the migrations that a lake lacks; a lake of the current layout costs two looks at its logs.
+
+    Returns:
+        Whether the lake was upgraded.
+
+    Raises:
+        InputError: newer code wrote the lake, or an upgrade is due in a dry run.
+    """
+    layout = lake_layout(tables)
+    if layout is None or layout == LAYOUT_VERSION:
+        return False
+    if tables.is_dry_run:
+        require_supported_layout(tables)
+    for version in range(layout + 1, LAYOUT_VERSION + 1):
+        get_logger().info("upgrading the lake to layout %d", version)
+        MIGRATIONS[version](tables, files_root)
+        for table in _LAKE_TABLES:  # last: an interrupted upgrade is repeated
+            if tables.exists(table):
+                set_layout(tables, table, version)
+    return True
