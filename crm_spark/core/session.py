@@ -76,6 +76,8 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         "spark.sql.files.ignoreMissingFiles": "false",
         # Files come in whatever encoding their source writes, windows-1252 more often than not.
         "spark.sql.legacy.javaCharsets": "true",
+        # More batch ids than this (100 by default) are not listed in checksum files, and every write replays the log.
+        "spark.databricks.delta.setTransactionsInCrc.maxAllowed": "1000",
         # 50 state partitions by default: small commits cost nine times as much.
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",

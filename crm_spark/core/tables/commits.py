@@ -37,9 +37,8 @@ _CONFLICTS = (
     ProtocolChangedException,
 )
 _MAX_ATTEMPTS = 12
-RETENTION_PROPERTY = "delta.setTransactionRetentionDuration"
-RETENTION = "interval 30 days"
-"""How long a batch id is remembered. Without it the ids of every batch ever written stay in the log."""
+EXPIRE_AT, KEEP = 500, 250
+"""With so many batch ids the oldest are expired, and so many are kept: a retried batch is among the newest few."""
 
 
 def transaction_version(digest: str) -> int:

@@ -6,16 +6,23 @@ directory holds a commit at all. `DeltaLog`, `Snapshot` and `SparkSession._jspar
 in this module only; `tests/spark/core/test_delta_log.py` fails when an upgrade changes them.
 """
 
+import time
 from typing import Any
 
 from pyspark.sql import SparkSession
+
+_RETENTION = "delta.setTransactionRetentionDuration"
+
+
+def _log(spark: SparkSession, path: str) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
     jvm: Any = spark._jvm
     no_option = jvm.scala.Option.empty
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
-    return log.update(False, no_option(), no_option())
+    return _log(spark, path).update(False, no_option(), no_option())
 
 
 def newest_version(spark: SparkSession, path: str) -> int:
@@ -40,6 +47,25 @@ def num_known_transactions(spark: SparkSession, path: str) -> int | None:
     """Number of transaction ids in the newest checksum file; None if it lists none and writes must replay the log."""
     known = _snapshot(spark, path).setTransactionsIfKnown()
     return int(known.get().size()) if known.isDefined() else None
+
+
+def expire_transactions(spark: SparkSession, path: str, *, keep: int) -> None:
+    """Remove all but the newest `keep` transaction ids from the state of the table.
+
+    Delta drops ids older than the table property `delta.setTransactionRetentionDuration` when it writes a checkpoint. The
+    property is set for one checkpoint only: while it is set, the checksum file lists no transactions, and every write
+    would replay the log.
+    """
+    known = _snapshot(spark, path).setTransactions()
+    updated_at = sorted((int(known.apply(i).lastUpdated().get()) for i in range(known.size())), reverse=True)
+    if len(updated_at) <= keep:
+        return
+    seconds = max(1, int(time.time() - updated_at[keep] / 1000))
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{_RETENTION}' = 'interval {seconds} seconds')")
+    try:
+        _log(spark, path).checkpoint()
+    finally:
+        spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('{_RETENTION}')")
 
 
 def table_properties(spark: SparkSession, path: str) -> dict[str, str]:

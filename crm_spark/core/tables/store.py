@@ -15,13 +15,7 @@ from crm_spark.core.contract import CONTRACT_VIOLATION, TableContract
 from crm_spark.core.errors import BatchConflictError
 from crm_spark.core.tables import delta_log
 from crm_spark.core.tables.catalog import register_table
-from crm_spark.core.tables.commits import (
-    RETENTION,
-    RETENTION_PROPERTY,
-    merge_session,
-    transaction_version,
-    with_retries,
-)
+from crm_spark.core.tables.commits import EXPIRE_AT, KEEP, merge_session, transaction_version, with_retries
 from crm_spark.core.tables.evolution import add_missing_columns, with_contract_columns
 
 _CREATING = threading.Lock()
@@ -100,7 +94,7 @@ class TableStore:
         return with_contract_columns(reader.load(self.path(table)), table)
 
     def committed(self, table: TableContract, batch_id: str, digest: str) -> bool:
-        """Whether this batch is in the table; batch ids are remembered for 30 days.
+        """Whether this batch is in the table; the last 250 batch ids of a table, at least, are remembered.
 
         Raises:
             BatchConflictError: the batch id was committed with different content.
@@ -281,6 +275,10 @@ class TableStore:
             num_written = write(counted)
 
         before = self.version(table)
+        if (delta_log.num_known_transactions(self.spark, self.path(table)) or 0) > EXPIRE_AT:
+            with self.committing():
+                delta_log.expire_transactions(self.spark, self.path(table), keep=KEEP)
+            before = self.version(table)
         has_written = with_retries(
             table.name,
             attempt,
@@ -321,7 +319,6 @@ class TableStore:
         return {
             # Minima and maxima are copied into the transaction log, where erasure cannot reach them for a while.
             _STATISTICS_PROPERTY: ",".join(table.statistics_columns),
-            RETENTION_PROPERTY: RETENTION,
             LAYOUT_PROPERTY: str(LAYOUT_VERSION),
         }
 
