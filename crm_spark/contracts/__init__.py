@@ -1,1 +1,1 @@
-"""The entities, one file per layer: what a row of each table means. Doubles as the data dictionary."""
+"""Table contracts, one module per lake layer. The data dictionary is generated from them."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import read_yaml
 from crm_spark.onboarding.column_profile import ColumnProfile
-from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, OF_THE_SOURCE
+from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
 
 FULL_NAME, PARTS = "full_name", {"given_name": "given", "family_name": "family"}
 """A column that holds both names, and which part of it each is."""
@@ -278,4 +278,4 @@ def must(entity: str) -> set[str]:
     """What a mapping of the entity must name."""
     contract = ENTITIES[entity]
     needed = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-    return needed - FILLED_BY_CLEAN - HAS_DEFAULT - OF_THE_SOURCE
+    return needed - FILLED_BY_CLEAN - HAS_DEFAULT - SOURCE_LEVEL

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.quality.checks import FOUND
+from crm_spark.quality.checks import REFERENCE_EXISTS
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import BLOCK, NULLED, QUARANTINE, WARN, WHOLE_ROW, compact, finding
 
@@ -28,7 +28,7 @@ def referred(rows: DataFrame, rule: Rule, keys: DataFrame | None) -> DataFrame:
     """
     if keys is None or rule.reference is None:
         return rows
-    name = FOUND.format("_".join(rule.reference))
+    name = REFERENCE_EXISTS.format("_".join(rule.reference))
     key = rule.reference[1]
     known = keys.select("system", F.col(key).alias("_key"), F.lit(True).alias(name)).distinct()
     joined = rows.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left")

@@ -9,7 +9,7 @@ from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, Doub
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.quality.rules import QualityRules
-from crm_spark.sources.config import HAS_DEFAULT, OF_THE_SOURCE, Feed, Mapping, Source
+from crm_spark.sources.config import HAS_DEFAULT, SOURCE_LEVEL, Feed, Mapping, Source
 from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
@@ -58,7 +58,7 @@ def missing_required(entity: str, feed: Feed) -> list[str]:
     """The mapped columns of an entity that may not be null."""
     contract = ENTITIES[entity]
     must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT | OF_THE_SOURCE]
+    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT | SOURCE_LEVEL]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def reconcile(
         F.count(F.when(F.col("_status") == status, 1)).alias(f"num_{status}")
         for status in ("accepted", "quarantined", "duplicate")
     ]
-    watched = sorted(rules.columns_without_gaps(entity))
+    watched = sorted(rules.null_checked_columns(entity))
     gaps = [F.count(F.when((F.col("_status") == "accepted") & F.col(name).isNull(), 1)) for name in watched]
     found = frame.groupBy("source", "batch_id").agg(
         F.count(F.lit(1)).alias("num_in"),

@@ -104,7 +104,7 @@ def run(ctx: JobContext) -> StageResult:
 def _typed(validation: Validation, work: Pending, keep: Keep) -> DataFrame:
     """Set down only where rows of another entity refer to it: else it is read once, when it is judged."""
     typed = validation.typed(work.entity, validation.records(work.batches))
-    return keep(typed, work.entity) if work.entity in validation.judge.rules.referred_to else typed
+    return keep(typed, work.entity) if work.entity in validation.judge.rules.referenced_entities else typed
 
 
 def _judge(

@@ -34,7 +34,7 @@ from crm_spark.stages.ingest.surrogates import SurrogateEscaper
 
 EMPTY, TRUNCATED, DAMAGED, NOT_READABLE = "empty_file", "truncated_file", "damaged_file", "not_readable"
 WRONG_ENCODING, NUL, UNTERMINATED = "wrong_encoding", "nul_bytes", "unterminated_quote"
-TOO_LARGE, UNSAFE_MEMBER, REPEATED_COLUMN = "too_large_unpacked", "unsafe_member", "repeated_column"
+TOO_LARGE, UNSAFE_MEMBER, DUPLICATE_COLUMN = "too_large_unpacked", "unsafe_member", "duplicate_column"
 _CHUNK_BYTES = 1 << 20
 _HEADER_CHARACTERS = 1 << 20
 _SMALL_BYTES = 64 << 20
@@ -259,7 +259,7 @@ def _header(head: str, how: Files) -> tuple[str, ...]:
     names = next((row for row in _csv_rows([head], how) if row), [])
     columns = tuple(encoded(name, position) for position, name in enumerate(names))
     if len({column.lower() for column in columns}) < len(columns):
-        raise _DamagedError(REPEATED_COLUMN)
+        raise _DamagedError(DUPLICATE_COLUMN)
     return columns
 
 

@@ -85,7 +85,7 @@ def test_a_sound_file_gives_digest_size_and_columns(tmp_path, name, content):
         ("nul.csv", CSV + b"4;a\0b\n", {}, "nul_bytes"),
         ("open.csv", CSV + b"4;\"never closed\n5;x\n6;y\n", {}, "unterminated_quote"),
         ("open-escaped.csv", b"id;text\n4;\"never \\\" closed\n5;x\n", {"escape": "\\"}, "unterminated_quote"),
-        ("twice.csv", b"id;ID\n1;2\n", {}, "repeated_column"),
+        ("twice.csv", b"id;ID\n1;2\n", {}, "duplicate_column"),
         ("bomb.csv.gz", gzip.compress(b"id;text\n" + b"0" * 70_000_000), {}, "too_large_unpacked"),
         ("nul.jsonl", LINES + b"\0", {"format": "jsonl"}, "nul_bytes"),
         ("latin.jsonl", '{"a": "ü"}'.encode("latin-1"), {"format": "jsonl"}, "wrong_encoding"),
