@@ -15,7 +15,7 @@ from crm_spark.core.log import get_logger
 if TYPE_CHECKING:  # a mistake in the arguments is told before Spark is imported
     from crm_spark.onboarding.folder_profile import Folder
     from crm_spark.sources.config import Source
-    from crm_spark.stages.ingest.discovery import SourceFile
+    from crm_spark.stages.ingest.source_file import SourceFile
 
 DOMAINS, TEMPLATE = Path("conf/domains"), Path("conf/examples/new/company.yaml")
 _GIVEN = ("time_zone", "country", "currency")

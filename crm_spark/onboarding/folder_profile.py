@@ -19,9 +19,10 @@ from crm_spark.onboarding.id_systems import Systems, systems_of
 from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_countries
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
 from crm_spark.sources.config import Files, Source
-from crm_spark.stages.ingest.discovery import SourceFile, glob_pattern, hidden_files, list_files
+from crm_spark.stages.ingest.discovery import glob_pattern, hidden_files, list_files
 from crm_spark.stages.ingest.file_validation import WRONG_ENCODING, Examined, examine_files
 from crm_spark.stages.ingest.reader import laid_out, read_records
+from crm_spark.stages.ingest.source_file import SourceFile
 
 _IDS = ("person_id", "order_id", "product_id")
 _MOST_FILES = 12

@@ -15,7 +15,7 @@ from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import frame_digest
 from crm_spark.settings import load_settings
 from crm_spark.stages.ingest import stage as ingest
-from crm_spark.stages.ingest.discovery import SourceFile
+from crm_spark.stages.ingest.source_file import SourceFile
 from crm_spark.stages.ingest.staging import is_remote, staged
 
 

@@ -6,12 +6,8 @@ import pytest
 
 from crm_spark.core.errors import InputError
 from crm_spark.sources.config import load_source
-from crm_spark.stages.ingest.discovery import (
-    Delivery,
-    SourceFile,
-    glob_pattern,
-    list_files,
-)
+from crm_spark.stages.ingest.discovery import Delivery, glob_pattern, list_files
+from crm_spark.stages.ingest.source_file import SourceFile
 
 
 def source(tmp_path, glob):
