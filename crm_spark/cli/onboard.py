@@ -50,7 +50,7 @@ def _draft_source(arguments: argparse.Namespace) -> int:
     from crm_spark.settings import load_settings
     from crm_spark.sources.config import Source
     from crm_spark.stages.ingest.file_validation import examine
-    from crm_spark.stages.ingest.reader import laid_out, read_records
+    from crm_spark.stages.ingest.reader import read_records, readable_paths
 
     name, out = arguments.source, Path(arguments.out or "conf")
     targets = [out / "sources" / f"{name}.yaml", out / "quality" / f"{name}.yaml"]
@@ -70,7 +70,7 @@ def _draft_source(arguments: argparse.Namespace) -> int:
         raise InputError(f"{newest.name}: {seen.damage}. Give a file that is whole.")
     spark = build_session(settings.session, app_name="crm_spark inspect")
     newest = replace(newest, columns=seen.columns, has_lone_surrogates=seen.has_lone_surrogates)
-    with TemporaryDirectory() as scratch, laid_out([newest], how, Path(scratch)) as files:
+    with TemporaryDirectory() as scratch, readable_paths([newest], how, Path(scratch)) as files:
         profiles, proposal = folder.profiled_and_proposed(read_records(spark, how, files), name, folder.known(DOMAINS))
     texts = [draft.source_yaml(name, how, profiles, proposal, given), draft.rules_yaml(name, proposal.feeds)]
     for path, text in zip(targets, texts):
@@ -111,7 +111,7 @@ def _draft_folder(arguments: argparse.Namespace) -> int:
     folders.require_files(arguments.data)
     spark = build_session(settings.session, app_name="crm_spark inspect")
     ratio = settings.ingest.max_unpacked_ratio
-    found = folders.inspected(spark, arguments.data, knowledge, described, max_unpacked_ratio=ratio)
+    found = folders.profile_folder(spark, arguments.data, knowledge, described, max_unpacked_ratio=ratio)
     data_dir = Path(arguments.data).resolve()
     draft = company_draft(
         found,

@@ -62,7 +62,7 @@ def remote_files(spark: SparkSession, data_dir: str) -> Iterator[RemoteFile]:
 
 
 @contextmanager
-def staged(ctx: JobContext) -> Iterator[Stage_]:
+def staged(ctx: JobContext) -> Iterator[Fetch]:
     """Yield `fetch(files)`, which copies remote files and returns them with local paths; copies are deleted at the end.
 
     A file that cannot be copied gets a path that does not exist, so that validation reports it as unreadable.

@@ -15,7 +15,7 @@ import pytest
 from pyarrow import fs
 
 from crm_spark.sources.config import FileOptions, Files
-from crm_spark.stages.ingest.file_validation import Examined, examine
+from crm_spark.stages.ingest.file_validation import FileReport, examine
 
 CSV = b'id;text\n1;plain\n2;"two\nlines, and ""quotes"""\n3;5" disk\n'
 LINES = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
@@ -45,7 +45,7 @@ def parquet(**columns) -> bytes:
     return sink.getvalue()
 
 
-def look(tmp_path, name: str, content: bytes, *, format="csv", max_unpacked_ratio=200.0, **options) -> list[Examined]:
+def look(tmp_path, name: str, content: bytes, *, format="csv", max_unpacked_ratio=200.0, **options) -> list[FileReport]:
     (tmp_path / name).write_bytes(content)
     how = Files(path="*", format=format, options=FileOptions(**{"delimiter": ";", **options}))
     path = str(tmp_path / name)
@@ -61,7 +61,7 @@ def look(tmp_path, name: str, content: bytes, *, format="csv", max_unpacked_rati
 )  # fmt: skip
 def test_a_sound_file_gives_digest_size_and_columns(tmp_path, name, content):
     assert look(tmp_path, name, content) == [
-        Examined(name, hashlib.sha256(content).hexdigest(), len(content), ("id", "text"))
+        FileReport(name, hashlib.sha256(content).hexdigest(), len(content), ("id", "text"))
     ]
 
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from crm_spark.onboarding.column_profile import DATES, PATTERNS, ColumnProfile, with_days_told
+from crm_spark.onboarding.column_profile import DATES, PATTERNS, ColumnProfile, with_day_order
 
 
 def kind(*values):
@@ -43,12 +43,12 @@ def test_a_time_says_its_zone_or_does_not():
 
 def test_one_date_tells_for_the_others_of_its_file_which_comes_first():
     told, open_ = kind("12/31/2024"), kind("01/02/2025", "03/04/2025")
-    assert open_.is_ambiguous and open_.kind == "dd/MM/yyyy" and open_.twin == "MM/dd/yyyy"
-    settled = with_days_told([told, open_])[1]
-    assert (settled.kind, settled.is_ambiguous) == ("MM/dd/yyyy", False)
-    assert with_days_told([open_, kind("1.2.2025")])[0].is_ambiguous
+    assert open_.is_ambiguous and open_.kind == "dd/MM/yyyy" and open_.swapped_format == "MM/dd/yyyy"
+    resolved = with_day_order([told, open_])[1]
+    assert (resolved.kind, settled.is_ambiguous) == ("MM/dd/yyyy", False)
+    assert with_day_order([open_, kind("1.2.2025")])[0].is_ambiguous
     both = [kind("12/31/2024"), kind("31/12/2024"), open_]
-    assert with_days_told(both)[2].is_ambiguous
+    assert with_day_order(both)[2].is_ambiguous
 
 
 def test_numbers_that_became_fractions_may_still_be_keys():

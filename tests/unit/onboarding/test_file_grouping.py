@@ -88,14 +88,18 @@ def test_the_same_name_in_two_places_is_two_sources_and_in_two_days_one():
 
 def test_sources_of_the_same_columns_know_of_each_other():
     groups, _ = grouped([seen("north.csv", "a b"), seen("south.csv", "b a"), seen("stock.csv", "a c")], WORDS)
-    assert {group.name: group.twins for group in groups} == {"north": ("south",), "south": ("north",), "stock": ()}
+    assert {group.name: group.same_columns_as for group in groups} == {
+        "north": ("south",),
+        "south": ("north",),
+        "stock": (),
+    }
 
 
 def test_a_column_more_is_the_same_source_and_other_columns_are_not():
     more = sources(seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2))
     assert list(more) == ["orders"]
     groups, _ = grouped([seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2)], WORDS)
-    assert groups[0].lacked() == {"d"}
+    assert groups[0].partial_columns() == {"d"}
     other = sources(seen("orders_1.csv", "a b c"), seen("orders_2.csv", "x y z"))
     assert {name: path for name, (path, _) in other.items()} == {"orders": "orders_2.csv", "orders_2": "orders_1.csv"}
 
