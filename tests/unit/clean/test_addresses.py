@@ -85,15 +85,15 @@ def test_writing_a_street_again_changes_nothing(country, raw):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("Germany: {names: [germany]}", "'Germany' is no country"),
-        ("DE: {names: [x]}\nAT: {names: [x]}", "'x' stands for DE and for AT"),
+        ("Germany: {names: [germany]}", "unknown country 'Germany'"),
+        ("DE: {names: [x]}\nAT: {names: [x]}", "'x' is assigned to both DE and AT"),
         ("DE: {number: middle}", "DE.*number"),
     ],
 )
-def test_a_pack_that_cannot_be_used_is_refused_by_name(tmp_path, content, said):
+def test_invalid_country_pack_is_rejected(tmp_path, content, message):
     path = tmp_path / "addresses.yaml"
     path.write_text(content)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_addresses(str(path))
