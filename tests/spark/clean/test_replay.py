@@ -73,7 +73,7 @@ def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_
     assert replay.run(shop(number=2)).num_rows == 0, "nothing was mended"
     mend(tmp_path)
     told = replay.run(shop(number=3, dry=True))
-    assert (told.num_rows, told.note) == (0, f"{DAYS} rows would come back")
+    assert (told.num_rows, told.note) == (0, f"{DAYS} rows would be released")
     assert shop().tables.read(ORDER).count() == 5 + 3 * DAYS, "a dry run changes nothing"
     ctx = shop("replay.by=ada", number=4)
     assert replay.run(ctx).num_rows == DAYS

@@ -84,7 +84,7 @@ def test_what_the_source_says_of_the_language_stands(spark):
 
 
 def test_a_language_nobody_can_tell_is_refused():
-    with pytest.raises(ConfigError, match=r"clean\.languages: qq: no such language"):
+    with pytest.raises(ConfigError, match=r"clean\.languages: unknown language qq"):
         load_standards(CleanConfig(languages=["en", "qq"]))
 
 
