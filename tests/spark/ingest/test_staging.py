@@ -72,23 +72,23 @@ def test_files_of_one_name_are_kept_apart_and_one_that_is_gone_is_told_by_the_lo
     spark.conf.set(f"fs.viewfs.mounttable.{shop}.link./drops", f"file://{tmp_path}")
     at = datetime(2025, 1, 1)
     files = [SourceFile("s", f"{f}/x.csv", f"viewfs://{shop}/drops/{f}/x.csv", 1, at) for f in ("a", "b", "gone")]
-    with staged(lake_context(spark, tmp_path / "lake")) as bring:
-        a, gone = bring([files[0], files[2]])
-        (b,) = bring([files[1]])
+    with staged(lake_context(spark, tmp_path / "lake")) as fetch:
+        a, missing = fetch([files[0], files[2]])
+        (b,) = fetch([files[1]])
         assert [Path(file.path).read_text() for file in (a, b)] == ["a", "b"]
-        assert not Path(gone.path).exists() and (gone.name, a.name) == ("gone/x.csv", "a/x.csv")
+        assert not Path(missing.path).exists() and (missing.name, a.name) == ("gone/x.csv", "a/x.csv")
     assert not Path(a.path).exists()
 
 
-def test_what_cannot_be_reached_is_said(taken):
-    for uri, said in {
-        "viewfs://shop/nothing": "viewfs://shop.*/nothing cannot be listed",
-        "nosuch://bucket/drops": "nosuch://bucket/drops cannot be listed: .*nosuch",
+def test_inaccessible_folder_is_rejected(taken):
+    for uri, message in {
+        "viewfs://shop/nothing": "cannot list viewfs://shop.*/nothing",
+        "nosuch://bucket/drops": "cannot list nosuch://bucket/drops: .*nosuch",
     }.items():
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             taken("there", uri)
 
 
-def test_what_is_a_uri_and_what_a_path():
+def test_is_remote():
     assert all(map(is_remote, ("s3a://b/d", "hdfs:/d", "abfss://c@a.dfs.core.windows.net/d", "viewfs://shop/drops")))
     assert not any(map(is_remote, ("/d", "d/e", "file:/d", "file:///d", "~/d", "/d/with:colon/", "C:/d")))

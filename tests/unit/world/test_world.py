@@ -6,7 +6,7 @@ import pytest
 from crm_spark.core.config import validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.world.behaviour import order_lines, orders
-from crm_spark.world.dirt import soiled
+from crm_spark.world.dirt import with_faults
 from crm_spark.world.draws import Draws, mix
 from crm_spark.world.identities import crm_contacts, shop_accounts
 from crm_spark.world.interactions import shop_reviews
@@ -78,7 +78,7 @@ def test_crm_duplicates_are_the_asked_share():
 
 def test_dirt_is_the_asked_share_and_each_fault_stands_where_it_says():
     accounts = shop_accounts(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(540))
-    records, planted = soiled(WorldSpec(customers=20_000), accounts)
+    records, planted = with_faults(WorldSpec(customers=20_000), accounts)
     assert abs(len(planted) / len(accounts.rows) - 0.02) < 0.004
     for number, reason in planted:
         if reason == "exact_duplicate":
