@@ -54,7 +54,7 @@ def reasons(ctx):
     return {(r["entity"], r["position"]): r["reasons"] for r in ctx.tables.read(QUARANTINE).collect()}
 
 
-def test_every_row_is_accounted_for_with_its_reason(first):
+def test_row_counts_reconcile_with_reasons(first):
     ctx = first
     by_entity = {entity: counts for (_, entity, _), counts in statuses(ctx).items()}
     assert by_entity["order_line"] == (12, 6, 5, 1)
@@ -76,7 +76,7 @@ def test_every_row_is_accounted_for_with_its_reason(first):
     }
 
 
-def test_what_each_rule_found_is_counted_with_an_example(first):
+def test_findings_are_counted_with_an_example(first):
     found = {(r["entity"], r["code"], r["column"]): (r["num_rows"], r["severity"], r["file"], r["position"])
              for r in first.tables.read(FINDING).collect()}  # fmt: skip
     here = "1/orders.csv"
@@ -105,7 +105,7 @@ def test_times_are_utc_and_money_is_exact(first):
     )  # 2 x 10.5 x 0.5
 
 
-def test_texts_are_as_written(first):
+def test_texts_are_unchanged(first):
     texts = {r["feedback_id"]: r["text"] for r in first.tables.read(FEEDBACK).collect()}
     assert texts == {"r1": 'Good, "really" good.\nTwo lines, one comma.', "r2": "  kept as written  ", "r4": None}
 
@@ -160,7 +160,7 @@ def test_invalid_values_and_conflicting_rows_are_reported(spark, tmp_path, caplo
     assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("no new deliveries")
 
 
-def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):
+def test_second_delivery_adds_only_new_rows(company, tmp_path):
     company()
     deliver(tmp_path, "2", SECOND, [])
     ctx = company(fingerprint="2" * 64)

@@ -41,7 +41,7 @@ def test_every_check_has_a_case():
 
 
 @pytest.mark.parametrize("entity", ["order_line", "order", "person"])
-def test_what_follows_from_a_rule(spark, entity):
+def test_effect_of_a_rule_by_severity_and_null_policy(spark, entity):
     cases = [case for case in CASES if case[0] == entity]
     rows, expected = [], {}
     found = F.array().cast("array<struct<code: string, column: string, severity: string>>")
@@ -80,7 +80,7 @@ def test_what_follows_from_a_rule(spark, entity):
     assert len(expected) == len(cases) * 18
 
 
-def test_a_reference_is_looked_up_in_its_own_system(spark):
+def test_reference_is_looked_up_in_the_same_system(spark):
     rows = [
         {"row_id": r, "system": s, "product_id": p} for r, s, p in (("a", "x", "1"), ("b", "y", "1"), ("c", "x", "2"))
     ]
@@ -100,7 +100,7 @@ def test_a_reference_is_looked_up_in_its_own_system(spark):
     assert [row["_reasons"] for row in without_reference] == [[], [], []], "no source of the company makes products"
 
 
-def test_of_a_delivery_that_is_held_back_nothing_else_is_said(spark):
+def test_rows_of_a_blocked_delivery_have_only_its_reason_code(spark):
     rows = [{"row_id": r, "source": "shop", "batch_id": b} for r, b in (("a", "1"), ("b", "2"))]
     broken = compact([finding(F.lit("low"), "quantity", "quarantine")])
     typed = frame(spark, ENTITIES["order_line"], rows).withColumn("_findings", broken)

@@ -23,17 +23,17 @@ def verdicts(spark, rows, held=()):
     return {row["row_id"]: row["_duplicate"] for row in marked.select("row_id", F.col("_duplicate")).collect()}
 
 
-def test_latest_wins_whatever_the_order(spark):
+def test_latest_version_wins_in_any_order(spark):
     expected = {"r1": "superseded", "r2": None, "r3": "exact_duplicate", "r4": None}
     for order in list(permutations(ROWS))[::5]:
         assert verdicts(spark, list(order)) == expected
 
 
-def test_a_record_silver_holds_already_is_a_repeat(spark):
+def test_record_already_in_silver_is_an_exact_duplicate(spark):
     assert verdicts(spark, [ROWS[1]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r2": "exact_duplicate"}
 
 
-def test_a_late_record_older_than_silver_is_superseded(spark):
+def test_record_older_than_silver_is_superseded(spark):
     assert verdicts(spark, [ROWS[0]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r1": "superseded"}
 
 
@@ -42,7 +42,7 @@ def test_at_equal_times_the_source_of_higher_rank_wins(spark):
     assert verdicts(spark, rows) == {"r1": "superseded", "r2": None}
 
 
-def test_what_is_set_aside_stands_for_nothing_and_is_compared_with_nothing(spark):
+def test_quarantined_rows_are_neither_kept_nor_compared(spark):
     rows = spark.createDataFrame([*ROWS, ("a", LATE, "h2", "r5", 9, False)], SCHEMA)
     judged = rows.withColumn("_reasons", F.when(F.col("row_id") == "r5", F.array(F.lit("bad"))).otherwise(F.array()))
     marked = mark_duplicates(judged, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
@@ -58,7 +58,7 @@ def contradicted(spark, rows, held=()):
     return {row["row_id"]: row["_contradicted"] for row in marked.collect() if row["_contradicted"] is not None}
 
 
-def test_folded_rows_that_do_not_agree_are_told_by_column(spark):
+def test_conflicting_columns_of_rows_with_one_key_are_listed(spark):
     rows = [
         ("a", None, "h9", "r1", 0, True, "paid", "Lamp"),
         ("a", None, "h9", "r2", 0, True, "paid", "Lamp"),
@@ -68,7 +68,7 @@ def test_folded_rows_that_do_not_agree_are_told_by_column(spark):
     assert contradicted(spark, rows) == {"r2": ",,", "r3": ",status,", "r4": ",name,status,"}
 
 
-def test_an_older_version_does_not_contradict_and_what_silver_holds_does(spark):
+def test_older_version_does_not_conflict_but_silver_row_of_equal_age_does(spark):
     late, early = ("a", LATE, "h1", "r1", 0, True, "paid", "Lamp"), ("a", EARLY, "h9", "r2", 0, True, "open", "Lamp")
     assert contradicted(spark, [late, early]) == {}
     held = ("a", LATE, "h2", "old", 0, True, "void", "Lamp")

@@ -68,7 +68,7 @@ def waiting(ctx):
     return sorted((r["entity"], r["reasons"][0]) for r in rows)
 
 
-def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_from_the_start(shop, tmp_path, spark):
+def test_replay_after_a_corrected_mapping_gives_the_tables_of_a_correct_start(shop, tmp_path, spark):
     assert waiting(shop()).count(("order", "unknown_value")) == DAYS + 1  # and `??` of the first delivery
     assert replay.run(shop(number=2)).num_rows == 0, "nothing was mended"
     mend(tmp_path)
@@ -121,7 +121,7 @@ class DyingStore(TableStore):
     ],
     ids=lambda table: table.name,
 )
-def test_a_replay_that_dies_is_finished_by_the_next_one(shop, tmp_path, after):
+def test_interrupted_replay_is_completed_by_the_next_run(shop, tmp_path, after):
     mend(tmp_path)
     ctx = shop(number=7)
     with pytest.raises(DiesError):

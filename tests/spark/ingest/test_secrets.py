@@ -41,7 +41,7 @@ def hits(folder: Path, *texts: str) -> list[str]:
     return [name for name, content in places.items() if any(form in content for form in forms(CANARY))]
 
 
-def test_the_scan_finds_every_form(tmp_path):
+def test_scan_finds_every_encoding_of_the_secret(tmp_path):
     raw = CANARY.encode()
     for number in range(3):
         (tmp_path / f"base64-{number}").write_bytes(base64.b64encode(b"x" * number + raw + b"tail"))
@@ -54,7 +54,7 @@ def test_the_scan_finds_every_form(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_password_is_in_nothing_that_good_and_failing_runs_leave_behind(tmp_path):
+def test_password_does_not_appear_in_any_output_of_successful_or_failed_runs(tmp_path):
     if programs() is None:
         pytest.skip("no PostgreSQL on this machine (Debian: apt install postgresql)")
     out = tmp_path / "out"

@@ -47,7 +47,7 @@ def statuses(ctx):
     return sorted((row["file"], row["status"], row["reason"]) for row in ctx.tables.read(DELIVERY).collect())
 
 
-def test_a_uri_gives_the_tables_of_the_folder(taken, tmp_path):
+def test_uri_gives_the_same_tables_as_the_folder(taken, tmp_path):
     here, _ = taken("here", tmp_path / "data")
     there, result = taken("there", "viewfs://shop/drops")
     assert result.num_rows == 17 and content(there) == content(here) and statuses(there) == statuses(here)
@@ -58,13 +58,13 @@ def test_a_uri_gives_the_tables_of_the_folder(taken, tmp_path):
     assert result.num_rows == 1, "only what is new is fetched"
 
 
-def test_a_stream_reads_from_a_uri_too(taken, tmp_path):
+def test_stream_reads_from_a_uri(taken, tmp_path):
     here, _ = taken("here", tmp_path / "data")
     there, result = taken("there", "viewfs://shop/drops", "ingest.files_per_batch=1")
     assert result.num_rows == 17 and content(there) == content(here)
 
 
-def test_files_of_one_name_are_kept_apart_and_one_that_is_gone_is_told_by_the_look_at_it(spark, tmp_path):
+def test_equal_file_names_are_kept_apart_and_missing_files_get_a_missing_path(spark, tmp_path):
     for folder in "ab":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.csv").write_text(folder)

@@ -35,7 +35,7 @@ sys.exit(exit_code_of(lambda: load(Path(sys.argv[2])) and 0))
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", ["sources", "rules"])
-def test_a_configuration_that_cannot_be_read_is_named_and_stops_the_run(tmp_path, what, kind):
+def test_unreadable_configuration_is_named_and_stops_the_run(tmp_path, what, kind):
     path = tmp_path / "broken.yaml"
     spoil(path, kind)
     done = unprivileged(sys.executable, "-c", LOAD, what, str(tmp_path))
@@ -50,7 +50,7 @@ sys.exit(main("ingest", sys.argv[1:]))
 """
 
 
-def test_files_that_cannot_be_read_are_named_and_the_other_sources_go_on(spark, tmp_path):
+def test_unreadable_files_are_named_and_other_sources_are_ingested(spark, tmp_path):
     from crm_spark.contracts.bronze import bronze
     from crm_spark.contracts.ops import DELIVERY
     from crm_spark.core.tables import TableStore

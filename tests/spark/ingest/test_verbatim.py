@@ -66,7 +66,7 @@ def cleaned(spark, root, rows):
     return ctx
 
 
-def test_the_cases_are_as_many_as_are_claimed():
+def test_number_of_cases():
     assert (len(set(FORMULAS)), len(set(STRINGS))) == (30, 40)
 
 
@@ -77,7 +77,7 @@ def kept(spark, tmp_path_factory):
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_bronze_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefix, texts):
+def test_bronze_keeps_the_exact_bytes(kept, format, prefix, texts):
     rows = kept.tables.read(bronze(f"from_{format}")).where(F.col("id").startswith(prefix))
     cells = rows.select("id", "who", F.hex("body"), "stars").collect()
     wanted = {f"{prefix}{i}": ("K1", hexed(text), str(i % 5)) for i, text in enumerate(texts)}
@@ -86,7 +86,7 @@ def test_bronze_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefi
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_silver_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefix, texts):
+def test_silver_keeps_the_exact_bytes(kept, format, prefix, texts):
     rows = kept.tables.read(FEEDBACK).where(F.col("source") == f"from_{format}")
     rows = rows.where(F.col("feedback_id").startswith(prefix))
     cells = rows.select("feedback_id", "person_id", F.hex("text"), "rating").collect()
@@ -99,7 +99,7 @@ def hexed(text):
 
 
 @pytest.mark.parametrize("name", ["cut.jsonl", "cut.json", "cut.jsonl.gz"])
-def test_half_a_character_is_kept_as_it_was_written(spark, tmp_path, name):
+def test_lone_surrogate_is_kept_as_literal_escape(spark, tmp_path, name):
     """A text that was cut within an emoji: no encoding holds it, and `?` would stand for anything."""
     texts = ["good \U0001f600", r"cut \ud83d", r"\uDE00 first", r"of a backslash: \\ud83d", "after"]
     rows = [f'{{"id": "{i}", "who": "K1", "body": "{text}", "stars": 5}}' for i, text in enumerate(texts)]
@@ -155,7 +155,7 @@ class PeakOfPython:
 
 
 @pytest.mark.parametrize("format", [pytest.param(f, marks=() if f == "parquet" else pytest.mark.slow) for f in FORMATS])
-def test_a_hundred_texts_of_a_megabyte_pass_within_300_mb_of_python(spark, kept, tmp_path, format):
+def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, kept, tmp_path, format):
     texts = [f"{i:03}" + "word and more " * 74_898 for i in range(100)]
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()

@@ -36,7 +36,7 @@ ADDRESSES = load_addresses(str(ROOT / "conf/domains/addresses.yaml"))
         ("DE", None, None, None),
     ],
 )
-def test_streets_are_written_one_way(country, raw, street, number):
+def test_street_standardisation(country, raw, street, number):
     assert ADDRESSES.street(raw, country) == (street, number)
 
 
@@ -74,12 +74,12 @@ def test_postcodes(country, raw, postcode):
         (None, None, None),
     ],
 )
-def test_countries_are_known_by_their_names(spelled, default, code):
+def test_country_standardisation(spelled, default, code):
     assert ADDRESSES.country(spelled, default) == code
 
 
 @given(st.sampled_from(["DE", "GB", "US", "FR", None]), st.text(max_size=40))
-def test_writing_a_street_again_changes_nothing(country, raw):
+def test_street_standardisation_is_idempotent(country, raw):
     street, number = ADDRESSES.street(raw, country)
     assert ADDRESSES.street(street, country) == (street, number)
 

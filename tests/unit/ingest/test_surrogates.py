@@ -28,13 +28,13 @@ def mended(*pieces):
         (r"caf\u00e9", "café"),
     ],
 )
-def test_a_half_is_kept_as_its_escape_and_all_else_as_it_is(written, value):
+def test_lone_surrogate_becomes_a_literal_escape_and_the_rest_is_unchanged(written, value):
     text, has_found = mended(f'"{written}"')
     assert json.loads(text) == value
     assert has_found == (text != f'"{written}"')
 
 
-def test_wherever_the_text_is_cut_it_is_read_alike():
+def test_result_does_not_depend_on_chunk_boundaries():
     draw = random.Random(3)
     for _ in range(2_000):
         whole = "".join(draw.choices(PARTS, k=draw.randrange(20)))
