@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crm_spark.onboarding.folder_profile import Drafted, Folder, lacking
+from crm_spark.onboarding.folder_profile import Drafted, Folder, columns_missing_in_older_files
 from crm_spark.onboarding.locale_hints import Guess
 from crm_spark.onboarding.source_draft import TEN_POINTS, rules_yaml, scale, source_yaml
 
@@ -110,16 +110,16 @@ def _ask_for_guesses(
 ) -> None:
     """Ask to confirm inferred values and to supply unknown ones, if a source has columns that need them."""
     inferred = [f"{key} {guess.value} ({guess.why})" for key, guess in guesses.items() if key in needed]
-    lacking = [key for key in _DEFAULTS if key in needed and key not in {*given, *guesses}]
+    unknown = [key for key in _DEFAULTS if key in needed and key not in {*given, *guesses}]
     if inferred:
         text = (
             f"inferred for all sources: {', '.join(inferred)}. To correct a value, "
             f"{_again(k for k in guesses if k in needed)}."
         )
         draft.questions.append(Question("company.yaml", "company.currency", text))
-    if lacking:
-        defaults = ", ".join(_DEFAULTS[key] for key in lacking)
-        text = f"could not infer {', '.join(lacking)}: {_again(lacking)}, or keep the default ({defaults})."
+    if unknown:
+        defaults = ", ".join(_DEFAULTS[key] for key in unknown)
+        text = f"could not infer {', '.join(unknown)}: {_again(unknown)}, or keep the default ({defaults})."
         draft.questions.append(Question("company.yaml", "company.currency", text))
 
 
@@ -140,7 +140,7 @@ def _add_source(
         notes.append(
             f"Same columns as {', '.join(group.same_columns_as)}: merge them into one source if they have the same meaning."
         )
-    absent = lacking(source)
+    absent = columns_missing_in_older_files(source)
     how = group.how.model_copy(update={"may_lack": absent["added"]})
     path = f"sources/{group.name}.yaml"
     draft.texts[path] = source_yaml(group.name, how, source.profiles, source.proposal, settings, notes=notes)

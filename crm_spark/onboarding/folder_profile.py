@@ -211,7 +211,7 @@ def _places(group: Group, words: FileWords) -> Sequence[str]:
     return [word for word in each[0] if all(word in others for others in each)]
 
 
-def lacking(draft: Drafted) -> Mapping[str, list[str]]:
+def columns_missing_in_older_files(draft: Drafted) -> Mapping[str, list[str]]:
     """Mapped columns missing from older files: `added` later, or `renamed` if older files have other columns instead."""
     newest = set(draft.group.typical.columns)
     mapped = {profile.name for found in draft.proposal.feeds.values() for profile in found.values()}

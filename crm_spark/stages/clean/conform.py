@@ -68,11 +68,17 @@ class RowValidator:
 
 
 def conformed(
-    bronze: DataFrame, source: Source, entity: str, feed: Feed, validator: RowValidator, *, lacking: Sequence[str] = ()
+    bronze: DataFrame,
+    source: Source,
+    entity: str,
+    feed: Feed,
+    validator: RowValidator,
+    *,
+    incomplete_files: Sequence[str] = (),
 ) -> DataFrame:
     """Grain: bronze record. Returns the entity's columns, `_findings` and the position in bronze.
 
-    `lacking`: digests of files without a mapped column; all of their records are quarantined.
+    `incomplete_files`: digests of files without a mapped column; all of their records are quarantined.
     """
     typed, names = converted(bronze, source, entity, feed, validator.rules, validator.standards)
     tolerated = {name for name in names if f"{entity}.{name}" in validator.rules.tolerated}
@@ -86,7 +92,7 @@ def conformed(
         *POINTER,
         "_arrived_at",
         F.col("_corrupt").isNotNull().alias("_is_malformed"),
-        F.col("_file_sha256").isin(*lacking).alias("_is_lacking"),
+        F.col("_file_sha256").isin(*incomplete_files).alias("_is_incomplete"),
     )
     if entity == "person":
         values = standardise.person(values, validator.standards, default_country=source.country)
@@ -192,5 +198,5 @@ def _row_findings(entity: str, feed: Feed, rules: QualityRules) -> Column:
             is_unknown = is_unknown & F.col(name).isNotNull()
         violations.append(F.when(is_unknown, finding(F.lit("unknown_currency"), "currency", QUARANTINE)))
     findings = F.concat(F.col("_conversion_findings"), compact([*missing, *violations]))
-    row_code = F.when(F.col("_is_malformed"), MALFORMED).when(F.col("_is_lacking"), MISSING_COLUMN)
+    row_code = F.when(F.col("_is_malformed"), MALFORMED).when(F.col("_is_incomplete"), MISSING_COLUMN)
     return F.when(row_code.isNotNull(), compact([finding(row_code, WHOLE_ROW, QUARANTINE)])).otherwise(findings)

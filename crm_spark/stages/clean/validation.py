@@ -57,19 +57,19 @@ class Validation:
         parts = []
         for name, frame in records.items():
             source, feed = self.sources[name], self.sources[name].feeds[entity]
-            lacking = sorted(missing_columns(source, feed, self.deliveries))
-            parts.append(conformed(frame, source, entity, feed, self.validator, lacking=lacking))
+            incomplete_files = sorted(missing_columns(source, feed, self.deliveries))
+            parts.append(conformed(frame, source, entity, feed, self.validator, incomplete_files=incomplete_files))
         return reduce(DataFrame.unionByName, parts)
 
     def warn_missing_columns(self, entity: str, batches: Mapping[str, tuple[str, ...]]) -> None:
         """Log a warning for each file of these deliveries without a mapped column."""
         for name, ids in batches.items():
-            lacking = missing_columns(self.sources[name], self.sources[name].feeds[entity], self.deliveries)
+            incomplete_files = missing_columns(self.sources[name], self.sources[name].feeds[entity], self.deliveries)
             for row in self.deliveries:
-                if row["status"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in lacking:
+                if row["status"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in incomplete_files:
                     self.ctx.log.warning(
                         "%s: %s is missing columns mapped in feeds.%s: %s. All its records of this entity are quarantined",
-                        *(name, row["file"], entity, ", ".join(map(repr, lacking[row["file_sha256"]]))),
+                        *(name, row["file"], entity, ", ".join(map(repr, incomplete_files[row["file_sha256"]]))),
                     )
 
     def records(self, batches: Mapping[str, tuple[str, ...]]) -> dict[str, DataFrame]:
