@@ -153,10 +153,10 @@ def test_invalid_values_and_conflicting_rows_are_reported(spark, tmp_path, caplo
     }
     notes = {r["person_id"]: r["notes"] for r in ctx.tables.read(PERSON).collect()}
     assert notes == {"1": ["bad_email:email", "bad_phone:phone"], "2": ["placeholder:email"], "3": None}
-    said = [" ".join(record.getMessage().split()) for record in caplog.records]
-    assert "clean order 3 rows in = 1 accepted + 0 quarantined + 2 duplicates" in said
-    assert f"clean order {num_other_states} warnings: conflicting_values (status)" in said
-    assert "clean person 1 values set to null: bad_email (email)" in said
+    messages = [" ".join(record.getMessage().split()) for record in caplog.records]
+    assert "clean order 3 rows in = 1 accepted + 0 quarantined + 2 duplicates" in messages
+    assert f"clean order {num_other_states} warnings: conflicting_values (status)" in messages
+    assert "clean person 1 values set to null: bad_email (email)" in messages
     assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("no new deliveries")
 
 

@@ -1,4 +1,4 @@
-"""What a broken rule does to a row: every check x {holds, broken, unknown} x null policy x severity."""
+"""Effect of rules on rows: every check x {passed, failed, null} x null policy x severity."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -32,7 +32,7 @@ CASES = [
     ("person", "updated_at", "not_before_column", {"other": "joined_at"}, datetime(2025, 1, 1), datetime(2024, 1, 1)),
 ]
 BESIDE = {"unit_price": Decimal(2), "amount": Decimal(6), "joined_at": datetime(2025, 1, 1)}
-"""What stands in the columns that a check compares with."""
+"""Values of the columns that a check compares with."""
 POLICIES = list(product(("pass", "fail"), ("warn", "quarantine", "block")))
 
 
@@ -67,8 +67,8 @@ def test_effect_of_a_rule_by_severity_and_null_policy(spark, entity):
                     [f"broken:{column}"] if is_broken and severity == "warn" else None,
                 )
             is_here = F.col("row_id").startswith(f"{check}:{number}:{policy}:")
-            said = F.when(rule.failed, finding(F.lit(rule.code), column, severity))
-            found = F.when(is_here, compact([said])).otherwise(found)
+            violation = F.when(rule.failed, finding(F.lit(rule.code), column, severity))
+            found = F.when(is_here, compact([violation])).otherwise(found)
     typed = spark.createDataFrame(
         [tuple(row.get(name) for name in contract.column_names) for row in rows],
         "struct<" + ",".join(f"`{c.name}`: {c.type.simpleString()}" for c in contract.columns) + ">",

@@ -1,4 +1,4 @@
-"""Histories hold no gap, no overlap and one current row, and do not depend on the order in which versions arrive."""
+"""Histories have no gaps, no overlaps and one current row, and do not depend on the order of arrival."""
 
 import random
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ SETS, CUSTOMERS, ORDERS, BATCHINGS = 200, 5, 5, (1, 2, 4)
 
 
 def versions_of(number):
-    """The changes of some people: (person, day or none, consent, rank, hash), with late, equal and undated ones."""
+    """Changes as (person, day or None, consent, rank, hash), including late, equal and undated ones."""
     draw = random.Random(number)
     rows = []
     for person in range(CUSTOMERS):
@@ -40,7 +40,7 @@ def deliveries(number):
 
 @pytest.fixture(scope="module")
 def histories(spark, tmp_path_factory):
-    """Every variant of every change set, each in a name space of its own, after all its deliveries."""
+    """All variants of all change sets, each in its own namespace, after all deliveries."""
     ctx = lake_context(spark, tmp_path_factory.mktemp("lake"))
     rounds = {}
     for number in range(SETS):

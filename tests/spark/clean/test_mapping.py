@@ -1,4 +1,4 @@
-"""What a cell says becomes a typed value, or a reason why not: literal spellings, literal results."""
+"""Conversion of cells to typed values or reason codes."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -132,7 +132,7 @@ def test_time_zone_shift_out_of_range_is_invalid(read):
 
 
 def test_epoch_with_the_wrong_unit(read):
-    """The unit is declared, never guessed: a wrong one gives a year that no one overlooks, or no date."""
+    """The unit is declared, not inferred: a wrong unit gives an implausible year or an invalid date."""
     cells = ["1735689600", "1735689600.5", "-1", "1735689600000", "1e3", "now"]
     assert read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", cells) == {
         "1735689600": datetime(2025, 1, 1), "1735689600.5": datetime(2025, 1, 1, 0, 0, 0, 500000),

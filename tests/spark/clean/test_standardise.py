@@ -1,4 +1,4 @@
-"""People and texts in one spelling, through Spark and Arrow; the rules themselves are tested without them."""
+"""Standardisation of people and texts in Spark; the rules themselves are covered by unit tests."""
 
 from pathlib import Path
 

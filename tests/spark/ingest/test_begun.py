@@ -1,4 +1,4 @@
-"""A run that ended in mid-ingest: the next one finishes its batches, or takes what is there where the files changed."""
+"""Recovery from an interrupted ingest: unfinished batches are completed, or withdrawn if their files changed."""
 
 import os
 
@@ -18,7 +18,7 @@ SEEN_AT = (1_700_000_000,) * 2
 
 
 class Ended(Exception):
-    """Where the run ended."""
+    """Raised where the run is interrupted."""
 
 
 def lay(root, name, text):
@@ -42,7 +42,7 @@ def company(tmp_path):
 
 
 def run(spark, root, number, *, ends_at: TableContract | None = None):
-    """One run; with `ends_at` it ends when that table is to be committed the second time, or the first of bronze."""
+    """One run; with `ends_at` it is interrupted at the second commit to that table, or the first to bronze."""
     paths = (f"ingest.sources_dir={root / 'sources'}", f"ingest.data_dir={root / 'data'}")
     ctx = lake_context(spark, root / "lake", *paths, fingerprint=f"{number:064}")
     if ends_at is None:
@@ -94,9 +94,9 @@ def test_changed_content_with_equal_size_and_time_is_detected(spark, company):
         ("shop", "shop/b.csv", "withdrawn", "changed_since"),
     ]
     written = ctx.tables.read(bronze("shop")).select("_file", "_file_sha256").distinct()
-    told = ctx.tables.read(DELIVERY).where("status = 'ingested'").select(F.col("file"), F.col("file_sha256"))
+    recorded = ctx.tables.read(DELIVERY).where("status = 'ingested'").select(F.col("file"), F.col("file_sha256"))
     assert (
-        written.join(told, [F.col("_file") == F.col("file"), F.col("_file_sha256") == F.col("file_sha256")]).count()
+        written.join(recorded, [F.col("_file") == F.col("file"), F.col("_file_sha256") == F.col("file_sha256")]).count()
         == 2
     )
 

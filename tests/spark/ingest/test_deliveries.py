@@ -1,4 +1,4 @@
-"""A delivery that comes again adds nothing, and one that claims another's name is refused."""
+"""Repeated deliveries add no rows, and different content under a known batch id is a conflict."""
 
 import gzip
 import io
@@ -63,7 +63,7 @@ def lay(root, source, name):
 
 @pytest.fixture(scope="module")
 def delivered(spark, tmp_path_factory):
-    """A first delivery of every source, and five more of each kind; how many rows each round added."""
+    """A first delivery of every source and five repeated rounds; returns the rows added by each round."""
     root = tmp_path_factory.mktemp("deliveries")
     (root / "sources").mkdir()
     for name, (_, format, delimiter, encoding, _) in SOURCES.items():
@@ -105,7 +105,7 @@ def test_copies_under_other_names_are_recorded_as_skipped(delivered):
 def test_different_content_under_a_known_batch_id_is_a_conflict(delivered):
     ctx, _ = delivered
     before = {name: (ctx.tables.version(bronze(name)), frame_digest(ctx.tables.read(bronze(name)))) for name in SOURCES}
-    said = []
+    exit_codes = []
     for name in SOURCES:
         records = ctx.tables.read(bronze(name))
         batch_id = records.select("_batch_id").distinct().collect()[0][0]
@@ -114,7 +114,7 @@ def test_different_content_under_a_known_batch_id_is_a_conflict(delivered):
         for number in range(TIMES):
             with pytest.raises(BatchConflictError, match=f"bronze.{name}: batch {batch_id}") as caught:
                 ctx.tables.append(bronze(name), forged, batch_id=batch_id, digest=f"other {number}")
-            said.append(caught.value.exit_code)
-    assert said == [3] * 40
+            exit_codes.append(caught.value.exit_code)
+    assert exit_codes == [3] * 40
     after = {name: (ctx.tables.version(bronze(name)), frame_digest(ctx.tables.read(bronze(name)))) for name in SOURCES}
     assert after == before

@@ -1,4 +1,4 @@
-"""A backlog taken in small batches by a stream gives what one batch gives, and nothing is passed over."""
+"""Ingest in micro-batches gives the same tables as one batch."""
 
 import os
 from dataclasses import replace
@@ -40,7 +40,7 @@ def refreshed(spark, tmp_path):
 
 
 def content(ctx):
-    """Bronze and silver without the names of the batches, which differ."""
+    """Bronze and silver without batch ids, which differ."""
     made = {t.name: frame_digest(ctx.tables.read(t).drop("batch_id")) for t in (ORDER, ORDER_LINE, FEEDBACK)}
     for source in ("orders", "reviews"):
         frame = ctx.tables.read(bronze(source))
@@ -74,10 +74,10 @@ def test_files_missed_by_the_stream_are_ingested(refreshed, tmp_path):
 
 def test_error_inside_the_stream_is_raised_unchanged(refreshed, tmp_path, monkeypatch):
     def fails(*_):
-        raise ConfigError("orders.yaml: said on purpose.")
+        raise ConfigError("orders.yaml: raised on purpose.")
 
     monkeypatch.setattr(ingest, "_take_rows", fails)
-    with pytest.raises(ConfigError, match=r"^orders.yaml: said on purpose.$"):
+    with pytest.raises(ConfigError, match=r"^orders.yaml: raised on purpose.$"):
         refreshed("stream", "ingest.files_per_batch=1")
     monkeypatch.undo()
     ctx, _ = refreshed("stream", "ingest.files_per_batch=1")

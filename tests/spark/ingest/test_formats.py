@@ -1,4 +1,4 @@
-"""Files of every format come to bronze as they were written, and a broken one stops nothing else."""
+"""Files of every format reach bronze unchanged; a broken file does not affect the others."""
 
 import gzip
 import io
@@ -49,7 +49,7 @@ def parquet_of(rows, **kinds) -> bytes:
 
 @pytest.fixture
 def company(spark, tmp_path):
-    """Configures sources, lays out files and runs ingest (and clean)."""
+    """Configure sources, write files and run ingest (and clean)."""
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()
 
@@ -137,7 +137,7 @@ def test_broken_file_is_rejected_and_the_others_are_read(company):
     assert ctx.tables.read(PRODUCT).count() == 4
     before = ctx.tables.version(DELIVERY)
     refreshed(2)
-    assert ctx.tables.version(DELIVERY) == before, "what was refused is said once"
+    assert ctx.tables.version(DELIVERY) == before, "a rejected file is recorded once"
 
 
 def test_rejected_file_is_ingested_after_its_encoding_is_configured(company):

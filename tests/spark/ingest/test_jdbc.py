@@ -1,4 +1,4 @@
-"""A database as a source: real ones (Derby, which Spark brings, and PostgreSQL), read whole and then what is new."""
+"""JDBC sources with real databases (Derby and PostgreSQL): full and incremental reads."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -47,7 +47,7 @@ class Database:
 
 @pytest.fixture
 def shop(spark, tmp_path):
-    """A database with two clients, and what ingests it."""
+    """A Derby database with two clients, and its ingest."""
     name = tmp_path.name.replace("-", "_")
     database = Database(spark, name)
     database.add(1, "ada", "king")
@@ -146,7 +146,7 @@ def server():
 
 
 class Erp:
-    """A PostgreSQL database with an empty table `client`, and what ingests it; each run is an hour after the last."""
+    """A PostgreSQL database with an empty table `client`, and its ingest; runs are one hour apart."""
 
     def __init__(self, server, spark, folder):
         self.server, self.spark, self.folder, self.num_runs = server, spark, folder, 0
@@ -275,7 +275,7 @@ BIG = "1234567890123456789012345678901"
     ],
 )  # fmt: skip
 def test_watermark_is_compared_by_the_database(erp, kind, overlap, mark, below, least, greatest, highest):
-    """Less its overlap; rows without one are read too, and infinity is read and never the mark of others."""
+    """The overlap is subtracted; null and infinite values are read every time and never become the watermark."""
     erp.run(f"ALTER TABLE client DROP COLUMN changed, ADD COLUMN changed {kind}")
     for number, value in enumerate((below, least, greatest)):
         erp.add(number, "-", f"$${value}$$")
@@ -333,7 +333,7 @@ def test_table_restored_to_earlier_content_is_a_new_delivery(erp):
 
 @pytest.mark.parametrize("num_commits", [1, 2])
 def test_interrupted_run_loses_and_repeats_no_rows(erp, num_commits):
-    """It dies at the commit of its records, or at the one that says they are there."""
+    """Interrupted at the commit of the records, or at the commit of their status."""
     erp.add(1, "Ada", at("08:00:00"))
     ctx = erp.context()
     commits = iter(range(num_commits))

@@ -1,4 +1,4 @@
-"""A database's password is in nothing that a run leaves behind: no log, no event log, no table, no message."""
+"""The database password appears in no log, event log, table or message of a run."""
 
 import base64
 import os
@@ -27,7 +27,7 @@ sys.exit(main("ingest", sys.argv[1:]))
 
 
 def forms(secret: str) -> set[bytes]:
-    """How the secret may be written: as it is, and as what encodes it begins and ends at any byte."""
+    """Possible encodings of the secret, at any byte alignment."""
     raw = secret.encode()
     coded = {base64.b64encode(b"\0" * n + raw)[(8 * n + 5) // 6 : -4] for n in range(3)}
     spelled = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), ascii(secret)[1:-1]}
@@ -35,7 +35,7 @@ def forms(secret: str) -> set[bytes]:
 
 
 def hits(folder: Path, *texts: str) -> list[str]:
-    """The places that hold the secret in any form."""
+    """Files that contain the secret in any encoding."""
     places = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     places |= {f"output {number}": text.encode() for number, text in enumerate(texts)}
     return [name for name, content in places.items() if any(form in content for form in forms(CANARY))]

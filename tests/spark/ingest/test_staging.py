@@ -1,4 +1,4 @@
-"""Files behind a URI that only Hadoop can resolve: the same tables as from the folder itself."""
+"""Ingest from a Hadoop URI gives the same tables as from the local folder."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -21,7 +21,7 @@ from crm_spark.stages.ingest.staging import is_remote, staged
 
 @pytest.fixture
 def taken(spark, tmp_path):
-    """Ingests from a folder, or from a mount table of viewfs that leads there; without a number, as one more run."""
+    """Ingest from a folder, or from a viewfs mount that points to it; without a number, as another run."""
     lay_out(tmp_path)
     deliver(tmp_path, "day 02 100%ä+b [1]", ["D2;1;K2;X;1;2,00;02.01.2025 12:00;OK"], [])
     shop = f"shop{uuid4().hex}"  # Hadoop keeps the file system of an authority, and where it leads, for ever

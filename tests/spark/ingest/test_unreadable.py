@@ -1,4 +1,4 @@
-"""What cannot be read is named, the other sources go on, and nothing is half made."""
+"""Unreadable files are reported by name, other sources are ingested, and no partial data is written."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ KINDS = ("mode_000", "dangling_link", "folder")
 
 
 def spoil(path: Path, kind: str) -> None:
-    """Makes the file one that cannot be read."""
+    """Make the file unreadable."""
     path.unlink(missing_ok=True)
     if kind == "mode_000":
         path.write_text("x")
@@ -72,5 +72,5 @@ def test_unreadable_files_are_named_and_other_sources_are_ingested(spark, tmp_pa
         ("1/orders-folder.csv", "rejected", "not_readable"), ("1/reviews-gone.csv", "rejected", "not_readable"),
     }  # fmt: skip
     for kind in KINDS:
-        assert f"orders: 1/orders-{kind}.csv refused: not_readable" in done.stderr
+        assert f"orders: file 1/orders-{kind}.csv rejected: not_readable" in done.stderr
     assert (store.read(bronze("orders")).count(), store.read(bronze("reviews")).count()) == (12, 4)

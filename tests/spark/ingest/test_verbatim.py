@@ -1,4 +1,4 @@
-"""What a person wrote is in bronze and in silver as its very bytes, whatever a spreadsheet or a terminal would make of it."""
+"""Texts are stored in bronze and silver byte for byte, including formulas, control characters and emoji."""
 
 import gzip
 import io
@@ -53,7 +53,7 @@ def written(rows, format):
 
 
 def cleaned(spark, root, rows):
-    """The context after ingest and clean of the same rows in every format."""
+    """Context after ingest and clean of the same rows in every format."""
     (root / "sources").mkdir(exist_ok=True)
     (root / "data").mkdir(exist_ok=True)
     for format in FORMATS:
@@ -100,7 +100,7 @@ def hexed(text):
 
 @pytest.mark.parametrize("name", ["cut.jsonl", "cut.json", "cut.jsonl.gz"])
 def test_lone_surrogate_is_kept_as_literal_escape(spark, tmp_path, name):
-    """A text that was cut within an emoji: no encoding holds it, and `?` would stand for anything."""
+    """A text truncated within an emoji: no encoding can represent the lone surrogate."""
     texts = ["good \U0001f600", r"cut \ud83d", r"\uDE00 first", r"of a backslash: \\ud83d", "after"]
     rows = [f'{{"id": "{i}", "who": "K1", "body": "{text}", "stars": 5}}' for i, text in enumerate(texts)]
     document = f"[{', '.join(rows)}]" if name.endswith("json") else "\n".join(rows)
@@ -124,7 +124,7 @@ def test_lone_surrogate_is_kept_as_literal_escape(spark, tmp_path, name):
 
 
 class PeakOfPython:
-    """The most memory that this process and Spark's Python workers held together, above what they held before."""
+    """Peak memory increase of this process and Spark's Python workers."""
 
     def __enter__(self):
         self.before, self.peak, self.ended = self._held(), 0, threading.Event()

@@ -1,4 +1,4 @@
-"""What a file holds is told by all of its records, though most patterns are tried on the first ones alone."""
+"""Column profiles use all records, although patterns are selected from the first ones."""
 
 from crm_spark.onboarding.column_profile import profiled
 

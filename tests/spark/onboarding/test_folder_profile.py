@@ -83,9 +83,9 @@ def drafted(spark, tmp_path_factory):
     """The drafted folder and the command output."""
     root = tmp_path_factory.mktemp("company")
     lay_out(root / "drops")
-    with redirect_stdout(io.StringIO()) as said:
+    with redirect_stdout(io.StringIO()) as output:
         assert main(["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
-    return root, said.getvalue()
+    return root, output.getvalue()
 
 
 def test_files_are_grouped_into_sources_of_two_systems(drafted):
@@ -108,13 +108,13 @@ def test_files_are_grouped_into_sources_of_two_systems(drafted):
 
 
 def test_output_lists_skipped_files_questions_and_the_next_command(drafted):
-    root, said = drafted
-    assert "notes.xlsx: spreadsheet" in said and "shop/Positionen_2024-10.csv: nul bytes" in said
-    assert "shop/.Kunden.csv: hidden or temporary file" in said and "Not drafted (3 files)" in said
-    assert f"1. {root / 'mine' / 'company.yaml'}:5 company.name" in said and "To decide (2)" in said
-    assert "country DE (40 of 40 records), currency EUR (30 of 30 records), time_zone Europe/Berlin" in said
-    assert f"jobs/refresh.py --conf {root / 'mine' / 'company.yaml'}" in said
-    assert "example.org" not in said and "Weiß" not in said
+    root, output = drafted
+    assert "notes.xlsx: spreadsheet" in output and "shop/Positionen_2024-10.csv: nul bytes" in output
+    assert "shop/.Kunden.csv: hidden or temporary file" in output and "Not drafted (3 files)" in output
+    assert f"1. {root / 'mine' / 'company.yaml'}:5 company.name" in output and "To decide (2)" in output
+    assert "country DE (40 of 40 records), currency EUR (30 of 30 records), time_zone Europe/Berlin" in output
+    assert f"jobs/refresh.py --conf {root / 'mine' / 'company.yaml'}" in output
+    assert "example.org" not in output and "Weiß" not in output
 
 
 def test_drafted_sources_load_into_silver(spark, drafted):
@@ -147,9 +147,9 @@ def test_second_run_drafts_only_new_sources(drafted, capsys):
     company.write_text(before)
     (root / "drops" / "reviews.csv").write_text("review_id,product,text,stars\n1,A1,good,5\n2,A2,bad,1\n")
     assert main(["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
-    said = capsys.readouterr().out
-    assert "8 files are of sources that are described already" in said and "stays as it is" in said
-    assert "reviews (1 files, **/reviews*.csv)" in said and "kunden" not in said
+    output = capsys.readouterr().out
+    assert "8 files are of sources that are described already" in output and "stays as it is" in output
+    assert "reviews (1 files, **/reviews*.csv)" in output and "kunden" not in output
     assert company.read_text() == before
     assert load_rules(root / "mine" / "quality").of("feedback")
 

@@ -39,15 +39,15 @@ def test_draft_is_valid_and_its_rows_reach_silver(spark, data, capsys):
     assert source.feeds["order"].one_row_per_key and source.feeds["order"].columns["ordered_at"].formats == [
         "dd.MM.yyyy"
     ]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "EMail: email, 0 of 60, about 7, 16, personal data" in said
-        and "Not mapped (stored in bronze only): Bemerkung" in said
+        "EMail: email, 0 of 60, about 7, 16, personal data" in output
+        and "Not mapped (stored in bronze only): Bemerkung" in output
     )
     names = source.feeds["person"].columns
     assert (names["given_name"].part, names["family_name"].part) == ("given", "family")
-    assert "Name: text, 0 of 60, about 1, 16, personal data" in said and "Ach" not in said
-    assert "schön" not in said and "ada1@" not in said, "a draft contains no values"
+    assert "Name: text, 0 of 60, about 1, 16, personal data" in output and "Ach" not in output
+    assert "schön" not in output and "ada1@" not in output, "a draft contains no values"
     paths = (f"ingest.sources_dir={data / 'conf' / 'sources'}", f"ingest.data_dir={data / 'data'}")
     ctx = lake_context(spark, data / "lake", *paths)
     ingest.run(ctx)

@@ -1,4 +1,4 @@
-"""Splink on people made by hand: a household stays several people, a person in many spellings becomes one."""
+"""Record linkage: household members stay separate, different spellings of one person are merged."""
 
 import pytest
 
@@ -14,7 +14,7 @@ FAMILY = ("Berger", "Dorn", "Ehlers", "Fuchs", "Graf", "Huber", "Jung", "Kern", 
 
 
 def background():
-    """156 people of whom a fifth stand in a second system, so that there is something to learn from."""
+    """156 people, a fifth of them in a second system, as training data."""
     rows = []
     for i, (given, family) in enumerate((g, f) for g in GIVEN for f in FAMILY):
         home = (f"weg {i % 37} {i}", f"{10_000 + i * 7}")

@@ -1,4 +1,4 @@
-"""The same company wherever it is generated; days alone are those of a long run; the truth points at what is there."""
+"""Generation is deterministic and independent of scheduling, and the ground truth matches the files."""
 
 import csv
 import gzip
@@ -28,7 +28,7 @@ SIGNS = {
     "non_positive_quantity": {"-1", "0"},
     "unknown_value": {"X9", "???"},
 }
-"""What a spoilt cell looks like."""
+"""Values of faulty cells, by reason code."""
 
 
 def digests(root):
@@ -41,7 +41,7 @@ def digests(root):
 
 @pytest.fixture(scope="module")
 def world(spark, tmp_path_factory):
-    """The company as the session's two threads make it: its folder and the totals by source."""
+    """Generated company: its folder and the totals by source."""
     root = tmp_path_factory.mktemp("world")
     return root, generate(spark, SPEC, plan(SPEC), str(root))
 
@@ -163,23 +163,23 @@ def cells(world):
 
 
 def test_ground_truth_contains_every_fault(planted, cells):
-    told = Counter((source, reason) for source, reason, _, _ in planted)
+    expected = Counter((source, reason) for source, reason, _, _ in planted)
     for source, rows in cells.items():
         whole = [row for row in rows if row is not None and len(row) > 1]
-        assert len(rows) - len(whole) == told[source, "malformed_record"]
-        assert sum(row[0] in SIGNS["missing_required"] for row in whole) == told[source, "missing_required"]
-        assert sum(bool(SIGNS["future_date"] & set(row)) for row in whole) == told[source, "future_date"]
+        assert len(rows) - len(whole) == expected[source, "malformed_record"]
+        assert sum(row[0] in SIGNS["missing_required"] for row in whole) == expected[source, "missing_required"]
+        assert sum(bool(SIGNS["future_date"] & set(row)) for row in whole) == expected[source, "future_date"]
 
 
 def test_ground_truth_texts_are_in_their_source(world, planted, cells):
     root, _ = world
-    told = Counter((source, reason) for source, reason, _, _ in planted)
+    expected = Counter((source, reason) for source, reason, _, _ in planted)
     ids = {source: {row[0] for row in rows if row} for source, rows in cells.items()}
     rows = pq.read_table(root / "truth" / "text").to_pylist()
     assert {row["source"] for row in rows} == {"reviews", "surveys", "support_tickets"}
     lost = Counter(row["source"] for row in rows if row["record_id"] not in ids[row["source"]])
     # A record cannot be found by an id that is missing, nor where its line of JSON is broken.
-    assert lost["reviews"] == told["reviews", "missing_required"]
+    assert lost["reviews"] == expected["reviews", "missing_required"]
     tickets = "support_tickets"
-    assert lost[tickets] == told[tickets, "missing_required"] + told[tickets, "malformed_record"]
-    assert lost["surveys"] <= told["surveys", "missing_required"]  # not every answer has a text
+    assert lost[tickets] == expected[tickets, "missing_required"] + expected[tickets, "malformed_record"]
+    assert lost["surveys"] <= expected["surveys", "missing_required"]  # not every answer has a text

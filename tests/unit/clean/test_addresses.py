@@ -1,4 +1,4 @@
-"""Addresses of several countries."""
+"""Address standardisation for several countries."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Names as people write them, and as they are written properly."""
+"""Name standardisation."""
 
 import unicodedata
 from pathlib import Path

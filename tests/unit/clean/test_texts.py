@@ -1,4 +1,4 @@
-"""Texts as they come out of forms, mails and exports, made readable."""
+"""Text normalisation and language detection."""
 
 import unicodedata
 

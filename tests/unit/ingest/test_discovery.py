@@ -1,4 +1,4 @@
-"""Which files belong to a source."""
+"""Listing of a source's files."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A file that is not what its format says is found before it is read, each kind with its own code."""
+"""Validation of files before ingest: each kind of defect has a reason code."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""Which files of a folder are one source, what it is called, and which pattern fits it and nothing else."""
+"""Grouping of files into sources: names, columns and glob patterns."""
 
 from datetime import datetime
 from pathlib import Path

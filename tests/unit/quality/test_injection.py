@@ -1,4 +1,4 @@
-"""Text that tries to be code is refused by the configuration, before any Spark is there to run it."""
+"""Configuration values that contain code are rejected."""
 
 import pytest
 import yaml

@@ -1,4 +1,4 @@
-"""The generator without Spark: the hash, the laws, a few literal texts."""
+"""The generator without Spark: hash, invariants and example texts."""
 
 import numpy as np
 import pytest
