@@ -17,7 +17,7 @@ from crm_spark.core.log import get_logger
 if TYPE_CHECKING:
     from crm_spark.onboarding.folder_profile import Folder
     from crm_spark.sources.config import Source
-    from crm_spark.stages.ingest.discovery import SourceFile
+    from crm_spark.stages.ingest.source_file import SourceFile
 
 DOMAINS, TEMPLATE = Path("conf/domains"), Path("conf/examples/new/company.yaml")
 _MAX_LINES = 30
@@ -97,7 +97,7 @@ def _draft_source(arguments: _Arguments) -> int:
     from crm_spark.settings import load_settings
     from crm_spark.sources.config import Source
     from crm_spark.stages.ingest.file_validation import examine
-    from crm_spark.stages.ingest.reader import laid_out, read_records
+    from crm_spark.stages.ingest.reader import read_records, readable_paths
 
     assert arguments.source is not None and arguments.path is not None
     name, out = arguments.source, arguments.out or Path("conf")
@@ -118,7 +118,7 @@ def _draft_source(arguments: _Arguments) -> int:
         raise InputError(f"{newest.name}: {seen.damage}. Give an undamaged file.")
     spark = build_session(settings.session, app_name="crm_spark onboard")
     newest = replace(newest, columns=seen.columns, has_lone_surrogates=seen.has_lone_surrogates)
-    with TemporaryDirectory() as scratch, laid_out([newest], how, Path(scratch)) as files:
+    with TemporaryDirectory() as scratch, readable_paths([newest], how, Path(scratch)) as files:
         profiles, proposal = folder.profiled_and_proposed(read_records(spark, how, files), name, folder.known(DOMAINS))
     texts = [draft.source_yaml(name, how, profiles, proposal, given), draft.rules_yaml(name, proposal.feeds)]
     for path, text in zip(targets, texts):
@@ -160,7 +160,7 @@ def _draft_folder(arguments: _Arguments) -> int:
     folders.require_files(arguments.data)
     spark = build_session(settings.session, app_name="crm_spark onboard")
     ratio = settings.ingest.max_unpacked_ratio
-    found = folders.inspected(spark, arguments.data, knowledge, described, max_unpacked_ratio=ratio)
+    found = folders.profile_folder(spark, arguments.data, knowledge, described, max_unpacked_ratio=ratio)
     data_dir = Path(arguments.data).resolve()
     draft = company_draft(
         found,

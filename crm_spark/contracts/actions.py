@@ -1,4 +1,4 @@
-"""Actions: the next best action of each customer."""
+"""Contract of the `actions` layer: the next best action of each customer."""
 
 from crm_spark.contracts.features import AS_OF
 from crm_spark.contracts.gold import CUSTOMER_ID
@@ -8,15 +8,17 @@ from crm_spark.core.contract import TableContract, required
 NEXT_BEST_ACTION = TableContract(
     name="actions.next_best",
     grain=("customer_id", "as_of"),
-    doc="The one action for a customer, why, and whether the customer is in the hold-out that shows if it helps.",
+    doc="The recommended action for each customer, the reason, and whether the customer is in the holdout group.",
     columns=(
         CUSTOMER_ID,
         AS_OF,
-        required("action", STRING, "Name of the action in the strategy, or `none`."),
-        required("reason", STRING, "Reason code of the rule that chose it, or of the suppression."),
-        required("is_holdout", INT, "1: the action is withheld from this customer to measure its effect."),
+        required("action", STRING, "Action name from the strategy, or `none`."),
+        required("reason", STRING, "Reason code of the rule that selected the action, or of its suppression."),
+        required("is_holdout", INT, "1 if the action is withheld to measure its effect, else 0."),
         required(
-            "priority", DOUBLE, "Expected revenue at stake, reporting currency: churn probability x expected revenue."
+            "priority",
+            DOUBLE,
+            "Expected revenue at risk in the reporting currency: churn probability x expected revenue.",
         ),
     ),
     partition_by=("as_of",),

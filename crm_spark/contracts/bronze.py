@@ -1,29 +1,29 @@
-"""Bronze: every source record as received, all its columns as text, with an envelope that says where it came from."""
+"""Contract of the `bronze` layer: source records as received, all columns as text, plus lineage columns."""
 
 from crm_spark.contracts.types import LONG, STRING, TIMESTAMP
 from crm_spark.core.contract import Sensitivity, TableContract, optional, required
 
 ENVELOPE = (
-    required("_row_id", STRING, "File digest, block and position: names this record for ever."),
-    required("_file", STRING, "Name of the file below the source's folder, or the JDBC table."),
-    required("_file_sha256", STRING, "Digest of the file's bytes."),
-    required("_block", LONG, "Byte at which the block begins that the record was read from; 0 in files read whole."),
-    required("_position", LONG, "Number of the record in its block, from 0."),
-    required("_batch_id", STRING, "The delivery this record came in."),
-    required("_arrived_at", TIMESTAMP, "Ingest time."),
-    required("_run_id", STRING, "The run that read it."),
+    required("_row_id", STRING, "Stable record id: file digest, block and position."),
+    required("_file", STRING, "File name relative to the data folder, or JDBC table name."),
+    required("_file_sha256", STRING, "SHA-256 of the file's bytes."),
+    required("_block", LONG, "Byte offset of the block the record was read from; 0 if the file was not split."),
+    required("_position", LONG, "Zero-based record number within the block."),
+    required("_batch_id", STRING, "Id of the delivery that contained the record."),
+    required("_arrived_at", TIMESTAMP, "Ingest time (UTC)."),
+    required("_run_id", STRING, "Id of the ingest run."),
     optional(
-        "_corrupt", STRING, "The record's raw text where it could not be split into columns.", Sensitivity.PERSONAL
+        "_corrupt", STRING, "Raw text of a record that could not be parsed; otherwise null.", Sensitivity.PERSONAL
     ),
 )
 
 
 def bronze(source: str) -> TableContract:
-    """The contract of a source's bronze table; the source's own columns stand beside the envelope."""
+    """Contract of a source's bronze table: the envelope plus every column of the source."""
     return TableContract(
         name=f"bronze.{source}",
         grain=("_row_id",),
         columns=ENVELOPE,
-        doc=f"One record of source {source}, verbatim.",
+        doc=f"One record of source {source}, as received.",
         is_open=True,
     )

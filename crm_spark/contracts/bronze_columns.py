@@ -1,18 +1,18 @@
-"""How a source's column name is spelled in bronze: verbatim where Delta can store it, percent-encoded where not."""
+"""Column names in bronze: unchanged where Delta supports them, percent-encoded otherwise."""
 
 import re
 from urllib.parse import unquote
 
-_NOT_STORABLE = re.compile(r"[ ,;{}()\n\t=%`.]|^_")
+_UNSUPPORTED = re.compile(r"[ ,;{}()\n\t=%`.]|^_")
 
 
 def encoded(name: str, position: int) -> str:
-    """The stored spelling; a column without a name is called by its position, `c0`."""
+    """Encode a source column name for Delta. A column without a name becomes `c<position>`."""
     if not name:
         return f"c{position}"
-    return _NOT_STORABLE.sub(lambda match: f"%{ord(match.group()):02X}", name)
+    return _UNSUPPORTED.sub(lambda match: f"%{ord(match.group()):02X}", name)
 
 
 def decoded(name: str) -> str:
-    """The source's own spelling."""
+    """Decode a bronze column name to the source's name."""
     return unquote(name)

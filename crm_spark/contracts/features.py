@@ -1,107 +1,113 @@
-"""Features and segments: what is known about a customer as of a date, and the group the customer is in.
+"""Contracts of the `features` layer: customer features, segments and labelled texts.
 
-`as_of` is a day; a row knows everything that happened before the end of that day and nothing later.
+Every row is point-in-time correct: it uses events up to the end of the day `as_of` and no later ones.
 """
 
 from crm_spark.contracts.gold import CUSTOMER_ID
 from crm_spark.contracts.types import DATE, DOUBLE, INT, LONG, STRING
 from crm_spark.core.contract import TableContract, optional, required
 
-AS_OF = required("as_of", DATE, "The day up to whose end everything is known.")
+AS_OF = required("as_of", DATE, "Snapshot date; events up to the end of this day are included.")
 
 FEATURE_COLUMNS = (
-    optional("recency_days", INT, "Days from the last completed order to as_of; null without one."),
-    required("num_orders", INT, "Completed orders so far."),
-    required("num_orders_recent", INT, "Completed orders in the last horizon."),
-    required("monetary", DOUBLE, "Revenue so far, reporting currency."),
-    required("monetary_recent", DOUBLE, "Revenue in the last horizon, reporting currency."),
-    optional("mean_order_value", DOUBLE, "Revenue per completed order."),
-    optional("tenure_days", INT, "Days from the first order, or from joining, to as_of."),
-    optional("cadence_days", DOUBLE, "Mean days between orders; null below two orders."),
-    optional("lateness", DOUBLE, "recency_days / cadence_days: over 1 is later than usual."),
-    required("num_products", INT, "Different products bought."),
-    required("num_returns", INT, "Returned or cancelled orders, and lines of completed orders that came back."),
-    required("return_fraction", DOUBLE, "Returns over orders and returns."),
-    required("num_channels", INT, "Different order channels used."),
-    required("num_tickets", INT, "Tickets and calls so far."),
-    required("num_tickets_recent", INT, "Tickets and calls in the last horizon."),
-    required("num_web_events_recent", INT, "Web events in the last horizon."),
-    required("num_feedback", INT, "Reviews and survey answers so far."),
-    optional("mean_satisfaction", DOUBLE, "Mean label of feedback: 1 recommends, 0 no clear opinion, -1 does not."),
-    optional("last_satisfaction", DOUBLE, "The newest label of feedback, likewise."),
-    required("num_campaign_contacts", INT, "Campaign contacts so far."),
-    required("num_campaign_responses", INT, "Responses to campaigns so far."),
+    optional("recency_days", INT, "Days from the last completed order to as_of; null if there is no order."),
+    required("num_orders", INT, "Number of completed orders up to as_of."),
+    required("num_orders_recent", INT, "Number of completed orders in the last `company.horizon_days` days."),
+    required("monetary", DOUBLE, "Revenue up to as_of, in the reporting currency."),
+    required("monetary_recent", DOUBLE, "Revenue in the last `company.horizon_days` days, in the reporting currency."),
+    optional("mean_order_value", DOUBLE, "Revenue per completed order, in the reporting currency."),
+    optional("tenure_days", INT, "Days from the first order or the join date to as_of."),
+    optional("cadence_days", DOUBLE, "Mean days between orders; null with fewer than two orders."),
+    optional("lateness", DOUBLE, "recency_days / cadence_days; above 1 means the next order is overdue."),
+    required("num_products", INT, "Number of distinct products bought."),
+    required("num_returns", INT, "Number of returned or cancelled orders plus returned lines of completed orders."),
+    required("return_fraction", DOUBLE, "num_returns / (num_orders + num_returns)."),
+    required("num_channels", INT, "Number of distinct order channels."),
+    required("num_tickets", INT, "Number of tickets and calls up to as_of."),
+    required("num_tickets_recent", INT, "Number of tickets and calls in the last `company.horizon_days` days."),
+    required("num_web_events_recent", INT, "Number of web events in the last `company.horizon_days` days."),
+    required("num_feedback", INT, "Number of reviews and survey answers up to as_of."),
+    optional(
+        "mean_satisfaction", DOUBLE, "Mean feedback label: 1 recommends, 0 no clear opinion, -1 does not recommend."
+    ),
+    optional("last_satisfaction", DOUBLE, "Most recent feedback label on the same scale."),
+    required("num_campaign_contacts", INT, "Number of campaign contacts up to as_of."),
+    required("num_campaign_responses", INT, "Number of campaign responses up to as_of."),
 )
 FEATURE_CUSTOMER = TableContract(
     name="features.customer",
     grain=("customer_id", "as_of"),
-    doc="What was known about a customer as of a day. Every customer known by then is there, with explicit zeros.",
+    doc="Features of each customer as of a date. Contains every customer known by then; counts are 0 where there are no events.",
     columns=(CUSTOMER_ID, AS_OF, *FEATURE_COLUMNS),
     partition_by=("as_of",),
 )
 SEGMENT = TableContract(
     name="features.segment",
     grain=("customer_id", "as_of"),
-    doc="The segment of each customer, and the place on the segment map.",
+    doc="Segment assignment of each customer and its coordinates on the segment map.",
     columns=(
         CUSTOMER_ID,
         AS_OF,
-        required("segment_id", INT, "Stable id of the segment; 0: has never ordered."),
+        required("segment_id", INT, "Stable segment id; 0 for customers without an order."),
         required("map_x", DOUBLE, "First principal component of the scaled features."),
-        required("map_y", DOUBLE, "Second principal component."),
+        required("map_y", DOUBLE, "Second principal component of the scaled features."),
     ),
     partition_by=("as_of",),
 )
 SEGMENT_PROFILE = TableContract(
     name="features.segment_profile",
     grain=("segment_id", "as_of"),
-    doc="A segment: its name, size and typical customer.",
+    doc="Name, size and typical customer of each segment.",
     columns=(
-        required("segment_id", INT, "Stable id; 0: has never ordered."),
+        required("segment_id", INT, "Stable segment id; 0 for customers without an order."),
         AS_OF,
-        required("name", STRING, "A name a manager understands, from the profile."),
-        required("num_customers", LONG, "Customers in it."),
-        required("customer_fraction", DOUBLE, "Of all customers."),
-        required("revenue_fraction", DOUBLE, "Of all revenue so far."),
-        optional("median_recency_days", DOUBLE, "Days since the last order."),
-        required("median_num_orders", DOUBLE, "Orders."),
-        required("median_monetary", DOUBLE, "Revenue, reporting currency."),
-        optional("mean_satisfaction", DOUBLE, "From -1 to 1."),
-        required("centre", STRING, "JSON list: centre in the scaled feature space; what the next refit is matched to."),
+        required("name", STRING, "Descriptive name derived from the profile."),
+        required("num_customers", LONG, "Number of customers in the segment."),
+        required("customer_fraction", DOUBLE, "Share of all customers, in [0, 1]."),
+        required("revenue_fraction", DOUBLE, "Share of all revenue up to as_of, in [0, 1]."),
+        optional("median_recency_days", DOUBLE, "Median days since the last order."),
+        required("median_num_orders", DOUBLE, "Median number of orders."),
+        required("median_monetary", DOUBLE, "Median revenue in the reporting currency."),
+        optional("mean_satisfaction", DOUBLE, "Mean satisfaction of the segment, from -1 to 1."),
+        required(
+            "centre",
+            STRING,
+            "JSON list: centroid in the scaled feature space, used to match segments at the next refit.",
+        ),
     ),
     partition_by=("as_of",),
 )
 TEXT = TableContract(
     name="features.text",
     grain=("system", "entity", "record_id"),
-    doc="Which text stands in which silver record; joins scores.text to people, products and days.",
+    doc="Maps each text to its silver record; joins scores.text to people, products and dates.",
     columns=(
-        required("system", STRING, "Name space of the ids."),
-        required("entity", STRING, "feedback or interaction."),
+        required("system", STRING, "Namespace of the ids."),
+        required("entity", STRING, "`feedback` or `interaction`."),
         required("record_id", STRING, "feedback_id or interaction_id."),
-        required("source", STRING, "The source system's configuration."),
-        optional("person_id", STRING, "Who wrote it."),
-        optional("product_id", STRING, "What it is about."),
-        optional("written_on", DATE, "When."),
+        required("source", STRING, "Name of the source configuration."),
+        optional("person_id", STRING, "Author of the text."),
+        optional("product_id", STRING, "Product the text is about."),
+        optional("written_on", DATE, "Date of the text."),
         required("text_hash", STRING, "SHA-256 of the redacted text."),
         required("num_characters", INT, "Length of the redacted text."),
-        optional("label", STRING, "What the person's own rating says, where there is one."),
+        optional("label", STRING, "Label derived from the author's rating; null without a rating."),
     ),
 )
 TEXT_NEAR_DUPLICATE = TableContract(
     name="features.text_near_duplicate",
     grain=("text_hash",),
-    doc="A labelled text that nearly repeats one of a held-out side, and is left out for that.",
+    doc="Labelled texts excluded from training because they nearly duplicate a validation or test text.",
     columns=(
-        required("text_hash", STRING, "SHA-256 of the redacted text that is left out."),
-        required("near_duplicate_hash", STRING, "The most similar text found on the test or validation side."),
-        required("similarity", DOUBLE, "Jaccard similarity of their shingles of five characters, estimated."),
+        required("text_hash", STRING, "SHA-256 of the excluded redacted text."),
+        required("near_duplicate_hash", STRING, "SHA-256 of the most similar text in the validation or test split."),
+        required("similarity", DOUBLE, "Estimated Jaccard similarity of their 5-character shingles."),
     ),
 )
 EXAMPLE = TableContract(
     name="features.example",
     grain=("text_hash",),
-    doc="A labelled text of the newest shard set, and the side it is on.",
+    doc="Split assignment of each labelled text in the newest shard set.",
     columns=(
         required("text_hash", STRING, "SHA-256 of the redacted text."),
         required("split", STRING, "train, validation or test."),
@@ -110,25 +116,23 @@ EXAMPLE = TableContract(
 LABEL_ISSUE = TableContract(
     name="features.label_issue",
     grain=("text_hash",),
-    doc="A labelled text whose words say something else than its label: for a person to look at.",
+    doc="Labelled texts whose label is likely wrong; candidates for manual review.",
     columns=(
-        required("text_hash", STRING, "SHA-256 of the redacted text; features.text knows the record."),
-        required("label", STRING, "What its writer gave."),
-        required("suggested_label", STRING, "What the words say."),
-        required(
-            "p_label", DOUBLE, "Probability of the label, by a model that counts words and has not seen the text."
-        ),
-        required("p_suggested_label", DOUBLE, "Probability of what the words say."),
+        required("text_hash", STRING, "SHA-256 of the redacted text; join features.text for the record."),
+        required("label", STRING, "Label derived from the author's rating."),
+        required("suggested_label", STRING, "Label predicted from the text."),
+        required("p_label", DOUBLE, "Out-of-fold probability of the label (TF-IDF + logistic regression)."),
+        required("p_suggested_label", DOUBLE, "Out-of-fold probability of the suggested label."),
     ),
 )
 ANNOTATION_CANDIDATE = TableContract(
     name="features.annotation_candidate",
     grain=("text_hash",),
-    doc="A text that nobody rated and the model in use is least sure of: a label of it would teach most.",
+    doc="Unrated texts with the most uncertain predictions of the production model; candidates for annotation.",
     columns=(
-        required("text_hash", STRING, "SHA-256 of the redacted text; features.text knows the record."),
-        required("predicted_label", STRING, "What the model makes of it."),
-        required("entropy_bits", DOUBLE, "Entropy of the model's probabilities; log2(3) = 1.58 is no idea at all."),
+        required("text_hash", STRING, "SHA-256 of the redacted text; join features.text for the record."),
+        required("predicted_label", STRING, "Label predicted by the production model."),
+        required("entropy_bits", DOUBLE, "Entropy of the predicted probabilities in bits; maximum log2(3) = 1.58."),
     ),
 )
 

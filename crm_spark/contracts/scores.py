@@ -1,4 +1,4 @@
-"""Scores: predictions about customers, products and texts, each with the model that made them."""
+"""Contracts of the `scores` layer: predictions for customers, products and texts, with the model version."""
 
 from crm_spark.contracts.features import AS_OF
 from crm_spark.contracts.gold import CUSTOMER_ID
@@ -8,71 +8,71 @@ from crm_spark.core.contract import ColumnContract, TableContract, optional, req
 CHURN = TableContract(
     name="scores.churn",
     grain=("customer_id", "as_of"),
-    doc="The probability that a customer who has ordered does not order within the horizon after as_of.",
+    doc="Probability that a customer with at least one order does not order within `company.horizon_days` after as_of.",
     columns=(
         CUSTOMER_ID,
         AS_OF,
-        required("probability", DOUBLE, "In [0, 1]."),
+        required("probability", DOUBLE, "Churn probability, in [0, 1]."),
         required("risk", STRING, "low, medium or high."),
-        required("reasons", STRINGS, "Features that raise the probability most, strongest first."),
-        required("model", STRING, "Model and its version."),
+        required("reasons", STRINGS, "Features that increase the probability most, strongest first."),
+        required("model", STRING, "Model name and version."),
     ),
     partition_by=("as_of",),
 )
 LIFETIME_VALUE = TableContract(
     name="scores.lifetime_value",
     grain=("customer_id", "as_of"),
-    doc="Revenue expected from a customer within the horizon after as_of.",
+    doc="Revenue expected from a customer within `company.horizon_days` after as_of.",
     columns=(
         CUSTOMER_ID,
         AS_OF,
-        required("expected_revenue", MONEY, "Reporting currency."),
-        required("value_band", STRING, "high, medium or low: the top tenth, the next four tenths, the rest."),
-        required("model", STRING, "Model and its version."),
+        required("expected_revenue", MONEY, "Expected revenue in the reporting currency."),
+        required("value_band", STRING, "high (top 10 %), medium (next 40 %) or low (the rest)."),
+        required("model", STRING, "Model name and version."),
     ),
     partition_by=("as_of",),
 )
 RECOMMENDATION = TableContract(
     name="scores.recommendation",
     grain=("customer_id", "as_of", "rank"),
-    doc="Products to offer to a customer, best first; none the customer has bought.",
+    doc="Products recommended to a customer, best first, without products already bought.",
     columns=(
         CUSTOMER_ID,
         AS_OF,
-        required("rank", INT, "1 is best."),
-        required("system", STRING, "Name space of product_id."),
-        required("product_id", STRING, "The product."),
-        required("score", DOUBLE, "The model's own scale; larger is better."),
-        required("model", STRING, "als or popularity."),
+        required("rank", INT, "Rank, starting at 1 (best)."),
+        required("system", STRING, "Namespace of product_id."),
+        required("product_id", STRING, "Product."),
+        required("score", DOUBLE, "Model score; higher is better, not comparable across models."),
+        required("model", STRING, "`als` or `popularity`."),
     ),
     partition_by=("as_of",),
 )
 SCORE_TEXT = TableContract(
     name="scores.text",
     grain=("text_hash", "model_version"),
-    doc="What a text says, by one model model. Equal texts are scored once.",
+    doc="Predicted label of each distinct text, per model version.",
     columns=(
-        required("text_hash", STRING, "SHA-256 of the text as scored (title and text, redacted)."),
-        required("model_version", STRING, "Content hash of the model."),
+        required("text_hash", STRING, "SHA-256 of the scored text (title and text, redacted)."),
+        required("model_version", STRING, "Version of the text model (content hash)."),
         required("label", STRING, "recommends, does_not_recommend or no_clear_opinion."),
-        required("p_recommends", DOUBLE, "Probability."),
-        required("p_does_not_recommend", DOUBLE, "Probability."),
-        required("p_no_clear_opinion", DOUBLE, "Probability."),
+        required("p_recommends", DOUBLE, "Probability of `recommends`."),
+        required("p_does_not_recommend", DOUBLE, "Probability of `does_not_recommend`."),
+        required("p_no_clear_opinion", DOUBLE, "Probability of `no_clear_opinion`."),
     ),
 )
 NO_ASPECT = "none"
 SCORE_ASPECT = TableContract(
     name="scores.aspect",
     grain=("text_hash", "model_version", "aspect"),
-    doc="How a text speaks of an aspect, by one model model. A text that speaks of none has one row that says so.",
+    doc="Sentiment of each aspect mentioned in a text, per model version. A text without aspects has one row, aspect `none`.",
     columns=(
-        required("text_hash", STRING, "SHA-256 of the redacted text; features.text knows the record."),
-        required("model_version", STRING, "Content hash of the model."),
-        required("aspect", STRING, "Delivery, price ... as the company's aspects name it; `none`."),
-        required("num_clauses", INT, "Clauses of the text that speak of it."),
-        optional("sentiment", DOUBLE, "Mean over these clauses, each read alone: from -1 to 1."),
-        optional("label", STRING, "The verdict of their mean probabilities."),
-        required("aspects_version", STRING, "Digest of the aspects' words."),
+        required("text_hash", STRING, "SHA-256 of the redacted text; join features.text for the record."),
+        required("model_version", STRING, "Version of the text model (content hash)."),
+        required("aspect", STRING, "Aspect name from the aspects configuration, or `none`."),
+        required("num_clauses", INT, "Number of clauses that mention the aspect."),
+        optional("sentiment", DOUBLE, "Mean sentiment of these clauses, each scored separately, from -1 to 1."),
+        optional("label", STRING, "Label with the highest mean probability over these clauses."),
+        required("aspects_version", STRING, "Digest of the aspect definitions."),
     ),
 )
 
@@ -84,41 +84,41 @@ def _sentiment_over_time(name: str, doc: str, *subject: ColumnContract) -> Table
         doc=f"{doc} Sentiment is P(recommends) - P(does_not_recommend) of a text, from -1 to 1.",
         columns=(
             *subject,
-            required("month", DATE, "Its first day."),
-            required("num_texts", LONG, "Texts written in it."),
-            required("mean_sentiment", DOUBLE, "Mean over these texts."),
-            optional("standard_error", DOUBLE, "Of the mean; null for a single text."),
-            optional("change", DOUBLE, "Mean sentiment less that of the month with texts before; null in the first."),
+            required("month", DATE, "First day of the month."),
+            required("num_texts", LONG, "Number of texts written in the month."),
+            required("mean_sentiment", DOUBLE, "Mean sentiment of these texts."),
+            optional("standard_error", DOUBLE, "Standard error of the mean; null for a single text."),
+            optional("change", DOUBLE, "Difference from the previous month with texts; null for the first."),
         ),
     )
 
 
 CUSTOMER_SENTIMENT = _sentiment_over_time(
-    "scores.customer_sentiment", "How a customer's texts of a month sound.", CUSTOMER_ID
+    "scores.customer_sentiment", "Monthly sentiment of a customer's texts.", CUSTOMER_ID
 )
 PRODUCT_SENTIMENT = _sentiment_over_time(
     "scores.product_sentiment",
-    "How the texts of a month about a product sound.",
-    required("system", STRING, "Name space of product_id."),
-    required("product_id", STRING, "The product."),
+    "Monthly sentiment of the texts about a product.",
+    required("system", STRING, "Namespace of product_id."),
+    required("product_id", STRING, "Product."),
 )
 DRIVING_WORD = TableContract(
     name="scores.driving_word",
     grain=("segment_id", "label", "word", "as_of"),
-    doc="What a word adds to a verdict in the texts of a segment's customers, in a sample; no word that few wrote.",
+    doc="Words that drive the predicted label in a sample of a segment's texts. Words used by few customers are suppressed.",
     columns=(
-        required("segment_id", INT, "The segment; features.segment_profile has its name."),
-        required("label", STRING, "The verdict on the texts."),
-        required("word", STRING, "In small letters."),
+        required("segment_id", INT, "Segment; join features.segment_profile for its name."),
+        required("label", STRING, "Predicted label of the texts."),
+        required("word", STRING, "Word in lower case."),
         AS_OF,
-        required("num_texts", LONG, "Sampled texts with this verdict that hold the word."),
-        required("num_customers", LONG, "Customers of the segment who wrote them."),
+        required("num_texts", LONG, "Number of sampled texts with this label that contain the word."),
+        required("num_customers", LONG, "Number of customers who wrote them."),
         required(
             "mean_attribution",
             DOUBLE,
-            "Mean over these texts of what the word adds to the logit of the verdict's probability.",
+            "Mean attribution of the word to the label's logit over these texts.",
         ),
-        required("model_version", STRING, "Content hash of the model."),
+        required("model_version", STRING, "Version of the text model (content hash)."),
     ),
     partition_by=("as_of",),
 )

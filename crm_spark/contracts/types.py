@@ -1,4 +1,4 @@
-"""The Spark types the contracts use, under short names."""
+"""Short names for the Spark types used in the contracts."""
 
 from pyspark.sql.types import (
     ArrayType,
@@ -20,5 +20,5 @@ DOUBLE = DoubleType()
 DATE = DateType()
 TIMESTAMP = TimestampType()
 MONEY = DecimalType(18, 4)
-"""An amount in the currency named beside it; four decimals because unit prices are finer than minor units."""
+"""Amount in a currency; four decimals because unit prices can be finer than minor units."""
 STRINGS = ArrayType(StringType())

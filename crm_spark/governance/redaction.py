@@ -1,4 +1,4 @@
-"""Redaction of personal data in free text: contact details, account numbers and the writer's own names."""
+"""Redaction of personal data in free text: contact details, account numbers and the author's name."""
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
@@ -12,8 +12,8 @@ _NUMBERS = (
 
 
 def redacted(text: Column) -> Column:
-    """E-mail addresses, IBANs, card and phone numbers replaced by what they are."""
-    # Few texts hold a sign of any: to look for that is many times cheaper than to try the patterns.
+    """Replace e-mail addresses, IBANs, card and phone numbers with placeholders such as `[email]`."""
+    # A cheap pre-check ("@", digits) avoids the regular expressions for most texts.
     without = F.when(text.contains("@"), F.regexp_replace(text, *_EMAIL)).otherwise(text)
     numbers = without
     for pattern, name in _NUMBERS:
@@ -21,17 +21,19 @@ def redacted(text: Column) -> Column:
     return F.when(without.rlike("[0-9]"), numbers).otherwise(without)
 
 
-_LEAST_NAME = 3
-"""Letters of a name that is taken out; a shorter one is another word as well."""
+_MIN_NAME_LENGTH = 3
+"""Shorter names are not redacted, because they are often ordinary words."""
 
 
 def without_names(text: Column, *names: Column) -> Column:
-    """The words of the writer's own names replaced by what they are, in any case; parts of other words stay."""
-    words = F.filter(F.split(F.concat_ws(" ", *names), r"[^\p{L}\p{M}']+"), lambda word: F.length(word) >= _LEAST_NAME)
+    """Replace the author's names with `[name]`, case-insensitively and as whole words only."""
+    words = F.filter(
+        F.split(F.concat_ws(" ", *names), r"[^\p{L}\p{M}']+"), lambda word: F.length(word) >= _MIN_NAME_LENGTH
+    )
     any_of = F.array_join(words, "|")
     pattern = F.concat(F.lit(r"(?iu)(?<![\p{L}\p{N}])(?:"), any_of, F.lit(r")(?![\p{L}\p{N}])"))
-    # Each writer's pattern is another: few need one. What is not ASCII has more than one way to be another case.
-    small = F.lower(text)
+    # The pattern differs per row, so skip it where an ASCII text contains none of the names.
+    lower_text = F.lower(text)
     is_plain = (F.octet_length(text) == F.length(text)) & (F.octet_length(any_of) == F.length(any_of))
-    is_absent = is_plain & ~F.exists(words, lambda word: small.contains(F.lower(word)))
+    is_absent = is_plain & ~F.exists(words, lambda word: lower_text.contains(F.lower(word)))
     return F.when((any_of == "") | is_absent, text).otherwise(F.regexp_replace(text, pattern, F.lit("[name]")))

@@ -1,4 +1,4 @@
-"""What a file nobody has described yet looks like: what each column seems to hold."""
+"""Profile the columns of an unknown file and infer what each one contains."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,10 +9,10 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze_columns import decoded
 
-MOST_WORDS = 20
+MAX_VALUES = 20
 _NUM_FIRST, _LONGEST = 1_000, 100
 MOSTLY = 0.95
-"""A column is of a kind when so many of its values are."""
+"""Minimum fraction of values that must match a pattern to determine the kind of a column."""
 
 _SIGN = r"([A-Z]{3} ?|[€$£¥] ?)?"
 _SIGN_BEHIND = r"( ?[A-Z]{3}| ?[€$£¥])?"
@@ -31,7 +31,7 @@ _ORDERS = (("dd", "MM", "."), ("dd", "MM", "/"), ("MM", "dd", "/"), ("dd", "MM",
 
 
 def _dates() -> dict[str, str]:
-    """Days, months and years in each order: two digits and a clock of two digits first, then one digit or two."""
+    """Date patterns by format: day-month orders with two-digit fields first, then one- or two-digit fields."""
     strict, loose = {"dd": _DAY, "MM": _MONTH}, {"dd": _LOOSE_DAY, "MM": _LOOSE_MONTH}
     found = {
         f"{first}{sign}{second}{sign}yyyy{clock}": rf"^{strict[first]}\{sign}{strict[second]}\{sign}{_YEAR}{digits}$"
@@ -79,17 +79,17 @@ _BLANK = ("", "n/a", "na", "null", "none", "unknown", "-", "nan")
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """A column in sum; no value of it is kept but the bounds of numbers.
+    """Statistics of a column; contains no values except numeric bounds.
 
     Attributes:
-        name: as the source spells it.
-        num_rows: records looked at.
-        num_blank: empty, or spelled as one of the usual words for `none`.
-        num_distinct: about how many values.
-        max_length: characters of the longest.
-        fractions: of the values that are not blank, how many look like each pattern.
-        low: the smallest, where the column holds numbers.
-        high: the largest.
+        name: column name in the source.
+        num_rows: number of records.
+        num_blank: number of empty values and common null markers.
+        num_distinct: approximate number of distinct values.
+        max_length: length of the longest value in characters.
+        fractions: fraction of the non-blank values that match each pattern.
+        low: minimum of a numeric column.
+        high: maximum of a numeric column.
     """
 
     name: str
@@ -102,12 +102,12 @@ class ColumnProfile:
     high: float | None = None
 
     def is_mostly(self, *patterns: str) -> bool:
-        """Whether nearly all values look like one of the patterns."""
+        """Whether nearly all values match one of the patterns."""
         return sum(self.fractions.get(name, 0.0) for name in patterns) >= MOSTLY
 
     @property
     def kind(self) -> str:
-        """What it seems to hold: a date's format, a number, digits that are none, email, phone, iban, yes_no, or text."""
+        """Inferred kind: date format, number format, digits (leading zeros), email, phone, iban, yes_no or text."""
         if self.is_mostly("integer") and self.fractions.get("leading_zero") and not self.is_mostly("phone"):
             return "digits"
         for names in (PERSONAL, DATES, NUMBERS, ("yes_no",)):
@@ -120,128 +120,128 @@ class ColumnProfile:
 
     @property
     def exceptions(self) -> str:
-        """How many values are of another kind than the column; of a text, how many look like something else."""
-        num_said = self.num_rows - self.num_blank
+        """Text with the number of values that do not match the kind; for text, of those that match another kind."""
+        num_values = self.num_rows - self.num_blank
         if self.kind == "text":
             best = max((*PERSONAL, *DATES, *NUMBERS), key=lambda name: self.fractions.get(name, 0.0))
-            found = round(self.fractions.get(best, 0.0) * num_said)
-            return f"{found} of {num_said} are {best}" if self.fractions.get(best, 0.0) > 0.2 else ""
+            found = round(self.fractions.get(best, 0.0) * num_values)
+            return f"{found} of {num_values} look like {best}" if self.fractions.get(best, 0.0) > 0.2 else ""
         kinds = {"decimal_comma": ("integer", "decimal_comma"), "decimal_point": ("integer", "decimal_point")}
         names = kinds.get(self.kind, ("integer",) if self.kind == "digits" else (self.kind,))
-        others = num_said - round(sum(self.fractions.get(name, 0.0) for name in names) * num_said)
-        return f"{others} of {num_said} are not" if others > 0 else ""
+        others = num_values - round(sum(self.fractions.get(name, 0.0) for name in names) * num_values)
+        return f"{others} of {num_values} do not match" if others > 0 else ""
 
     @property
     def looks_personal(self) -> bool:
-        """Whether some of its values are addresses of people, or numbers they are called or paid at."""
+        """Whether it contains e-mail addresses, IBANs or phone numbers."""
         return any(self.fractions.get(name, 0.0) > 0.2 for name in ("email", "iban")) or self.is_mostly("phone")
 
     @property
     def is_ambiguous(self) -> bool:
-        """Whether days and months could be the other way round."""
-        return self.twin is not None and self.is_mostly(self.twin)
+        """Whether day and month could be swapped."""
+        return self.swapped_format is not None and self.is_mostly(self.swapped_format)
 
     @property
-    def twin(self) -> str | None:
-        """The date's format with day and month the other way round, where that is one that people write."""
+    def swapped_format(self) -> str | None:
+        """Date format with day and month swapped, if that is a common format; otherwise None."""
         other = re.sub("^(dd?|MM?)/(dd?|MM?)/", r"\2/\1/", self.kind)
         return other if other != self.kind else None
 
     @property
     def has_no_zone(self) -> bool:
-        """Whether it holds wall-clock times, or days, that do not say of which zone."""
+        """Whether it contains dates or times without a time zone."""
         is_instant = self.kind.startswith("epoch") or self.is_mostly("with_zone")
         return self.kind in DATES and not is_instant
 
     @property
     def is_whole_fraction(self) -> bool:
-        """Whether a program took the digits for fractions on their way: 17850.0."""
+        """Whether integers were exported as decimals: 17850.0."""
         return self.fractions.get("whole_fraction", 0.0) > 0.5
 
     @property
     def may_be_key(self) -> bool:
-        """Whether no record lacks it and no two seem to share one."""
+        """Whether it can be a key: no blanks and (nearly) unique."""
         is_code = self.kind in ("integer", "digits", "text") or self.is_whole_fraction
         return is_code and self.num_blank == 0 and self.num_rows > 0 and self.num_distinct >= 0.97 * self.num_rows
 
 
 def profiled(records: DataFrame) -> list[ColumnProfile]:
-    """Every column of a source's records, all as text, in one pass; the first ones tell which patterns are worth it."""
+    """Profile all columns in one pass; the first records determine which patterns are tested."""
     names = [name for name in records.columns if not name.startswith("_")]
     cells = [F.substring(F.trim(F.col(f"`{name}`")), 1, _LONGEST) for name in names]
     first = records.select(*cells).limit(_NUM_FIRST).collect()
-    patterns = {name: _worth_a_look([row[i] for row in first]) for i, name in enumerate(names)}
-    return with_days_told(_summed(records, patterns))
+    patterns = {name: _relevant_patterns([row[i] for row in first]) for i, name in enumerate(names)}
+    return with_day_order(_summed(records, patterns))
 
 
-def _worth_a_look(values: Sequence[str | None]) -> tuple[str, ...]:
-    """The patterns that some of these have, and those that a few others may; all where there is no value."""
-    said = {value for value in values if value is not None and value.lower() not in _BLANK}
-    if not said:
+def _relevant_patterns(values: Sequence[str | None]) -> tuple[str, ...]:
+    """Patterns to test: those that match a sample value plus the required ones; all if there is no value."""
+    known = {value for value in values if value is not None and value.lower() not in _BLANK}
+    if not known:
         return tuple(PATTERNS)
     return tuple(
         name
         for name, pattern in PATTERNS.items()
-        if name in _ALWAYS or any(re.search(pattern, value, re.ASCII) for value in said)
+        if name in _ALWAYS or any(re.search(pattern, value, re.ASCII) for value in known)
     )
 
 
 def _summed(records: DataFrame, patterns: Mapping[str, Sequence[str]]) -> list[ColumnProfile]:
-    """The columns by name, as far as these patterns tell, in one pass."""
-    # Aggregates of this kind are interpreted, each by itself: what all of them use is made once, by a step of its own.
-    said = records.select(*(_said(name).alias(f"s{i}") for i, name in enumerate(patterns)))
+    """Profile the columns with these patterns in one pass."""
+    # Compute the shared expressions in a separate projection, since these aggregates do not share subexpressions.
+    values = records.select(*(_non_blank(name).alias(f"s{i}") for i, name in enumerate(patterns)))
     measures = [_measures(i, wanted) for i, wanted in enumerate(patterns.values())]
-    row = said.agg(F.count(F.lit(1)).alias("n"), *measures).first()
+    row = values.agg(F.count(F.lit(1)).alias("n"), *measures).first()
     assert row is not None
     return [_profile(name, row["n"], row[f"c{i}"].asDict(), patterns[name]) for i, name in enumerate(patterns)]
 
 
-def with_days_told(profiles: list[ColumnProfile]) -> list[ColumnProfile]:
-    """The same; where one date tells whether day or month comes first, it tells it for the others of its file."""
-    told = {p.kind[0].lower() for p in profiles if p.twin is not None and not p.is_ambiguous}
-    if len(told) != 1:
+def with_day_order(profiles: list[ColumnProfile]) -> list[ColumnProfile]:
+    """Resolve ambiguous day-month orders from unambiguous date columns of the same file."""
+    orders = {p.kind[0].lower() for p in profiles if p.swapped_format is not None and not p.is_ambiguous}
+    if len(orders) != 1:
         return profiles
-    (first,) = told
+    (first,) = orders
 
-    def settled(profile: ColumnProfile) -> ColumnProfile:
+    def resolved(profile: ColumnProfile) -> ColumnProfile:
         others = {name for name in DATES if "/" in name and name[0].lower() not in (first, "y")}
         return replace(profile, fractions={p: f for p, f in profile.fractions.items() if p not in others})
 
-    return [settled(profile) if profile.is_ambiguous else profile for profile in profiles]
+    return [resolved(profile) if profile.is_ambiguous else profile for profile in profiles]
 
 
 def words_of(records: DataFrame, name: str) -> list[str]:
-    """The values of a column that has few, most frequent first; none where it has more than MOST_WORDS."""
-    said = records.select(F.trim(_column(records, name)).alias("said")).where("said <> ''")
-    rows = said.groupBy("said").count().orderBy(F.desc("count"), "said").limit(MOST_WORDS + 1).collect()
-    return [row["said"] for row in rows] if len(rows) <= MOST_WORDS else []
+    """Distinct values by descending frequency; empty if there are more than MAX_VALUES."""
+    values = records.select(F.trim(_column(records, name)).alias("value")).where("value <> ''")
+    rows = values.groupBy("value").count().orderBy(F.desc("count"), "value").limit(MAX_VALUES + 1).collect()
+    return [row["value"] for row in rows] if len(rows) <= MAX_VALUES else []
 
 
 def num_divided(records: DataFrame, key: str, name: str) -> int:
-    """Of how many keys the records do not agree in a column."""
+    """Number of keys with more than one value in a column."""
     values = records.groupBy(_column(records, key)).agg(F.count_distinct(F.trim(_column(records, name))).alias("n"))
     return values.where("n > 1").count()
 
 
 def _column(records: DataFrame, name: str) -> Column:
-    """A column by the name that its source gives it."""
+    """Column by its source name."""
     return F.col(next(f"`{column}`" for column in records.columns if decoded(column) == name))
 
 
-def _said(name: str) -> Column:
-    """The cell, where it is not blank."""
+def _non_blank(name: str) -> Column:
+    """Trimmed value; null if blank."""
     text = F.trim(F.col(f"`{name}`"))
     return F.when(~(text.isNull() | F.lower(text).isin(*_BLANK)), text)
 
 
 def _measures(position: int, patterns: Sequence[str]) -> Column:
-    said = F.col(f"s{position}")
-    plain = F.regexp_replace(said, r"[,'\p{Sc} ]", "").try_cast("double")
-    counts = [F.count(F.when(said.rlike(PATTERNS[p]), 1)).alias(p) for p in patterns]
+    value = F.col(f"s{position}")
+    plain = F.regexp_replace(value, r"[,'\p{Sc} ]", "").try_cast("double")
+    counts = [F.count(F.when(value.rlike(PATTERNS[p]), 1)).alias(p) for p in patterns]
     return F.struct(
-        F.count_if(said.isNull()).alias("blank"),
-        F.approx_count_distinct(said, 0.01).alias("distinct"),
-        F.coalesce(F.max(F.length(said)), F.lit(0)).alias("length"),
+        F.count_if(value.isNull()).alias("blank"),
+        F.approx_count_distinct(value, 0.01).alias("distinct"),
+        F.coalesce(F.max(F.length(value)), F.lit(0)).alias("length"),
         F.min(plain).alias("low"),
         F.max(plain).alias("high"),
         *counts,
@@ -249,8 +249,8 @@ def _measures(position: int, patterns: Sequence[str]) -> Column:
 
 
 def _profile(name: str, num_rows: int, found: dict[str, float], patterns: Sequence[str]) -> ColumnProfile:
-    num_said = num_rows - int(found["blank"])
-    fractions = {p: found[p] / num_said if num_said else 0.0 for p in patterns}
+    num_values = num_rows - int(found["blank"])
+    fractions = {p: found[p] / num_values if num_values else 0.0 for p in patterns}
     profile = ColumnProfile(
         decoded(name), num_rows, int(found["blank"]), int(found["distinct"]), int(found["length"]), fractions
     )

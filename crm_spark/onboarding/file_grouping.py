@@ -1,4 +1,4 @@
-"""Which of a folder's files are one source: those called alike once dates and numbers are taken away, with the same columns."""
+"""Group files into sources: names that differ only in dates or numbers, and matching columns."""
 
 import re
 import unicodedata
@@ -13,8 +13,8 @@ from crm_spark.sources.config import Files
 from crm_spark.stages.ingest.discovery import glob_pattern
 
 ALIKE = 0.6
-"""Two headers are of one source when they share so much of the larger."""
-_A_SCRAP = 0.1
+"""Minimum share of common columns, relative to the larger header, for files of one source."""
+_MIN_RELATIVE_SIZE = 0.1
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _ENDING = re.compile(r"(\.snappy)?(\.[A-Za-z][A-Za-z0-9]{1,8})?(\.(gz|bz2|zst|zstd))?$")
 _AROUND = r"[-_.,T ]*"
@@ -24,15 +24,15 @@ _IN_NO_PATTERN = re.compile(r"[\\:\x00*?]")
 
 @dataclass(frozen=True)
 class SeenFile:
-    """A file that was looked at and can be read.
+    """A readable file.
 
     Attributes:
-        name: below the data folder.
-        num_bytes: its size.
-        modified_at: the file system's time of change.
-        how: how it is written.
-        columns: their names, as the file spells them.
-        is_ascii: nothing at its head tells one encoding from another.
+        name: path relative to the data folder.
+        num_bytes: size in bytes.
+        modified_at: modification time (UTC).
+        how: detected format and options.
+        columns: column names in the file.
+        is_ascii: whether the first bytes are ASCII, so that the encoding is undetermined.
     """
 
     name: str
@@ -45,39 +45,39 @@ class SeenFile:
 
 @dataclass(frozen=True)
 class Group:
-    """The files of one source, the newest last.
+    """Files of one source, newest last.
 
     Attributes:
-        name: what to call the source.
-        how: how its files are written; `path` fits them and none of another group.
-        files: what it has today.
-        twins: sources of another name whose files have the very same columns.
+        name: source name.
+        how: format and options; `path` matches these files and no file of another group.
+        files: the files.
+        same_columns_as: other sources with identical columns.
     """
 
     name: str
     how: Files
     files: tuple[SeenFile, ...]
-    twins: tuple[str, ...] = ()
+    same_columns_as: tuple[str, ...] = ()
 
     @property
     def typical(self) -> SeenFile:
-        """The newest file that is no mere scrap beside the largest."""
-        least = _A_SCRAP * max(file.num_bytes for file in self.files)
+        """Newest file that is not tiny compared with the largest."""
+        least = _MIN_RELATIVE_SIZE * max(file.num_bytes for file in self.files)
         return [file for file in self.files if file.num_bytes >= least][-1]
 
-    def lacked(self) -> set[str]:
-        """The columns that some of the files come without."""
+    def partial_columns(self) -> set[str]:
+        """Columns missing from at least one file."""
         everywhere = set.intersection(*(set(file.columns) for file in self.files))
         return {column for file in self.files for column in file.columns} - everywhere
 
 
 @dataclass(frozen=True)
 class FileWords:
-    """Words in the names of files that do not say what is in them.
+    """Words in file names that do not describe the content.
 
     Attributes:
-        months: they say when, as digits do.
-        parts: they say how it was written.
+        months: month names, treated like dates.
+        parts: technical words such as `export` or `part`.
     """
 
     months: frozenset[str] = frozenset()
@@ -85,12 +85,12 @@ class FileWords:
 
 
 def known_file_words(path: Path) -> FileWords:
-    """The words in file names that say when or how, and not what."""
+    """Load the file name words from a YAML file."""
     return FileWords(**{name: frozenset(words) for name, words in read_yaml(path).items()})
 
 
 def name_words(name: str, noise: FileWords) -> tuple[str, ...]:
-    """The words of a file's or folder's name that say what is in it: no numbers, dates, versions, and none of `noise`."""
+    """Words of a file or folder name that describe the content, without numbers, dates, versions and `noise`."""
     text = re.sub(_UUID, " ", name)
     text = re.sub(r"(?<=[^\W\d_A-Z])(?=[A-Z])", " ", text)  # orderItems
     bare = unicodedata.normalize("NFKD", text.replace("ß", "ss")).casefold()
@@ -104,12 +104,12 @@ def name_words(name: str, noise: FileWords) -> tuple[str, ...]:
 def grouped(
     files: Iterable[SeenFile], noise: FileWords, *, taken: Collection[str] = ()
 ) -> tuple[list[Group], list[tuple[str, str]]]:
-    """The sources that the files make up, by name, and the files for which no pattern was found, with the reason.
+    """Group files into sources, by name. Also returns (file, reason) for files without a unique glob pattern.
 
     Args:
-        files: all that can be read.
-        noise: words of file names that say nothing of the content.
-        taken: names that sources have already.
+        files: readable files.
+        noise: file name words to ignore.
+        taken: source names already in use.
     """
     alike = [cluster for called in _called_alike(files, noise) for cluster in _with_like_columns(called)]
     every = [file.name for cluster in alike for file in cluster]
@@ -120,7 +120,7 @@ def grouped(
         own = [file.name for file in cluster]
         path = pattern_of(own, sorted({*every} - {*own}), noise)
         if path is None:
-            why = "no pattern fits it and not the files of another kind: give it another name, or a folder of its own"
+            why = "no glob pattern separates it from other sources: rename it or move it to a separate folder"
             left_over += [(file, why) for file in own]
             continue
         how = _written(cluster).model_copy(update={"path": path})
@@ -129,7 +129,7 @@ def grouped(
 
 
 def pattern_of(names: Sequence[str], others: Sequence[str], noise: FileWords = FileWords()) -> str | None:
-    """The most general pattern that fits all the names and none of the others; null: there is none."""
+    """Most general glob that matches all names and none of the others, or None."""
     for candidate in _candidates(names, noise):
         fits = glob_pattern(candidate).fullmatch
         if all(map(fits, names)) and not any(map(fits, others)):
@@ -138,7 +138,7 @@ def pattern_of(names: Sequence[str], others: Sequence[str], noise: FileWords = F
 
 
 def _key(file: SeenFile, noise: FileWords) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words of the folders, and of the name; of a name without words the innermost folder's stand for it."""
+    """Words of the folders and of the file name; without words in the name, those of the innermost folder."""
     path = PurePosixPath(file.name)
     folders = [words for part in path.parent.parts if (words := name_words(part, noise))]
     own = name_words(_split(path.name)[0], noise)
@@ -148,7 +148,7 @@ def _key(file: SeenFile, noise: FileWords) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def _called_alike(files: Iterable[SeenFile], noise: FileWords) -> list[list[SeenFile]]:
-    """Files whose names say the same; of folders one may lie within the other's."""
+    """Files with the same name words, format and delimiter, in the same or nested folders."""
     found: dict[tuple[object, ...], dict[tuple[str, ...], list[SeenFile]]] = {}
     for file in sorted(files, key=lambda f: (f.modified_at, f.name), reverse=True):
         folders, own = _key(file, noise)
@@ -166,7 +166,7 @@ def _within(places: dict[tuple[str, ...], list[SeenFile]]) -> list[list[SeenFile
 
 
 def _with_like_columns(files: list[SeenFile]) -> Iterator[list[SeenFile]]:
-    """The files, newest first, beside the first whose columns are much the same, and whose encoding is no other."""
+    """Cluster files by similar columns and compatible encoding, starting with the newest."""
     clusters: list[list[SeenFile]] = []
     newest = sorted(files, key=lambda f: (f.modified_at, f.name), reverse=True)
     for file in sorted(newest, key=lambda f: f.is_ascii):
@@ -184,7 +184,7 @@ def _with_like_columns(files: list[SeenFile]) -> Iterator[list[SeenFile]]:
 
 
 def _with_one_pattern(cluster: list[SeenFile], every: Sequence[str], noise: FileWords) -> list[list[SeenFile]]:
-    """The cluster; where no pattern tells it from the other files, its parts that are called in one way."""
+    """The cluster, or if no glob separates it from other files, its parts with the same name shape."""
     names = [file.name for file in cluster]
     if pattern_of(names, sorted({*every} - {*names}), noise):
         return [cluster]
@@ -196,19 +196,19 @@ def _with_one_pattern(cluster: list[SeenFile], every: Sequence[str], noise: File
 
 
 def _written(cluster: Sequence[SeenFile]) -> Files:
-    """How the group is written: as the file says that uses more than ASCII, if one does."""
+    """Format options of a group, taken from a non-ASCII file if there is one."""
     return next((file.how for file in cluster if not file.is_ascii), cluster[0].how)
 
 
 def _named(keys: Sequence[tuple[tuple[str, ...], tuple[str, ...]]], taken: Collection[str]) -> list[str]:
-    """A name for each: the file's words, the folder's before them where those alone are not one's own, else a number."""
+    """Unique source names: file words, prefixed with folder words or suffixed with a number if not unique."""
     short, long = [_name(own) for _, own in keys], [_name((*folders, *own)) for folders, own in keys]
     names: list[str] = []
     for brief, whole in zip(short, long):
         name = brief if short.count(brief) == 1 and brief not in taken else whole
-        baselines, number = {*names, *taken}, 2
+        used, number = {*names, *taken}, 2
         numbered = name
-        while numbered in baselines:
+        while numbered in used:
             numbered, number = f"{name}_{number}", number + 1
         names.append(numbered)
     return names
@@ -221,18 +221,18 @@ def _name(words: Sequence[str]) -> str:
 
 def _with_duplicates(group: Group, groups: Sequence[Group]) -> Group:
     columns = set(group.typical.columns)
-    twins = tuple(g.name for g in groups if g is not group and set(g.typical.columns) == columns)
-    return Group(group.name, group.how, group.files, twins)
+    same_columns = tuple(g.name for g in groups if g is not group and set(g.typical.columns) == columns)
+    return Group(group.name, group.how, group.files, same_columns)
 
 
 def _split(base: str) -> tuple[str, str]:
-    """A file's name, and its ending with that of its compression."""
+    """Split a file name into stem and extension, including a compression extension."""
     ending = match.group() if (match := _ENDING.search(base)) else ""
     return base[: len(base) - len(ending)], ending
 
 
 def _candidates(names: Sequence[str], noise: FileWords) -> Iterator[str]:
-    """Patterns, the most general first."""
+    """Candidate globs, most general first."""
     split = [_split(PurePosixPath(name).name) for name in names]
     endings = {ending for _, ending in split}
     ending = endings.pop() if len(endings) == 1 else _common(endings) + "*"
@@ -242,7 +242,7 @@ def _candidates(names: Sequence[str], noise: FileWords) -> Iterator[str]:
     bases = [shape if shape.endswith("*") else f"{shape}*", shape, *(dotted if len(dotted) == 1 else ())]
     is_nameless = not any(name_words(stem, noise) for stem, _ in split)
     folders = list(_folders(names, noise))
-    # A name that says nothing, as part-0001, is known by its folder alone.
+    # A name without words, such as part-0001, is identified by its folder.
     order = [*folders, ""] if is_nameless and folders else ["", *folders]
     for folder in order:
         yield from (f"{folder}**/{base}{ending}" for base in dict.fromkeys(bases))
@@ -252,14 +252,14 @@ def _candidates(names: Sequence[str], noise: FileWords) -> Iterator[str]:
 
 
 def _starred(stem: str, noise: FileWords) -> str:
-    """A `*` for each number, date and month."""
+    """Replace numbers, dates and months with `*`."""
     text = _NUMBERS.sub("*", _IN_NO_PATTERN.sub("*", stem))
     text = re.sub(r"[^\W\d_]+", lambda word: "*" if word.group().casefold() in noise.months else word.group(), text)
     return re.sub(rf"\*(?:{_AROUND}[A-Za-z]?\*)+", "*", text)
 
 
 def _common(texts: Iterable[str]) -> str:
-    """What all begin with."""
+    """Common prefix."""
     return "".join(_shared(texts))
 
 
@@ -273,7 +273,7 @@ def _safe(name: str) -> str:
 
 
 def _folders(names: Sequence[str], noise: FileWords) -> Iterator[str]:
-    """The innermost folder that all lie in and whose name says something, wherever it is; then the way to it."""
+    """Folder globs: the innermost common folder with a descriptive name, then the common path."""
     parts = [PurePosixPath(name).parent.parts for name in names]
     common = [part for part in parts[0] if all(part in others for others in parts) and name_words(part, noise)]
     if common:

@@ -1,4 +1,4 @@
-"""Looks at a whole folder nobody has described: which files are one source, what each holds, and which share their ids."""
+"""Profile a folder of unknown files: group them into sources, propose mappings, and find shared ids."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,20 +19,21 @@ from crm_spark.onboarding.id_systems import Systems, systems_of
 from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_countries
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
 from crm_spark.sources.config import Files, Source
-from crm_spark.stages.ingest.discovery import SourceFile, glob_pattern, hidden_files, list_files
-from crm_spark.stages.ingest.file_validation import WRONG_ENCODING, Examined, examine_files
-from crm_spark.stages.ingest.reader import laid_out, read_records
+from crm_spark.stages.ingest.discovery import glob_pattern, hidden_files, list_files
+from crm_spark.stages.ingest.file_validation import WRONG_ENCODING, FileReport, examine_files
+from crm_spark.stages.ingest.reader import read_records, readable_paths
+from crm_spark.stages.ingest.source_file import SourceFile
 
 _IDS = ("person_id", "order_id", "product_id")
-_MOST_FILES = 12
-"""So many of a source's newest files are looked at for its ids."""
+_MAX_FILES = 12
+"""Number of newest files per source that are read for id overlaps."""
 _FALLBACK = "windows-1252"
 _EVERYTHING = Source(name="inspected", system="inspected", files=Files(path="**/*", format="csv"))
 
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What is known before a file is looked at."""
+    """Domain knowledge loaded from `conf/domains`."""
 
     vocabulary: Vocabulary
     file_words: FileWords
@@ -41,13 +42,13 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Drafted:
-    """A source, its columns, and what they are taken for.
+    """A source with its column profiles and proposed mapping.
 
     Attributes:
-        group: its files.
-        profiles: the columns of its typical file.
-        proposal: what they are taken for.
-        hints: what its records tell of the company.
+        group: files of the source.
+        profiles: column profiles of its typical file.
+        proposal: proposed mapping.
+        hints: country and currency counts.
     """
 
     group: Group
@@ -58,13 +59,13 @@ class Drafted:
 
 @dataclass(frozen=True)
 class Folder:
-    """All that was found.
+    """Profile of a folder.
 
     Attributes:
-        sources: one for each kind of file.
-        systems: which of them share their ids.
-        left_over: name of a file that is of no source, and why.
-        num_described: files that sources which were there already have.
+        sources: one source per kind of file.
+        systems: system (id namespace) of each source.
+        left_over: (file, reason) for files without a source.
+        num_described: number of files that belong to existing sources.
     """
 
     sources: list[Drafted]
@@ -74,40 +75,40 @@ class Folder:
 
 
 def known(domains: Path) -> Knowledge:
-    """What the folder `conf/domains` says."""
+    """Load the domain knowledge from `conf/domains`."""
     return Knowledge(known_vocabulary(domains), known_file_words(domains / "file_words.yaml"), known_countries(domains))
 
 
 def require_files(data_dir: str) -> None:
-    """Sees to it that there is something to look at, before Spark is started for it.
+    """Check that the folder contains files, before Spark is started.
 
     Raises:
-        InputError: the folder is not there, or empty.
+        InputError: the folder does not exist or is empty.
     """
     if not list_files(None, _EVERYTHING, data_dir):
-        raise InputError(f"{data_dir}: no file lies below it. Give the folder below which the sources' files lie.")
+        raise InputError(f"{data_dir}: the folder contains no files. Give the folder with the source files.")
 
 
-def inspected(
+def profile_folder(
     spark: SparkSession, data_dir: str, knowledge: Knowledge, described: Sequence[Source], *, max_unpacked_ratio: float
 ) -> Folder:
-    """Everything below the folder but the files of the sources that are `described` already.
+    """Profile all files of the folder except those of the `described` sources.
 
-    What cannot be read is told, not raised.
+    Unreadable files are listed in `left_over` instead of raising an error.
     """
     files = {file.name: file for file in list_files(None, _EVERYTHING, data_dir)}
     ours = [glob_pattern(source.files.path) for source in described if source.files is not None]
     fresh = [file for file in files.values() if not any(pattern.fullmatch(file.name) for pattern in ours)]
-    seen, left_over = _looked_at(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
+    seen, left_over = _readable_files(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
     groups, unfit = grouped(
         [file for file, _ in seen.values()], knowledge.file_words, taken={source.name for source in described}
     )
-    hidden = [(name, "hidden, or still being written") for name in hidden_files(_EVERYTHING, data_dir)]
+    hidden = [(name, "hidden or temporary file") for name in hidden_files(_EVERYTHING, data_dir)]
     examined = {name: found for name, (_, found) in seen.items()}
     with ExitStack() as stack:
         drafts, ids = [], []
         for group in groups:
-            sample = [_as_read(files[f.name], examined[f.name]) for f in group.files[-_MOST_FILES:]]
+            sample = [_as_read(files[f.name], examined[f.name]) for f in group.files[-_MAX_FILES:]]
             typical = _as_read(files[group.typical.name], examined[group.typical.name])
             draft = drafted(_read(spark, group.how, [typical], stack), group, knowledge)
             drafts.append(draft)
@@ -121,14 +122,14 @@ def inspected(
 
 
 def drafted(records: DataFrame, group: Group, knowledge: Knowledge) -> Drafted:
-    """What the records of a source's typical file are taken for."""
+    """Profile the records of a source's typical file and propose a mapping."""
     profiles, proposal = profiled_and_proposed(records, group.name, knowledge)
     hints = hints_in(records, profiles, proposal, knowledge.vocabulary, knowledge.countries)
     return Drafted(group, profiles, proposal, hints)
 
 
 def profiled_and_proposed(records: DataFrame, name: str, knowledge: Knowledge) -> tuple[list[ColumnProfile], Proposal]:
-    """The columns of a source's records, and what they are taken for."""
+    """Column profiles and proposed mapping of a source's records."""
     profiles = profiled(records)
     proposal = proposal_of(
         profiles,
@@ -140,10 +141,10 @@ def profiled_and_proposed(records: DataFrame, name: str, knowledge: Knowledge) -
     return profiles, proposal
 
 
-def _looked_at(
+def _readable_files(
     spark: SparkSession, files: Iterable[SourceFile], *, max_unpacked_ratio: float
-) -> tuple[dict[str, tuple[SeenFile, Examined]], list[tuple[str, str]]]:
-    """The files that can be read, by name; and the others, with the reason."""
+) -> tuple[dict[str, tuple[SeenFile, FileReport]], list[tuple[str, str]]]:
+    """Readable files by name, and (file, reason) for the others."""
     system, left_over = fs.LocalFileSystem(), list[tuple[str, str]]()
     heads: dict[str, tuple[SourceFile, Files, tuple[str, ...], bool]] = {}
     for file in files:
@@ -156,22 +157,22 @@ def _looked_at(
         except InputError as error:
             left_over.append((file.name, str(error).replace(file.path, "it")))
     found = _examined(spark, heads.values(), max_unpacked_ratio=max_unpacked_ratio)
-    seen: dict[str, tuple[SeenFile, Examined]] = {}
+    seen: dict[str, tuple[SeenFile, FileReport]] = {}
     for name, (file, how, columns, is_ascii) in heads.items():
-        looked, how = found[name]
-        if looked.damage:
-            left_over.append((name, looked.damage.replace("_", " ")))
+        report, how = found[name]
+        if report.damage:
+            left_over.append((name, report.damage.replace("_", " ")))
             continue
-        names = columns or tuple(map(decoded, looked.columns))
+        names = columns or tuple(map(decoded, report.columns))
         is_plain = is_ascii and how.options.encoding != _FALLBACK
-        seen[name] = SeenFile(name, file.num_bytes, file.modified_at, how, names, is_plain), looked
+        seen[name] = SeenFile(name, file.num_bytes, file.modified_at, how, names, is_plain), report
     return seen, left_over
 
 
 def _examined(
     spark: SparkSession, heads: Iterable[tuple[SourceFile, Files, tuple[str, ...], bool]], *, max_unpacked_ratio: float
-) -> dict[str, tuple[Examined, Files]]:
-    """What each file is; one whose head alone is UTF-8 is looked at as what is not."""
+) -> dict[str, tuple[FileReport, Files]]:
+    """Validate the files; CSV files that are not valid UTF-8 are validated again in the fallback encoding."""
     asked = [(file, how) for file, how, *_ in heads]
     if not asked:
         return {}
@@ -189,31 +190,31 @@ def _in_encoding(how: Files, encoding: str) -> Files:
     return how.model_copy(update={"options": how.options.model_copy(update={"encoding": encoding})})
 
 
-def _as_read(file: SourceFile, looked: Examined) -> SourceFile:
-    return replace(file, columns=looked.columns, has_lone_surrogates=looked.has_lone_surrogates)
+def _as_read(file: SourceFile, report: FileReport) -> SourceFile:
+    return replace(file, columns=report.columns, has_lone_surrogates=report.has_lone_surrogates)
 
 
 def _read(spark: SparkSession, how: Files, files: list[SourceFile], stack: ExitStack) -> DataFrame:
-    """The records, as long as the stack is open."""
+    """Read the records; the result is valid until the stack is closed."""
     scratch = Path(stack.enter_context(TemporaryDirectory())) / "files"
-    return read_records(spark, how, stack.enter_context(laid_out(files, how, scratch)))
+    return read_records(spark, how, stack.enter_context(readable_paths(files, how, scratch)))
 
 
 def _id_columns(proposal: Proposal) -> dict[str, str]:
-    """Kind of id -> the source's column that holds it."""
+    """Id kind -> source column."""
     return {kind: found[kind].name for kind in _IDS for found in proposal.feeds.values() if kind in found}
 
 
 def _places(group: Group, words: FileWords) -> Sequence[str]:
-    """The words of the folders that all of its files lie in."""
+    """Words of the folders common to all files of a group."""
     each = [[word for part in Path(file.name).parent.parts for word in name_words(part, words)] for file in group.files]
     return [word for word in each[0] if all(word in others for others in each)]
 
 
-def lacking(draft: Drafted) -> Mapping[str, list[str]]:
-    """Mapped columns that older files come without: `added` where these have none that the newest lacks, else `renamed`."""
+def columns_missing_in_older_files(draft: Drafted) -> Mapping[str, list[str]]:
+    """Mapped columns missing from older files: `added` later, or `renamed` if older files have other columns instead."""
     newest = set(draft.group.typical.columns)
     mapped = {profile.name for found in draft.proposal.feeds.values() for profile in found.values()}
-    absent = sorted(mapped & draft.group.lacked())
-    gone = any(set(file.columns) - newest for file in draft.group.files)
-    return {"renamed": absent, "added": []} if gone else {"renamed": [], "added": absent}
+    absent = sorted(mapped & draft.group.partial_columns())
+    has_old_columns = any(set(file.columns) - newest for file in draft.group.files)
+    return {"renamed": absent, "added": []} if has_old_columns else {"renamed": [], "added": absent}

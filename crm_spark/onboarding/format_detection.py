@@ -1,4 +1,4 @@
-"""How a file that nobody has described is written: format, encoding, delimiter, as its ending and first bytes tell."""
+"""Detect format, encoding and delimiter of a file from its extension and first bytes."""
 
 import codecs
 import csv
@@ -24,28 +24,30 @@ _TABLES = (".csv", ".tsv", ".tab", ".psv")
 _DELIMITERS = ",;\t|"
 _NUM_LINES, _LEAST_LINES = 200, 2
 _NEARLY_ALL = 0.8
-_ARCHIVE = "unpack the archive and give one of its files; the draft serves the archives too"
+_ARCHIVE = "unpack the archive and give one of its files; the drafted source also reads the archive"
 _NO_TABLES = {
-    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "a spreadsheet: save each of its sheets as CSV"),
-    **dict.fromkeys((".xml", ".html", ".htm"), "marked-up text: have it exported as CSV or JSON lines"),
-    **dict.fromkeys((".pdf", ".doc", ".docx", ".png", ".jpg", ".jpeg", ".md", ".sql"), "no table"),
+    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "spreadsheet: save each sheet as CSV"),
+    **dict.fromkeys((".xml", ".html", ".htm"), "markup: export the data as CSV or JSON lines"),
+    **dict.fromkeys((".pdf", ".doc", ".docx", ".png", ".jpg", ".jpeg", ".md", ".sql"), "not a table"),
     **dict.fromkeys((".zip",), _ARCHIVE),
-    **dict.fromkeys((".7z", ".rar", ".tar", ".tgz", ".avro", ".orc"), "wanted CSV, JSON or Parquet"),
+    **dict.fromkeys(
+        (".7z", ".rar", ".tar", ".tgz", ".avro", ".orc"), "unsupported format: expected CSV, JSON or Parquet"
+    ),
 }
-_RAGGED = "no table: its lines have not as many cells as its first line. Take away what stands above the column names"
-_NO_RECORD = "no record behind its first line"
+_RAGGED = "not a table: the number of cells differs from the first line. Remove any lines above the column names"
+_NO_RECORD = "no records after the header line"
 _EMPTY = "empty"
-_PROSE = "no table: its lines have one cell each. If it is one, call it .csv"
-_NO_RECORDS = "wanted an array of objects, or an object a line"
+_PROSE = "not a table: lines have one cell each. If it is a table, use the extension .csv"
+_NO_RECORDS = "expected an array of objects, or one object per line"
 
 
 def why_no_table(name: str) -> str | None:
-    """What a file's ending tells against it; null: nothing."""
+    """Reason why a file extension is not supported; None if it is."""
     return _NO_TABLES.get(_suffix(name))
 
 
 def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
-    """Format, encoding and delimiter as the ending and the first bytes tell.
+    """Detect format, encoding and delimiter.
 
     Raises:
         InputError: the file cannot be opened, or is an archive.
@@ -70,10 +72,10 @@ def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
 
 
 def head_of(system: fs.FileSystem, path: str, how: Files) -> tuple[tuple[str, ...], bool]:
-    """Of a text file that was sniffed: the names that JSON records use, none of a CSV, and whether its head is ASCII.
+    """Return the column names of a JSON file (empty for CSV), and whether the first bytes are ASCII.
 
     Raises:
-        InputError: its first lines are no table.
+        InputError: the first lines are not a table.
     """
     head = _head(system, path)
     text = head.decode(how.options.encoding, "ignore").lstrip("\ufeff")
@@ -95,7 +97,7 @@ def _head(system: fs.FileSystem, path: str) -> bytes:
         with opened(system, path) as stream:
             return stream.read(_HEAD_BYTES)
     except (OSError, EOFError, ArrowException) as error:
-        raise InputError(f"{path} cannot be opened ({type(error).__name__}).") from None
+        raise InputError(f"Cannot open {path} ({type(error).__name__}).") from None
 
 
 def _encoding(head: bytes) -> str:
@@ -109,7 +111,7 @@ def _encoding(head: bytes) -> str:
 
 
 def _format(path: str, text: str) -> str:
-    """What the ending says, but that many call JSON lines `.json`, and a few call them anything."""
+    """Format from the extension; JSON lines are also detected in files with another extension."""
     format = _ENDINGS.get(_suffix(path), "csv")
     first, *others = [line for line in text.split("\n", 2) if line.strip()] or [""]
     if format == "jsonl" or not first.startswith("{"):
@@ -126,7 +128,7 @@ def _object(line: str) -> dict[str, Any] | None:
 
 
 def _keys(text: str, *, is_document: bool) -> tuple[str, ...]:
-    """The names that the first records use, in the order in which they appear."""
+    """Column names of the first records, in order of appearance."""
     records = list(islice(_elements(text), _NUM_LINES)) if is_document else _lines(text)
     names = tuple(dict.fromkeys(name for record in records for name in record))
     if not names:
@@ -140,7 +142,7 @@ def _lines(text: str) -> list[dict[str, Any]]:
 
 
 def _elements(text: str) -> Iterator[dict[str, Any]]:
-    """The objects of a JSON array, as far as the text reaches."""
+    """Objects of a (possibly truncated) JSON array."""
     decoder, rest = json.JSONDecoder(), text.lstrip()
     if not rest.startswith("["):
         raise InputError(_NO_RECORDS)
@@ -155,9 +157,12 @@ def _elements(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _require_cells(text: str, options: FileOptions, *, may_be_one: bool) -> None:
-    """A table has a record, and most of its records have as many cells as its first line.
+    """Check that the text has records and that most have as many cells as the first line.
 
-    `may_be_one`: it may have but one column.
+    `may_be_one`: a single column is allowed.
+
+    Raises:
+        InputError: the text is not a table.
     """
     csv.field_size_limit(sys.maxsize)
     lines = io.StringIO(text, newline="")
@@ -173,7 +178,7 @@ def _require_cells(text: str, options: FileOptions, *, may_be_one: bool) -> None
 
 
 def _is_split(rows: list[list[str]], sign: str) -> bool:
-    """Whether nearly all lines hold the sign, and equally often."""
+    """Whether nearly all lines contain the delimiter equally often."""
     counts = Counter(",".join(row).count(sign) for row in rows)
     ((most, number),) = counts.most_common(1)
     return most > 0 and number >= _NEARLY_ALL * len(rows)

@@ -1,4 +1,4 @@
-"""How far the numbers of people, orders and products in several sources are the same ones: counted by Spark, said in sums."""
+"""Count shared person, order and product ids between sources."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ _LONGEST = 200
 
 @dataclass(frozen=True)
 class Ids:
-    """The ids of one kind in one source.
+    """Ids of one kind in one source.
 
     Attributes:
-        source: whose they are.
+        source: source name.
         kind: person_id, order_id or product_id.
-        column: as the source spells it.
-        num: how many different ones.
-        low: the smallest, where all are whole numbers.
-        high: the largest.
+        column: column name in the source.
+        num: number of distinct ids.
+        low: minimum, if all ids are integers.
+        high: maximum, if all ids are integers.
     """
 
     source: str
@@ -34,20 +34,20 @@ class Ids:
 
     @property
     def density(self) -> float:
-        """Of the whole numbers from the lowest to the highest, how many there are; 0 where they are no numbers."""
+        """Fraction of the integers between minimum and maximum that occur; 0 for non-numeric ids."""
         return 0.0 if self.low is None or self.high is None else self.num / (self.high - self.low + 1)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two sources' ids of one kind.
+    """Overlap of the ids of one kind in two sources.
 
     Attributes:
-        smaller: those of which there are fewer.
-        larger: the others.
-        num_shared: how many stand in both.
-        num_emails: of how many people in both either source says an e-mail.
-        num_same_email: of how many of these the same.
+        smaller: source with fewer ids.
+        larger: source with more ids.
+        num_shared: number of ids in both.
+        num_emails: number of shared persons with an e-mail in both sources.
+        num_same_email: number of these with the same e-mail.
     """
 
     smaller: Ids
@@ -58,18 +58,18 @@ class Overlap:
 
     @property
     def share(self) -> float:
-        """Of the smaller one's ids, how many the larger has."""
+        """Fraction of the smaller source's ids that are in the larger one."""
         return self.num_shared / max(self.smaller.num, 1)
 
 
 def ids_in(records: DataFrame, source: str, columns: Mapping[str, str], email: str | None) -> DataFrame:
-    """Grain: source x kind x column x value x email. `columns`: kind -> the source's column; `email`: a person's, if it has."""
+    """Distinct ids. Grain: source x kind x column x value x email. `columns`: kind -> column; `email`: e-mail column."""
     mail = F.nullif(F.lower(_cell(records, email)), F.lit("")) if email else F.lit(None).cast("string")
     structs = [
         F.struct(
             F.lit(kind).alias("kind"),
             F.lit(column).alias("column"),
-            # A number that some program took for a fraction on its way is the same number.
+            # Integers exported as decimals (17850.0) are the same id.
             F.substring(F.regexp_replace(_cell(records, column), r"^(\d+)\.0$", "$1"), 1, _LONGEST).alias("value"),
             (mail if kind == "person_id" else F.lit(None).cast("string")).alias("email"),
         )
@@ -86,7 +86,7 @@ def _cell(records: DataFrame, name: str) -> Column:
 
 
 def overlaps(frames: Iterable[DataFrame]) -> list[Overlap]:
-    """Every two sources that have ids of one kind in common, from frames of `ids_in`."""
+    """Overlaps of all pairs of sources with shared ids, from frames of `ids_in`."""
     every = reduce(DataFrame.unionByName, frames)
     ids = every.groupBy("source", "kind", "column", "value").agg(F.min("email").alias("email")).cache()
     try:

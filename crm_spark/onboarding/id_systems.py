@@ -1,4 +1,4 @@
-"""Which sources are of one system, the name space of ids: told from the ids that they have in common."""
+"""Assign sources to systems (id namespaces) based on shared ids."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from crm_spark.onboarding.id_overlap import Overlap
 
 _STRONG = 0.5
-"""Ids that were not counted from one are the same ones when a source has so many of another's."""
+"""Minimum share of common ids for one namespace."""
 _FEWEST = 5
 _DENSE = 0.5
 _SAME_RANGE = 0.9
@@ -15,12 +15,12 @@ _NO_NAMES = ("export", "data", "drops", "incoming", "files")
 
 @dataclass(frozen=True)
 class Systems:
-    """The system of each source.
+    """System of each source.
 
     Attributes:
         of: source -> system.
-        evidence: source -> sentences that say why.
-        doubts: sentences about sources that may, or may not, be of one system, by the source that they are about.
+        evidence: source -> reasons for the assignment.
+        doubts: source -> sentences about sources that might share the system.
     """
 
     of: dict[str, str]
@@ -29,9 +29,9 @@ class Systems:
 
 
 def is_same_system(overlap: Overlap) -> bool | None:
-    """Whether the ids are of one name space; null: they may be, or two programs both count from one."""
+    """Whether the ids share one namespace; None if undecidable, since both may be counters that start at one."""
     if _contradicts(overlap):
-        return False  # the same number, another person
+        return False  # same id, different person
     if overlap.share < _STRONG or overlap.num_shared < min(_FEWEST, overlap.smaller.num):
         return False
     if overlap.num_emails >= _FEWEST:
@@ -40,7 +40,7 @@ def is_same_system(overlap: Overlap) -> bool | None:
 
 
 def _is_by_chance(overlap: Overlap) -> bool:
-    """Whether two counters that know nothing of each other would look the same: one has got less far than the other."""
+    """Whether two independent counters could produce the overlap."""
     small, large = overlap.smaller, overlap.larger
     if min(small.density, large.density) < _DENSE:
         return False
@@ -52,30 +52,30 @@ def _is_by_chance(overlap: Overlap) -> bool:
 
 
 def systems_of(sources: Mapping[str, Sequence[str]], overlaps: Sequence[Overlap]) -> Systems:
-    """The sources, put together where their ids are the same ones and no two of them contradict each other.
+    """Group sources that share ids, unless the e-mails of shared ids contradict each other.
 
     Args:
-        sources: name -> the words of the folders that its files lie in.
-        overlaps: what every two have in common.
+        sources: source name -> words of its folders.
+        overlaps: id overlaps of all pairs.
     """
     member = {name: {name} for name in sources}
     found = Systems({}, {name: [] for name in sources}, {name: [] for name in sources})
-    verdicts = [
+    decisions = [
         (is_same_system(o), o) for o in sorted(overlaps, key=lambda o: (-o.share, -o.num_shared, o.smaller.source))
     ]
-    apart = {frozenset(_pair(o)) for _, o in verdicts if _contradicts(o)}
-    for verdict, overlap in verdicts:
+    apart = {frozenset(_pair(o)) for _, o in decisions if _contradicts(o)}
+    for is_same, overlap in decisions:
         a, b = _pair(overlap)
         if _contradicts(overlap):
-            found.evidence[a].append(f"{_said(overlap)}, but other people's: their e-mails differ. Two systems.")
-        if verdict and b not in member[a] and not any(frozenset((x, y)) in apart for x in member[a] for y in member[b]):
-            found.evidence[a].append(_said(overlap))
-            together = member[a] | member[b]
-            member |= dict.fromkeys(together, together)
-    for verdict, overlap in verdicts:
+            found.evidence[a].append(f"{_describe(overlap)}, but the e-mails of shared ids differ: separate systems.")
+        if is_same and b not in member[a] and not any(frozenset((x, y)) in apart for x in member[a] for y in member[b]):
+            found.evidence[a].append(_describe(overlap))
+            merged = member[a] | member[b]
+            member |= dict.fromkeys(merged, merged)
+    for is_same, overlap in decisions:
         a, b = _pair(overlap)
-        if verdict is None and b not in member[a]:
-            found.doubts[a].append(f"{_said(overlap)}, but any two programs that count from one share such numbers")
+        if is_same is None and b not in member[a]:
+            found.doubts[a].append(f"{_describe(overlap)}, but independent counters that start at one also overlap")
     taken: set[str] = set()
     for name in sources:
         if name not in found.of:
@@ -93,7 +93,7 @@ def _contradicts(overlap: Overlap) -> bool:
     return overlap.num_emails >= _FEWEST and overlap.num_same_email < _STRONG * overlap.num_emails
 
 
-def _said(overlap: Overlap) -> str:
+def _describe(overlap: Overlap) -> str:
     small, large = overlap.smaller, overlap.larger
     return (
         f"{small.column}: {int(100 * overlap.share)} % of its {small.num} values are in {large.source}'s {large.column}"
@@ -101,7 +101,7 @@ def _said(overlap: Overlap) -> str:
 
 
 def _named(members: Sequence[str], folders: Mapping[str, Sequence[str]], taken: set[str]) -> str:
-    """A folder that all lie in, or a word that all begin with, or the first one's name."""
+    """System name: a common folder, a common first word, or the first source's name."""
     shared = [word for word in folders[members[0]] if all(word in folders[name] for name in members)]
     first = {name.split("_")[0] for name in members}
     words = [*reversed(shared), *(first if len(first) == 1 else ()), *members]

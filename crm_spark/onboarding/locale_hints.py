@@ -1,4 +1,4 @@
-"""What a folder's data tell of the company: in which country its people live, in which currency it sells."""
+"""Infer country, time zone and currency of the company from its data."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from crm_spark.onboarding.column_profile import ColumnProfile
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, is_called
 
 _MOST = 0.6
-"""What holds for so many is taken for what holds."""
+"""Minimum share of records for an inferred value."""
 _MOST_WORDS = 60
 _SIGNS = {"€": "EUR", "£": "GBP", "$": "USD"}
 
 
 @dataclass(frozen=True)
 class Countries:
-    """What is known of countries.
+    """Reference data about countries.
 
     Attributes:
-        spellings: how their names are written, in lower case -> code.
-        facts: code -> time_zone, where it has but one, and currency.
+        spellings: lower-case name -> country code.
+        facts: country code -> time_zone (if it has only one) and currency.
     """
 
     spellings: Mapping[str, str]
@@ -36,11 +36,11 @@ class Countries:
 
 @dataclass(frozen=True)
 class Hints:
-    """What was counted.
+    """Counts of country and currency codes.
 
     Attributes:
-        countries: code -> records of people.
-        currencies: code -> records.
+        countries: country code -> number of person records.
+        currencies: currency code -> number of records.
     """
 
     countries: Counter[str] = field(default_factory=Counter)
@@ -49,14 +49,14 @@ class Hints:
 
 @dataclass(frozen=True)
 class Guess:
-    """A value that nobody gave, and why it is supposed."""
+    """An inferred value and the reason."""
 
     value: str
     why: str
 
 
 def known_countries(folder: Path) -> Countries:
-    """What `conf/domains` says."""
+    """Load the country data from `conf/domains`."""
     packs: dict[str, dict[str, Any]] = read_yaml(folder / "addresses.yaml")
     facts = read_yaml(folder / "countries.yaml")
     codes = {code.lower(): code for code in (*facts, *packs) if len(code) == 2}
@@ -67,7 +67,7 @@ def known_countries(folder: Path) -> Countries:
 def hints_in(
     records: DataFrame, profiles: list[ColumnProfile], proposal: Proposal, vocabulary: Vocabulary, countries: Countries
 ) -> Hints:
-    """What one source's records tell."""
+    """Count countries and currencies in a source's records."""
     currency = next((p.name for p in profiles if is_called(p.name, vocabulary.names["order_line"]["currency"])), None)
     priced = [
         found[ours].name for found in proposal.feeds.values() for ours in ("unit_price", "list_price") if ours in found
@@ -75,16 +75,16 @@ def hints_in(
     sign = r"(\p{Sc}|\b[A-Z]{3}\b)"
     written = F.regexp_extract(_cell(records, priced[0]), sign, 1) if priced else None
     money = F.upper(_cell(records, currency)) if currency else written
-    said = _counted(records, money) if money is not None else {}
+    counts = _counted(records, money) if money is not None else {}
     codes = Counter[str]()
-    for word, number in said.items():
+    for word, number in counts.items():
         if len(code := _SIGNS.get(word, word)) == 3 and code.isascii() and code.isalpha():
             codes[code] += number
     return Hints(_countries(records, proposal, countries), codes)
 
 
 def _countries(records: DataFrame, proposal: Proposal, countries: Countries) -> Counter[str]:
-    """By the country that is said of people, else by their phone numbers, else by their mail's domain."""
+    """Count countries by country column, else by phone prefix, else by e-mail domain."""
     person, found = proposal.feeds.get("person", {}), Counter[str]()
     if "country" in person:
         for word, number in _counted(records, F.lower(_cell(records, person["country"].name))).items():
@@ -102,20 +102,20 @@ def _countries(records: DataFrame, proposal: Proposal, countries: Countries) -> 
 
 
 def _calling(prefix: str) -> str | None:
-    """The country, or the largest of those, that is called with the first of these digits."""
+    """Main country of a calling code."""
     regions = (phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(prefix[:n])) for n in (1, 2, 3))
     return next((codes[0] for codes in regions if codes), None)
 
 
-def _counted(records: DataFrame, said: Column) -> dict[str, int]:
+def _counted(records: DataFrame, value: Column) -> dict[str, int]:
     rows = (
-        records.groupBy(said.alias("said"))
+        records.groupBy(value.alias("value"))
         .count()
-        .where("said <> ''")
-        .orderBy(F.desc("count"), "said")
+        .where("value <> ''")
+        .orderBy(F.desc("count"), "value")
         .limit(_MOST_WORDS)
     )
-    return {row["said"]: row["count"] for row in rows.collect()}
+    return {row["value"]: row["count"] for row in rows.collect()}
 
 
 def _cell(records: DataFrame, name: str) -> Column:
@@ -123,22 +123,22 @@ def _cell(records: DataFrame, name: str) -> Column:
 
 
 def guesses(hints: list[Hints], given: Mapping[str, str], countries: Countries) -> dict[str, Guess]:
-    """Country, time zone and currency, as far as nobody gave them and the data tell."""
+    """Infer country, time zone and currency where they are not given."""
     people, money = (
         sum((h.countries for h in hints), Counter[str]()),
         sum((h.currencies for h in hints), Counter[str]()),
     )
     found: dict[str, Guess] = {}
     if (most := _most(people)) and "country" not in given:
-        found["country"] = Guess(most, f"{people[most]} of {people.total()} records say so")
+        found["country"] = Guess(most, f"{people[most]} of {people.total()} records")
     country = given.get("country") or most
     facts = countries.facts.get(country or "", {})
     if most := _most(money):
-        found["currency"] = Guess(most, f"{money[most]} of {money.total()} records say so")
+        found["currency"] = Guess(most, f"{money[most]} of {money.total()} records")
     elif "currency" in facts:
-        found["currency"] = Guess(facts["currency"], f"that of {country}")
+        found["currency"] = Guess(facts["currency"], f"default of {country}")
     if "time_zone" in facts:
-        found["time_zone"] = Guess(facts["time_zone"], f"that of {country}")
+        found["time_zone"] = Guess(facts["time_zone"], f"default of {country}")
     return {key: guess for key, guess in found.items() if key not in given}
 
 

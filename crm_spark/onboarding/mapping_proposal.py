@@ -1,4 +1,4 @@
-"""What the columns of a file that nobody has described are taken for: by their names, and by what they hold."""
+"""Propose mappings of source columns to entities, based on column names and profiles."""
 
 import re
 import unicodedata
@@ -9,12 +9,12 @@ from pathlib import Path
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import read_yaml
 from crm_spark.onboarding.column_profile import ColumnProfile
-from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, OF_THE_SOURCE
+from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
 
 FULL_NAME, PARTS = "full_name", {"given_name": "given", "family_name": "family"}
-"""A column that holds both names, and which part of it each is."""
+"""Column with the full name, and the part of it that each name column takes."""
 LINE_TOTAL = "line_total"
-"""A column that holds quantity times price, which is the price where it is divided by the quantity."""
+"""Column with quantity x unit price; divided by the quantity it gives the unit price."""
 _GUESSED = {
     "order": {"status"},
     "order_line": {"line_id", "unit_price"},
@@ -23,7 +23,7 @@ _GUESSED = {
     "campaign_contact": {"contact_id"},
     "campaign_response": {"response_id"},
 }
-"""What a source of the entity seldom says of itself, or says otherwise, and the draft has a first guess at."""
+"""Required columns that the draft can fill with a default."""
 _EVIDENCE = {
     "feedback": {"text", "rating"},
     "interaction": {"topic", "text"},
@@ -32,8 +32,8 @@ _EVIDENCE = {
     "campaign_contact": {"person_id"},
     "campaign_response": {"person_id"},
 }
-"""A file says something of the entity, and does not only point to it, where it has one of these; in the order in which a
-column that is called just `id` is taken for the entity's."""
+"""Columns of which a file must have at least one to describe the entity rather than only reference it. The order decides
+which entity gets a column named just `id`."""
 _OWNS_AN_ID = ("feedback", "interaction", "person", "product", "order")
 _ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
 _CONSENT_COLUMNS = (
@@ -59,7 +59,7 @@ _KINDS = {
         "review": ("",),
     },
 }
-"""What in the names of a file and its columns tells of which kind its records are; the first stands where nothing does."""
+"""Words in file and column names that indicate the kind of the records; the first kind is the default."""
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
@@ -68,14 +68,14 @@ Found = dict[str, ColumnProfile]
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a draft proposes.
+    """Proposed mapping of a source.
 
     Attributes:
-        feeds: entity -> our column -> the source's.
-        kinds: entity -> of which kind its records are.
-        status_map: how the source calls the states of an order -> ours; null: not understood.
-        consent_map: how it calls whether a person may be written to -> true or false; null: not understood.
-        num_divided_orders: orders whose lines are not all of one state.
+        feeds: entity -> entity column -> source column.
+        kinds: entity -> kind of its records.
+        status_map: order status in the source -> standard status; None if unknown.
+        consent_map: consent value in the source -> true or false; None if unknown.
+        num_divided_orders: number of orders whose lines have different statuses.
     """
 
     feeds: dict[str, Found]
@@ -87,12 +87,12 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """How sources speak.
+    """Known column names and values of sources.
 
     Attributes:
-        names: entity -> column -> how it is called.
-        states: how the states of an order are called -> ours.
-        consents: how it is called whether a person may be written to -> true or false.
+        names: entity -> column -> known column names.
+        states: known order status -> standard status.
+        consents: known consent value -> true or false.
     """
 
     names: Mapping[str, Mapping[str, list[str]]]
@@ -101,7 +101,7 @@ class Vocabulary:
 
 
 def known_vocabulary(folder: Path) -> Vocabulary:
-    """What `conf/domains` says."""
+    """Load the vocabulary from `conf/domains`."""
     return Vocabulary(
         read_yaml(folder / "column_names.yaml"),
         _by_word(read_yaml(folder / "status_words.yaml")),
@@ -114,18 +114,18 @@ def _by_word(content: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def plain(name: str) -> str:
-    """Lower case, letters without their accents, and digits only."""
+    """Normalise a name: lower case, no accents, letters and digits only."""
     bare = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss").replace("ł", "l").replace("ø", "o"))
     return re.sub(r"[^a-z0-9]", "", bare)
 
 
 def _spellings(name: str) -> tuple[str, str]:
-    """Währung is also written Waehrung."""
+    """Normalised spellings of a name, with umlauts expanded (Waehrung) and reduced (Wahrung)."""
     return plain(name.lower().translate(_UMLAUTS)), plain(name)
 
 
 def is_called(name: str, spellings: Collection[str]) -> bool:
-    """Whether a column's name is one of these."""
+    """Whether a column name matches one of the spellings."""
     return any(spelling in spellings for spelling in _spellings(name))
 
 
@@ -137,14 +137,14 @@ def proposal_of(
     num_divided: Callable[[str, str], int],
     called: str = "",
 ) -> Proposal:
-    """What the columns, and the words of a status, are taken for.
+    """Propose a mapping for a source.
 
     Args:
-        profiles: the file's columns.
-        vocabulary: how sources speak.
-        words_of: the values of a column, where it has few.
-        num_divided: of how many keys (a column) the records do not agree in another column.
-        called: name of the source.
+        profiles: column profiles of the file.
+        vocabulary: known column names and values.
+        words_of: returns the distinct values of a column with few values.
+        num_divided: returns the number of keys with more than one value in a column.
+        called: source name.
     """
     feeds = proposed(profiles, vocabulary.names)
     kinds = {entity: _kind(entity, called, profiles) for entity in feeds if entity in _KINDS}
@@ -153,21 +153,21 @@ def proposal_of(
     if "status" not in order:
         return Proposal(feeds, kinds, consent_map=consents)
     status = order["status"].name
-    said = {word: vocabulary.states.get(word.strip().lower()) for word in words_of(status)}
+    statuses = {word: vocabulary.states.get(word.strip().lower()) for word in words_of(status)}
     divided = num_divided(order["order_id"].name, status) if "order_line" in feeds else 0
-    return Proposal(feeds, kinds, said, consents, divided)
+    return Proposal(feeds, kinds, statuses, consents, divided)
 
 
 def _kind(entity: str, called: str, profiles: list[ColumnProfile]) -> str:
-    said = " ".join([plain(called), *(plain(profile.name) for profile in profiles)])
+    text = " ".join([plain(called), *(plain(profile.name) for profile in profiles)])
     kinds = _KINDS[entity]
-    return next((kind for kind, words in kinds.items() if any(word in said for word in words)), next(iter(kinds)))
+    return next((kind for kind, words in kinds.items() if any(word in text for word in words)), next(iter(kinds)))
 
 
 def _consents(
     feeds: dict[str, Found], profiles: list[ColumnProfile], vocabulary: Vocabulary, words_of: Callable[[str], list[str]]
 ) -> dict[str, str | None]:
-    """Words that tell whether a person may be written to; a column that has such words is taken for it."""
+    """Consent values of the consent column, which is detected by its name or its values."""
     person = feeds.get("person")
     if person is None or "order" in feeds or "interaction" in feeds:
         return {}
@@ -176,19 +176,19 @@ def _consents(
     for profile in candidates:
         if profile.kind == "yes_no":
             continue
-        said = {word: vocabulary.consents.get(word.strip().lower()) for word in words_of(profile.name)}
-        if 2 * sum(ours is not None for ours in said.values()) > len(said):
+        values = {word: vocabulary.consents.get(word.strip().lower()) for word in words_of(profile.name)}
+        if 2 * sum(ours is not None for ours in values.values()) > len(values):
             person["has_marketing_consent"] = profile
-            return said
+            return values
     return {}
 
 
 def proposed(profiles: list[ColumnProfile], names: Mapping[str, Mapping[str, list[str]]]) -> dict[str, Found]:
-    """Entity -> our column -> the source's; only entities whose every required column was found, and that the file describes."""
+    """Entity -> entity column -> source column, for entities with all required columns that the file describes."""
     by_name = {spelling: profile for profile in profiles for spelling in _spellings(profile.name)}
     every = {entity: _found(by_name, columns) for entity, columns in names.items()}
     if "quantity" in every.get("order_line", {}):
-        every.get("product", {}).pop("list_price", None)  # what was paid, line by line
+        every.get("product", {}).pop("list_price", None)  # it is the price paid per line
     _give_id(every, by_name)
     _give_person(every)
     result = {
@@ -216,7 +216,7 @@ def _is_described(entity: str, found: Found) -> bool:
 
 
 def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile]) -> None:
-    """A column that is called just `id` is that of the first entity which the file else describes."""
+    """Assign a column named just `id` to the first entity that the file describes."""
     lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
     for entity in _OWNS_AN_ID:
         found = every.get(entity, {})
@@ -233,7 +233,7 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile]) -> N
 
 
 def _give_person(every: dict[str, Found]) -> None:
-    """Where a file has no number of the person but an e-mail, this tells who it is."""
+    """Use the e-mail as person id if the file has no other person id."""
     email = every.get("person", {}).get("email")
     if email is None or any(
         "person_id" in every.get(entity, {}) for entity in ("person", "order", "interaction", "feedback")
@@ -244,18 +244,18 @@ def _give_person(every: dict[str, Found]) -> None:
 
 
 def _settle(result: dict[str, Found]) -> None:
-    """A column that several entities were given goes to the one that it says something of."""
+    """Resolve columns that were assigned to several entities."""
     if "feedback" in result and "product" in result:
         written = {profile.name for ours, profile in result["feedback"].items() if ours in ("title", "text")}
         if "name" in result["product"] and result["product"]["name"].name in written:
-            del result["product"]  # the headline of a review is no product's name
+            del result["product"]  # a review title is not a product name
     for entity in ("interaction", "feedback"):
         (own,) = set(ENTITIES[entity].grain) - {"system"}
         if entity in result and result[entity][own].may_be_key and "order_line" not in result:
             result.pop("order", None)  # a ticket about an order, a review of one
     is_event = {"order", "order_line", "interaction", "feedback", "campaign_response"} & set(result)
     if is_event and "contacted_at" not in result.get("campaign_contact", {}):
-        result.pop("campaign_contact", None)  # it says what came of a campaign, or of which one it is
+        result.pop("campaign_contact", None)  # the file describes a response or event, not a contact
     times = {
         found[at].name
         for entity, at in EVENT_TIMES.items()
@@ -264,18 +264,18 @@ def _settle(result: dict[str, Found]) -> None:
     person = result.get("person", {})
     for ours in ("joined_at", "updated_at"):
         if ours in person and person[ours].name in times:
-            del person[ours]  # when a record was made, not the person
+            del person[ours]  # creation time of the event, not of the person
     if person and not _is_described("person", person):
         del result["person"]
 
 
 def required(entity: str) -> set[str]:
-    """What the source must have of its own, so that the rest can be guessed at."""
+    """Columns that the source must contain; other required columns get a default."""
     return must(entity) - _GUESSED.get(entity, set())
 
 
 def must(entity: str) -> set[str]:
-    """What a mapping of the entity must name."""
+    """Columns that a mapping of the entity must contain."""
     contract = ENTITIES[entity]
     needed = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-    return needed - FILLED_BY_CLEAN - HAS_DEFAULT - OF_THE_SOURCE
+    return needed - FILLED_BY_CLEAN - HAS_DEFAULT - SOURCE_LEVEL

@@ -1,6 +1,6 @@
-"""The checks a rule can name: Columns that are true where a value fails, false where it holds, null where it is unknown.
+"""Checks for quality rules. A check returns a Column: true = failed, false = passed, null = unknown.
 
-A check is found by name and takes parameters of declared types; no text of a configuration is ever evaluated.
+Checks are registered by name with typed parameters; text from the configuration is never evaluated.
 """
 
 import re
@@ -13,18 +13,18 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 Parameter = str | float | int | bool | list[str] | list[float]
-FOUND = "_found_{}"
-"""Column that says whether the value of a rule's column stands in the table the rule refers to."""
+REFERENCE_EXISTS = "_found_{}"
+"""Column that is true if the referenced record exists; formatted with `<entity>_<key>`."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A check and the parameters it takes.
+    """A check and its parameters.
 
     Attributes:
-        failed: value and parameters -> Column; a parameter that names a column comes as that Column.
-        params: the parameters, all of which must be given, and their types.
-        columns: those of them that name a column of the same entity.
+        failed: function of value and parameters that returns a Column; column parameters are passed as Columns.
+        params: required parameters and their types.
+        columns: parameters that name a column of the same entity.
     """
 
     failed: Callable[..., Column]
@@ -32,26 +32,26 @@ class Check:
     columns: frozenset[str] = field(default_factory=frozenset)
 
     def problem(self, params: dict[str, Parameter], columns: tuple[str, ...]) -> str | None:
-        """What is wrong with a rule's parameters, in words."""
+        """Return an error message for invalid parameters, or None."""
         if set(params) != set(self.params):
-            return f"wanted the parameters {sorted(self.params)}, got {sorted(params)}"
+            return f"expected parameters {sorted(self.params)}, got {sorted(params)}"
         for name, wanted in self.params.items():
             value = params[name]
             if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
                 return f"params.{name}: {value!r} has the wrong type"
             if name in self.columns and value not in columns:
-                return f"params.{name}: no such column {value}"
+                return f"params.{name}: unknown column {value}"
             if name == "pattern":
                 try:
                     re.compile(str(value))
                 except re.error as error:
                     return f"params.pattern: {error}"
-            if name == "day" and not _is_day(str(value)):
-                return f"params.day: wanted a day such as 2025-01-31, got {value!r}"
+            if name == "day" and not _is_iso_date(str(value)):
+                return f"params.day: expected an ISO date such as 2025-01-31, got {value!r}"
         return None
 
 
-def _is_day(text: str) -> bool:
+def _is_iso_date(text: str) -> bool:
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:
@@ -59,12 +59,12 @@ def _is_day(text: str) -> bool:
 
 
 CHECKS: dict[str, Check] = {}
-"""By name."""
+"""Registered checks, by name."""
 NUMBER = (int, float)
 
 
 def check(*columns: str, **params: Any) -> Callable[[Callable[..., Column]], Callable[..., Column]]:
-    """Makes a check known under its function's name; `columns` are the parameters that name one."""
+    """Register a check under its function name; `columns` lists the parameters that name a column."""
 
     def register(function: Callable[..., Column]) -> Callable[..., Column]:
         CHECKS[function.__name__] = Check(function, {**params, **dict.fromkeys(columns, str)}, frozenset(columns))
@@ -99,19 +99,19 @@ def at_most(value: Column, bound: float) -> Column:
 
 @check(low=NUMBER, high=NUMBER)
 def between(value: Column, low: float, high: float) -> Column:
-    """Fails where the value is outside `low` to `high`, both allowed."""
+    """Fails where the value is outside the inclusive range `low` to `high`."""
     return ~value.between(F.lit(low), F.lit(high))
 
 
 @check(values=list)
 def one_of(value: Column, values: list[str] | list[float]) -> Column:
-    """Fails where the value is none of `values`."""
+    """Fails where the value is not in `values`."""
     return ~value.isin(*values)
 
 
 @check(values=list)
 def none_of(value: Column, values: list[str] | list[float]) -> Column:
-    """Fails where the value is one of `values`."""
+    """Fails where the value is in `values`."""
     return value.isin(*values)
 
 
@@ -129,29 +129,29 @@ def no_longer_than(value: Column, characters: int) -> Column:
 
 @check(days=int)
 def not_after_arrival(value: Column, days: int) -> Column:
-    """Fails where the time is more than `days` after the record arrived: the future cannot have been recorded."""
+    """Fails where the time is more than `days` days after the record's ingest time."""
     return value > F.col("_arrived_at") + F.make_dt_interval(F.lit(days))
 
 
 @check(day=str)
 def not_before(value: Column, day: str) -> Column:
-    """Fails where the time is before the day `day` (ISO)."""
+    """Fails where the time is before the ISO date `day`."""
     return value < F.lit(day).cast("timestamp")
 
 
 @check("other")
 def not_before_column(value: Column, other: Column) -> Column:
-    """Fails where the value is below that of the column `other`: an end before its beginning."""
+    """Fails where the value is less than the column `other`, for example an end before its start."""
     return value < other
 
 
 @check("factor", "product", tolerance=NUMBER)
 def times_is(value: Column, factor: Column, product: Column, tolerance: float) -> Column:
-    """Fails where value x `factor` is further than `tolerance` from `product`."""
+    """Fails where value x `factor` differs from `product` by more than `tolerance`."""
     return F.abs(value.cast("double") * factor.cast("double") - product.cast("double")) > F.lit(tolerance)
 
 
 @check(entity=str, key=str)
 def exists_in(value: Column, entity: str, key: str) -> Column:
-    """Fails where no record of `entity` in the same system has the value as its `key`; a join, however many there are."""
-    return F.when(value.isNotNull(), F.col(FOUND.format(f"{entity}_{key}")).isNull())
+    """Fails where no record of `entity` in the same system has this `key`; evaluated as a join."""
+    return F.when(value.isNotNull(), F.col(REFERENCE_EXISTS.format(f"{entity}_{key}")).isNull())

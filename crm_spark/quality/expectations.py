@@ -1,4 +1,4 @@
-"""What a delivery as a whole is held to, before any of it reaches silver."""
+"""Expectations on whole deliveries, evaluated before silver is written."""
 
 from statistics import median
 from typing import Annotated, Literal
@@ -12,55 +12,54 @@ Measured = Literal[
     "num_rows", "quarantined_fraction", "duplicate_fraction", "null_fraction", "days_old", "rows_against_usual"
 ]
 MIN_PAST = 3
-"""So many earlier deliveries are needed before one is unusual."""
+"""Minimum number of earlier deliveries for `rows_against_usual`."""
 
 
 class Expectation(Config):
-    """A bound on one figure of a delivery: `warn` notes a breach, `block` holds the delivery back.
+    """Bounds on one metric of a delivery: `warn` records a violation, `block` quarantines the whole delivery.
 
-    The figures: num_rows; quarantined_fraction, duplicate_fraction of the rows; null_fraction of `column`; days_old, the
-    days between the newest event and the arrival; rows_against_usual, the rows over the median of the source's
-    deliveries before.
+    Metrics: num_rows; quarantined_fraction and duplicate_fraction of the rows; null_fraction of `column`; days_old (days
+    from the newest event to the ingest time); rows_against_usual (rows / median rows of the source's earlier deliveries).
     """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     entity: str
     source: str | None = None
-    """The one source it is about; null: every source of the entity."""
+    """Source to which it applies; null: every source of the entity."""
     measure: Measured
     column: str | None = None
     at_least: float | None = None
     at_most: float | None = None
     min_rows: Annotated[int, Field(ge=0)] = 20
-    """A delivery of fewer rows is not judged; of num_rows every one is."""
+    """Deliveries with fewer rows are not checked, except for num_rows."""
     severity: Literal["warn", "block"] = "warn"
     version: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
-    def _fits(self) -> "Expectation":
+    def _check_definition(self) -> "Expectation":
         if self.entity not in ENTITIES:
-            raise ValueError(f"no such entity {self.entity}; known: {', '.join(ENTITIES)}")
+            raise ValueError(f"unknown entity {self.entity}; expected one of {', '.join(ENTITIES)}")
         if (self.measure == "null_fraction") != (self.column is not None):
-            raise ValueError("null_fraction, and nothing else, wants a column")
+            raise ValueError("column is required for null_fraction and not allowed for other measures")
         if self.column is not None and self.column not in ENTITIES[self.entity].column_names:
             raise ValueError(f"{self.entity} has no column {self.column}")
         if self.at_least is None and self.at_most is None:
-            raise ValueError("give at_least, at_most or both")
+            raise ValueError("set at_least, at_most or both")
         return self
 
     def is_met(self, value: float | None) -> bool:
-        """Whether the figure is within its bounds; one that cannot be had is no breach."""
+        """Whether the value is within the bounds; true if it is unknown."""
         if value is None:
             return True
         return (self.at_least is None or value >= self.at_least) and (self.at_most is None or value <= self.at_most)
 
     def applies_to(self, source: str, entity: str, num_rows: int) -> bool:
-        """Whether a delivery is judged by it."""
+        """Whether the expectation is checked for a delivery."""
         is_large = self.measure == "num_rows" or num_rows >= self.min_rows
         return entity == self.entity and self.source in (None, source) and is_large
 
 
 def rows_against_usual(num_rows: int, past: list[int]) -> float | None:
-    """Rows over the median of the deliveries before; null while there are too few of them."""
+    """Rows / median rows of earlier deliveries; None with fewer than MIN_PAST deliveries."""
     usual = median(past) if len(past) >= MIN_PAST else 0
     return num_rows / usual if usual else None

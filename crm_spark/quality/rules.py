@@ -1,4 +1,4 @@
-"""Cleaning rules as typed data: which check, on which column of which entity, and what follows."""
+"""Quality rules: the check, the column it applies to, and the severity of a violation."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,119 +15,122 @@ from crm_spark.quality.checks import CHECKS, Parameter
 from crm_spark.quality.expectations import Expectation
 
 ANY = "any"
-"""Key of the placeholders that hold for every column."""
+"""Key of null markers that apply to every column."""
 Severity = Literal["warn", "quarantine", "block"]
 
 
 class Rule(Config):
-    """One rule of one column.
+    """A rule for one column.
 
-    A row that breaks it: `warn`, is noted and stays; `quarantine`, is set aside; `block`, holds its whole delivery back.
+    Effect of a violation: `warn` records it and keeps the row; `quarantine` quarantines the row; `block` quarantines the
+    whole delivery.
     """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    """Reason code: what the quarantine says."""
+    """Reason code, stored in ops.quarantine and ops.finding."""
     entity: str
     column: str
     check: str
     params: dict[str, Parameter] = {}
     on_null: Literal["pass", "fail"] = "pass"
-    """What an unknown value means."""
+    """Result of the check for a null value."""
     unless: str | None = None
-    """A boolean column of the entity; where it is true the rule does not apply."""
+    """Boolean column of the entity; the rule is skipped where it is true."""
     severity: Severity = "quarantine"
     version: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
-    def _fits_the_entity(self) -> "Rule":
+    def _check_definition(self) -> "Rule":
         if self.check not in CHECKS:
-            raise ValueError(f"no such check {self.check}; known: {', '.join(sorted(CHECKS))}")
+            raise ValueError(f"unknown check {self.check}; expected one of {', '.join(sorted(CHECKS))}")
         if self.entity not in ENTITIES:
-            raise ValueError(f"no such entity {self.entity}; known: {', '.join(ENTITIES)}")
+            raise ValueError(f"unknown entity {self.entity}; expected one of {', '.join(ENTITIES)}")
         known = ENTITIES[self.entity].column_names
         for column in (self.column, *([self.unless] if self.unless else [])):
             if column not in known:
-                raise ValueError(f"{self.entity} has no column {column}; known: {', '.join(known)}")
+                raise ValueError(f"{self.entity} has no column {column}; expected one of {', '.join(known)}")
         if problem := CHECKS[self.check].problem(self.params, known):
             raise ValueError(f"{self.check}: {problem}")
         if self.reference is not None:
             entity, key = self.reference
             if entity not in ENTITIES:
-                raise ValueError(f"{self.check}: no such entity {entity}; known: {', '.join(ENTITIES)}")
+                raise ValueError(f"{self.check}: unknown entity {entity}; expected one of {', '.join(ENTITIES)}")
             if key not in ENTITIES[entity].column_names:
-                raise ValueError(f"{self.check}: no such column {key} of {entity}")
+                raise ValueError(f"{self.check}: {entity} has no column {key}")
         return self
 
     @property
     def reference(self) -> tuple[str, str] | None:
-        """The entity and column in which the value must stand."""
+        """Entity and key column that must contain the value, for `exists_in`; otherwise None."""
         return (str(self.params["entity"]), str(self.params["key"])) if self.check == "exists_in" else None
 
     @property
     def failed(self) -> Column:
-        """True where a row breaks the rule; never null."""
+        """True where a row violates the rule; never null."""
         check = CHECKS[self.check]
         params = {k: F.col(str(v)) if k in check.columns else v for k, v in self.params.items()}
-        verdict = F.coalesce(check.failed(F.col(self.column), **params), F.lit(self.on_null == "fail"))
-        return verdict if self.unless is None else verdict & ~F.coalesce(F.col(self.unless), F.lit(False))
+        is_violated = F.coalesce(check.failed(F.col(self.column), **params), F.lit(self.on_null == "fail"))
+        return is_violated if self.unless is None else is_violated & ~F.coalesce(F.col(self.unless), F.lit(False))
 
 
 class QualityRules(Config):
-    """What clean holds every source to."""
+    """Quality rules and expectations of the clean stage."""
 
     placeholders: dict[str, list[str]] = {}
-    """Spellings of `no value`, compared without case, for `any` column or a `entity.column`; they become null."""
+    """Null markers, compared case-insensitively, for `any` column or one `entity.column`; they become null."""
     affirmative: list[str] = []
-    """What means yes, in lower case."""
+    """Values read as true, in lower case."""
     negative: list[str] = []
-    """What means no, in lower case."""
+    """Values read as false, in lower case."""
     tolerated: list[str] = []
-    """`entity.column` where a value that cannot be converted becomes null and the row stays."""
+    """Columns (`entity.column`) where an invalid value becomes null instead of quarantining the row."""
     rules: list[Rule] = []
     expectations: list[Expectation] = []
 
     @model_validator(mode="after")
-    def _names_columns(self) -> "QualityRules":
+    def _check_column_names(self) -> "QualityRules":
         for name in (*self.tolerated, *(key for key in self.placeholders if key != ANY)):
             entity, _, column = name.partition(".")
             if entity not in ENTITIES or column not in ENTITIES[entity].column_names:
-                raise ValueError(f"{name}: no such column; wanted entity.column")
+                raise ValueError(f"{name}: unknown column; expected entity.column")
         return self
 
     @property
     def version(self) -> str:
-        """Digest of the whole rule set."""
+        """Digest of the rule set."""
         return sha256_of(self.model_dump(mode="json"))[:16]
 
     def of(self, entity: str) -> list[Rule]:
-        """The rules of one entity."""
+        """Rules of one entity."""
         return [rule for rule in self.rules if rule.entity == entity]
 
     @property
-    def referred_to(self) -> set[str]:
-        """The entities in which a value of another must stand."""
+    def referenced_entities(self) -> set[str]:
+        """Entities referenced by `exists_in` rules."""
         return {rule.reference[0] for rule in self.rules if rule.reference is not None}
 
-    def columns_without_gaps(self, entity: str) -> set[str]:
-        """The columns of an entity whose nulls an expectation counts."""
+    def null_checked_columns(self, entity: str) -> set[str]:
+        """Columns of an entity with a null_fraction expectation."""
         return {e.column for e in self.expectations if e.entity == entity and e.column is not None}
 
     def placeholders_of(self, entity: str, column: str) -> list[str]:
-        """What means `no value` in a column, in lower case."""
+        """Null markers of a column, in lower case."""
         spellings = [*self.placeholders.get(ANY, ()), *self.placeholders.get(f"{entity}.{column}", ())]
         return sorted({text.strip().lower() for text in spellings} - {""})
 
 
 def load_rules(*folders: str | None) -> QualityRules:
-    """The rules of every YAML file in the folders, in the order of the files' names.
+    """Load and merge the rules of all YAML files in the folders, in file name order.
 
     Raises:
-        ConfigError: names file, key, value and what is allowed.
+        ConfigError: a file is invalid; the message names file, key, value and the allowed values.
     """
     parts = []
     for folder in (Path(name) for name in folders if name is not None):
         if not folder.is_dir():
-            raise ConfigError(f"clean.rules_dir: {folder} is not a folder. Give the folder with the quality rules.")
+            raise ConfigError(
+                f"clean.rules_dir: {folder} is not a folder. Set it to the folder with the quality rules."
+            )
         parts += [validated(QualityRules, read_yaml(path), origin=str(path)) for path in sorted(folder.glob("*.yaml"))]
     placeholders: dict[str, list[str]] = {}
     for part in parts:

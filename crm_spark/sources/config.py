@@ -1,7 +1,6 @@
-"""A source system as data: where its files are, what they look like, which entities they feed and how columns map.
+"""Source configuration: location and format of the files, target entities and column mappings.
 
-One YAML per source; the file's name is the source's name. A value is named, never computed by text that is run: the
-vocabulary below is all there is.
+One YAML file per source; the file name is the source name. Mappings are declarative: no expression is evaluated.
 """
 
 import re
@@ -19,131 +18,134 @@ FILLED_BY_CLEAN = {
     "system", "amount", "email_match", "house_number", "plain_title", "plain_text",
     *(column.name for column in SILVER_ENVELOPE if column.name != "updated_at"),
 }  # fmt: skip
-"""Columns of an entity that no mapping may name."""
+"""Columns filled by the clean stage; a mapping must not name them."""
 HAS_DEFAULT = {"is_return", "is_holdout"}
-"""Required columns that are false where a source does not say."""
-OF_THE_SOURCE = {"currency"}
-"""Required columns that may be mapped, and else are what the source says of all its records."""
+"""Required columns that default to false."""
+SOURCE_LEVEL = {"currency"}
+"""Required columns that take the source's setting if they are not mapped."""
 
 
 class FileOptions(Config):
-    """How a text file is written."""
+    """Text file options (CSV, JSON)."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
     quote: str = '"'
     escape: str = '"'
-    """The character that stands before a quote inside quotes; RFC 4180 doubles the quote."""
+    """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
     encoding: str = "utf-8"
     multi_line: bool = True
-    """Whether a quoted cell may hold a line break. False lets Spark split one large plain file among tasks."""
+    """Whether a quoted cell may contain line breaks. False lets Spark split a large uncompressed file across tasks."""
 
     @field_validator("delimiter")
     @classmethod
-    def _is_written(cls, text: str) -> str:
+    def _unescape_tab(cls, text: str) -> str:
         return text.replace("\\t", "\t")
 
     @field_validator("encoding")
     @classmethod
-    def _is_known(cls, name: str) -> str:
+    def _check_encoding(cls, name: str) -> str:
         try:
             "".encode(name)
         except LookupError:
-            raise ValueError(f"no such encoding {name!r}; wanted one such as utf-8, windows-1252, utf-16") from None
+            raise ValueError(f"unknown encoding {name!r}; expected for example utf-8, windows-1252 or utf-16") from None
         return name
 
 
 class Files(Config):
-    """Files below `ingest.data_dir`."""
+    """Source files in `ingest.data_dir`."""
 
     path: Annotated[str, Field(min_length=1)]
-    """A glob: `*` within a name, `**` over folders."""
+    """Glob relative to `ingest.data_dir`: `*` matches within a name, `**` across folders."""
     format: Literal["csv", "jsonl", "json", "parquet"]
-    """jsonl: an object a line; json: one document, an array of objects. Of text, compression and archives are told from
-    the ending: .gz, .bz2, .zst; of a .zip every member is a file."""
+    """jsonl: one object per line; json: one document with an array of objects. Compression of text files is detected from
+    the extension (.gz, .bz2, .zst); each member of a .zip archive is read as a file."""
     may_lack: list[str] = []
-    """Mapped columns that a file may come without; one that lacks any other is kept in bronze and not made silver of."""
+    """Mapped columns that are optional in a file. Records of a file without any other mapped column are quarantined."""
     options: FileOptions = FileOptions()
 
     @field_validator("path")
     @classmethod
-    def _stays_below_the_data_folder(cls, glob: str) -> str:
+    def _check_relative_path(cls, glob: str) -> str:
         if glob.startswith(("/", "~")) or re.search(r"[\\:\x00]|(^|/)\.\.?(/|$)", glob):
-            raise ValueError("wanted a path below ingest.data_dir, such as '*/orders*.csv', without .. and schemes")
+            raise ValueError(
+                "expected a path relative to ingest.data_dir, such as '*/orders*.csv', without '..' or a URI scheme"
+            )
         return glob
 
 
 class Jdbc(Config):
-    """A table in a database, read whole or, with a watermark, only what is newer than the last time."""
+    """Database table, read in full or, with a watermark, incrementally."""
 
     url: Annotated[str, Field(pattern="^jdbc:")]
     table: Annotated[str, Field(pattern=r'^[A-Za-z_][\w.$"]*$')]
     user: str | None = None
     password_env: str | None = None
-    """Name of the environment variable that holds the password; a password never stands in a file."""
+    """Environment variable that contains the password; passwords are not allowed in configuration files."""
     driver: str | None = None
-    """Class of the driver; null: the one of PostgreSQL, or what Java finds for the URL."""
+    """JDBC driver class; null: the PostgreSQL driver, or the driver Java selects for the URL."""
     watermark: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] | None = None
-    """Column that only grows: an id or a time of change, compared as the database compares it. A row is new if none that
-    came before has its content, so a change that is to be seen moves the watermark; rows without one are read each time.
-    Another column, or another table, is another source: give it a name of its own."""
+    """Monotonically increasing column (id or update time), compared by the database. A row is new if its content is not in
+    bronze yet, so every update must also increase the watermark; rows with a null watermark are read every time.
+    To use another column or table, configure a new source."""
     overlap: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """How far below the last watermark rows are read again, for what was committed late: seconds of a time, units of a
-    number. As long as the longest transaction loses nothing."""
+    """Overlap below the last watermark that is read again to catch late commits: seconds for a timestamp, units for a
+    number. Set it to at least the duration of the longest transaction."""
 
     @model_validator(mode="after")
     def _overlap_has_a_watermark(self) -> "Jdbc":
         if self.overlap and self.watermark is None:
-            raise ValueError("jdbc.overlap: wanted jdbc.watermark beside it")
+            raise ValueError("jdbc.overlap requires jdbc.watermark")
         return self
 
 
 class Case(Config):
-    """A value given where a column matches."""
+    """Value assigned if a column matches a condition."""
 
     column: str
     matches: str | None = None
-    """Regular expression found anywhere in the cell."""
+    """Regular expression, searched anywhere in the cell."""
     equals: str | None = None
     value: str
 
     @model_validator(mode="after")
-    def _one_test(self) -> "Case":
+    def _check_condition(self) -> "Case":
         if (self.matches is None) == (self.equals is None):
-            raise ValueError("give either matches or equals")
+            raise ValueError("set exactly one of matches and equals")
         if self.matches is not None:
             re.compile(self.matches)
         return self
 
 
 class Mapping(Config):
-    """How one column of an entity comes from the source's columns."""
+    """Mapping of one entity column from the source columns."""
 
     from_: Annotated[list[str], Field(alias="from")] = []
     join: str = " "
-    """Between the cells, where several columns are named."""
+    """Separator if `from` lists several columns."""
     value: str | bool | int | float | None = None
-    """A constant."""
+    """Constant value."""
     hash_of: list[str] | Literal["all"] | None = None
-    """A digest of these cells, or of all: an id for records that have none."""
+    """Digest of these columns, or of all columns; used as an id for records without one."""
     formats: list[str] = []
-    """Of dates and times, tried in order: iso, epoch_seconds, epoch_milliseconds, excel (its day number), or a Spark
-    pattern."""
+    """Date and time formats, tried in order: iso, epoch_seconds, epoch_milliseconds, excel (serial day number), or a Spark
+    datetime pattern."""
     newest_year: int | None = None
-    """Years of two digits belong to the hundred years that end with it; null: to 2000-2099."""
+    """Last year of the 100-year window for two-digit years; null: 2099."""
     map: dict[str, str] = {}
-    """Source spelling -> our word. A spelling that is not listed is `unknown_value`, unless `otherwise` is given."""
+    """Source value -> target value. Values not listed are reported as `unknown_value` unless `otherwise` is set."""
     otherwise: str | None = None
+    """Default for values matched by neither `map` nor `cases`."""
     cases: list[Case] = []
     extract: str | None = None
-    """Regular expression; its first group is the value."""
+    """Regular expression; the first group is the value."""
     part: Literal["given", "family"] | None = None
-    """Of a full name, written `Given Family` or `Family, Given`, titles and all."""
+    """Part of a full name written as `Given Family` or `Family, Given`, with or without titles."""
     ranges: dict[str, tuple[float, float]] = {}
-    """Our word -> inclusive range of the number."""
+    """Target value -> inclusive numeric range."""
     scale: float | None = None
-    """The number is multiplied by this."""
+    """Factor applied to the number."""
     divide_by: str | None = None
-    """The number is divided by this column."""
+    """Column by which the number is divided."""
 
     @model_validator(mode="before")
     @classmethod
@@ -155,15 +157,15 @@ class Mapping(Config):
         return content
 
     @model_validator(mode="after")
-    def _one_origin(self) -> "Mapping":
+    def _check_origin(self) -> "Mapping":
         origins = [bool(self.from_), self.value is not None, self.hash_of is not None, bool(self.cases)]
         if sum(origins) != 1:
-            raise ValueError("give exactly one of from, value, hash_of, cases")
+            raise ValueError("set exactly one of from, value, hash_of and cases")
         return self
 
     @property
     def source_columns(self) -> list[str]:
-        """The columns of the source this reads."""
+        """Source columns read by this mapping."""
         hashed = self.hash_of if isinstance(self.hash_of, list) else []
         return [
             *self.from_,
@@ -174,72 +176,72 @@ class Mapping(Config):
 
 
 class Feed(Config):
-    """One entity fed by a source."""
+    """Mapping of a source to one entity."""
 
     one_row_per_key: bool = False
-    """Many records share one key (a header repeated on each line): one stands for all of them, the one known last and,
-    of equally old ones, the one of the greatest digest, in whatever order they come. Lines that do not agree are counted in
-    `ops.finding` as `conflicting_values`, by column."""
+    """Keep one row per key if many records share it (an order header repeated on each line): the latest by `updated_at`,
+    then the one with the greatest digest, independent of the order of arrival. Rows of the same age that differ from it are
+    counted in `ops.finding` as `conflicting_values`, per column."""
     columns: dict[str, Mapping]
 
 
 class Source(Config):
-    """A source system's file kind.
+    """One kind of file or table of a source system.
 
-    A source with no feeds is kept in bronze, and nothing is made of it yet.
+    A source without feeds is ingested into bronze only.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     system: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-    """Name space of the ids; files of one system share it."""
+    """Namespace of the ids, shared by all sources of one system."""
     files: Files | None = None
     jdbc: Jdbc | None = None
     time_zone: str = "UTC"
-    """Zone of times that carry none."""
+    """Time zone of timestamps without an offset."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
-    """ISO 4217 code of the amounts; null: the company's reporting currency."""
+    """ISO 4217 currency code of the amounts; null: the reporting currency."""
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    """Region of phone numbers without a country code, and of people whose country is empty."""
+    """Default country of phone numbers without a country code and of people without a country."""
     decimal: Literal[".", ","] = "."
     rank: Annotated[int, Field(ge=0)] = 0
-    """Which source wins when two know the same record equally late: the higher."""
+    """Priority of the source: of two records with the same key and `updated_at`, the higher rank wins."""
     feeds: dict[str, Feed] = {}
 
     @field_validator("time_zone")
     @classmethod
-    def _known_zone(cls, zone: str) -> str:
+    def _check_time_zone(cls, zone: str) -> str:
         try:
             ZoneInfo(zone)
         except (KeyError, ValueError, OSError):
-            raise ValueError("wanted a zone of the IANA data base such as Europe/Berlin") from None
+            raise ValueError("expected an IANA time zone such as Europe/Berlin") from None
         return zone
 
     @model_validator(mode="after")
-    def _fits_the_entities(self) -> "Source":
+    def _check_feeds(self) -> "Source":
         if (self.files is None) == (self.jdbc is None):
-            raise ValueError("give either files or jdbc")
+            raise ValueError("set exactly one of files and jdbc")
         for entity, feed in self.feeds.items():
             if entity not in ENTITIES:
-                raise ValueError(f"feeds.{entity}: no such entity; known: {', '.join(ENTITIES)}")
+                raise ValueError(f"feeds.{entity}: unknown entity; expected one of {', '.join(ENTITIES)}")
             contract = ENTITIES[entity]
             allowed = [c for c in contract.column_names if c not in FILLED_BY_CLEAN]
             for column in feed.columns:
                 if column not in allowed:
-                    raise ValueError(f"feeds.{entity}.columns.{column}: no such column; known: {', '.join(allowed)}")
+                    raise ValueError(
+                        f"feeds.{entity}.columns.{column}: unknown column; expected one of {', '.join(allowed)}"
+                    )
             must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-            missing = sorted(must - FILLED_BY_CLEAN - HAS_DEFAULT - OF_THE_SOURCE - set(feed.columns))
+            missing = sorted(must - FILLED_BY_CLEAN - HAS_DEFAULT - SOURCE_LEVEL - set(feed.columns))
             if missing:
-                raise ValueError(
-                    f"feeds.{entity}.columns: nothing is mapped to {', '.join(missing)}, which may not be empty"
-                )
+                raise ValueError(f"feeds.{entity}.columns: required columns without a mapping: {', '.join(missing)}")
         return self
 
 
 def load_source(path: Path) -> Source:
-    """The source in a YAML file.
+    """Load a source from a YAML file.
 
     Raises:
-        ConfigError: names file, key, value and what is allowed.
+        ConfigError: the file is invalid; the message names file, key, value and the allowed values.
     """
     content = read_yaml(path)
     content.setdefault("system", path.stem)
@@ -247,14 +249,14 @@ def load_source(path: Path) -> Source:
 
 
 def load_sources(folder: Path) -> tuple[Source, ...]:
-    """Every source in a folder, by name.
+    """Load all sources of a folder, sorted by name.
 
     Raises:
-        ConfigError: there is none, or one cannot be used.
+        ConfigError: the folder contains no source, or a source is invalid.
     """
     paths = sorted(folder.glob("*.yaml"))
     if not paths:
         raise ConfigError(
-            f"ingest.sources_dir: {folder} holds no *.yaml. Give the folder with one YAML per source system."
+            f"ingest.sources_dir: {folder} contains no *.yaml file. Set it to the folder with one YAML file per source."
         )
     return tuple(load_source(path) for path in paths)

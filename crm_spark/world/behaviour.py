@@ -1,4 +1,4 @@
-"""What customers do on a day. Each function answers for any days alone: nothing is carried from one day to the next."""
+"""Daily behaviour of customers. Each function is stateless and can be evaluated for any range of days."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from crm_spark.world.people import CATEGORIES, PRODUCTS_PER_CATEGORY, Index, Peo
 from crm_spark.world.spec import WorldSpec
 
 FADING_DAYS = 60
-"""So long before leaving a customer visits and orders less."""
+"""Days before leaving during which activity declines."""
 REVIEW_DELAY, SURVEY_DELAY = 6, 11
 CAMPAIGN_EVERY, RESPONSE_DELAY = 30, 2
 SLOWED_CATEGORY = 2
@@ -20,13 +20,13 @@ _WEEKDAY_FACTOR = np.array([1.0, 0.95, 0.95, 1.0, 1.1, 1.1, 0.9])
 
 @dataclass(frozen=True)
 class Events:
-    """Events of customers on days: `who` counts within the block."""
+    """Events as (customer index within the block, day) pairs. Shape of both arrays: (events,)."""
 
     who: Index
     day: Index
 
     def where(self, mask: NDArray[np.bool_]) -> "Events":
-        """The events for which it is true."""
+        """Filter the events by a boolean mask."""
         return Events(self.who[mask], self.day[mask])
 
 
@@ -38,25 +38,25 @@ def _on_days(days: range, draw_mask) -> Events:
 
 
 def presence(people: People, day: int) -> Floats:
-    """How present each customer is: 0 before joining and after leaving, fading towards the end."""
+    """Activity factor of each customer: 0 before joining and after leaving, declining towards the end."""
     is_here = (people.join_day <= day) & (day < people.leave_day)
     return np.where(is_here, 1.0, 0.0) * np.clip(0.25 + 0.75 * (people.leave_day - day) / FADING_DAYS, 0.25, 1.0)
 
 
 def season(spec: WorldSpec, day: int) -> float:
-    """Factor on orders: December peak, weekends."""
+    """Seasonal factor on orders: month and weekday."""
     on = spec.day_on(day)
     return float(_MONTH_FACTOR[on.month - 1] * _WEEKDAY_FACTOR[on.weekday()])
 
 
 def order_probability(spec: WorldSpec, people: People, day: int) -> Floats:
-    """Probability of an order on a day, campaign effect and shift included."""
+    """Order probability on a day, including campaign effect and behaviour shift."""
     factor = np.ones(len(people.number))
     if day >= spec.shift_day:
         factor = np.where(people.category == SLOWED_CATEGORY, 0.67, 1.0)
     last_campaign = (day // CAMPAIGN_EVERY) * CAMPAIGN_EVERY
     if 0 < day - last_campaign <= 7 and last_campaign > 0:
-        contacted = is_contacted(spec, people, last_campaign) & ~is_held_out(spec, people, last_campaign)
+        contacted = is_contacted(spec, people, last_campaign) & ~is_holdout(spec, people, last_campaign)
         factor = factor * np.where(contacted & people.is_responsive, 1.8, 1.0)
     return np.clip(people.rate * season(spec, day) * presence(people, day) * factor, 0, 0.9)
 
@@ -68,7 +68,7 @@ def orders(spec: WorldSpec, people: People, days: range) -> Events:
 
 
 def tickets(spec: WorldSpec, people: People, days: range) -> Events:
-    """The unhappier, the more; after the shift half as many again."""
+    """Support tickets: more for low satisfaction, 1.5 times as many after the shift."""
     draw = Draws(spec.seed)
 
     def mask(day: int) -> NDArray[np.bool_]:
@@ -80,18 +80,18 @@ def tickets(spec: WorldSpec, people: People, days: range) -> Events:
 
 
 def visits(spec: WorldSpec, people: People, days: range) -> Events:
-    """Web visits, thinned."""
+    """Web visits (a sample)."""
     draw = Draws(spec.seed)
     return _on_days(days, lambda d: draw.uniform("visit", people.number, d) < 0.035 * presence(people, d))
 
 
 def reviews(spec: WorldSpec, people: People, days: range) -> Events:
-    """Reviews of orders placed some days before; `day` is the day of the review."""
+    """Reviews of orders placed REVIEW_DELAY days earlier; `day` is the day of the review."""
     return _after_orders(spec, people, days, REVIEW_DELAY, "review", 0.22)
 
 
 def surveys(spec: WorldSpec, people: People, days: range) -> Events:
-    """Survey answers after orders of customers the CRM knows."""
+    """Survey answers after orders of customers in the CRM."""
     answered = _after_orders(spec, people, days, SURVEY_DELAY, "survey", 0.15)
     return answered.where(people.in_crm[answered.who])
 
@@ -104,31 +104,31 @@ def _after_orders(spec: WorldSpec, people: People, days: range, delay: int, stre
 
 
 def is_contacted(spec: WorldSpec, people: People, day: int) -> NDArray[np.bool_]:
-    """Chosen for the campaign of a day: some of those in the CRM who have not refused."""
+    """Whether selected for the campaign of a day: a sample of CRM customers who have not objected."""
     chosen = Draws(spec.seed).uniform("chosen", people.number, day) < 0.4
     return np.asarray(chosen & people.in_crm & (people.consent != 2) & (people.join_day <= day))
 
 
-def is_held_out(spec: WorldSpec, people: People, day: int) -> NDArray[np.bool_]:
-    """Of those, a random fifth is left alone."""
+def is_holdout(spec: WorldSpec, people: People, day: int) -> NDArray[np.bool_]:
+    """Whether in the holdout group (a random 20 %)."""
     return np.asarray(Draws(spec.seed).uniform("held out", people.number, day) < 0.2)
 
 
 def campaign_contacts(spec: WorldSpec, people: People, days: range) -> Events:
-    """Everyone chosen for a campaign, the hold-out too."""
+    """Customers selected for a campaign, including the holdout group."""
     starts = range(days.start, days.stop)
     return _on_days(starts, lambda d: is_contacted(spec, people, d) & (d % CAMPAIGN_EVERY == 0) & (d > 0))
 
 
 def campaign_responses(spec: WorldSpec, people: People, days: range) -> Events:
-    """Responses, two days after; responsive people answer far more often, the hold-out has nothing to answer."""
+    """Responses RESPONSE_DELAY days after a campaign; none from the holdout group."""
     draw = Draws(spec.seed)
 
     def mask(day: int) -> NDArray[np.bool_]:
         sent = day - RESPONSE_DELAY
         if sent <= 0 or sent % CAMPAIGN_EVERY:
             return np.zeros(len(people.number), bool)
-        reached = is_contacted(spec, people, sent) & ~is_held_out(spec, people, sent)
+        reached = is_contacted(spec, people, sent) & ~is_holdout(spec, people, sent)
         chance = np.where(people.is_responsive, 0.3, 0.04)
         return np.asarray(reached & (draw.uniform("response", people.number, sent) < chance))
 
@@ -137,7 +137,7 @@ def campaign_responses(spec: WorldSpec, people: People, days: range) -> Events:
 
 @dataclass(frozen=True)
 class Lines:
-    """Order lines; `order` counts within the orders they belong to."""
+    """Order lines; `order` is the index of the order. Shape of each array: (lines,)."""
 
     order: Index
     position: Index
@@ -147,13 +147,13 @@ class Lines:
 
 
 def list_price_cents(spec: WorldSpec, product: Index) -> Index:
-    """List price of a product: log-normal, from one to a few hundred."""
+    """List price of a product in cents, log-normally distributed."""
     draw = Draws(spec.seed)
     return np.asarray(np.round(np.exp(np.log(22.0) + 0.75 * draw.normal("price", product)) * 100), dtype=np.int64)
 
 
 def order_lines(spec: WorldSpec, people: People, placed: Events) -> Lines:
-    """One to four lines an order, mostly from the customer's two favourite categories, popular products first."""
+    """One to four lines per order, mostly popular products from the customer's two preferred categories."""
     draw = Draws(spec.seed)
     number, day = people.number[placed.who], placed.day
     size = 1 + draw.index("lines", 4, number, day) * (draw.uniform("more", number, day) < 0.6)
@@ -167,12 +167,12 @@ def order_lines(spec: WorldSpec, people: People, placed: Events) -> Lines:
         [people.category[owner], people.second_category[owner]],
         draw.index("any", len(CATEGORIES), *place),
     )
-    # Zipf-like: the square of a uniform draw prefers small ranks; a personal offset makes taste finer than categories.
+    # Zipf-like: a power of a uniform draw favours low ranks; a personal offset varies preferences within a category.
     rank = (draw.uniform("rank", *place) ** 2.2 * PRODUCTS_PER_CATEGORY).astype(np.int64)
     corner = draw.index("corner", 3, people.number[owner]) * 9
     product = category * PRODUCTS_PER_CATEGORY + (rank + corner) % PRODUCTS_PER_CATEGORY
-    sways = np.exp(0.12 * np.log(people.basket[owner]))
-    cents = np.maximum(np.round(list_price_cents(spec, product) * sways), 99).astype(np.int64)
+    price_factor = np.exp(0.12 * np.log(people.basket[owner]))
+    cents = np.maximum(np.round(list_price_cents(spec, product) * price_factor), 99).astype(np.int64)
     quantity = 1 + (draw.uniform("quantity", *place) < 0.2) * (1 + draw.index("pieces", 3, *place)) * (
         people.basket[owner] > 0.7
     )
@@ -180,7 +180,7 @@ def order_lines(spec: WorldSpec, people: People, placed: Events) -> Lines:
 
 
 def second_of_day(spec: WorldSpec, stream: str, number: Index, day: Index) -> Index:
-    """Between 7 and 23 o'clock, mostly in the evening."""
+    """Second of the day between 07:00 and 23:00, mostly in the evening."""
     draw = Draws(spec.seed)
     mean = (draw.uniform(stream, number, day, 1) + draw.uniform(stream, number, day, 2)) / 2
     return np.asarray(7 * 3600 + (mean**0.8) * 16 * 3600 - 1, dtype=np.int64)

@@ -1,6 +1,6 @@
-"""Randomness as a function: a draw is a hash of seed, stream and place, so no draw depends on another one.
+"""Counter-based random numbers: a draw is a hash of seed, stream and key, independent of all other draws.
 
-The hash is the finaliser of splitmix64 (Steele, Lea, Flood 2014), applied once for each part of the place.
+The hash is the splitmix64 finaliser (Steele, Lea, Flood 2014), applied once per part of the key.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 def mix(value: Ints) -> Ints:
-    """64 bits, well mixed; shape as given."""
+    """splitmix64 finaliser; element-wise."""
     with np.errstate(over="ignore"):
         z = value + _GAMMA
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -24,13 +24,13 @@ def mix(value: Ints) -> Ints:
 
 
 class Draws:
-    """The draws of one world."""
+    """Random draws for one seed."""
 
     def __init__(self, seed: int):
         self.seed = seed
 
     def bits(self, stream: str, *place: object) -> Ints:
-        """64 random bits for each place; parts of the place are numbers or arrays that broadcast."""
+        """64 random bits per key; parts of the key are numbers or arrays and are broadcast."""
         name = hashlib.sha256(f"{self.seed}:{stream}".encode()).digest()[:8]
         state: Ints = np.asarray(np.frombuffer(name, dtype=np.uint64)[0])
         for part in place:
@@ -38,13 +38,13 @@ class Draws:
         return mix(state)
 
     def uniform(self, stream: str, *place: object) -> Floats:
-        """In [0, 1)."""
+        """Uniform draw in [0, 1)."""
         return (self.bits(stream, *place) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
 
     def normal(self, stream: str, *place: object) -> Floats:
-        """Mean 0, standard deviation 1."""
+        """Standard normal draw."""
         return np.asarray(ndtri(np.clip(self.uniform(stream, *place), 1e-12, 1 - 1e-12)))
 
     def index(self, stream: str, size: int, *place: object) -> NDArray[np.int64]:
-        """A whole number in [0, size)."""
+        """Uniform integer in [0, size)."""
         return (self.uniform(stream, *place) * size).astype(np.int64)

@@ -1,11 +1,11 @@
-"""Carries a plan out. A task is a pure function of spec and place; Spark only spreads tasks over cores."""
+"""Run generation tasks with Spark. A task is a deterministic function of the specification and its block."""
 
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from crm_spark.world.dirt import soiled
+from crm_spark.world.dirt import with_faults
 from crm_spark.world.files import write_file
 from crm_spark.world.identities import crm_contacts, shop_accounts
 from crm_spark.world.interactions import campaign_files, shop_reviews, support_tickets, survey_answers, web_events
@@ -18,7 +18,7 @@ from crm_spark.world.truth import campaign_truth, customer_truth, person_truth, 
 
 
 def run_task(spec: WorldSpec, task: Task, out: str) -> list[tuple[str, int, int]]:
-    """Writes the files of a task and their truth; returns (source, records, bytes) of each."""
+    """Write the files of a task and their ground truth; return (source, records, bytes) per file."""
     crowd, days = people(spec, task.block), range(task.first, task.last)
     tickets, ticket_truth = support_tickets(spec, crowd, days)
     reviews, review_truth = shop_reviews(spec, crowd, days)
@@ -38,7 +38,7 @@ def run_task(spec: WorldSpec, task: Task, out: str) -> list[tuple[str, int, int]
         files.append(products(spec))
     written, dirty = [], []
     for file in files:
-        records, planted = soiled(spec, file)
+        records, planted = with_faults(spec, file)
         if not records:
             continue
         name = f"{file.source}-{task.block:04d}.{file.format}"
@@ -68,13 +68,13 @@ def _write_truths(
 
 
 def generate(spark: SparkSession, spec: WorldSpec, tasks: list[Task], out: str) -> dict[str, tuple[int, int]]:
-    """Runs the tasks; returns (records, bytes) by source. `out` must be a folder every node writes to."""
+    """Run all tasks; return (records, bytes) by source. `out` must be writable from every node."""
     content: dict[str, Any] = spec.model_dump()
 
     def work(task: Task) -> list[tuple[str, int, int]]:
         return run_task(WorldSpec(**content), task, out)
 
-    # Big tasks first would be better still; history blocks come first in the plan and they are the big ones.
+    # One partition per task; the plan starts with the history blocks, which are the largest.
     found = spark.sparkContext.parallelize(tasks, len(tasks)).flatMap(work).collect()
     totals: dict[str, tuple[int, int]] = {}
     for source, num_records, num_bytes in found:

@@ -1,4 +1,4 @@
-"""Writes a source's records in its own format. The same records give the same bytes; a file appears whole or not at all."""
+"""Write records in the source's file format, deterministically and atomically."""
 
 import csv
 import gzip
@@ -14,7 +14,7 @@ from crm_spark.world.records import SourceFile
 
 
 def write_file(file: SourceFile, records: list[Record], path: Path) -> int:
-    """Writes the records to `path`; returns the number of bytes."""
+    """Write the records to `path` and return the number of bytes."""
     if file.format == "parquet":
         content = _parquet(file, records)
     else:
@@ -50,7 +50,7 @@ def _jsonl(file: SourceFile, records: list[Record]) -> str:
 
 
 def _parquet(file: SourceFile, records: list[Record]) -> bytes:
-    # Surveys come from a tool that knows numbers only as numbers: a column is typed by what most of its cells are.
+    # A column of integers is stored as int64, all others as strings.
     columns = {}
     for name in file.columns:
         cells = [record.row[name] for record in records]

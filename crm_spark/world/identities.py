@@ -1,4 +1,4 @@
-"""The person as each system has them: the CRM's contacts with their duplicates, the shop's accounts, the market's buyers."""
+"""Person records per system: CRM contacts with duplicates, shop accounts, marketplace buyers."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from crm_spark.world.people import CITIES, DOMAINS, GIVEN, STREETS, Index, Peopl
 from crm_spark.world.records import Planted, Row, SourceFile, at, german_date
 from crm_spark.world.spec import WorldSpec
 
-TWIN = 20_000_000
-"""Added to a customer's number to number the second CRM record."""
+DUPLICATE_OFFSET = 20_000_000
+"""Added to a customer number to get the number of the duplicate CRM record."""
 NICKNAMES = {
     "Katharina": "Kathi", "Elizabeth": "Liz", "Jessica": "Jess", "Susanne": "Susi", "Margaret": "Maggie", "Stephanie": "Steffi",
     "Rebecca": "Becky", "Victoria": "Vicky", "Thomas": "Tom", "Michael": "Mike", "Christopher": "Chris", "Daniel": "Dan",
@@ -23,7 +23,7 @@ DISTURBANCES = ("none", "typo", "nickname", "moved", "married", "other_mail")
 
 @dataclass(frozen=True)
 class Identity:
-    """How one system spells one person."""
+    """Spelling of a person in one system."""
 
     given: str
     family: str
@@ -37,19 +37,19 @@ class Identity:
 
 
 class Registry:
-    """Spells people; the same person, system and seed give the same spelling."""
+    """Deterministic spelling of people per system."""
 
     def __init__(self, spec: WorldSpec, people: People):
         self.spec, self.people, self.draw = spec, people, Draws(spec.seed)
         self.midnight = datetime(spec.start_on.year, spec.start_on.month, spec.start_on.day)
 
     def identity(self, who: int, system: str, share_disturbed: float) -> Identity:
-        """The person as a system has them.
+        """Spelling of a person in a system.
 
         Args:
-            who: place in the block.
-            system: name of the system; each makes its own mistakes.
-            share_disturbed: how often the spelling differs from the plain one.
+            who: index in the block.
+            system: system name; seeds the disturbances.
+            share_disturbed: fraction of people with a disturbed spelling.
         """
         p, i = self.people, int(self.people.number[who])
         kind = DISTURBANCES[1 + int(self.draw.index(f"{system} kind", 5, i))]
@@ -79,7 +79,7 @@ class Registry:
             given=given,
             family=family,
             mail=mail,
-            phone=f"015{scattered(np.int64(abs(int(p.phone[who])) + (p.phone[who] < 0) * TWIN), 3) % 10**9:09d}",
+            phone=f"015{scattered(np.int64(abs(int(p.phone[who])) + (p.phone[who] < 0) * DUPLICATE_OFFSET), 3) % 10**9:09d}",
             street=f"{STREETS[home[1]]}straße {home[2] + 1}",
             postcode=f"{prefix}{100 + (home[1] * 41 + home[0] * 7) % 900:03d}",
             city=city,
@@ -89,7 +89,7 @@ class Registry:
 
 
 def _typo(name: str, draw: int) -> str:
-    """Two neighbouring letters swapped, or one lost."""
+    """Swap two adjacent letters or drop one."""
     place = 1 + draw % max(len(name) - 2, 1)
     return (
         name[:place] + name[place + 1] + name[place] + name[place + 2 :]
@@ -99,50 +99,50 @@ def _typo(name: str, draw: int) -> str:
 
 
 def crm_id(number: int) -> str:
-    """The CRM's number of a customer."""
+    """Customer id in the CRM."""
     return f"C{int(scattered(np.int64(number), 0)):010d}"
 
 
 def shop_id(people: People, who: int) -> str:
-    """The shop's number; guests get one with every first order that stays with their mail."""
+    """Customer id in the shop (prefix K for accounts, G for guests)."""
     prefix = "K" if people.has_account[who] else "G"
     return f"{prefix}{int(scattered(people.number[who], 1)):010d}"
 
 
 def market_id(number: int) -> str:
-    """The market's number of a buyer."""
+    """Buyer id in the marketplace."""
     return f"mk-{int(scattered(np.int64(number), 2)):x}"
 
 
 def joined_in(spec: WorldSpec, join_day: Index, days: range) -> Index:
-    """Who joined in these days; the history has everyone from before it."""
+    """Customers who joined in these days; the history includes everyone who joined earlier."""
     first = -(10**6) if days.start == 0 else days.start
     return np.flatnonzero((join_day >= first) & (join_day < days.stop))
 
 
 def has_duplicate(spec: WorldSpec, people: People) -> np.ndarray:
-    """Who stands in the CRM twice: so many that the duplicates are the wanted share of the CRM's records."""
+    """Whether a customer has a duplicate CRM record; matches the configured share of duplicates."""
     share = spec.duplicate_fraction / (1 - spec.duplicate_fraction)
     return np.asarray(people.in_crm & (Draws(spec.seed).uniform("twin", people.number) < share))
 
 
 def duplicate_day(spec: WorldSpec, people: People) -> Index:
-    """The day the second record is made."""
+    """Day on which the duplicate record is created."""
     return np.maximum(people.join_day, 0) + Draws(spec.seed).index("twin day", 250, people.number)
 
 
 def crm_contacts(spec: WorldSpec, people: People, days: range) -> SourceFile:
-    """The CRM's export: `Family, Given`, German dates, J/N."""
+    """CRM export: `Family, Given`, German dates, J/N."""
     registry, rows, keys = Registry(spec, people), [], []
     for who in joined_in(spec, people.join_day, days):
         if people.in_crm[who]:
             number = int(people.number[who])
             rows.append(_crm_row(registry, who, registry.identity(who, "crm", 0.0), number, int(people.join_day[who])))
             keys.append(number)
-    twins = has_duplicate(spec, people)
+    duplicates = has_duplicate(spec, people)
     for who in joined_in(spec, duplicate_day(spec, people), days):
-        if twins[who]:
-            number = int(people.number[who]) + TWIN
+        if duplicates[who]:
+            number = int(people.number[who]) + DUPLICATE_OFFSET
             day = int(duplicate_day(spec, people)[who])
             rows.append(_crm_row(registry, who, registry.identity(who, "crm twin", 0.85), number, day))
             keys.append(number)
@@ -168,7 +168,7 @@ def _crm_row(registry: Registry, who: int, person: Identity, number: int, day: i
 
 
 def shop_accounts(spec: WorldSpec, people: People, days: range) -> SourceFile:
-    """The shop's accounts and guests: given and family name apart, ISO dates, birth date only from some."""
+    """Shop accounts and guests: separate name columns, ISO dates, partly missing birth dates."""
     registry, rows, keys = Registry(spec, people), [], []
     for who in joined_in(spec, people.join_day, days):
         number = int(people.number[who])

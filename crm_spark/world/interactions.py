@@ -1,4 +1,4 @@
-"""What customers say and do besides buying: tickets, reviews, surveys, visits, campaigns."""
+"""Generate tickets, reviews, surveys, web visits and campaign files."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from crm_spark.world.behaviour import (
     Events,
     campaign_contacts,
     campaign_responses,
-    is_held_out,
+    is_holdout,
     reviews,
     second_of_day,
     surveys,
@@ -26,18 +26,18 @@ from crm_spark.world.texts import Text, meanings, write
 NUM_PRODUCTS = 300
 
 
-def _told(spec: WorldSpec, people: People, events: Events, stream: str, *, is_long: bool) -> tuple[Index, list[Text]]:
+def _texts(spec: WorldSpec, people: People, events: Events, stream: str, *, is_long: bool) -> tuple[Index, list[Text]]:
     draw, number = Draws(spec.seed), people.number[events.who]
     meaning = meanings(draw, stream, people.mood[events.who], number, events.day)
     return meaning, write(draw, stream, meaning, number, events.day, is_long=is_long)
 
 
 def support_tickets(spec: WorldSpec, people: People, days: range) -> tuple[SourceFile, list[Row]]:
-    """JSON lines from the desk, which knows people by mail only; and the truth about the texts."""
+    """Support tickets (JSON lines, persons identified by e-mail) and the ground truth of their texts."""
     events = tickets(spec, people, days)
     number = people.number[events.who]
     draw, registry = Draws(spec.seed), Registry(spec, people)
-    # Who writes to a desk complains or asks; a recommendation is rare.
+    # Tickets are mostly complaints and questions; recommendations are rare.
     leaning = draw.uniform("ticket leaning", number, events.day)
     meaning = np.select([leaning < 0.6, leaning < 0.92], [1, 2], 0)
     texts = write(draw, "ticket", meaning, number, events.day, is_long=True)
@@ -68,10 +68,10 @@ def support_tickets(spec: WorldSpec, people: People, days: range) -> tuple[Sourc
 
 
 def shop_reviews(spec: WorldSpec, people: People, days: range) -> tuple[SourceFile, list[Row]]:
-    """Reviews with stars; bodies with line breaks inside quotes."""
+    """Reviews with star ratings (CSV with quoted line breaks) and the ground truth of their texts."""
     events = reviews(spec, people, days)
     number, draw = people.number[events.who], Draws(spec.seed)
-    meaning, texts = _told(spec, people, events, "review", is_long=True)
+    meaning, texts = _texts(spec, people, events, "review", is_long=True)
     stars = _rating(draw, "review", meaning, number, events.day, ((4, 5), (1, 2), (3, 3)))
     seconds = second_of_day(spec, "review second", number, events.day)
     product = draw.index("review product", NUM_PRODUCTS, number, events.day)
@@ -103,10 +103,10 @@ def shop_reviews(spec: WorldSpec, people: People, days: range) -> tuple[SourceFi
 
 
 def survey_answers(spec: WorldSpec, people: People, days: range) -> tuple[SourceFile, list[Row]]:
-    """Scores from 0 to 10 by CRM contact, some with a comment."""
+    """Survey scores from 0 to 10 by CRM contact, partly with a comment, and the ground truth of the texts."""
     events = surveys(spec, people, days)
     number, draw = people.number[events.who], Draws(spec.seed)
-    meaning, texts = _told(spec, people, events, "survey", is_long=False)
+    meaning, texts = _texts(spec, people, events, "survey", is_long=False)
     score = _rating(draw, "survey", meaning, number, events.day, ((9, 10), (0, 6), (7, 8)))
     has_comment = draw.uniform("survey comment", number, events.day) < 0.5
     rows, truth, keys = [], [], []
@@ -149,7 +149,7 @@ def _text_truth(source: str, record_id: str, text: Text) -> Row:
 def _rating(
     draw: Draws, stream: str, meaning: Index, number: Index, day: Index, scale: tuple[tuple[int, int], ...]
 ) -> Index:
-    """A score in the range of the meaning; one in sixteen people picks any."""
+    """Rating in the range of the meaning; 6 % of the ratings are random."""
     low, high = (np.array([r[end] for r in scale])[meaning] for end in (0, 1))
     fair = low + np.floor(draw.uniform(f"{stream} score", number, day) * (high - low + 1)).astype(np.int64)
     bottom, top = min(r[0] for r in scale), max(r[1] for r in scale)
@@ -158,7 +158,7 @@ def _rating(
 
 
 def web_events(spec: WorldSpec, people: People, days: range) -> SourceFile:
-    """Visits by shop number, milliseconds since 1970."""
+    """Web visits by shop customer id, with epoch milliseconds."""
     events = visits(spec, people, days)
     number, draw = people.number[events.who], Draws(spec.seed)
     seconds = second_of_day(spec, "visit second", number, events.day)
@@ -181,18 +181,18 @@ def web_events(spec: WorldSpec, people: People, days: range) -> SourceFile:
 
 
 def campaign_files(spec: WorldSpec, people: People, days: range) -> list[SourceFile]:
-    """Contacts with their group, and responses."""
+    """Campaign contacts with their group (target or control), and responses."""
     sent, back = campaign_contacts(spec, people, days), campaign_responses(spec, people, days)
     midnight = midnight_of(spec)
     contact_keys = [int(people.number[w]) * 10_000 + int(d) for w, d in zip(sent.who, sent.day)]
-    held_by_day = {int(d): is_held_out(spec, people, int(d)) for d in np.unique(sent.day)}
+    holdout_by_day = {int(d): is_holdout(spec, people, int(d)) for d in np.unique(sent.day)}
     contact_rows = [
         {
             "campaign": f"camp-{int(d) // CAMPAIGN_EVERY:03d}",
             "contact": crm_id(int(people.number[w])),
             "sent": at(midnight, int(d), 32_400).strftime("%Y/%m/%d"),
             "channel": "mail",
-            "group": "control" if held_by_day[int(d)][w] else "target",
+            "group": "control" if holdout_by_day[int(d)][w] else "target",
         }
         for w, d in zip(sent.who, sent.day)
     ]

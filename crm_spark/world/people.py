@@ -1,4 +1,4 @@
-"""Who the customers are, and what will become of them: a closed form of the customer's number."""
+"""Customer attributes as deterministic functions of the customer number."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +150,7 @@ PRODUCTS_PER_CATEGORY = 50
 
 @dataclass(frozen=True)
 class People:
-    """A block of customers; every array has one entry per customer."""
+    """A block of customers. Shape of each array: (customers,)."""
 
     number: Index
     given: Index
@@ -164,13 +164,13 @@ class People:
     phone: Index
     join_day: Index
     leave_day: Index
-    """The day from which on the customer orders no more; may lie far beyond the world's end."""
+    """First day without orders; may be after the end of the simulation."""
     hazard: Floats
-    """Probability of leaving on a day."""
+    """Daily probability of leaving."""
     rate: Floats
-    """Orders expected on an average day."""
+    """Expected orders per day."""
     basket: Floats
-    """Factor on the price of what the customer picks."""
+    """Factor on the prices of purchased products."""
     mood: Floats
     """Satisfaction in [-1, 1]."""
     category: Index
@@ -179,12 +179,12 @@ class People:
     has_account: NDArray[np.bool_]
     on_market: NDArray[np.bool_]
     consent: Index
-    """0 never asked, 1 yes, 2 no."""
+    """Marketing consent: 0 unknown, 1 given, 2 refused."""
     is_responsive: NDArray[np.bool_]
 
 
 def people(spec: WorldSpec, block: int) -> People:
-    """The customers of a block."""
+    """Generate the customers of a block."""
     draw = Draws(spec.seed)
     i = np.arange(block * spec.block, min((block + 1) * spec.block, spec.customers), dtype=np.int64)
     shares_home = draw.uniform("household", i // 2) < 0.2
@@ -225,10 +225,10 @@ def people(spec: WorldSpec, block: int) -> People:
 
 
 def scattered(number: Any, salt: int) -> Any:
-    """Numbers (one or an array) that look drawn and never collide: an affine map modulo a prime."""
+    """Map numbers to unique pseudo-random ids: an affine map modulo a prime."""
     return (number * (48_271 + 2 * salt) + 12_345_701 * (salt + 1)) % _PRIME
 
 
 def family_name(code: int) -> str:
-    """One of 480 names."""
+    """Family name of a code in [0, 480)."""
     return FAMILY_START[code // len(FAMILY_END)] + FAMILY_END[code % len(FAMILY_END)]

@@ -1,4 +1,4 @@
-"""Rows of a source file on their way to disk: cells by column, and which record tells what about the truth."""
+"""Records of source files, possible faults, and date and number formats."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Planted:
-    """How a source can be spoilt: reason code -> function of a row that plants it."""
+    """A possible fault: setting `column` to `value` triggers `reason`."""
 
     reason: str
     column: str
@@ -19,15 +19,15 @@ class Planted:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One source's records in one delivery.
+    """Records of one source in one delivery.
 
     Attributes:
-        source: the source's name, which its configuration bears as well.
+        source: source name, as in the configuration.
         format: csv, jsonl, jsonl.gz, csv.gz or parquet.
-        columns: in the file's order.
+        columns: columns in file order.
         rows: one mapping per record.
-        faults: what may be planted in this kind of record, besides `malformed_record` and `exact_duplicate`.
-        delimiter: of a CSV.
+        faults: possible faults, in addition to `malformed_record` and `exact_duplicate`.
+        delimiter: CSV delimiter.
     """
 
     source: str
@@ -37,37 +37,37 @@ class SourceFile:
     faults: tuple[Planted, ...] = ()
     delimiter: str = ","
     keys: list[int] = field(default_factory=list)
-    """One number per record that never changes: what the draw of a fault hangs on."""
+    """Stable number per record; seeds the fault draw."""
 
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def local(moment: datetime) -> datetime:
-    """A UTC time as the clock on the wall in Berlin shows it."""
+    """Convert a naive UTC time to Europe/Berlin."""
     return moment.replace(tzinfo=UTC).astimezone(BERLIN)
 
 
 def german_date(moment: datetime) -> str:
-    """31.12.2024."""
+    """Format as 31.12.2024."""
     return local(moment).strftime("%d.%m.%Y")
 
 
 def german_number(cents: int) -> str:
-    """1234,50."""
+    """Format as 1234,50."""
     return f"{cents // 100},{cents % 100:02d}"
 
 
 def iso_offset(moment: datetime) -> str:
-    """2024-12-31T23:59:00+01:00."""
+    """Format as 2024-12-31T23:59:00+01:00."""
     return local(moment).isoformat(timespec="seconds")
 
 
 def milliseconds(moment: datetime) -> int:
-    """Since 1970, UTC."""
+    """Epoch milliseconds of a naive UTC time."""
     return int(moment.replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def at(midnight: datetime, day: int, second: int) -> datetime:
-    """The moment a day and second of the world stand for, UTC."""
+    """UTC time of a simulation day and second."""
     return midnight + timedelta(days=day, seconds=second)

@@ -1,4 +1,4 @@
-"""What is sold: the catalogue, the shop's orders and lines, the market's orders."""
+"""Generate the product catalogue, shop orders and lines, and marketplace orders."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ _USD_PER_EUR = 1.25
 
 
 def sku(product: int) -> str:
-    """The code both shop and market sell a product under."""
+    """Product code used by shop and marketplace."""
     return f"{CATEGORIES[product // PRODUCTS_PER_CATEGORY][:3].upper()}-{product % PRODUCTS_PER_CATEGORY:03d}"
 
 
@@ -25,7 +25,7 @@ def _product_name(product: int) -> str:
 
 
 def products(spec: WorldSpec) -> SourceFile:
-    """The catalogue."""
+    """Product catalogue."""
     number = np.arange(len(CATEGORIES) * PRODUCTS_PER_CATEGORY)
     prices = list_price_cents(spec, number)
     rows = [
@@ -43,25 +43,25 @@ def products(spec: WorldSpec) -> SourceFile:
 
 
 def is_on_market(spec: WorldSpec, people: People, placed: Events) -> np.ndarray:
-    """Which orders of those who also buy on the market are placed there."""
+    """Whether an order is placed in the marketplace instead of the shop."""
     draw = Draws(spec.seed).uniform("market order", people.number[placed.who], placed.day)
     return np.asarray(people.on_market[placed.who] & (draw < 0.45))
 
 
 def order_states(spec: WorldSpec, people: People, placed: Events) -> np.ndarray:
-    """0 done, 1 cancelled, 2 sent back; the unhappy send back more."""
+    """Order state: 0 completed, 1 cancelled, 2 returned; returns increase with dissatisfaction."""
     draw = Draws(spec.seed).uniform("state", people.number[placed.who], placed.day)
-    sent_back = 0.06 - 0.04 * people.mood[placed.who]
-    return np.select([draw < 0.02, draw < 0.02 + sent_back], [1, 2], 0)
+    p_return = 0.06 - 0.04 * people.mood[placed.who]
+    return np.select([draw < 0.02, draw < 0.02 + p_return], [1, 2], 0)
 
 
 def order_number(people: People, placed: Events, index: int) -> str:
-    """One order per customer and day."""
+    """Order number; unique because there is at most one order per customer and day."""
     return f"{placed.day[index]:04d}-{people.number[placed.who[index]]:08d}"
 
 
 def shop_orders(spec: WorldSpec, people: People, days: range) -> list[SourceFile]:
-    """Orders and lines: semicolons, decimal comma, date and time apart."""
+    """Shop orders and lines: semicolon-delimited, decimal comma, separate date and time columns."""
     every = orders(spec, people, days)
     placed = every.where(~is_on_market(spec, people, every))
     seconds = second_of_day(spec, "shop second", people.number[placed.who], placed.day)
@@ -119,7 +119,7 @@ def _shop_lines(people: People, placed: Events, lines: Lines, keys: list[int]) -
 
 
 def marketplace_orders(spec: WorldSpec, people: People, days: range) -> SourceFile:
-    """The market's feed: JSON lines, one per order line, US dollars in cents, milliseconds since 1970."""
+    """Marketplace feed: one JSON line per order line, US cents, epoch milliseconds."""
     every = orders(spec, people, days)
     placed = every.where(is_on_market(spec, people, every))
     seconds = second_of_day(spec, "market second", people.number[placed.who], placed.day)
@@ -159,5 +159,5 @@ def marketplace_orders(spec: WorldSpec, people: People, days: range) -> SourceFi
 
 
 def midnight_of(spec: WorldSpec) -> datetime:
-    """The first moment of the world, UTC."""
+    """Start of the simulation, UTC."""
     return datetime(spec.start_on.year, spec.start_on.month, spec.start_on.day)

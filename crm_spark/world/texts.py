@@ -1,4 +1,4 @@
-"""What customers write: a meaning, a construction that carries it, words from lists. The grammar is data."""
+"""Generate customer texts from a grammar (grammar.yaml): meaning, construction and word lists."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,7 @@ _LANGUAGE_FROM = (0.0, 0.9, 0.95, 0.975)
 
 @dataclass(frozen=True)
 class Text:
-    """A text and the truth about it."""
+    """A text with its ground truth."""
 
     meaning: str
     language: str
@@ -29,32 +29,32 @@ class Text:
 
 @cache
 def grammar() -> dict[str, Any]:
-    """The pieces, from grammar.yaml."""
+    """Load grammar.yaml."""
     content: dict[str, Any] = yaml.safe_load((files("crm_spark.world") / "grammar.yaml").read_text(encoding="utf-8"))
     return content
 
 
 class _Dice:
-    """A stream of small choices from one 64-bit draw."""
+    """A sequence of small choices derived from one 64-bit draw."""
 
     def __init__(self, bits: int):
         self.bits = bits
 
     def of(self, options: list[str]) -> str:
         self.bits, choice = divmod(self.bits, len(options))
-        if self.bits < 1 << 16:  # used up: stretch what is left, still a function of the first draw alone
+        if self.bits < 1 << 16:  # extend the remaining bits deterministically
             self.bits = (self.bits * 6364136223846793005 + 1442695040888963407) % (1 << 64)
         return options[choice]
 
 
 def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
-    """One text; the same bits give the same text.
+    """Compose one text deterministically.
 
     Args:
         meaning: one of MEANINGS.
         language: one of LANGUAGES.
         bits: 64 random bits.
-        is_long: a second clause and what surrounds it.
+        is_long: add further clauses.
     """
     dice, pieces = _Dice(bits), grammar()
     constructions = pieces["constructions"][language][meaning]
@@ -76,13 +76,13 @@ def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
 
 
 def meanings(draw: Draws, stream: str, mood: Floats, number: Index, day: Index) -> Index:
-    """What each text is to mean: the better the mood, the rather a recommendation. Position in MEANINGS."""
+    """Meaning of each text as an index in MEANINGS; correlates with the customer's mood."""
     leaning = mood + 0.45 * draw.normal(f"{stream} leaning", number, day)
     return np.select([leaning > 0.25, leaning < -0.1], [0, 1], 2).astype(np.int64)
 
 
 def write(draw: Draws, stream: str, meaning: Index, number: Index, day: Index, *, is_long: bool) -> list[Text]:
-    """A text for each meaning."""
+    """Compose one text per meaning."""
     which = np.searchsorted(_LANGUAGE_FROM, draw.uniform(f"{stream} language", number), side="right") - 1
     bits = draw.bits(f"{stream} words", number, day)
     return [

@@ -1,4 +1,4 @@
-"""What only the generator knows: who is who, who will leave, what texts mean. No stage reads this folder."""
+"""Ground truth of the generated data: identities, churn, text meanings. Not read by any stage."""
 
 import hashlib
 import json
@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet as pq
 
-from crm_spark.world.behaviour import CAMPAIGN_EVERY, campaign_contacts, is_held_out, order_probability, orders
-from crm_spark.world.identities import TWIN, Registry, crm_id, has_duplicate, market_id, shop_id
+from crm_spark.world.behaviour import CAMPAIGN_EVERY, campaign_contacts, is_holdout, order_probability, orders
+from crm_spark.world.identities import DUPLICATE_OFFSET, Registry, crm_id, has_duplicate, market_id, shop_id
 from crm_spark.world.people import People
 from crm_spark.world.records import Row
 from crm_spark.world.spec import WorldSpec
@@ -18,7 +18,7 @@ HORIZON_DAYS = 91
 
 
 def write_truth(rows: list[Row], folder: Path, table: str, name: str) -> None:
-    """One Parquet file of a truth table; nothing where there are no rows."""
+    """Write one Parquet file of a ground truth table, unless there are no rows."""
     if rows:
         target = folder / table / f"{name}.parquet"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -26,9 +26,9 @@ def write_truth(rows: list[Row], folder: Path, table: str, name: str) -> None:
 
 
 def person_truth(spec: WorldSpec, people: People) -> list[Row]:
-    """Which customer each system's person is, and what is different about the spelling."""
+    """Customer of each person id in each system, with the disturbance of the spelling."""
     registry, rows = Registry(spec, people), []
-    twins = has_duplicate(spec, people)
+    duplicates = has_duplicate(spec, people)
     for who, number in enumerate(int(n) for n in people.number):
         base = {"customer": number, "household": int(people.household[who])}
 
@@ -37,8 +37,10 @@ def person_truth(spec: WorldSpec, people: People) -> list[Row]:
 
         if people.in_crm[who]:
             rows.append(known("crm", crm_id(number), "none"))
-        if twins[who]:
-            rows.append(known("crm", crm_id(number + TWIN), registry.identity(who, "crm twin", 0.85).disturbance))
+        if duplicates[who]:
+            rows.append(
+                known("crm", crm_id(number + DUPLICATE_OFFSET), registry.identity(who, "crm twin", 0.85).disturbance)
+            )
         shop = registry.identity(who, "shop", 0.3)
         rows.append(known("shop", shop_id(people, who), shop.disturbance if people.has_account[who] else "guest"))
         rows.append(known("desk", digest_of(shop.mail), shop.disturbance))
@@ -48,17 +50,17 @@ def person_truth(spec: WorldSpec, people: People) -> list[Row]:
 
 
 def digest_of(cell: str) -> str:
-    """The id a source that names people by one cell gets from `hash_of`."""
+    """Id that `hash_of` computes for a single cell."""
     return hashlib.sha256(json.dumps([cell], separators=(",", ":")).encode()).hexdigest()[:32]
 
 
 def customer_truth(spec: WorldSpec, people: People) -> list[Row]:
-    """Hazard, rate, the day of leaving, and what the horizon after the history holds: probability and outcome."""
+    """Customer parameters, and order probability and outcome for the horizon after the history."""
     end = spec.history_days
-    stays_away, expected = np.ones(len(people.number)), np.zeros(len(people.number))
+    p_no_order, expected = np.ones(len(people.number)), np.zeros(len(people.number))
     for day in range(end, end + HORIZON_DAYS):
         chance = order_probability(spec, people, day)
-        stays_away, expected = stays_away * (1 - chance), expected + chance
+        p_no_order, expected = p_no_order * (1 - chance), expected + chance
     placed = orders(spec, people, range(end, end + HORIZON_DAYS))
     outcome = np.bincount(placed.who, minlength=len(people.number))
     return [
@@ -71,7 +73,7 @@ def customer_truth(spec: WorldSpec, people: People) -> list[Row]:
             "basket_factor": float(people.basket[k]),
             "mood": float(people.mood[k]),
             "is_responsive": bool(people.is_responsive[k]),
-            "p_no_order_in_horizon": float(stays_away[k]),
+            "p_no_order_in_horizon": float(p_no_order[k]),
             "expected_orders_in_horizon": float(expected[k]),
             "orders_in_horizon": int(outcome[k]),
         }
@@ -80,23 +82,23 @@ def customer_truth(spec: WorldSpec, people: People) -> list[Row]:
 
 
 def campaign_truth(spec: WorldSpec, people: People, days: range) -> list[Row]:
-    """For everyone chosen: whether held out, and the factor the campaign has on the chance of an order for a week."""
+    """Holdout flag and true campaign effect (factor on the order probability for a week) per selected customer."""
     sent = campaign_contacts(spec, people, days)
-    held = {int(d): is_held_out(spec, people, int(d)) for d in np.unique(sent.day)}
+    holdout = {int(d): is_holdout(spec, people, int(d)) for d in np.unique(sent.day)}
     return [
         {
             "campaign": f"camp-{int(d) // CAMPAIGN_EVERY:03d}",
             "customer": int(people.number[w]),
-            "is_held_out": bool(held[int(d)][w]),
-            "order_factor": 1.8 if people.is_responsive[w] and not held[int(d)][w] else 1.0,
-            "response_probability": 0.0 if held[int(d)][w] else 0.3 if people.is_responsive[w] else 0.04,
+            "is_held_out": bool(holdout[int(d)][w]),
+            "order_factor": 1.8 if people.is_responsive[w] and not holdout[int(d)][w] else 1.0,
+            "response_probability": 0.0 if holdout[int(d)][w] else 0.3 if people.is_responsive[w] else 0.04,
         }
         for w, d in zip(sent.who, sent.day)
     ]
 
 
 def shift_truth(spec: WorldSpec) -> list[Row]:
-    """The day on which behaviour shifts, and how."""
+    """Day and size of the behaviour shift."""
     on = str(spec.day_on(spec.shift_day))
     return [
         {"day": spec.shift_day, "on": on, "what": "orders of customers whose first category is garden", "factor": 0.67},

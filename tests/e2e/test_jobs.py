@@ -61,7 +61,7 @@ def test_a_delivery_that_is_mostly_bad_gives_exit_code_3_and_leaves_silver_alone
     relative = os.path.relpath(lake, ROOT)
     assert job("ingest", "--conf", conf, "--lake", relative).returncode == 0
     result = job("clean", "--conf", conf, "--lake", relative, "--set", "clean.max_quarantined_fraction=0.5")
-    assert result.returncode == 3 and "held back (mostly_quarantined)" in result.stderr, result.stderr[-2000:]
+    assert result.returncode == 3 and "is blocked (mostly_quarantined)" in result.stderr, result.stderr[-2000:]
     assert "Traceback" not in result.stderr
     assert DeltaTable(str(lake / "silver" / "order_line")).to_pyarrow_table().num_rows == 0
     assert DeltaTable(str(lake / "silver" / "feedback")).to_pyarrow_table().num_rows == 3, "the others are done"

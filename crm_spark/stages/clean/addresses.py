@@ -1,4 +1,4 @@
-"""Postal addresses in one spelling, by country packs. Plain Python, no Spark."""
+"""Standardise postal addresses with country packs. Plain Python, no Spark."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ _AT_THE_START = re.compile(r"^(\d+[a-z]?(?:\s?[-/]\s?\d+[a-z]?)?)(?=\s)")
 
 
 class AddressPack(Config):
-    """How addresses of one country are written."""
+    """Address conventions of one country."""
 
     names: list[str] = []
     number: Literal["before", "after", "either"] = "after"
@@ -28,7 +28,7 @@ class AddressPack(Config):
 
 
 class Addresses:
-    """Writes streets, postcodes and countries by packs."""
+    """Standardises streets, postcodes and countries with country packs."""
 
     def __init__(self, packs: dict[str, AddressPack]) -> None:
         self._packs = packs
@@ -40,7 +40,7 @@ class Addresses:
         }
 
     def country(self, spelled: str | None, default: str | None) -> str | None:
-        """Two letters where the country is known, else as it is spelled; the default where nothing is."""
+        """ISO 3166 alpha-2 code if known, otherwise the value as written; `default` for an empty value."""
         text = tidy(spelled or "").strip()
         if not text:
             return default
@@ -49,7 +49,7 @@ class Addresses:
         return self._countries.get(text.lower().rstrip("."), text)
 
     def street(self, raw: str | None, country: str | None) -> tuple[str | None, str | None]:
-        """Street in lower case with the usual words spelled one way, house number in it; and the house number alone."""
+        """Return the standardised street with house number (lower case), and the house number alone."""
         code = self._code(country)
         words = re.sub(r"[.,;]", " ", tidy(raw or "").lower()).split()
         plain = " ".join(self._short(word, code) for word in words)
@@ -67,7 +67,7 @@ class Addresses:
         return plain[: found.start(1)] + number + plain[found.end(1) :], number
 
     def postcode(self, raw: str | None, country: str | None) -> str | None:
-        """Upper case without blanks and hyphens, with the leading zero that a spreadsheet took."""
+        """Upper case without spaces and hyphens; restores a leading zero removed by a spreadsheet."""
         code = re.sub(r"[\s-]", "", tidy(raw or "")).upper()
         digits = self._packs[self._code(country)].postcode_digits
         if digits is not None and code.isdecimal() and len(code) == digits - 1:
@@ -87,10 +87,10 @@ class Addresses:
 
 
 def load_addresses(path: str | None) -> Addresses:
-    """The packs of a YAML file; none: only case, blanks and signs are put right.
+    """Load country packs from a YAML file; without a file only case, spaces and punctuation are normalised.
 
     Raises:
-        ConfigError: names file, key, value and what is allowed; or a spelling stands for two countries.
+        ConfigError: the file is invalid, or a country name is assigned to two countries.
     """
     content = {} if path is None else read_yaml(Path(path))
     packs = {code: validated(AddressPack, pack or {}, origin=f"{path}: {code}") for code, pack in content.items()}
@@ -98,11 +98,11 @@ def load_addresses(path: str | None) -> Addresses:
     for code, pack in packs.items():
         if code != ANY and not re.fullmatch("[A-Z]{2}", code):
             raise ConfigError(
-                f"{path}: {code!r} is no country. Wanted two letters of ISO 3166, such as DE, or `{ANY}`."
+                f"{path}: unknown country {code!r}. Expected an ISO 3166 alpha-2 code such as DE, or `{ANY}`."
             )
         for name in pack.names:
             if owners.setdefault(name, code) != code:
                 raise ConfigError(
-                    f"{path}: {name!r} stands for {owners[name]} and for {code}. Leave it in one of them."
+                    f"{path}: {name!r} is assigned to both {owners[name]} and {code}. Remove it from one of them."
                 )
     return Addresses({ANY: AddressPack(), **packs})

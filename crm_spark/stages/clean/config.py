@@ -1,4 +1,4 @@
-"""What may vary in clean."""
+"""Settings of the clean and replay stages."""
 
 from typing import Annotated
 
@@ -11,25 +11,25 @@ class CleanConfig(Config):
     """Settings of the clean stage."""
 
     rules_dir: str = "conf/quality"
-    """Folder with the quality rules, one or more YAML files."""
+    """Folder with the quality rules (one or more YAML files)."""
     more_rules_dir: str | None = None
-    """Folder with further rules, of this company's own."""
+    """Folder with additional, company-specific rules."""
     names: str | None = None
-    """YAML of the words around names: titles, forms of address, particles; null: only case and blanks are put right."""
+    """YAML file with titles, forms of address and particles of names; null: only case and spaces are normalised."""
     addresses: str | None = None
-    """YAML of country packs: how streets, house numbers, postcodes and the country itself are written."""
+    """YAML file with country packs for streets, house numbers, postcodes and countries."""
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = []
-    """Languages that texts may be in, ISO 639-1: the fewer, the surer the tag; none: any."""
+    """Candidate languages of texts (ISO 639-1). A shorter list makes detection more reliable; empty: any language."""
     max_quarantined_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """A delivery of which more than this is quarantined is held back whole: most likely the mapping is wrong, not the rows."""
+    """A delivery is blocked if a larger fraction of its rows is quarantined; usually the mapping is wrong."""
 
 
 class ReplayConfig(Config):
-    """What a replay takes up."""
+    """Scope of a replay."""
 
     source: str | None = None
-    """One source; null: all."""
+    """Source to replay; null: all."""
     entity: str | None = None
-    """One entity; null: all."""
+    """Entity to replay; null: all."""
     by: str | None = None
-    """Who answers for it; null: the user that runs the job."""
+    """Name recorded in ops.release; null: the user who runs the job."""

@@ -1,52 +1,56 @@
-"""What follows from all that was found in typed rows: which are set aside, and what is noted of the others."""
+"""Decide from the findings which rows are quarantined and which findings become notes."""
 
 from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.quality.checks import FOUND
+from crm_spark.quality.checks import REFERENCE_EXISTS
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import BLOCK, NULLED, QUARANTINE, WARN, WHOLE_ROW, compact, finding
 
 CONFLICTING_VALUES = "conflicting_values"
-Held = Mapping[tuple[str, str, str], str]
-"""(source, entity, batch) -> code of the expectation because of which the whole delivery is held back."""
+BlockedDeliveries = Mapping[tuple[str, str, str], str]
+"""(source, entity, batch) -> reason code of the expectation that blocks the delivery."""
 
 
 def reasons_in(findings: Column) -> Column:
-    """The distinct codes for which a row is set aside; empty: it is sound."""
-    codes = F.array_distinct(F.transform(_of(findings, QUARANTINE, BLOCK), lambda f: f["code"]))
-    # Most rows have no finding, and functions of higher order are slow also over nothing.
+    """Distinct reason codes that quarantine a row; empty for a valid row."""
+    codes = F.array_distinct(F.transform(_with_severity(findings, QUARANTINE, BLOCK), lambda f: f["code"]))
+    # Most rows have no finding; higher-order functions are slow even on empty arrays.
     return F.when(F.size(findings) > 0, codes).otherwise(F.array().cast("array<string>"))
 
 
-def referred(rows: DataFrame, rule: Rule, keys: DataFrame | None) -> DataFrame:
-    """Grain as `rows`. `_findings` with what a rule that refers to another entity finds.
+def with_reference_findings(rows: DataFrame, rule: Rule, keys: DataFrame | None) -> DataFrame:
+    """Grain as `rows`. Adds the findings of a rule that references another entity to `_findings`.
 
-    `keys`: system and value of all that may be referred to; None where no source makes that entity, and all is well then.
+    `keys`: system and key of the existing records; None if no source feeds that entity, in which case the rule passes.
     """
     if keys is None or rule.reference is None:
         return rows
-    name = FOUND.format("_".join(rule.reference))
+    name = REFERENCE_EXISTS.format("_".join(rule.reference))
     key = rule.reference[1]
     known = keys.select("system", F.col(key).alias("_key"), F.lit(True).alias(name)).distinct()
     joined = rows.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left")
-    is_whole = F.exists("_findings", lambda f: f["column"] == WHOLE_ROW)
-    broken = F.when(rule.failed & ~is_whole, finding(F.lit(rule.code), rule.column, rule.severity))
-    return joined.withColumn("_findings", F.concat("_findings", compact([broken]))).drop("_key", name)
+    is_whole_row = F.exists("_findings", lambda f: f["column"] == WHOLE_ROW)
+    violation = F.when(rule.failed & ~is_whole_row, finding(F.lit(rule.code), rule.column, rule.severity))
+    return joined.withColumn("_findings", F.concat("_findings", compact([violation]))).drop("_key", name)
 
 
-def decided(rows: DataFrame, entity: str, held: Held) -> DataFrame:
-    """Grain as `rows`. Adds `_reasons`, and fills `notes`; of a delivery that is held back nothing else is said."""
-    whole = F.lit(None).cast("string")
-    for (source, of, batch_id), code in sorted(held.items()):
-        if of == entity:
-            whole = F.when((F.col("source") == source) & (F.col("batch_id") == batch_id), code).otherwise(whole)
+def with_decision(rows: DataFrame, entity: str, blocked: BlockedDeliveries) -> DataFrame:
+    """Grain as `rows`. Adds `_reasons` and fills `notes`; rows of a blocked delivery get its reason code only."""
+    code_of_row = F.lit(None).cast("string")
+    for (source, owner, batch_id), code in sorted(blocked.items()):
+        if owner == entity:
+            is_blocked = (F.col("source") == source) & (F.col("batch_id") == batch_id)
+            code_of_row = F.when(is_blocked, code).otherwise(code_of_row)
     findings = F.col("_findings")
-    if held:
-        findings = F.when(whole.isNotNull(), compact([finding(whole, WHOLE_ROW, QUARANTINE)])).otherwise(findings)
-    notes = F.transform(_of(F.col("_findings"), NULLED, WARN), lambda f: F.concat_ws(":", f["code"], f["column"]))
+    if blocked:
+        of_delivery = compact([finding(code_of_row, WHOLE_ROW, QUARANTINE)])
+        findings = F.when(code_of_row.isNotNull(), of_delivery).otherwise(findings)
+    notes = F.transform(
+        _with_severity(F.col("_findings"), NULLED, WARN), lambda f: F.concat_ws(":", f["code"], f["column"])
+    )
     return rows.withColumn("_findings", findings).withColumns(
         {
             "_reasons": reasons_in(F.col("_findings")),
@@ -55,15 +59,15 @@ def decided(rows: DataFrame, entity: str, held: Held) -> DataFrame:
     )
 
 
-def contradictions_noted(columns: Sequence[str]) -> Column:
-    """`_findings` with a warning for each of these columns in which a row contradicts the one it is folded into."""
-    found = [
+def with_conflicts(columns: Sequence[str]) -> Column:
+    """`_findings` plus a `conflicting_values` warning for each column that differs from the row kept for the key."""
+    conflicts = [
         F.when(F.contains("_contradicted", F.lit(f",{name},")), finding(F.lit(CONFLICTING_VALUES), name, WARN))
         for name in columns
     ]
-    is_any = F.length("_contradicted") > len(",,")
-    return F.when(is_any, F.concat("_findings", compact(found))).otherwise(F.col("_findings"))
+    has_any = F.length("_contradicted") > len(",,")
+    return F.when(has_any, F.concat("_findings", compact(conflicts))).otherwise(F.col("_findings"))
 
 
-def _of(findings: Column, *severities: str) -> Column:
+def _with_severity(findings: Column, *severities: str) -> Column:
     return F.filter(findings, lambda f: f["severity"].isin(*severities))

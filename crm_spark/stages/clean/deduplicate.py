@@ -1,4 +1,7 @@
-"""One row per business key, whatever the order of arrival: latest by the source's own time, then source rank, then hash."""
+"""Deduplicate to one row per business key: latest `updated_at`, then source rank, then record hash.
+
+The result does not depend on the order of arrival.
+"""
 
 from collections.abc import Sequence
 
@@ -20,36 +23,36 @@ def _best_first() -> list[Column]:
 def mark_duplicates(
     frame: DataFrame, existing: DataFrame, *, key: tuple[str, ...], compared: Sequence[str] = ()
 ) -> DataFrame:
-    """Grain as `frame`. Adds `_duplicate`: null for the row that stands for its key, else why it does not.
+    """Grain as `frame`. Adds `_duplicate` (null for the row kept for its key, otherwise a reason code) and `_contradicted`.
 
-    A row that is set aside stands for nothing and is compared with nothing. `_contradicted` lists, each between commas,
-    the columns in which a folded row says something else than the row that stands for it.
+    Quarantined rows are neither kept nor compared. `_contradicted` lists, delimited by commas, the columns in which a
+    duplicate of a one_row_per_key feed differs from the row that is kept.
 
     Args:
         frame: typed rows with updated_at, record_hash, row_id, `_rank`, `_is_one_row_per_key`, `_reasons`.
-        existing: what silver holds for these keys from other batches: the key, updated_at, record_hash, row_id, `_rank`.
-        key: the business key.
-        compared: columns in which folded rows of one key should agree.
+        existing: silver rows of these keys from other batches: key, updated_at, record_hash, row_id, `_rank`.
+        key: business key.
+        compared: columns that should agree between rows of one key.
     """
     columns = list(dict.fromkeys([*key, "updated_at", "_rank", "record_hash", "row_id", *compared]))
-    held = existing.select(*columns).withColumn("_is_held", F.lit(True))
-    both = frame.withColumn("_is_held", F.lit(False)).unionByName(held, allowMissingColumns=True)
-    # Each row that is set aside is a partition of its own: they are many that share a null for a key.
+    in_silver = existing.select(*columns).withColumn("_is_in_silver", F.lit(True))
+    both = frame.withColumn("_is_in_silver", F.lit(False)).unionByName(in_silver, allowMissingColumns=True)
+    # Quarantined rows get a partition each: many of them share a null key, which would skew one partition.
     window = Window.partitionBy(*key, F.when(F.size("_reasons") > 0, F.col("row_id")))
-    # Of equal records the one that silver holds already stands.
-    ordered = window.orderBy(*_best_first()[:3], F.col("_is_held").desc(), F.col("row_id").asc())
+    # Of equal records, keep the one that is already in silver.
+    ordered = window.orderBy(*_best_first()[:3], F.col("_is_in_silver").desc(), F.col("row_id").asc())
     first = F.first("record_hash").over(ordered)
     is_first = F.row_number().over(ordered) == 1
-    why = (
+    reason = (
         F.when(F.col("_is_one_row_per_key"), SAME_KEY)
         .when(F.col("record_hash") == first, EXACT_DUPLICATE)
         .otherwise(SUPERSEDED)
     )
     differs = [F.when(~F.col(n).eqNullSafe(F.first(n).over(ordered)), F.lit(n)) for n in compared]
-    # An older version may say something else; of two that are equally old only one can be right.
-    is_folded = (
+    # Older versions may differ legitimately; rows of the same age should not.
+    has_same_age = (
         ~is_first & F.col("_is_one_row_per_key") & F.col("updated_at").eqNullSafe(F.first("updated_at").over(ordered))
     )
-    contradicted = F.when(is_folded, F.concat(F.lit(","), F.concat_ws(",", *differs), F.lit(",")))
-    marked = both.withColumns({"_duplicate": F.when(~is_first, why), "_contradicted": contradicted})
-    return marked.where(~F.col("_is_held")).drop("_is_held")
+    contradicted = F.when(has_same_age, F.concat(F.lit(","), F.concat_ws(",", *differs), F.lit(",")))
+    marked = both.withColumns({"_duplicate": F.when(~is_first, reason), "_contradicted": contradicted})
+    return marked.where(~F.col("_is_in_silver")).drop("_is_in_silver")

@@ -1,4 +1,4 @@
-"""From text to typed columns: each mapping gives a value and, where it could not be had, a reason code."""
+"""Convert source text to typed columns: each mapping returns a value or a reason code."""
 
 from dataclasses import dataclass
 
@@ -9,56 +9,55 @@ from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, Doub
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.quality.rules import QualityRules
-from crm_spark.sources.config import HAS_DEFAULT, OF_THE_SOURCE, Feed, Mapping, Source
+from crm_spark.sources.config import HAS_DEFAULT, SOURCE_LEVEL, Feed, Mapping, Source
 from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
-"""Columns that stay exactly as written, outer blanks included."""
+"""Columns kept exactly as written, including leading and trailing spaces."""
 _NUMBER, _INSTANT = DoubleType | DecimalType | IntegerType, TimestampType | DateType
 _HAS_OFFSET = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
 _EXCEL_DAY_0 = "1899-12-30"
 _LAST_EXCEL_DAY = 2_958_465
 _FIRST_INSTANT, _LAST_INSTANT = "0001-01-02", "9999-12-31 23:59:59.999999"
-"""What Python can hold as well as Spark. The very first day, which many programs write for no date, Python cannot."""
+"""Range supported by both Spark and Python. Excludes 0001-01-01, a common marker for a missing date."""
 _AROUND_A_NUMBER = r"^[A-Z]{3}\b|\b[A-Z]{3}$|[\p{Sc}\p{Z}'’]"
-"""A currency's code or sign, blanks of every kind, the apostrophe between thousands."""
+"""Currency codes and symbols, whitespace, and apostrophes used as thousands separators."""
 
 
-SAID, TEXT, BARE, DIGITS, VALUE, REASON = "_said_{}", "_text_{}", "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}"
-"""Columns of a mapped column's conversion, by its name; no column of bronze begins like them."""
+RAW, TEXT, BARE, DIGITS, VALUE, REASON = "_raw_{}", "_text_{}", "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}"
+"""Intermediate columns of a conversion, formatted with the column name; bronze columns never start with `_`."""
 
 
 def converted(
     bronze: DataFrame, source: Source, entity: str, feed: Feed, rules: QualityRules, standards: Standards
 ) -> tuple[DataFrame, list[str]]:
-    """Grain as `bronze`, and its columns; the names of the feed's mapped columns in the contract's order.
+    """Grain as `bronze`. Returns the frame and the feed's mapped column names in contract order.
 
-    Of each mapped column NAME there are `_said_NAME`, the text that stands for it, `_text_NAME`, null too where it is a
-    placeholder, `_value_NAME`, and `_reason_NAME`, the code of why a text is no value.
+    For each mapped column NAME, adds `_raw_NAME` (the raw text), `_text_NAME` (null for null markers), `_value_NAME`
+    (the typed value) and `_reason_NAME` (the reason code of an invalid value).
     """
     reader = _Reader(source, entity, tuple(bronze.columns), rules, standards)
     kinds = {c.name: c.type for c in ENTITIES[entity].columns if c.name in feed.columns}
     frame = bronze
-    # Step by step: Spark writes an expression out wherever it is used, and of conversions upon conversions that makes
-    # a plan that takes longer than the rows.
+    # One projection per step: Spark inlines expressions, so a single nested expression would make planning very slow.
     for spelling, step in (
-        (SAID, reader.said),
+        (RAW, reader.raw),
         (TEXT, reader.text),
         (BARE, reader.bare),
         (DIGITS, reader.digits),
         (VALUE, reader.value),
         (REASON, reader.reason),
     ):
-        made = {spelling.format(name): step(name, kind, feed.columns[name]) for name, kind in kinds.items()}
-        frame = frame.withColumns({name: column for name, column in made.items() if column is not None})
+        added = {spelling.format(name): step(name, kind, feed.columns[name]) for name, kind in kinds.items()}
+        frame = frame.withColumns({name: column for name, column in added.items() if column is not None})
     return frame, list(kinds)
 
 
 def missing_required(entity: str, feed: Feed) -> list[str]:
-    """The mapped columns of an entity that may not be null."""
+    """Mapped columns of an entity that must not be null."""
     contract = ENTITIES[entity]
     must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT | OF_THE_SOURCE]
+    return [name for name in feed.columns if name in must and name not in HAS_DEFAULT | SOURCE_LEVEL]
 
 
 @dataclass(frozen=True)
@@ -69,17 +68,17 @@ class _Reader:
     rules: QualityRules
     standards: Standards
 
-    def said(self, name: str, kind: DataType, mapping: Mapping) -> Column:
+    def raw(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         return self._text(mapping, is_verbatim=name in VERBATIM)
 
     def text(self, name: str, kind: DataType, mapping: Mapping) -> Column:
-        said = F.col(SAID.format(name))
+        raw = F.col(RAW.format(name))
         if not mapping.from_ or name in VERBATIM or not (spellings := self.rules.placeholders_of(self.entity, name)):
-            return said
-        return F.when(~F.lower(said).isin(*spellings), said)
+            return raw
+        return F.when(~F.lower(raw).isin(*spellings), raw)
 
     def bare(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
-        """What the value is made of: a number without what stands around it, an instant, what a mapped word means."""
+        """Intermediate value: a number without currency and spaces, a timestamp, or the mapped value."""
         text = F.col(TEXT.format(name))
         if mapping.map:
             text = self._mapped(text, mapping)
@@ -111,7 +110,7 @@ class _Reader:
 
     def _cell(self, column: str) -> Column:
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
-        # A column this delivery lacks reads as empty: whether that matters, the entity's required columns decide.
+        # A missing column reads as null; required columns are checked later.
         return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")
 
     def _text(self, mapping: Mapping, *, is_verbatim: bool) -> Column:
@@ -161,7 +160,7 @@ class _Reader:
     def _scaled(self, number: Column, mapping: Mapping) -> Column:
         if mapping.scale is None and mapping.divide_by is None:
             return number
-        # Decimal arithmetic: 0.1 x 3 of a price must be 0.3.
+        # Decimal arithmetic, so that prices are exact.
         amount = number.try_cast("decimal(30,8)")
         if mapping.scale is not None:
             amount = amount * F.lit(str(mapping.scale)).cast("decimal(20,8)")
@@ -173,7 +172,7 @@ class _Reader:
         return self._digits(_bare(text))
 
     def _digits(self, bare: Column) -> Column:
-        """Digits as Spark casts them; null where a separator stands in a place that makes the meaning doubtful."""
+        """Number in Spark's notation; null if the separators are ambiguous."""
         decimal, grouping = (",", ".") if self.source.decimal == "," else (".", ",")
         digits = rf"(?:\d+|\d{{1,3}}(?:\{grouping}\d{{3}})+)"
         fraction = rf"(?:\{decimal}\d*)"
@@ -197,12 +196,12 @@ class _Reader:
             instant = F.when(F.year(instant) > mapping.newest_year, century_before).otherwise(instant)
         if zone == "UTC":
             return instant
-        # Without an offset of its own the time is the source's wall clock. An hour that the clock left out is moved on
-        # by that hour; of an hour that it ran twice the first is meant: java.time's rules.
+        # Times without an offset are local times of the source. DST gaps and overlaps follow java.time: a skipped hour is
+        # shifted forward, an ambiguous hour is the earlier one.
         return F.when(text.rlike(_HAS_OFFSET), instant).otherwise(F.to_utc_timestamp(instant, zone))
 
     def _excel(self, text: Column) -> Column:
-        """A spreadsheet's day number, the time of day as its fraction."""
+        """Timestamp of a spreadsheet serial number; the fraction is the time of day."""
         number = self._number(text).try_cast("double")
         seconds = F.round(F.when(number.between(1, _LAST_EXCEL_DAY), number) * 86_400)
         return F.timestamp_seconds(F.unix_timestamp(F.lit(_EXCEL_DAY_0).cast("timestamp")) + seconds)
@@ -219,7 +218,7 @@ def _bounded(instant: Column) -> Column:
 
 def _bare(text: Column) -> Column:
     bare = F.regexp_replace(text, _AROUND_A_NUMBER, "")
-    return F.regexp_replace(bare, r"^\((.*)\)$|^([^-].*)-$", "-$1$2")  # accountants' ways to write a negative
+    return F.regexp_replace(bare, r"^\((.*)\)$|^([^-].*)-$", "-$1$2")  # accounting notation for negative numbers
 
 
 def _ranged(digits: Column, mapping: Mapping) -> Column:

@@ -1,4 +1,4 @@
-"""Names of people written properly: titles apart, forms of address gone, particles small. Plain Python, no Spark."""
+"""Standardise person names: extract titles, remove forms of address, fix case. Plain Python, no Spark."""
 
 import re
 from functools import lru_cache
@@ -13,10 +13,10 @@ _PARTS_OF_A_WORD = re.compile(r"([-'])")
 
 
 class NameWords(Config):
-    """The words around names, in lower case: `conf/domains/names.yaml`."""
+    """Titles, forms of address and particles in lower case, from `conf/domains/names.yaml`."""
 
     titles: dict[str, list[str]] = {}
-    """As it is written -> spellings."""
+    """Standard spelling -> accepted spellings."""
     address: list[str] = []
     suffixes: list[str] = []
     particles: list[str] = []
@@ -25,7 +25,7 @@ class NameWords(Config):
 
 
 class PersonName(NamedTuple):
-    """A name, each part null where there is none."""
+    """Parts of a name; None for missing parts."""
 
     title: str | None
     given: str | None
@@ -33,7 +33,7 @@ class PersonName(NamedTuple):
 
 
 class Names:
-    """Reads and writes names by a list of words."""
+    """Parses and standardises names using word lists."""
 
     def __init__(self, words: NameWords) -> None:
         self._of = words
@@ -47,10 +47,10 @@ class Names:
         self._cased = lru_cache(maxsize=100_000)(self._cased_word)
 
     def __reduce__(self) -> tuple[type["Names"], tuple[NameWords]]:
-        return Names, (self._of,)  # the cache stays with its process
+        return Names, (self._of,)  # the cache is not pickled
 
     def written(self, given: str | None, family: str | None, title: str | None = None) -> PersonName:
-        """Title, given and family name from cells that may hold titles and forms of address beside them."""
+        """Standardise title, given and family name; the cells may also contain titles and forms of address."""
         parts = [self._words(cell) for cell in (given, family, title)]
         found = {self._titles[key] for words in parts for word in words if (key := _key(word)) in self._titles}
         given_words, family_words = (self._bare(words) for words in parts[:2])
@@ -61,10 +61,10 @@ class Names:
         )
 
     def split(self, full: str | None) -> tuple[str | None, str | None]:
-        """Given (with titles before it) and family name of `Given Family` or `Family, Given`, not yet cased.
+        """Split `Given Family` or `Family, Given` into given name (with titles) and family name, without changing case.
 
-        Without a comma the family name is the last word with the particles before it and a suffix behind it. A single
-        word is a given name, behind a title or a form of address a family name.
+        Without a comma, the family name is the last word plus preceding particles and a following suffix. A single word
+        is a given name; after a title or form of address it is a family name.
         """
         if full is None or not full.strip():
             return None, None
@@ -72,8 +72,8 @@ class Names:
         if comma and any(_key(word) not in self._suffixes and _key(word) not in self._titles for word in after.split()):
             return after.strip() or None, before.strip() or None
         words = full.replace(",", " ").split()
-        lead = next((i for i, word in enumerate(words) if not self._is_no_name(word)), len(words))
-        names = [word for word in words[lead:] if not self._is_no_name(word)]
+        lead = next((i for i, word in enumerate(words) if not self._is_title_or_address(word)), len(words))
+        names = [word for word in words[lead:] if not self._is_title_or_address(word)]
         titles = [word for word in words if _key(word) in self._titles]
         if not names:
             return " ".join(words), None
@@ -85,27 +85,27 @@ class Names:
         return " ".join([*titles, *given]), " ".join(family) or None
 
     def place(self, name: str | None) -> str | None:
-        """A city, cased like a name."""
+        """Standardise the case of a city name."""
         words = self._words(name)
         return self._joined(words, self._in_places, 1, len(words) - 1) or None
 
     def _words(self, cell: str | None) -> list[str]:
         return [] if cell is None else tidy(cell).translate(_SIGNS).split()
 
-    def _is_no_name(self, word: str) -> bool:
+    def _is_title_or_address(self, word: str) -> bool:
         return _key(word) in self._titles or _key(word) in self._address
 
     def _bare(self, words: list[str]) -> list[str]:
-        bare = [word for word in words if not self._is_no_name(word)]
-        # A word that stands alone is the name, whatever else it might mean.
+        bare = [word for word in words if not self._is_title_or_address(word)]
+        # A single word is the name, even if it is also a form of address.
         return bare or [word for word in words if _key(word) not in self._titles]
 
     def _last(self, words: list[str]) -> int:
-        """Position of the last word that is no suffix."""
+        """Index of the last word that is not a suffix."""
         return next((i for i in range(len(words) - 1, 0, -1) if _key(words[i]) not in self._suffixes), 0)
 
     def _joined(self, words: list[str], small: frozenset[str], first: int, last: int) -> str:
-        """Cased, but for the `small` words from position `first` to before `last`."""
+        """Join the words in name case; `small` words with index in [first, last) stay in lower case."""
         return " ".join(
             word.lower() if first <= i < last and _key(word) in small else self._cased(word)
             for i, word in enumerate(words)
@@ -128,7 +128,7 @@ class Names:
 
 
 def _capital(letter: str) -> str:
-    """Of one letter one; `ß` and its like, which make two, stay small."""
+    """Upper-case a letter; letters such as `ß`, whose upper case has two letters, are unchanged."""
     return upper if len(upper := letter.upper()) == len(letter) else letter
 
 
@@ -137,9 +137,9 @@ def _key(word: str) -> str:
 
 
 def load_names(path: str | None) -> Names:
-    """The words of a YAML file; none: only case and blanks are put right.
+    """Load the word lists from a YAML file; without a file only case and spaces are normalised.
 
     Raises:
-        ConfigError: names file, key, value and what is allowed.
+        ConfigError: the file is invalid; the message names file, key, value and the allowed values.
     """
     return Names(NameWords() if path is None else validated(NameWords, read_yaml(Path(path)), origin=path))

@@ -1,4 +1,4 @@
-"""What became of each delivery: the statuses of its rows, what was found in them, and which expectations it does not meet."""
+"""Reconcile each delivery: row counts by status, findings, and violated expectations."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,9 +12,9 @@ from crm_spark.quality.expectations import Expectation, rows_against_usual
 from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean.conform import BLOCK, POINTER
 
-MOSTLY_BAD = "mostly_quarantined"
+MOSTLY_QUARANTINED = "mostly_quarantined"
 MIN_ROWS = 20
-"""A smaller delivery is not judged by the fraction of it that is bad."""
+"""Minimum rows for the check of the quarantined fraction."""
 Key = tuple[str, str, str]
 """Source, entity, batch."""
 
@@ -22,9 +22,12 @@ Key = tuple[str, str, str]
 def reconcile(
     entity: str, batches: dict[str, tuple[str, ...]], frame: DataFrame, rules: QualityRules
 ) -> list[dict[str, Any]]:
-    """One row per source and batch, of those too that hold nothing of the entity; small: a delivery is one batch.
+    """Row counts per source and batch, including batches without rows of the entity.
 
-    `nulls` counts the gaps of the columns that an expectation is about.
+    `nulls` contains the null counts of the columns with a null_fraction expectation.
+
+    Raises:
+        CrmError: rows in and rows out differ.
     """
     event = EVENT_TIMES.get(entity)
     newest = F.max(F.when(F.col("_status") == "accepted", F.col(event))) if event else F.lit(None).cast("timestamp")
@@ -32,18 +35,18 @@ def reconcile(
         F.count(F.when(F.col("_status") == status, 1)).alias(f"num_{status}")
         for status in ("accepted", "quarantined", "duplicate")
     ]
-    watched = sorted(rules.columns_without_gaps(entity))
-    gaps = [F.count(F.when((F.col("_status") == "accepted") & F.col(name).isNull(), 1)) for name in watched]
-    found = frame.groupBy("source", "batch_id").agg(
+    watched = sorted(rules.null_checked_columns(entity))
+    null_counts = [F.count(F.when((F.col("_status") == "accepted") & F.col(name).isNull(), 1)) for name in watched]
+    counted = frame.groupBy("source", "batch_id").agg(
         F.count(F.lit(1)).alias("num_in"),
         *counts,
         newest.alias("last_event_at"),
         F.max("_arrived_at").alias("arrived_at"),
-        F.array(*gaps).alias("nulls"),
+        F.array(*null_counts).alias("nulls"),
     )
     by_batch = {
         (row["source"], row["batch_id"]): {**row.asDict(), "nulls": dict(zip(watched, row["nulls"], strict=True))}
-        for row in found.collect()
+        for row in counted.collect()
     }
     empty: dict[str, Any] = dict.fromkeys(("num_in", "num_accepted", "num_quarantined", "num_duplicate"), 0)
     empty |= {"last_event_at": None, "arrived_at": None, "nulls": {}}
@@ -54,14 +57,18 @@ def reconcile(
     ]
     for row in statuses:
         if row["num_in"] != row["num_accepted"] + row["num_quarantined"] + row["num_duplicate"]:
-            raise CrmError(f"clean {row['source']} -> {entity}: rows in and rows out differ; nothing was written.")
+            raise CrmError(
+                f"clean {row['source']} -> {entity}: reconciliation failed in batch {row['batch_id']}: {row['num_in']} rows in, "
+                f"{row['num_accepted']} accepted + {row['num_quarantined']} quarantined + {row['num_duplicate']} "
+                "duplicates out. Silver was not changed. Please report this as a bug."
+            )
     return statuses
 
 
 def findings_of(entity: str, frame: DataFrame) -> list[dict[str, Any]]:
-    """Grain: source, batch, code, column. Rows in which nothing was found cost nothing here."""
-    found = frame.select("source", "batch_id", F.explode("_findings").alias("f"), *POINTER)
-    grouped = found.groupBy("source", "batch_id", "f.code", "f.column", "f.severity")
+    """Number of rows and one example per finding. Grain: source, batch, code, column."""
+    exploded = frame.select("source", "batch_id", F.explode("_findings").alias("f"), *POINTER)
+    grouped = exploded.groupBy("source", "batch_id", "f.code", "f.column", "f.severity")
     example = F.min(F.struct(*POINTER)).alias("example")
     return [
         {
@@ -75,7 +82,7 @@ def findings_of(entity: str, frame: DataFrame) -> list[dict[str, Any]]:
 
 
 def key_of(row: Any) -> Key:
-    """Source, entity, batch of a status, a finding or a row of ops.reconciliation."""
+    """Source, entity and batch of a reconciliation row or finding."""
     return (row["source"], row["entity"], row["batch_id"])
 
 
@@ -86,39 +93,39 @@ def breaches_of(
     findings: Iterable[dict[str, Any]],
     past: Iterable[Row],
 ) -> list[dict[str, Any]]:
-    """The expectations that deliveries do not meet, as findings about the whole delivery.
+    """Violated expectations, as findings about the whole delivery.
 
     Args:
-        rules: whose expectations are meant.
-        limit: fraction of a delivery that may be quarantined.
-        statuses: of the deliveries.
-        findings: in their rows; one of severity block holds its delivery back.
-        past: the statuses of deliveries before, for what is usual.
+        rules: rule set with the expectations.
+        limit: maximum quarantined fraction of a delivery.
+        statuses: row counts of the deliveries.
+        findings: findings of their rows; a finding of severity block blocks its delivery.
+        past: rows of ops.reconciliation for earlier deliveries.
     """
-    broken = []
-    stops = {(key_of(f), f["code"]) for f in findings if f["severity"] == BLOCK}
+    violations = []
+    blocking = {(key_of(f), f["code"]) for f in findings if f["severity"] == BLOCK}
     before = [(key_of(row), row["num_in"]) for row in past]
     for status in statuses:
         key = key_of(status)
-        said = [(code, BLOCK) for k, code in sorted(stops) if k == key]
+        codes = [(code, BLOCK) for k, code in sorted(blocking) if k == key]
         if status["num_in"] >= MIN_ROWS and status["num_quarantined"] > limit * status["num_in"]:
-            said.append((MOSTLY_BAD, BLOCK))
+            codes.append((MOSTLY_QUARANTINED, BLOCK))
         usual = [n for k, n in before if k[:2] == key[:2] and k != key]
-        said += [
+        codes += [
             (expected.code, expected.severity)
             for expected in rules.expectations
             if expected.applies_to(key[0], key[1], status["num_in"])
             and not expected.is_met(measured(expected, status, usual))
         ]
         base = {"source": key[0], "entity": key[1], "batch_id": key[2], "column": "*", "file": None, "position": None}
-        broken += [
-            {**base, "code": code, "severity": severity, "num_rows": status["num_in"]} for code, severity in said
+        violations += [
+            {**base, "code": code, "severity": severity, "num_rows": status["num_in"]} for code, severity in codes
         ]
-    return broken
+    return violations
 
 
 def measured(expected: Expectation, status: dict[str, Any], usual: list[int]) -> float | None:
-    """The figure of a delivery that an expectation is about; null where it cannot be had."""
+    """Metric of a delivery that an expectation checks; None if it is unknown."""
     num_rows, num_accepted = status["num_in"], status["num_accepted"]
     match expected.measure:
         case "num_rows":
@@ -136,10 +143,10 @@ def measured(expected: Expectation, status: dict[str, Any], usual: list[int]) ->
             return float(status["num_duplicate"] / num_rows) if num_rows else None
 
 
-def held_by(breaches: Iterable[dict[str, Any]]) -> dict[Key, str]:
-    """The deliveries that are held back, and the first code because of which."""
-    held: dict[Key, str] = {}
+def blocked_deliveries(breaches: Iterable[dict[str, Any]]) -> dict[Key, str]:
+    """Blocked deliveries with the first blocking reason code."""
+    blocked: dict[Key, str] = {}
     for row in breaches:
         if row["severity"] == BLOCK:
-            held.setdefault(key_of(row), row["code"])
-    return held
+            blocked.setdefault(key_of(row), row["code"])
+    return blocked

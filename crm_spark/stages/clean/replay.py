@@ -1,7 +1,7 @@
-"""Replay: what today's mappings and rules no longer object to leaves the quarantine, each row exactly once.
+"""Replay: release quarantined rows that pass the current mappings and rules, each row exactly once.
 
-Silver first, then the release log; quarantine and conservation counts follow the log. A run that dies in between is
-finished by the next one: every write is named after the rows that leave and the rules that let them.
+Write order: silver, release log, then quarantine and reconciliation. All writes are idempotent (keyed by the released
+rows and the rules), so the next run completes an interrupted one.
 """
 
 import getpass
@@ -19,9 +19,9 @@ from crm_spark.core.hashing import frame_digest, sha256_of
 from crm_spark.core.scratch import scratch
 from crm_spark.core.stage import Stage
 from crm_spark.stages.clean.config import ReplayConfig
-from crm_spark.stages.clean.decisions import Held
+from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
-from crm_spark.stages.clean.reconciliation import breaches_of, findings_of, held_by, reconcile
+from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
 from crm_spark.stages.clean.superseded import declare_superseded
 from crm_spark.stages.clean.validation import Validation
 
@@ -29,45 +29,47 @@ _BATCH = ["source", "entity", "batch_id"]
 
 
 def must_run(ctx: JobContext) -> bool:
-    """Whoever asks for a replay gets one."""
+    """A replay always runs when requested."""
     return True
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Judges the quarantine again and releases what is sound."""
+    """Validate quarantined rows again and release the valid ones."""
     cfg: ReplayConfig = ctx.settings.replay
-    _settle(ctx)
+    _apply_release_log(ctx)
     waiting = ctx.tables.read(QUARANTINE).where("status = 'quarantined'")
     if cfg.source is not None:
         waiting = waiting.where(F.col("source") == cfg.source)
     if cfg.entity is not None:
         waiting = waiting.where(F.col("entity") == cfg.entity)
     validation = Validation.of(ctx)
-    found = waiting.groupBy("entity").agg(F.collect_set("source").alias("sources")).collect()
-    sources = {row["entity"]: _configured(validation, row["entity"], row["sources"]) for row in found}
+    groups = waiting.groupBy("entity").agg(F.collect_set("source").alias("sources")).collect()
+    sources = {row["entity"]: _configured(validation, row["entity"], row["sources"]) for row in groups}
     records = {entity: _records(ctx, entity, sources[entity], waiting) for entity in ENTITIES if sources.get(entity)}
-    came_back: Counter[tuple[str, str]] = Counter()
+    released: Counter[tuple[str, str]] = Counter()
     with scratch(ctx, "replay") as keep:
         rows = {entity: keep(validation.typed(entity, frames), entity) for entity, frames in records.items()}
         for entity in rows:
-            came_back += _replay(validation, entity, rows, waiting.where(F.col("entity") == entity))
-    verb = "would come back" if ctx.is_dry_run else "came back"
-    for (entity, reason), number in sorted(came_back.items()):
-        ctx.log.info("replay %-18s %9d rows %s: %s", entity, number, verb, reason)
-    total = sum(came_back.values())
+            released += _replay(validation, entity, rows, waiting.where(F.col("entity") == entity))
+    verb = "would be released" if ctx.is_dry_run else "released"
+    for (entity, reason), number in sorted(released.items()):
+        ctx.log.info("replay %-18s %9d rows %s (%s)", entity, number, verb, reason)
+    total = sum(released.values())
     return StageResult(0 if ctx.is_dry_run else total, note=f"{total} rows {verb}")
 
 
 def _configured(validation: Validation, entity: str, sources: list[str]) -> list[str]:
-    """The sources that still make this entity."""
-    left = [name for name in sources if name not in validation.sources or entity not in validation.sources[name].feeds]
-    for name in left:
-        validation.ctx.log.warning("replay: nothing makes %s of %s any more; its rows stay", entity, name)
-    return sorted(set(sources) - set(left))
+    """Sources that still feed this entity."""
+    removed = [
+        name for name in sources if name not in validation.sources or entity not in validation.sources[name].feeds
+    ]
+    for name in removed:
+        validation.ctx.log.warning("replay: source %s no longer feeds %s; its rows remain quarantined", name, entity)
+    return sorted(set(sources) - set(removed))
 
 
 def _records(ctx: JobContext, entity: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
-    """The bronze records that wait, by source."""
+    """Bronze records of the quarantined rows, by source."""
     mine = waiting.where(F.col("entity") == entity).select("source", F.col("row_id").alias("_row_id"))
     return {
         name: ctx.tables.read(bronze(name)).join(mine.where(F.col("source") == name), "_row_id", "left_semi")
@@ -78,24 +80,26 @@ def _records(ctx: JobContext, entity: str, sources: list[str], waiting: DataFram
 def _replay(
     validation: Validation, entity: str, rows: dict[str, DataFrame], waiting: DataFrame
 ) -> Counter[tuple[str, str]]:
-    """Releases what is sound of one entity; how many rows leave, by the reasons for which they had been set aside."""
+    """Release the valid rows of one entity; return the number of released rows by former reason codes."""
     ctx = validation.ctx
-    # Silver may hold rows of a replay that died: they are judged as if it had not begun.
+    # Ignore silver rows written by an interrupted replay.
     silver = ctx.tables.read(ENTITIES[entity]).join(waiting.select("row_id"), "row_id", "left_anti")
-    judged = validation.with_status(entity, rows, silver, _still_held(validation, entity, rows, silver))
+    validated = validation.with_status(entity, rows, silver, _still_blocked(validation, entity, rows, silver))
     before = waiting.select(
         "row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before")
     )
-    leaving = judged.where("_status <> 'quarantined'").join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
+    leaving = validated.where("_status <> 'quarantined'").join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
     reasons = leaving.groupBy(F.array_join("_before", ", ").alias("reasons")).count().collect()
     if reasons and not ctx.is_dry_run:
         _release(validation, entity, leaving)
     return Counter({(entity, row["reasons"]): row["count"] for row in reasons})
 
 
-def _still_held(validation: Validation, entity: str, rows: dict[str, DataFrame], silver: DataFrame) -> Held:
-    """The deliveries that had been held back whole and would be again."""
-    ctx, rules = validation.ctx, validation.judge.rules
+def _still_blocked(
+    validation: Validation, entity: str, rows: dict[str, DataFrame], silver: DataFrame
+) -> BlockedDeliveries:
+    """Fully quarantined deliveries that an expectation still blocks."""
+    ctx, rules = validation.ctx, validation.validator.rules
     past = ctx.tables.read(RECONCILIATION).where(F.col("entity") == entity).collect()
     batches: dict[str, tuple[str, ...]] = {}
     for row in past:
@@ -103,16 +107,20 @@ def _still_held(validation: Validation, entity: str, rows: dict[str, DataFrame],
             batches[row["source"]] = (*batches.get(row["source"], ()), row["batch_id"])
     if not batches:
         return {}
-    whole = rows[entity].where(F.col("batch_id").isin(*(batch for ids in batches.values() for batch in ids)))
-    judged = validation.with_status(entity, {**rows, entity: whole}, silver).persist(StorageLevel.MEMORY_AND_DISK)
+    fully_quarantined = rows[entity].where(
+        F.col("batch_id").isin(*(batch for ids in batches.values() for batch in ids))
+    )
+    validated = validation.with_status(entity, {**rows, entity: fully_quarantined}, silver).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     limit = ctx.settings.clean.max_quarantined_fraction
-    return held_by(
-        breaches_of(rules, limit, reconcile(entity, batches, judged, rules), findings_of(entity, judged), past)
+    return blocked_deliveries(
+        breaches_of(rules, limit, reconcile(entity, batches, validated, rules), findings_of(entity, validated), past)
     )
 
 
 def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
-    ctx, cfg, rules = validation.ctx, validation.ctx.settings.replay, validation.judge.rules
+    ctx, cfg, rules = validation.ctx, validation.ctx.settings.replay, validation.validator.rules
     mappings = {name: source.model_dump(mode="json") for name, source in validation.sources.items()}
     digest = sha256_of([entity, rules.version, mappings, frame_digest(leaving.select("row_id"))])
     release_id = f"replay:{digest[:24]}"
@@ -121,7 +129,7 @@ def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
     declare_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
     ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
     update_histories(ctx, entity, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
-    made = {
+    columns = {
         "entity": F.lit(entity),
         "outcome": F.col("_status"),
         "duplicate_reason": F.col("_duplicate"),
@@ -133,24 +141,27 @@ def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
         "run_id": F.lit(ctx.run_id),
         "released_at": F.lit(ctx.started_at).cast("timestamp"),
     }
-    log = leaving.withColumns(made).select(*RELEASE.column_names)
+    log = leaving.withColumns(columns).select(*RELEASE.column_names)
     ctx.tables.merge(RELEASE, log, batch_id=release_id, digest=digest, insert_only=True)
-    _settle(ctx)
+    _apply_release_log(ctx)
 
 
-def _settle(ctx: JobContext) -> None:
-    """Carries what the release log says into quarantine and conservation counts, where that has not been done."""
+def _apply_release_log(ctx: JobContext) -> None:
+    """Apply the release log to ops.quarantine and ops.reconciliation where that has not been done yet."""
     if ctx.is_dry_run or not ctx.tables.exists(RELEASE):
         return
     released = ctx.tables.read(RELEASE)
     for release_id, entity in released.select("release_id", "entity").distinct().collect():
         mine = released.where(F.col("release_id") == release_id)
-        for contract, rows in ((QUARANTINE, _left(ctx, mine)), (RECONCILIATION, _recounted(ctx, entity, mine))):
+        for contract, rows in (
+            (QUARANTINE, _released_rows(ctx, mine)),
+            (RECONCILIATION, _updated_counts(ctx, entity, mine)),
+        ):
             ctx.tables.merge(contract, rows, batch_id=release_id, digest=release_id)
 
 
-def _left(ctx: JobContext, released: DataFrame) -> DataFrame:
-    """The quarantine's rows as they are once they were released: `released`, or a declared duplicate."""
+def _released_rows(ctx: JobContext, released: DataFrame) -> DataFrame:
+    """Quarantine rows with their status after the release: `released` or `duplicate`."""
     outcome = released.select("row_id", "entity", "outcome", "duplicate_reason")
     rows = ctx.tables.read(QUARANTINE).join(outcome, ["row_id", "entity"])
     is_duplicate = F.col("outcome") == "duplicate"
@@ -159,8 +170,8 @@ def _left(ctx: JobContext, released: DataFrame) -> DataFrame:
     return rows.withColumn("status", status).select(*QUARANTINE.column_names)
 
 
-def _recounted(ctx: JobContext, entity: str, released: DataFrame) -> DataFrame:
-    """The conservation rows of the deliveries from which rows were released."""
+def _updated_counts(ctx: JobContext, entity: str, released: DataFrame) -> DataFrame:
+    """Reconciliation rows of the deliveries from which rows were released."""
     moved = released.groupBy(*_BATCH).agg(
         F.count(F.when(F.col("outcome") == "accepted", 1)).alias("to_accepted"),
         F.count(F.when(F.col("outcome") == "duplicate", 1)).alias("to_duplicate"),

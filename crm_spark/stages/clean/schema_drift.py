@@ -1,4 +1,4 @@
-"""Files whose columns are not the ones their source's configuration counts on."""
+"""Detect files without a column that the source configuration requires."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from crm_spark.sources.config import Feed, Source
 MISSING_COLUMN = "missing_column"
 
 
-def lacking_columns(source: Source, feed: Feed, deliveries: Iterable[Row]) -> dict[str, list[str]]:
-    """Of the ingested files that lack columns this feed reads and may not lack: digest -> the columns.
+def missing_columns(source: Source, feed: Feed, deliveries: Iterable[Row]) -> dict[str, list[str]]:
+    """Ingested files without a required mapped column: file digest -> missing columns.
 
-    A renamed column would else read as empty, and an update would wipe out what silver knows. A JSON record leaves out
-    what it has no value for: there a column is missed only once another delivery has carried it.
+    Without this check a renamed column would read as null and overwrite values in silver. JSON records omit null values,
+    so a JSON column counts as missing only if another delivery has contained it.
     """
     if source.files is None:
         return {}
@@ -25,5 +25,5 @@ def lacking_columns(source: Source, feed: Feed, deliveries: Iterable[Row]) -> di
     wanted -= {encoded(name, 0) for name in source.files.may_lack}
     if source.files.format in ("json", "jsonl"):
         wanted &= {name for row in past for name in row["columns"]}
-    gaps = {row["file_sha256"]: sorted(decoded(name) for name in wanted - set(row["columns"])) for row in past}
-    return {digest: names for digest, names in gaps.items() if names}
+    missing = {row["file_sha256"]: sorted(decoded(name) for name in wanted - set(row["columns"])) for row in past}
+    return {digest: names for digest, names in missing.items() if names}

@@ -1,4 +1,4 @@
-"""Clean: bronze -> silver + quarantine. Rows in = accepted + quarantined + declared duplicates, for every delivery."""
+"""Clean stage: bronze -> silver + quarantine. Rows in = accepted + quarantined + duplicates, for every delivery."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -20,37 +20,38 @@ from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import Source, load_sources
 from crm_spark.stages.clean.conform import BLOCK, NULLED, WARN
 from crm_spark.stages.clean.conform import QUARANTINE as QUARANTINED
-from crm_spark.stages.clean.decisions import Held
+from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
-from crm_spark.stages.clean.reconciliation import breaches_of, findings_of, held_by, reconcile
+from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.superseded import declare_superseded
 from crm_spark.stages.clean.validation import Validation
 
-_FOLLOWS = {NULLED: "cells read as empty", WARN: "noted", QUARANTINED: "set aside", BLOCK: "held back"}
+_EFFECTS = {NULLED: "values set to null", WARN: "warnings", QUARANTINED: "quarantined", BLOCK: "blocked"}
+"""Effect of a finding in log messages, by severity."""
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Deliveries of one entity that have not been cleaned: source -> batch ids."""
+    """Deliveries of one entity that have not been cleaned yet: source -> batch ids."""
 
     entity: str
     batches: dict[str, tuple[str, ...]]
 
     @property
     def batch_ids(self) -> list[str]:
-        """Of all sources."""
+        """Batch ids of all sources."""
         return sorted(batch for batches in self.batches.values() for batch in batches)
 
     @property
     def digest(self) -> str:
-        """The same deliveries give the same digest."""
+        """Digest of the entity and its batch ids."""
         return sha256_of([self.entity, {source: sorted(b) for source, b in self.batches.items()}])
 
 
 @dataclass(frozen=True)
 class Validated:
-    """The rows of pending deliveries with their statuses, and what is said of them in sum."""
+    """Rows of pending deliveries with their row status, reconciliation counts and findings."""
 
     work: Pending
     rows: DataFrame
@@ -59,7 +60,7 @@ class Validated:
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The deliveries, the sources' mappings and the rules."""
+    """Inputs of the stage: deliveries, source mappings, rules and standards."""
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     return {
         "delivery": ctx.tables.version(DELIVERY),
@@ -70,79 +71,86 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Cleans every delivery that has not been cleaned; one that an expectation stops is set aside whole."""
+    """Clean every pending delivery; a delivery that violates a blocking expectation is quarantined as a whole."""
     validation, past = Validation.of(ctx), ctx.tables.read(RECONCILIATION).collect()
     pending = pending_work(validation.sources, validation.deliveries, past)
     if not pending:
         return StageResult(
-            note="nothing new; another mapping or rule holds from now on, and jobs/replay.py lets out what was set aside"
+            note="no new deliveries. Changed mappings and rules apply to future deliveries; run jobs/replay.py to apply "
+            "them to quarantined rows"
         )
     for work in pending:
-        validation.say_what_is_lacking(work.entity, work.batches)
+        validation.warn_missing_columns(work.entity, work.batches)
     with scratch(ctx, "clean") as keep:
         typed = in_parallel(lambda work: _typed(validation, work, keep), pending)
         rows = {work.entity: frame for work, frame in zip(pending, typed, strict=True)}
-        judged = _judge(validation, pending, rows, keep)
-        limit, rules = ctx.settings.clean.max_quarantined_fraction, validation.judge.rules
-        statuses, findings = _together(judged)
+        validated = _validate(validation, pending, rows, keep)
+        limit, rules = ctx.settings.clean.max_quarantined_fraction, validation.validator.rules
+        statuses, findings = _combined(validated)
         breaches = breaches_of(rules, limit, statuses, findings, past)
-        held = held_by(breaches)
-        if held:
-            # Validated again without them: a row that is held back must not stand for its key before another delivery's.
-            judged = _judge(validation, pending, rows, keep, held)
-            statuses, findings = _together(judged)
-        _declare_superseded(ctx, judged)
-        in_parallel(lambda part: _to_silver(ctx, part), judged)
+        blocked = blocked_deliveries(breaches)
+        if blocked:
+            # Validate again without them: a blocked row must not supersede a row of another delivery.
+            validated = _validate(validation, pending, rows, keep, blocked)
+            statuses, findings = _combined(validated)
+        _declare_superseded(ctx, validated)
+        in_parallel(lambda part: _to_silver(ctx, part), validated)
         warnings = [row for row in breaches if row["severity"] == "warn"]
-        _write_accounts(ctx, judged, statuses, [*findings, *warnings], rules.version)
-    _say_what_became(ctx, statuses, findings)
+        _write_reconciliation(ctx, validated, statuses, [*findings, *warnings], rules.version)
+    _log_reconciliation(ctx, statuses, findings)
     num_quarantined = sum(row["num_quarantined"] for row in statuses)
     return StageResult(
-        sum(row["num_accepted"] for row in statuses), note=f"{num_quarantined} quarantined", blocked=_said(held)
+        sum(row["num_accepted"] for row in statuses),
+        note=f"{num_quarantined} quarantined",
+        blocked=_blocked_message(blocked),
     )
 
 
 def _typed(validation: Validation, work: Pending, keep: Keep) -> DataFrame:
-    """Set down only where rows of another entity refer to it: else it is read once, when it is judged."""
+    """Typed rows; materialised only if another entity references them, since they are otherwise read once."""
     typed = validation.typed(work.entity, validation.records(work.batches))
-    return keep(typed, work.entity) if work.entity in validation.judge.rules.referred_to else typed
+    return keep(typed, work.entity) if work.entity in validation.validator.rules.referenced_entities else typed
 
 
-def _judge(
-    validation: Validation, pending: list[Pending], rows: dict[str, DataFrame], keep: Keep, held: Held | None = None
+def _validate(
+    validation: Validation,
+    pending: list[Pending],
+    rows: dict[str, DataFrame],
+    keep: Keep,
+    blocked: BlockedDeliveries | None = None,
 ) -> list[Validated]:
-    def judge(work: Pending) -> Validated:
+    def validate(work: Pending) -> Validated:
         silver = validation.ctx.tables.read(ENTITIES[work.entity]).where(~F.col("batch_id").isin(*work.batch_ids))
-        judged = keep(validation.with_status(work.entity, rows, silver, held), f"{work.entity}_judged")
+        validated = keep(validation.with_status(work.entity, rows, silver, blocked), f"{work.entity}_validated")
         return Validated(
             work,
-            judged,
-            reconcile(work.entity, work.batches, judged, validation.judge.rules),
-            findings_of(work.entity, judged),
+            validated,
+            reconcile(work.entity, work.batches, validated, validation.validator.rules),
+            findings_of(work.entity, validated),
         )
 
-    return in_parallel(judge, pending)
+    return in_parallel(validate, pending)
 
 
-def _together(judged: list[Validated]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    return [row for part in judged for row in part.statuses], [row for part in judged for row in part.findings]
+def _combined(validated: list[Validated]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    return [row for part in validated for row in part.statuses], [row for part in validated for row in part.findings]
 
 
-def _said(held: dict[tuple[str, str, str], str]) -> str:
-    if not held:
+def _blocked_message(blocked: dict[tuple[str, str, str], str]) -> str:
+    if not blocked:
         return ""
     parts = [
-        f"{source} -> {entity}: batch {batch} is held back ({code})" for (source, entity, batch), code in held.items()
+        f"{source} -> {entity}: batch {batch} is blocked ({code})" for (source, entity, batch), code in blocked.items()
     ]
     return (
-        f"{'; '.join(parts)}. Silver is as it was for them. Look at ops.finding, mend the source's mapping or the rule, "
-        "then run jobs/replay.py."
+        f"{'; '.join(parts)}. Their rows are quarantined and were not written to silver. Check ops.finding, fix the source "
+        "mapping or the rule, then run jobs/replay.py."
     )
 
 
-def _declare_superseded(ctx: JobContext, judged: list[Validated]) -> None:
-    digest = sha256_of(sorted(part.work.digest for part in judged))
-    accepted = {part.work.entity: part.rows.where("_status = 'accepted'") for part in judged}
+def _declare_superseded(ctx: JobContext, validated: list[Validated]) -> None:
+    digest = sha256_of(sorted(part.work.digest for part in validated))
+    accepted = {part.work.entity: part.rows.where("_status = 'accepted'") for part in validated}
     declare_superseded(ctx, accepted, batch_id=f"clean:{digest[:24]}", digest=digest)
 
 
@@ -151,12 +159,12 @@ def _to_silver(ctx: JobContext, part: Validated) -> None:
     accepted = part.rows.where("_status = 'accepted'").select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
     ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_stable=True)
-    sound = part.rows.where("_status <> 'quarantined'").select(*contract.column_names, "_rank")
-    update_histories(ctx, part.work.entity, sound, batch_id=batch_id, digest=digest)
+    valid = part.rows.where("_status <> 'quarantined'").select(*contract.column_names, "_rank")
+    update_histories(ctx, part.work.entity, valid, batch_id=batch_id, digest=digest)
 
 
 def pending_work(sources: Mapping[str, Source], deliveries: list[Row], statuses: list[Row]) -> list[Pending]:
-    """For each entity, the ingested batches whose status is not recorded."""
+    """Ingested batches without a row in ops.reconciliation, by entity."""
     ingested = {(row["source"], row["batch_id"]) for row in deliveries if row["status"] == "ingested"}
     done = {(row["source"], row["entity"], row["batch_id"]) for row in statuses}
     work = []
@@ -172,18 +180,18 @@ def pending_work(sources: Mapping[str, Source], deliveries: list[Row], statuses:
     return work
 
 
-def _write_accounts(
+def _write_reconciliation(
     ctx: JobContext,
-    judged: list[Validated],
+    validated: list[Validated],
     statuses: list[dict[str, Any]],
     findings: list[dict[str, Any]],
     rules_version: str,
 ) -> None:
-    """Quarantine first, then the conservation rows that end the work: a run that dies between them repeats both."""
-    digest = sha256_of(sorted(part.work.digest for part in judged))
+    """Write quarantine, findings and reconciliation, in this order: the reconciliation rows mark a batch as done."""
+    digest = sha256_of(sorted(part.work.digest for part in validated))
     batch_id = f"clean:{digest[:24]}"
     quarantined = reduce(
-        DataFrame.unionByName, [_quarantined(part.work.entity, part.rows, rules_version) for part in judged]
+        DataFrame.unionByName, [_quarantined(part.work.entity, part.rows, rules_version) for part in validated]
     )
     ctx.tables.merge(QUARANTINE, quarantined, batch_id=batch_id, digest=digest, insert_only=True, is_stable=True)
     for contract, rows in ((FINDING, findings), (RECONCILIATION, statuses)):
@@ -192,26 +200,26 @@ def _write_accounts(
         ctx.tables.merge(contract, frame, batch_id=batch_id, digest=digest)
 
 
-def _say_what_became(ctx: JobContext, statuses: list[dict[str, Any]], findings: list[dict[str, Any]]) -> None:
-    """A line for each entity, and below it one for all that was found of a kind."""
+def _log_reconciliation(ctx: JobContext, statuses: list[dict[str, Any]], findings: list[dict[str, Any]]) -> None:
+    """Log the row counts of each entity, followed by its findings."""
     sums: dict[str, Counter[str]] = {}
     for row in statuses:
         totals = sums.setdefault(row["entity"], Counter())
         totals.update(
             {status: row[status] for status in ("num_in", "num_accepted", "num_quarantined", "num_duplicate")}
         )
-    found: Counter[tuple[str, str, str, str]] = Counter()
+    counts: Counter[tuple[str, str, str, str]] = Counter()
     for row in findings:
-        found[(row["entity"], row["severity"], row["code"], row["column"])] += row["num_rows"]
+        counts[(row["entity"], row["severity"], row["code"], row["column"])] += row["num_rows"]
     for entity, totals in sorted(sums.items()):
-        ctx.log.info("clean %-18s %9d in = %d to silver + %d set aside + %d repeats", entity, *totals.values())
-        for (of, severity, code, column), num_rows in sorted(found.items()):
-            if of == entity:
-                ctx.log.info("clean %-18s %9d %s: %s (%s)", entity, num_rows, _FOLLOWS[severity], code, column)
+        ctx.log.info("clean %-18s %9d rows in = %d accepted + %d quarantined + %d duplicates", entity, *totals.values())
+        for (owner, severity, code, column), num_rows in sorted(counts.items()):
+            if owner == entity:
+                ctx.log.info("clean %-18s %9d %s: %s (%s)", entity, num_rows, _EFFECTS[severity], code, column)
 
 
 def _quarantined(entity: str, rows: DataFrame, rules_version: str) -> DataFrame:
-    """Grain: row_id x entity. Rows folded into their key are counted and not listed: nothing of them is lost."""
+    """Rows for ops.quarantine. Grain: row_id x entity. `same_key` duplicates are counted in ops.reconciliation only."""
     listed = rows.where((F.col("_status") != "accepted") & (F.coalesce("_duplicate", F.lit("")) != "same_key"))
     reasons = F.when(F.size("_reasons") > 0, F.col("_reasons")).otherwise(F.array("_duplicate"))
     return listed.select(

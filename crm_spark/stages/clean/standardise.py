@@ -1,4 +1,4 @@
-"""One spelling for what means the same, as columns: people and texts. What a cell said stays in bronze."""
+"""Standardise people and texts as Spark columns. The original values stay in bronze."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,28 +20,28 @@ Cell = str | None
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"
 _DOTS_IGNORED = ("gmail.com", "googlemail.com")
 _PERSON = ("title", "given_name", "family_name", "street", "postcode", "city", "country", "phone")
-_MADE = ("title", "given_name", "family_name", "street", "house_number", "postcode", "city", "country", "phone")
+_STANDARDISED = ("title", "given_name", "family_name", "street", "house_number", "postcode", "city", "country", "phone")
 MAY_BE_UNREADABLE = ("email", "phone")
-"""What becomes null where it cannot be read."""
+"""Columns that become null if the value is invalid."""
 
 
 @dataclass(frozen=True)
 class Standards:
-    """What spellings are read by."""
+    """Word lists, country packs and candidate languages used for standardisation."""
 
     names: Names
     addresses: Addresses
     languages: tuple[str, ...] = ()
-    """The languages that texts may be in; empty: any."""
+    """Candidate languages of texts; empty: any."""
     version: str = ""
-    """Digest of all of it."""
+    """Digest of the configuration files and languages."""
 
 
 def load_standards(config: CleanConfig) -> Standards:
-    """The words and packs that the configuration names.
+    """Load the word lists and country packs named in the configuration.
 
     Raises:
-        ConfigError: names file, key, value and what is allowed; or no such language can be told.
+        ConfigError: a file is invalid, or a language is not supported.
     """
     files = [read_yaml(Path(path)) if path else None for path in (config.names, config.addresses)]
     languages = tuple(sorted(set(config.languages)))
@@ -52,13 +52,13 @@ def load_standards(config: CleanConfig) -> Standards:
 
 
 def email(raw: Column) -> Column:
-    """Lower case; null where it is no address."""
+    """E-mail address in lower case; null if invalid."""
     lower = F.lower(F.trim(raw))
     return F.when(lower.rlike(_EMAIL), lower)
 
 
 def email_match(address: Column) -> Column:
-    """The form two spellings of one mailbox share: no plus-tag, no dots where the provider ignores them."""
+    """Matching key of a mailbox: without plus tag, and without dots if the provider ignores them."""
     user, domain = F.split_part(address, F.lit("@"), F.lit(1)), F.split_part(address, F.lit("@"), F.lit(2))
     user = F.regexp_replace(user, r"\+.*$", "")
     user = F.when(domain.isin(*_DOTS_IGNORED), F.replace(user, F.lit("."), F.lit(""))).otherwise(user)
@@ -66,7 +66,7 @@ def email_match(address: Column) -> Column:
 
 
 def e164(raw: str | None, region: str | None) -> str | None:
-    """E.164 of a phone number as written in a region, or null."""
+    """Phone number in E.164 format, or None if invalid in the region."""
     import phonenumbers
 
     if raw is None:
@@ -80,9 +80,9 @@ def e164(raw: str | None, region: str | None) -> str | None:
 
 
 def person(frame: DataFrame, standards: Standards, *, default_country: str | None) -> DataFrame:
-    """Grain as before. The identifying columns of a person, standardised; columns that are not there stay away.
+    """Standardise the identifying columns of a person that are present. Grain unchanged.
 
-    Adds `_unreadable`: which of MAY_BE_UNREADABLE said something that is no such thing, with commas between.
+    Adds `_unreadable`: comma-separated columns of MAY_BE_UNREADABLE with an invalid value.
     """
     names, addresses = standards.names, standards.addresses
 
@@ -103,15 +103,15 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
             e164(phone, region),
         )
 
-    # Python: a name, an address and a numbering plan are read by rules that no column expression could be read by.
-    @pandas_udf(", ".join(f"{name} string" for name in _MADE))  # type: ignore[call-overload]
+    # Python UDF: names, addresses and phone numbers need rules that Spark expressions cannot express.
+    @pandas_udf(", ".join(f"{name} string" for name in _STANDARDISED))  # type: ignore[call-overload]
     def standardised(batches: Iterator[tuple[pd.Series, ...]]) -> Iterator[pd.DataFrame]:
         for cells in batches:
             rows = [standard(*row) for row in zip(*cells, strict=True)]
-            yield pd.DataFrame(rows, columns=list(_MADE), dtype="object")
+            yield pd.DataFrame(rows, columns=list(_STANDARDISED), dtype="object")
 
     cells = [F.col(name) if name in frame.columns else F.lit(None).cast("string") for name in _PERSON]
-    made = frame.withColumn("_person", standardised(*cells))
+    standardised_frame = frame.withColumn("_person", standardised(*cells))
     wanted = [name for name in _PERSON if name in frame.columns] + ["title", "country"]
     if "street" in frame.columns:
         wanted.append("house_number")
@@ -121,11 +121,11 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
         columns["email_match"] = email_match(columns["email"])
     unread = [F.when(F.col(n).isNotNull() & columns[n].isNull(), F.lit(n)) for n in MAY_BE_UNREADABLE if n in columns]
     columns["_unreadable"] = F.concat_ws(",", *unread)
-    return made.withColumns(columns).drop("_person")
+    return standardised_frame.withColumns(columns).drop("_person")
 
 
 def texts(frame: DataFrame, standards: Standards) -> DataFrame:
-    """Grain as before. Adds `plain_title` and `plain_text`, for what is there of title and text, and the `language`."""
+    """Add `plain_title` and `plain_text` for the columns present, and `language`. Grain unchanged."""
     present = [name for name in ("title", "text") if name in frame.columns]
     if not present:
         return frame
@@ -134,21 +134,23 @@ def texts(frame: DataFrame, standards: Standards) -> DataFrame:
     @pandas_udf("plain_title string, plain_text string, language string")  # type: ignore[call-overload]
     def read(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.DataFrame]:
         for titles, bodies in batches:
-            made = pd.DataFrame({"plain_title": [plain(t) for t in titles], "plain_text": [plain(t) for t in bodies]})
-            both = zip(made["plain_title"], made["plain_text"])
-            made["language"] = [language("\n".join(filter(None, pair)), languages) for pair in both]
-            yield made.astype("object")
+            standardised_frame = pd.DataFrame(
+                {"plain_title": [plain(t) for t in titles], "plain_text": [plain(t) for t in bodies]}
+            )
+            both = zip(standardised_frame["plain_title"], standardised_frame["plain_text"])
+            standardised_frame["language"] = [language("\n".join(filter(None, pair)), languages) for pair in both]
+            yield standardised_frame.astype("object")
 
     cells = [F.col(name) if name in present else F.lit(None).cast("string") for name in ("title", "text")]
-    made = frame.withColumn("_read", read(*cells))
+    standardised_frame = frame.withColumn("_read", read(*cells))
     columns = {f"plain_{name}": F.col(f"_read.plain_{name}") for name in present}
-    said = F.lower("language") if "language" in frame.columns else F.lit(None).cast("string")
-    columns["language"] = F.coalesce(said, F.col("_read.language"))
-    return made.withColumns(columns).drop("_read")
+    reported = F.lower("language") if "language" in frame.columns else F.lit(None).cast("string")
+    columns["language"] = F.coalesce(reported, F.col("_read.language"))
+    return standardised_frame.withColumns(columns).drop("_read")
 
 
 def name_part(full: Column, part: str, names: Names) -> Column:
-    """The `given` or the `family` part of a full name, not yet cased."""
+    """`given` or `family` part of a full name, without changing case."""
     position = ("given", "family").index(part)
 
     @pandas_udf("string")  # type: ignore[call-overload]

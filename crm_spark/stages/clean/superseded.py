@@ -1,4 +1,4 @@
-"""Which accepted rows give up their place in silver: told before they do, so that every row is accounted for, for ever."""
+"""Record accepted rows that are replaced in silver, so that row counts always reconcile."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -12,20 +12,20 @@ from crm_spark.core.context import JobContext
 
 
 def declare_superseded(ctx: JobContext, accepted: Mapping[str, DataFrame], *, batch_id: str, digest: str) -> None:
-    """Writes down the rows of silver whose key is about to be taken; `accepted`: entity -> the rows that take it.
+    """Write the silver rows that `accepted` (entity -> rows) is about to replace to ops.superseded.
 
-    Before silver is merged: afterwards nobody could tell any more.
+    Must run before the merge into silver, which overwrites the old row ids.
     """
-    parts = [_displaced(ctx, entity, rows) for entity, rows in accepted.items() if ctx.tables.exists(ENTITIES[entity])]
+    parts = [_replaced(ctx, entity, rows) for entity, rows in accepted.items() if ctx.tables.exists(ENTITIES[entity])]
     if parts:
         rows = reduce(DataFrame.unionByName, parts)
         ctx.tables.merge(SUPERSEDED, rows, batch_id=batch_id, digest=digest, insert_only=True)
 
 
-def _displaced(ctx: JobContext, entity: str, accepted: DataFrame) -> DataFrame:
+def _replaced(ctx: JobContext, entity: str, accepted: DataFrame) -> DataFrame:
     key = list(ENTITIES[entity].grain)
     envelope = ("row_id", "source", "batch_id")
-    taking = accepted.select(*key, *(F.col(name).alias(f"by_{name}") for name in envelope))
-    standing = ctx.tables.read(ENTITIES[entity]).select(*key, *envelope)
-    taken = standing.join(taking, key).where("row_id <> by_row_id")
-    return taken.withColumn("entity", F.lit(entity)).select(*SUPERSEDED.column_names)
+    replacing = accepted.select(*key, *(F.col(name).alias(f"by_{name}") for name in envelope))
+    current = ctx.tables.read(ENTITIES[entity]).select(*key, *envelope)
+    replaced = current.join(replacing, key).where("row_id <> by_row_id")
+    return replaced.withColumn("entity", F.lit(entity)).select(*SUPERSEDED.column_names)

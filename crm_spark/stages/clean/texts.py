@@ -1,4 +1,4 @@
-"""Free text made readable, and its language. Plain Python, no Spark; the text as written stays beside it."""
+"""Normalise free text and detect its language. Plain Python, no Spark; the original text is kept."""
 
 import re
 import unicodedata
@@ -11,70 +11,70 @@ from typing import Any
 from crm_spark.core.errors import ConfigError
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
-"""Zero-width blank, word joiner, byte order mark, soft hyphen. Joiners stay: emoji and several scripts are made of them."""
+"""Zero-width space, word joiner, byte order mark, soft hyphen. Zero-width joiners stay: emoji and some scripts need them."""
 _BLANKS = re.compile(r"[^\S\n]+")
 _LINES = re.compile(r" ?(\n ?)+")
-_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-"""How bronze keeps half of a character, where JSON cut one."""
+_LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""Literal escape of a lone surrogate, as kept in bronze."""
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--")
 _NEEDS_MORE = re.compile(r"[^\x20-\x7e\n]|&\w|&#|<[a-zA-Z/!]")
-_BREAKING = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "blockquote"}
-_UNSEEN = {"script", "style", "head"}
-_LEAST_LETTERS = 8
-_LEAST_PROBABILITY = 0.7
+_BLOCK_TAGS = {"br", "p", "div", "li", "tr", "h1", "h2", "h3", "h4", "blockquote"}
+_HIDDEN_TAGS = {"script", "style", "head"}
+_MIN_LETTERS = 8
+_MIN_PROBABILITY = 0.7
 
 
 def tidy(text: str) -> str:
-    """NFC, without invisible characters, every run of blanks one blank; for cells of one line."""
+    """Normalise a single-line cell: NFC, no invisible characters, single spaces."""
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).translate(_INVISIBLE)
     return " ".join(text.split())
 
 
 def plain(text: str | None) -> str | None:
-    """Readable text: mojibake mended, HTML and its entities resolved, NFC, no invisible characters, single blanks.
+    """Normalise text: repair mojibake, remove HTML, NFC, no invisible characters, single spaces.
 
-    Line breaks stay, as one. Null where nothing is left.
+    Consecutive line breaks become one. Returns None for an empty result.
     """
     if text is None:
         return None
     if "\\u" in text:
-        text = _HALF.sub("", text)
+        text = _LONE_SURROGATE.sub("", text)
     if _NEEDS_MORE.search(text):
-        text = _mended(text)
+        text = _repaired(text)
     return _LINES.sub("\n", _BLANKS.sub(" ", text)).strip() or None
 
 
-def _mended(text: str) -> str:
+def _repaired(text: str) -> str:
     import ftfy
 
     if _TAG.search(text):
         text = _without_tags(text)
-    # Entities may be written twice over; quotes and ligatures are the writer's.
-    mended = ftfy.fix_text(text, unescape_html=True, uncurl_quotes=False, fix_latin_ligatures=False)
-    return mended.translate(_INVISIBLE)
+    # Entities may be escaped twice; quotes and ligatures are kept as written.
+    repaired = ftfy.fix_text(text, unescape_html=True, uncurl_quotes=False, fix_latin_ligatures=False)
+    return repaired.translate(_INVISIBLE)
 
 
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self._unseen = 0
+        self._hidden_depth = 0
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self._unseen += tag in _UNSEEN
+        self._hidden_depth += tag in _HIDDEN_TAGS
         self._break(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        self._unseen -= tag in _UNSEEN and self._unseen > 0
+        self._hidden_depth -= tag in _HIDDEN_TAGS and self._hidden_depth > 0
         self._break(tag)
 
     def handle_data(self, data: str) -> None:
-        if not self._unseen:
+        if not self._hidden_depth:
             self.parts.append(data)
 
     def _break(self, tag: str) -> None:
-        if tag in _BREAKING:
+        if tag in _BLOCK_TAGS:
             self.parts.append("\n")
 
 
@@ -86,23 +86,23 @@ def _without_tags(text: str) -> str:
 
 
 def language(text: str | None, among: Sequence[str] = ()) -> str | None:
-    """ISO 639-1 of a text, or null where it is too short or too mixed to tell. `among`: the languages that may be."""
-    if text is None or sum(map(str.isalpha, text[:200])) < _LEAST_LETTERS:
+    """Detect the ISO 639-1 language of a text, limited to `among` if given; None if too short or ambiguous."""
+    if text is None or sum(map(str.isalpha, text[:200])) < _MIN_LETTERS:
         return None
     code, probability = _identifier(tuple(among)).classify(text[:2000])
-    return code if probability >= _LEAST_PROBABILITY else None
+    return code if probability >= _MIN_PROBABILITY else None
 
 
 def require_languages(among: Sequence[str]) -> None:
-    """Sees to it that each of the languages can be told.
+    """Check that all languages are supported.
 
     Raises:
-        ConfigError: one of them is not known.
+        ConfigError: a language is not supported.
     """
     unknown = sorted(set(among) - set(_identifier(()).labels)) if among else []
     if unknown:
         raise ConfigError(
-            f"clean.languages: {', '.join(unknown)}: no such language. Give ISO 639-1 codes such as en, de."
+            f"clean.languages: unknown language {', '.join(unknown)}. Use ISO 639-1 codes such as en, de."
         )
 
 

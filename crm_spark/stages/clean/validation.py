@@ -1,4 +1,4 @@
-"""From bronze records of several sources to rows of one entity with their statuses: what cleaning and replaying share."""
+"""Convert bronze records of several sources to rows of one entity with a row status. Used by clean and replay."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,27 +15,33 @@ from crm_spark.core.context import JobContext
 from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import Source, load_sources
 from crm_spark.stages.clean.conform import Money, RowValidator, conformed
-from crm_spark.stages.clean.decisions import Held, contradictions_noted, decided, reasons_in, referred
+from crm_spark.stages.clean.decisions import (
+    BlockedDeliveries,
+    reasons_in,
+    with_conflicts,
+    with_decision,
+    with_reference_findings,
+)
 from crm_spark.stages.clean.deduplicate import mark_duplicates
-from crm_spark.stages.clean.schema_drift import lacking_columns
+from crm_spark.stages.clean.schema_drift import missing_columns
 from crm_spark.stages.clean.standardise import load_standards
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The sources, what arrived from them, and what their rows are held to."""
+    """Sources, their deliveries, and the row validator."""
 
     ctx: JobContext
     sources: Mapping[str, Source]
     deliveries: list[Row]
-    judge: RowValidator
+    validator: RowValidator
 
     @classmethod
     def of(cls, ctx: JobContext) -> "Validation":
-        """With the configured sources, rules and exchange rates.
+        """Create from the configured sources, rules and exchange rates.
 
         Raises:
-            ConfigError: a source or rule cannot be used, or a currency has no rate.
+            ConfigError: a source or rule is invalid, or a currency has no exchange rate.
         """
         sources = {s.name: s for s in load_sources(Path(ctx.settings.ingest.sources_dir))}
         company = ctx.settings.company
@@ -43,52 +49,52 @@ class Validation:
         for source in sources.values():
             money.require_rate(source)
         clean = ctx.settings.clean
-        judge = RowValidator(load_rules(clean.rules_dir, clean.more_rules_dir), money, load_standards(clean))
-        return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), judge)
+        validator = RowValidator(load_rules(clean.rules_dir, clean.more_rules_dir), money, load_standards(clean))
+        return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), validator)
 
     def typed(self, entity: str, records: Mapping[str, DataFrame]) -> DataFrame:
-        """Grain: bronze record x entity. The records of each source, typed, and judged one by one."""
+        """Typed rows with row-level findings. Grain: bronze record x entity."""
         parts = []
         for name, frame in records.items():
             source, feed = self.sources[name], self.sources[name].feeds[entity]
-            lacking = sorted(lacking_columns(source, feed, self.deliveries))
-            parts.append(conformed(frame, source, entity, feed, self.judge, lacking=lacking))
+            incomplete_files = sorted(missing_columns(source, feed, self.deliveries))
+            parts.append(conformed(frame, source, entity, feed, self.validator, incomplete_files=incomplete_files))
         return reduce(DataFrame.unionByName, parts)
 
-    def say_what_is_lacking(self, entity: str, batches: Mapping[str, tuple[str, ...]]) -> None:
-        """Warns of each file of these deliveries that lacks a column, and of which."""
+    def warn_missing_columns(self, entity: str, batches: Mapping[str, tuple[str, ...]]) -> None:
+        """Log a warning for each file of these deliveries without a mapped column."""
         for name, ids in batches.items():
-            lacking = lacking_columns(self.sources[name], self.sources[name].feeds[entity], self.deliveries)
+            incomplete_files = missing_columns(self.sources[name], self.sources[name].feeds[entity], self.deliveries)
             for row in self.deliveries:
-                if row["status"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in lacking:
+                if row["status"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in incomplete_files:
                     self.ctx.log.warning(
-                        "%s: %s has no column %s, which feeds.%s reads; none of its records becomes %s",
-                        *(name, row["file"], " and no ".join(map(repr, lacking[row["file_sha256"]])), entity, entity),
+                        "%s: %s is missing columns mapped in feeds.%s: %s. All its records of this entity are quarantined",
+                        *(name, row["file"], entity, ", ".join(map(repr, incomplete_files[row["file_sha256"]]))),
                     )
 
     def records(self, batches: Mapping[str, tuple[str, ...]]) -> dict[str, DataFrame]:
-        """The bronze records of deliveries, by source."""
+        """Bronze records of the deliveries, by source."""
         return {
             name: self.ctx.tables.read(bronze(name)).where(F.col("_batch_id").isin(*ids))
             for name, ids in batches.items()
         }
 
     def with_status(
-        self, entity: str, rows: Mapping[str, DataFrame], silver: DataFrame, held: Held | None = None
+        self, entity: str, rows: Mapping[str, DataFrame], silver: DataFrame, blocked: BlockedDeliveries | None = None
     ) -> DataFrame:
-        """Grain: typed row of the entity. Adds `_reasons`, `_duplicate` and `_status`: accepted, quarantined or duplicate.
+        """Add `_reasons`, `_duplicate` and `_status` (accepted, quarantined, duplicate). Grain: typed row of the entity.
 
         Args:
-            entity: of the rows.
-            rows: the typed rows that are judged now, by entity; those of the others may be referred to.
-            silver: what silver holds of the entity, less what comes from these very rows.
-            held: the deliveries that are held back whole.
+            entity: entity of the rows.
+            rows: typed rows of this run, by entity; reference rules also look up the other entities.
+            silver: silver rows of the entity, without rows of the same deliveries.
+            blocked: blocked deliveries.
         """
-        found = rows[entity]
-        for rule in self.judge.rules.of(entity):
+        checked = rows[entity]
+        for rule in self.validator.rules.of(entity):
             if rule.reference is not None:
-                found = referred(found, rule, self._keys(*rule.reference, rows))
-        judged = decided(found, entity, held or {})
+                checked = with_reference_findings(checked, rule, self._keys(*rule.reference, rows))
+        validated = with_decision(checked, entity, blocked or {})
         key = ENTITIES[entity].grain
         ranks = F.lit(0)
         for name, source in self.sources.items():
@@ -97,20 +103,20 @@ class Validation:
         if self.ctx.tables.exists(ENTITIES[entity]):
             existing = existing.join(rows[entity].select(*key).distinct(), list(key), "left_semi")
         compared = self._merged_columns(entity)
-        marked = mark_duplicates(judged, existing, key=key, compared=compared)
+        marked = mark_duplicates(validated, existing, key=key, compared=compared)
         if compared:
-            marked = marked.withColumn("_findings", contradictions_noted(compared))
+            marked = marked.withColumn("_findings", with_conflicts(compared))
         status = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
         return marked.withColumn("_status", status.otherwise("accepted")).drop("_contradicted")
 
     def _merged_columns(self, entity: str) -> list[str]:
-        """What sources that fold the entity say of it, but for its key."""
+        """Non-key columns mapped by feeds with one_row_per_key."""
         feeds = [source.feeds[entity] for source in self.sources.values() if entity in source.feeds]
         named = {column for feed in feeds if feed.one_row_per_key for column in feed.columns}
         return sorted(named - set(ENTITIES[entity].grain))
 
     def _keys(self, entity: str, key: str, rows: Mapping[str, DataFrame]) -> DataFrame | None:
-        """System and key of what silver holds of an entity and of the sound rows judged now; None: no source makes it."""
+        """System and key of an entity in silver and among the valid rows of this run; None if no source feeds it."""
         if not any(entity in source.feeds for source in self.sources.values()):
             return None
         keys = self.ctx.tables.read(ENTITIES[entity]).select("system", key)

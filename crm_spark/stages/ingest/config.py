@@ -1,4 +1,4 @@
-"""What may vary in ingest."""
+"""Settings of the ingest stage."""
 
 from typing import Annotated
 
@@ -11,11 +11,11 @@ class IngestConfig(Config):
     """Settings of the ingest stage."""
 
     sources_dir: str
-    """Folder with one YAML per source system."""
+    """Folder with one YAML file per source."""
     data_dir: str | None = None
-    """Folder below which the sources' files lie, mounted on every node; null only where every source is JDBC."""
+    """Folder or URI with the source files; a local folder must be mounted on every node. Null if all sources are JDBC."""
     max_unpacked_ratio: Annotated[float, Field(gt=1)] = 200.0
-    """A compressed file that unpacks to more than this many times its size, and over 64 MiB, is refused: it may be a bomb."""
+    """Maximum compression ratio: a file that unpacks to more than this, and to over 64 MiB, is rejected (zip bomb)."""
     files_per_batch: Annotated[int, Field(ge=1)] | None = None
-    """Takes files in the order of their arrival, at most so many at once (Structured Streaming, until none is left), so that
-    a backlog is worked off in steps of a bounded size; null: all that is new at once."""
+    """Maximum files per micro-batch (Structured Streaming, `availableNow`), to process a backlog in bounded steps; null:
+    all new files in one batch."""

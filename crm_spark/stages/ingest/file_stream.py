@@ -1,7 +1,7 @@
-"""Files in the order in which they arrived, a few at a time: Structured Streaming says which, ingest reads them as ever.
+"""Process new files in bounded micro-batches: Structured Streaming selects the files, ingest reads them.
 
-Spark's file stream keeps each path once: what stands under a known name with other bytes, was refused before, or comes from
-a database is not in it. The caller therefore looks once more at everything when the stream has run dry.
+Spark's file source reports each path once, so changed files, previously rejected files and JDBC sources are missing. The
+caller therefore runs one full ingest after the stream has ended.
 """
 
 from collections.abc import Callable
@@ -13,44 +13,49 @@ from crm_spark.core.errors import CrmError
 from crm_spark.stages.ingest.reader import normalised
 
 _SCHEMA = "path string, modificationTime timestamp, length long, content binary"
-_FOR_EVER = "36500d"
+_NO_AGE_LIMIT = "36500d"
 
 
-def follow(ctx: JobContext, data_dir: str, take: Callable[[frozenset[str]], int], *, files_per_batch: int) -> int:
-    """Hands all files that have arrived to `take`, batch by batch; how many rows it took.
+def stream_files(
+    ctx: JobContext, data_dir: str, ingest_batch: Callable[[frozenset[str]], int], *, files_per_batch: int
+) -> int:
+    """Pass all new files to `ingest_batch` in micro-batches.
 
     Args:
-        ctx: where the tables are; how far the stream has come is kept in the lake under `_stream/ingest`.
-        data_dir: folder or URI below which files arrive.
-        take: reads the files of these paths, those of them that no run has read.
-        files_per_batch: at most so many files are handed over at once.
+        ctx: job context; the stream checkpoint is stored in the lake under `_stream/ingest`.
+        data_dir: folder or URI with the source files.
+        ingest_batch: ingests the files with these paths and returns the number of rows.
+        files_per_batch: maximum files per micro-batch.
+
+    Returns:
+        The number of ingested rows.
 
     Raises:
-        CrmError: what `take` raised.
+        CrmError: raised by `ingest_batch`.
     """
-    taken: list[int] = []
-    failed: list[CrmError] = []
+    num_rows: list[int] = []
+    errors: list[CrmError] = []
 
     def batch(files: DataFrame, _: int) -> None:
         paths = frozenset(normalised(row["path"]) for row in files.collect())
         try:
-            taken.append(take(paths))
-        except CrmError as error:  # Spark would wrap it in its own
-            failed.append(error)
+            num_rows.append(ingest_batch(paths))
+        except CrmError as error:  # keep it: Spark raises its own exception instead
+            errors.append(error)
             raise
 
-    arrived = (
+    files = (
         ctx.spark.readStream.format("binaryFile")
         .schema(_SCHEMA)
         .option("recursiveFileLookup", "true")
         .option("maxFilesPerTrigger", files_per_batch)
-        # A week by default, and what is older than the newest file by more than that would be passed over in silence.
-        .option("maxFileAge", _FOR_EVER)
+        # The default is 7 days; files older than that relative to the newest file would be ignored silently.
+        .option("maxFileAge", _NO_AGE_LIMIT)
         .load(data_dir)
         .select("path")
     )
     stream = (
-        arrived.writeStream.foreachBatch(batch)
+        files.writeStream.foreachBatch(batch)
         .option("checkpointLocation", f"{ctx.tables.root}/_stream/ingest")
         .trigger(availableNow=True)
         .start()
@@ -58,7 +63,7 @@ def follow(ctx: JobContext, data_dir: str, take: Callable[[frozenset[str]], int]
     try:
         stream.awaitTermination()
     except Exception:
-        if failed:
-            raise failed[0] from None
+        if errors:
+            raise errors[0] from None
         raise
-    return sum(taken)
+    return sum(num_rows)

@@ -1,7 +1,7 @@
-"""Looks at a file that arrived, before it is read: its digest, its columns, and whether it is what its format says.
+"""Validate files before ingest: digest, columns, and whether the content matches the format.
 
-Spark would read on over much of what is checked here: bytes of another encoding become U+FFFD, a quote that is never
-closed swallows the rest of the file into one cell. A file that is damaged is refused with a code; the others are read.
+Spark silently accepts many of the defects checked here: bytes in another encoding become U+FFFD, and an unterminated quote
+merges the rest of the file into one cell. A damaged file is rejected with a reason code; other files are still read.
 """
 
 import bz2
@@ -29,12 +29,12 @@ from pyspark.sql import SparkSession
 
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.sources.config import Files
-from crm_spark.stages.ingest.discovery import ARCHIVE_SEPARATOR, SourceFile
+from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.surrogates import SurrogateEscaper
 
 EMPTY, TRUNCATED, DAMAGED, NOT_READABLE = "empty_file", "truncated_file", "damaged_file", "not_readable"
 WRONG_ENCODING, NUL, UNTERMINATED = "wrong_encoding", "nul_bytes", "unterminated_quote"
-TOO_LARGE, UNSAFE_MEMBER, REPEATED_COLUMN = "too_large_unpacked", "unsafe_member", "repeated_column"
+TOO_LARGE, UNSAFE_MEMBER, DUPLICATE_COLUMN = "too_large_unpacked", "unsafe_member", "duplicate_column"
 _CHUNK_BYTES = 1 << 20
 _HEADER_CHARACTERS = 1 << 20
 _SMALL_BYTES = 64 << 20
@@ -46,16 +46,16 @@ _SCHEMA = (
 
 
 @dataclass(frozen=True)
-class Examined:
-    """A file, or a member of an archive (`orders.zip!2025/orders.csv`).
+class FileReport:
+    """Validation result of a file or archive member (`orders.zip!2025/orders.csv`).
 
     Attributes:
-        name: name below the data folder.
-        digest: SHA-256 (hex) of its bytes as they lie there; of a member: of its own bytes.
-        num_bytes: their number.
-        columns: names of its header, as bronze spells them; empty for JSON, whose records name their own.
-        damage: code of what is wrong with it, or null.
-        has_lone_surrogates: its JSON escapes halves of characters.
+        name: name relative to the data folder.
+        digest: SHA-256 (hex) of the file's bytes; for a member, of the unpacked bytes.
+        num_bytes: number of these bytes.
+        columns: header columns as encoded in bronze; empty for JSON.
+        damage: reason code of the defect, or None.
+        has_lone_surrogates: whether the JSON contains escaped lone surrogates.
     """
 
     name: str
@@ -67,13 +67,13 @@ class Examined:
 
 
 class _DamagedError(Exception):
-    """What was found wrong; the message is the code."""
+    """The file is damaged; the message is the reason code."""
 
 
 def examine_files(
     spark: SparkSession, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float
-) -> dict[tuple[str, str], list[Examined]]:
-    """What each file is, by source and name; the bytes are read by Spark's tasks, a file per row."""
+) -> dict[tuple[str, str], list[FileReport]]:
+    """Validate files in Spark tasks, one file per row. Returns the results by source and file name."""
     rows = [(file.source, file.name, file.path, how.model_dump_json()) for file, how in files]
     frame = spark.createDataFrame(rows, "source string, file string, path string, how string")
     num_tasks = min(len(rows), 4 * spark.sparkContext.defaultParallelism)
@@ -88,35 +88,35 @@ def examine_files(
                     [{"source": row.source, "file": row.file, **asdict(e), "columns": list(e.columns)} for e in found]
                 )
 
-    result: dict[tuple[str, str], list[Examined]] = {}
+    result: dict[tuple[str, str], list[FileReport]] = {}
     for row in frame.repartition(num_tasks).mapInPandas(look, _SCHEMA).collect():
-        said = {name: row[name] for name in ("name", "digest", "num_bytes", "damage", "has_lone_surrogates")}
-        examined = Examined(**said, columns=tuple(row["columns"]))
+        values = {name: row[name] for name in ("name", "digest", "num_bytes", "damage", "has_lone_surrogates")}
+        examined = FileReport(**values, columns=tuple(row["columns"]))
         result.setdefault((row["source"], row["file"]), []).append(examined)
     return {key: sorted(found, key=lambda e: e.name) for key, found in result.items()}
 
 
-def examine(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[Examined]:
-    """The file, or each member of the archive; whatever is wrong with it is said and not raised."""
+def examine(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
+    """Validate a file, or each member of an archive; defects are returned, not raised."""
     try:
         digest, num_bytes = _digest(_chunks(system.open_input_stream(path, compression=None)))
     except OSError:
-        return [Examined(name, hashlib.sha256(name.encode()).hexdigest(), 0, damage=NOT_READABLE)]
+        return [FileReport(name, hashlib.sha256(name.encode()).hexdigest(), 0, damage=NOT_READABLE)]
     try:
         if num_bytes == 0:
             raise _DamagedError(EMPTY)
         if name.lower().endswith(".zip"):
             return _members(system, path, name, how, max_unpacked_ratio=max_unpacked_ratio)
         if how.format == "parquet":
-            return [Examined(name, digest, num_bytes, _check_parquet(system, path))]
+            return [FileReport(name, digest, num_bytes, _check_parquet(system, path))]
         limit = max(_SMALL_BYTES, int(num_bytes * max_unpacked_ratio))
-        columns, has_halves = _check_text(lambda: opened(system, path), how, limit=limit)
-        return [Examined(name, digest, num_bytes, columns, has_lone_surrogates=has_halves)]
+        columns, has_lone_surrogates = _check_text(lambda: opened(system, path), how, limit=limit)
+        return [FileReport(name, digest, num_bytes, columns, has_lone_surrogates=has_lone_surrogates)]
     except _DamagedError as found:
-        return [Examined(name, digest, num_bytes, damage=str(found))]
+        return [FileReport(name, digest, num_bytes, damage=str(found))]
 
 
-def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[Examined]:
+def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
     found = []
     with system.open_input_file(path) as raw:
         try:
@@ -137,23 +137,23 @@ def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unp
     return found
 
 
-def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, how: Files, *, limit: int) -> Examined:
+def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, how: Files, *, limit: int) -> FileReport:
     try:
-        digest, num_bytes = _digest(_limited(_chunks(_caught(archive.open(entry))), limit))
+        digest, num_bytes = _digest(_limited(_chunks(_CheckedStream(archive.open(entry))), limit))
     except _DamagedError as found:
-        # Its own digest is out of reach: what the archive says of it stands in.
-        return Examined(
+        # The content cannot be read: use the checksum recorded in the archive instead.
+        return FileReport(
             name, hashlib.sha256(f"{name}:{entry.CRC}".encode()).hexdigest(), entry.file_size, (), str(found)
         )
     try:
         if num_bytes == 0:
             raise _DamagedError(EMPTY)
         if how.format == "parquet":
-            raise _DamagedError(DAMAGED)  # Parquet is compressed in itself; nobody zips it but by mistake
-        columns, has_halves = _check_text(lambda: archive.open(entry), how, limit=limit)
-        return Examined(name, digest, num_bytes, columns, has_lone_surrogates=has_halves)
+            raise _DamagedError(DAMAGED)  # zipped Parquet is not supported
+        columns, has_lone_surrogates = _check_text(lambda: archive.open(entry), how, limit=limit)
+        return FileReport(name, digest, num_bytes, columns, has_lone_surrogates=has_lone_surrogates)
     except _DamagedError as found:
-        return Examined(name, digest, num_bytes, damage=str(found))
+        return FileReport(name, digest, num_bytes, damage=str(found))
 
 
 def _digest(chunks: Iterable[bytes]) -> tuple[str, int]:
@@ -171,7 +171,7 @@ def _chunks(stream: Any) -> Iterator[bytes]:
 
 
 def opened(system: fs.FileSystem, path: str) -> IO[bytes]:
-    """The bytes a reader sees; compression is told from the ending."""
+    """Open a file for reading and decompress it according to its extension."""
     raw: Any = system.open_input_stream(path, compression=None)
     if path.endswith(".gz"):
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
@@ -180,8 +180,8 @@ def opened(system: fs.FileSystem, path: str) -> IO[bytes]:
     return pa.CompressedInputStream(raw, "zstd") if path.endswith((".zst", ".zstd")) else raw
 
 
-class _caught:
-    """A stream whose own complaints about its bytes become our codes."""
+class _CheckedStream:
+    """Stream wrapper that converts decompression errors to reason codes."""
 
     def __init__(self, stream: Any):
         self.stream = stream
@@ -192,14 +192,14 @@ class _caught:
             return data
         except EOFError:
             raise _DamagedError(TRUNCATED) from None
-        # The last two are an archive's: a compression that is not known, a member that is encrypted.
+        # NotImplementedError: unknown compression method; RuntimeError: encrypted archive member.
         except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
             raise _DamagedError(DAMAGED) from None
         except OSError as error:
             code = TRUNCATED if "truncated" in str(error).lower() else DAMAGED
             raise _DamagedError(code) from None
 
-    def __enter__(self) -> "_caught":
+    def __enter__(self) -> "_CheckedStream":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -216,42 +216,42 @@ def _limited(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _check_text(open_bytes: Any, how: Files, *, limit: int) -> tuple[tuple[str, ...], bool]:
-    """Unpacks, decodes, looks for NUL; of a CSV with quotes, splits it too.
+    """Decompress and decode a text file, check for NUL bytes, and parse CSV files with quotes.
 
     Returns:
-        The header's columns, and whether JSON escapes halves of characters.
+        The header columns, and whether JSON contains escaped lone surrogates.
     """
-    options, mender = how.options, SurrogateEscaper()
+    options, escaper = how.options, SurrogateEscaper()
     decoder = codecs.getincrementaldecoder(codec_of(options.encoding))("strict")
-    head, has_quotes, is_any = "", False, False
+    head, has_quotes, has_text = "", False, False
     try:
-        for chunk in _limited(_chunks(_caught(open_bytes())), limit):
+        for chunk in _limited(_chunks(_CheckedStream(open_bytes())), limit):
             text = decoder.decode(chunk)
-            is_any = is_any or bool(text)
+            has_text = has_text or bool(text)
             if "\0" in text:
                 raise _DamagedError(NUL)
             if len(head) < _HEADER_CHARACTERS:
                 head += text[:_HEADER_CHARACTERS]
             has_quotes = has_quotes or options.quote in text
             if how.format != "csv":
-                mender.feed(text)
+                escaper.feed(text)
         decoder.decode(b"", final=True)
     except UnicodeError:
         raise _DamagedError(WRONG_ENCODING) from None
-    if not is_any or not head.strip():
+    if not has_text or not head.strip():
         raise _DamagedError(EMPTY)
     if how.format == "json":
         _check_document(open_bytes, options.encoding)
     if how.format != "csv":
-        mender.feed("", is_last=True)
-        return (), mender.has_found
-    if options.multi_line and has_quotes and _swallows_the_rest(open_bytes, how):
+        escaper.feed("", is_last=True)
+        return (), escaper.has_found
+    if options.multi_line and has_quotes and _has_unterminated_quote(open_bytes, how):
         raise _DamagedError(UNTERMINATED)
     return _header(head, how), False
 
 
 def codec_of(encoding: str) -> str:
-    """Python's name of the encoding; of UTF-8 with or without its mark."""
+    """Python codec name of an encoding; UTF-8 is read with or without a byte order mark."""
     return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
 
 
@@ -259,12 +259,12 @@ def _header(head: str, how: Files) -> tuple[str, ...]:
     names = next((row for row in _csv_rows([head], how) if row), [])
     columns = tuple(encoded(name, position) for position, name in enumerate(names))
     if len({column.lower() for column in columns}) < len(columns):
-        raise _DamagedError(REPEATED_COLUMN)
+        raise _DamagedError(DUPLICATE_COLUMN)
     return columns
 
 
 def _csv_rows(texts: Iterable[str], how: Files) -> Iterator[list[str]]:
-    """Cells as Python's reader splits them; it takes delimiters of one character, a longer one is written as such first."""
+    """Parse CSV rows with Python's csv module; multi-character delimiters are replaced first."""
     options = how.options
     csv.field_size_limit(sys.maxsize)
     lines = (line for text in texts for line in io.StringIO(text, newline=""))
@@ -281,8 +281,8 @@ def _csv_rows(texts: Iterable[str], how: Files) -> Iterator[list[str]]:
     )
 
 
-def _swallows_the_rest(open_bytes: Any, how: Files) -> bool:
-    """Whether the last quote is never closed: a line put behind the end does not come out as a row of its own."""
+def _has_unterminated_quote(open_bytes: Any, how: Files) -> bool:
+    """Whether a quote is never closed: a sentinel line appended to the file is not parsed as its own row."""
     sentinel = "\x1eend\x1e"
     with io.TextIOWrapper(open_bytes(), encoding=codec_of(how.options.encoding), newline="") as text:
         last = deque(_csv_rows(chain(text, ["\n", sentinel]), how), maxlen=1)
@@ -298,13 +298,13 @@ def _check_document(open_bytes: Any, encoding: str) -> None:
 
 
 def _rows_at_once(metadata: pq.FileMetaData) -> int:
-    """How many rows may be decoded together: a text may have a megabyte."""
+    """Batch size in rows, limited by the average row size."""
     num_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     return min(max(metadata.num_rows * _BATCH_BYTES // max(num_bytes, 1), 1), _BATCH_ROWS)
 
 
 def _check_texts(batch: pa.RecordBatch) -> None:
-    """Nothing else looks whether what is called text is UTF-8, and the first worker that took it for that would die."""
+    """Check that string columns are valid UTF-8; neither Arrow nor Spark checks this when reading."""
     try:
         batch.validate(full=True)
     except pa.ArrowInvalid:
@@ -312,7 +312,7 @@ def _check_texts(batch: pa.RecordBatch) -> None:
 
 
 def _check_parquet(system: fs.FileSystem, path: str) -> tuple[str, ...]:
-    """Every page is decoded and, where its writer kept a checksum, checked against it."""
+    """Decode every page and verify page checksums if present; return the columns."""
     try:
         with system.open_input_file(path) as raw:
             table = pq.ParquetFile(raw, buffer_size=_CHUNK_BYTES, page_checksum_verification=True)

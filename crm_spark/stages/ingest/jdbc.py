@@ -1,7 +1,7 @@
-"""Reads a database table into bronze: whole, or what is newer than the watermark of the last time.
+"""Read a database table into bronze, in full or incrementally by watermark.
 
-A delivery is planned in ops.delivery before its records are written: a run that dies is finished by the next one, and
-until bronze holds the records the watermark stays where it was.
+A delivery is recorded as planned in ops.delivery before its records are written: the next run completes an interrupted
+one, and the watermark advances only after the records are in bronze.
 """
 
 import math
@@ -33,22 +33,22 @@ _FETCH_ROWS = "5000"
 _TICK = timedelta(microseconds=1)
 _DOWNWARD = Context(prec=100, rounding=ROUND_FLOOR)
 _PROBLEMS = {
-    "08": "it cannot be reached; check jdbc.url, jdbc.driver and the driver's JAR (spark.jars)",
-    "28": "it refuses the user or the password; check jdbc.user and the variable that jdbc.password_env names",
-    "3D": "there is no such database; check jdbc.url",
-    "42": "there is no such table, or the user may not read it; check jdbc.table and the user's rights",
+    "08": "connection failed; check jdbc.url, jdbc.driver and the driver's JAR (spark.jars)",
+    "28": "authentication failed; check jdbc.user and the environment variable named in jdbc.password_env",
+    "3D": "database not found; check jdbc.url",
+    "42": "table not found or permission denied; check jdbc.table and the user's privileges",
 }
-"""What the classes of SQLSTATE say, which the SQL standard gives every database."""
+"""Messages by SQLSTATE class (defined by the SQL standard)."""
 
 
 def ingest_jdbc(ctx: JobContext, source: Source, history: list[Row]) -> int:
-    """Appends what the table has since the last extract; returns the rows.
+    """Append new rows of a table to bronze; return the number of rows.
 
-    With a watermark, a row is new when bronze holds none of its content. Without one the table is appended whole, unless
-    it is, in any order, what it was the last time.
+    With a watermark, a row is new if bronze has no record with the same content. Without one, the whole table is appended
+    unless its content is unchanged since the last extract (in any order).
 
     Raises:
-        ConfigError: the watermark, the overlap or the password's variable cannot be used.
+        ConfigError: the watermark, the overlap or the password variable is invalid.
         InputError: the database or the table cannot be read.
     """
     mine = [row.asDict() for row in history if row["source"] == source.name]
@@ -56,7 +56,7 @@ def ingest_jdbc(ctx: JobContext, source: Source, history: list[Row]) -> int:
     past = [row for row in mine if row["status"] == "ingested"] + finished
     newest = max(past, key=lambda row: row["arrived_at"], default=None)
     num_rows = sum(row["num_rows"] for row in finished)
-    # Set down once: what is counted, numbered and written are the same rows, whatever goes on in the database.
+    # Materialise once, so that counting, numbering and writing use the same rows while the database changes.
     with scratch(ctx, f"ingest_{source.name}") as keep:
         extract = _extract(ctx, source, keep, newer_than=newest["watermark"] if newest else None)
         delivery, records = _delivery(ctx, source, keep, extract, newest, number=len(past))
@@ -70,10 +70,10 @@ def ingest_jdbc(ctx: JobContext, source: Source, history: list[Row]) -> int:
 
 
 def read_table(ctx: JobContext, jdbc: Jdbc, *, newer_than: str | None) -> DataFrame:
-    """Grain: row of the table. Its columns as text, as bronze spells them, and `_watermark`, the greatest in the extract.
+    """Grain: row of the table. Returns its columns as text with bronze names, and `_watermark`.
 
-    `_watermark` is each row's own value, or the same in all rows where the database says itself what it is. Rows that
-    have none are read every time.
+    The maximum of `_watermark` is the extract's watermark: it is the row's value, or for PostgreSQL the maximum computed
+    by the database. Rows with a null watermark are read every time.
     """
     table = _reader(ctx, jdbc).option("dbtable", jdbc.table).load()
     names = [*(encoded(name, i) for i, name in enumerate(table.columns)), WATERMARK]
@@ -90,10 +90,10 @@ def read_table(ctx: JobContext, jdbc: Jdbc, *, newer_than: str | None) -> DataFr
 
 
 def least_read(watermark: str, overlap: float, kind: DataType) -> str:
-    """The least value that is read again: the watermark less the overlap, in seconds of a time or units of a number.
+    """Lower bound of the next extract: watermark minus overlap (seconds for a timestamp, units for a number).
 
     Raises:
-        ConfigError: there is an overlap, and the column is neither a time nor a number.
+        ConfigError: an overlap is set and the column is neither a timestamp nor a number.
     """
     if not overlap:
         return watermark
@@ -104,18 +104,20 @@ def least_read(watermark: str, overlap: float, kind: DataType) -> str:
         try:
             return str(datetime.fromisoformat(watermark) - timedelta(seconds=overlap))
         except (ValueError, OverflowError):
-            raise ConfigError(f"jdbc.overlap: {overlap} seconds less than the watermark is no time we know.") from None
-    raise ConfigError(f"jdbc.overlap: {overlap} of a column of type {kind.simpleString()}; wanted a time or a number.")
+            raise ConfigError(f"jdbc.overlap: {overlap} seconds before the watermark is out of range.") from None
+    raise ConfigError(
+        f"jdbc.overlap: unsupported watermark type {kind.simpleString()}; expected a timestamp or a number."
+    )
 
 
 def _reader(ctx: JobContext, jdbc: Jdbc) -> DataFrameReader:
-    # Without a fetch size PostgreSQL's driver holds the whole result in memory.
+    # Without a fetch size, the PostgreSQL driver loads the whole result into memory.
     reader = ctx.spark.read.format("jdbc").option("url", jdbc.url).option("fetchsize", _FETCH_ROWS)
     driver = jdbc.driver
     if jdbc.url.startswith(_POSTGRESQL):
-        # Java finds no driver by the URL alone in a JAR that Spark was given when it started.
+        # Java does not find the driver by URL if its JAR was added by Spark.
         driver = driver or "org.postgresql.Driver"
-        # What a role or a database may set otherwise, and the text of a value depends on.
+        # The text form of values depends on these settings, which a role or database may override.
         reader = reader.option("sessionInitStatement", "SET TIME ZONE 'UTC'; SET bytea_output = 'hex'")
     if driver:
         reader = reader.option("driver", driver)
@@ -124,7 +126,7 @@ def _reader(ctx: JobContext, jdbc: Jdbc) -> DataFrameReader:
     if jdbc.password_env:
         password = os.environ.get(jdbc.password_env)
         if password is None:
-            raise ConfigError(f"jdbc.password_env: the environment has no {jdbc.password_env}.")
+            raise ConfigError(f"jdbc.password_env: environment variable {jdbc.password_env} is not set.")
         reader = reader.option("password", password)
     return reader
 
@@ -134,22 +136,22 @@ def _watermark_column(jdbc: Jdbc, columns: Sequence[str]) -> str | None:
         return None
     column = next((name for name in columns if name.lower() == jdbc.watermark.lower()), None)
     if column is None:
-        raise ConfigError(f"jdbc.watermark: {jdbc.table} has no column {jdbc.watermark}; known: {columns}.")
+        raise ConfigError(f"jdbc.watermark: {jdbc.table} has no column {jdbc.watermark}; expected one of {columns}.")
     return column
 
 
 def _postgresql_query(table: str, columns: Sequence[str], watermark: str | None, least: str | None) -> str:
-    """The database writes every value as text itself: Spark has no type for a numeric without a scale, and others.
+    """Query that casts every column to text in the database, because Spark lacks types such as unscaled numeric.
 
-    It also compares the watermark, in the column's own type and order, and says the highest as of the same snapshot.
+    The database also filters by the watermark, using the column's type and order, and returns the maximum of the snapshot.
     """
     cells = [f"CAST({_quoted(name)} AS text) AS {_quoted(name)}" for name in columns]
     if watermark is None:
         return f"SELECT {', '.join(cells)}, CAST(NULL AS text) AS {_HIGHEST} FROM {table}"
     column = _quoted(watermark)
-    # Above infinity there is nothing: rows that carry it are read every time, and are no mark for others.
-    endless = f"CAST({column} AS text) IN ('infinity', 'Infinity', 'NaN')"
-    highest = f"(SELECT CAST(max({column}) AS text) FROM {table} WHERE NOT {endless})"
+    # Infinity cannot serve as a watermark; rows with it are read every time.
+    is_infinite = f"CAST({column} AS text) IN ('infinity', 'Infinity', 'NaN')"
+    highest = f"(SELECT CAST(max({column}) AS text) FROM {table} WHERE NOT {is_infinite})"
     query = f"SELECT {', '.join(cells)}, {highest} AS {_HIGHEST} FROM {table}"
     if least is None:
         return query
@@ -169,13 +171,13 @@ def _extract(ctx: JobContext, source: Source, keep: Keep, *, newer_than: str | N
         problem = _problem(ctx, error)
         if problem is None:
             raise
-        raise InputError(f"{source.name}: {source.jdbc.table} cannot be read from the database: {problem}.") from None
+        raise InputError(f"{source.name}: cannot read table {source.jdbc.table}: {problem}.") from None
 
 
 def _delivery(
     ctx: JobContext, source: Source, keep: Keep, extract: DataFrame, newest: dict[str, Any] | None, *, number: int
 ) -> tuple[dict[str, Any] | None, DataFrame]:
-    """What ops.delivery says of the rows that are new, and the rows; None where there are none."""
+    """Row for ops.delivery (None if there are no new rows) and the new rows."""
     assert source.jdbc is not None
     rows = extract.drop(WATERMARK)
     if source.jdbc.watermark:
@@ -191,48 +193,48 @@ def _delivery(
         "num_bytes": 0,
         "modified_at": ctx.started_at,
         "num_rows": num_rows,
-        # A table that is again what it once was is another delivery: the number tells them apart.
+        # The number distinguishes deliveries with equal content at different times.
         "batch_id": sha256_of([digest, number])[:32],
         "reason": None,
         "columns": rows.columns,
         "watermark": (highest and highest[0]) or (newest and newest["watermark"]),
-        # A clock that was set back must not make this delivery older than the one before it.
+        # Keep arrival times monotonic even if the clock was set back.
         "arrived_at": max(ctx.started_at, newest["arrived_at"] + _TICK) if newest else ctx.started_at,
     }, rows
 
 
 def _problem(ctx: JobContext, error: Exception) -> str | None:
-    """What the user can do about a failure; None where it does not come from the database or its driver."""
+    """Message for a database or driver error; None for other errors."""
     cause: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
     gateway = ctx.spark.sparkContext._gateway
     while cause is not None:
         if is_instance_of(gateway, cause, "java.sql.SQLException"):
             state = cause.getSQLState() or ""
-            return _PROBLEMS.get(state[:2], f"it answers with SQLSTATE {state}; check jdbc.url and jdbc.table")
+            return _PROBLEMS.get(state[:2], f"SQLSTATE {state}; check jdbc.url and jdbc.table")
         if is_instance_of(gateway, cause, "java.lang.ClassNotFoundException"):
-            return "there is no such driver; check jdbc.driver and its JAR (spark.jars)"
+            return "driver class not found; check jdbc.driver and its JAR (spark.jars)"
         cause = cause.getCause()
     return None
 
 
 def _not_in_bronze(ctx: JobContext, source: Source, extract: DataFrame) -> DataFrame:
-    """Grain: row of the extract whose content no bronze record of the source has."""
+    """Rows of the extract whose content is not in bronze. Grain: row of the extract."""
     records = ctx.tables.read(bronze(source.name))
     rows = extract.withColumn("_content", _content(extract.columns))
-    held = records.select(_content([name for name in records.columns if not name.startswith("_")]).alias("_content"))
-    # The extract is small and bronze is not: what they share is found without moving bronze, and only that is compared.
-    held = held.join(rows.select("_content"), "_content", "left_semi")
-    return rows.join(held, "_content", "left_anti").drop("_content")
+    known = records.select(_content([name for name in records.columns if not name.startswith("_")]).alias("_content"))
+    # The extract is small: a semi join reduces bronze to the shared content without shuffling all of it.
+    known = known.join(rows.select("_content"), "_content", "left_semi")
+    return rows.join(known, "_content", "left_anti").drop("_content")
 
 
 def _content(columns: Sequence[str]) -> Column:
-    """Digest of a row's cells by column name; a column that is empty counts as one that is not there."""
+    """Digest of a row's cells by column name; null cells are ignored."""
     cells = [F.col(f"`{name}`").alias(name.lower()) for name in sorted(columns, key=str.lower)]
     return F.sha2(F.to_json(F.struct(*cells), {"ignoreNullFields": "true"}), 256) if cells else F.lit("")
 
 
 def _finish(ctx: JobContext, source: Source, planned: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The deliveries that an earlier run wrote to bronze and died before it said so."""
+    """Mark planned deliveries as ingested if an interrupted run already wrote them to bronze; return them."""
     table = bronze(source.name)
     written = [row for row in planned if ctx.tables.committed(table, row["batch_id"], row["file_sha256"])]
     for delivery in written:
@@ -248,7 +250,7 @@ def _record(ctx: JobContext, delivery: dict[str, Any], status: str) -> None:
 
 
 def _as_records(ctx: JobContext, rows: DataFrame, delivery: dict[str, Any]) -> DataFrame:
-    # A database gives its rows in any order; a record's number must not depend on it.
+    # Databases return rows in arbitrary order; record numbers must be deterministic.
     position = F.row_number().over(Window.orderBy(*[F.col(f"`{name}`") for name in rows.columns])) - 1
     return rows.select(
         *[F.col(f"`{name}`") for name in rows.columns],

@@ -1,4 +1,4 @@
-"""Reads the records of a delivery verbatim: every column as text, with file, block and position beside it."""
+"""Read the records of a delivery unchanged: every column as text, with file, block and position."""
 
 import codecs
 import io
@@ -19,8 +19,8 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.sources.config import Files
-from crm_spark.stages.ingest.discovery import SourceFile
 from crm_spark.stages.ingest.file_validation import codec_of, opened
+from crm_spark.stages.ingest.source_file import SourceFile
 from crm_spark.stages.ingest.surrogates import SurrogateEscaper
 
 _POSITION_BITS = 33
@@ -31,7 +31,7 @@ _PIECE = 1 << 20
 
 @contextmanager
 def one_file_per_task(spark: SparkSession) -> Iterator[None]:
-    """One file, or one split of it, per task: only then does the running number of a task count from 0 in its block."""
+    """Configure Spark to read one file (or one split) per task, so that task-local row numbers are block positions."""
     spark.conf.set("spark.sql.files.openCostInBytes", spark.conf.get("spark.sql.files.maxPartitionBytes") or "128MB")
     try:
         yield
@@ -40,29 +40,29 @@ def one_file_per_task(spark: SparkSession) -> Iterator[None]:
 
 
 @contextmanager
-def laid_out(files: Sequence[SourceFile], how: Files, scratch: Path) -> Iterator[dict[str, SourceFile]]:
-    """The files by the path that Spark reads them at: what it could not read as it lies is laid out below `scratch`.
+def readable_paths(files: Sequence[SourceFile], how: Files, scratch: Path) -> Iterator[dict[str, SourceFile]]:
+    """Files by the path Spark reads; files it cannot read in place are prepared in `scratch`.
 
-    That are members of archives, JSON with halves of characters, and paths that Spark would take for a pattern.
+    These are archive members, JSON with lone surrogates, and paths that contain glob characters.
     """
     paths: dict[str, SourceFile] = {}
     try:
         for number, file in enumerate(files):
             path = Path(file.path)
             if file.member is not None or file.has_lone_surrogates or _PATTERN.search(file.path):
-                path = _laid_out(file, how, scratch, number)
+                path = _prepared(file, how, scratch, number)
             paths[str(path)] = file
         yield paths
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _laid_out(file: SourceFile, how: Files, scratch: Path, number: int) -> Path:
+def _prepared(file: SourceFile, how: Files, scratch: Path, number: int) -> Path:
     scratch.mkdir(parents=True, exist_ok=True)
-    # A name of our own: what an archive calls its members never becomes a path.
+    # Generated name: member names from an archive are untrusted and never used as paths.
     target = scratch / f"{number}{PurePosixPath(file.member or file.path).suffix}"
     if file.has_lone_surrogates:
-        _mend(file, how, target.with_suffix(".json"))
+        _escape_surrogates(file, how, target.with_suffix(".json"))
         return target.with_suffix(".json")
     if file.member is None:
         target.symlink_to(file.path)
@@ -82,25 +82,25 @@ def _opened(file: SourceFile) -> Iterator[IO[bytes]]:
         yield source
 
 
-def _mend(file: SourceFile, how: Files, target: Path) -> None:
-    mender, encoding = SurrogateEscaper(), how.options.encoding
+def _escape_surrogates(file: SourceFile, how: Files, target: Path) -> None:
+    escaper, encoding = SurrogateEscaper(), how.options.encoding
     with (
         _opened(file) as raw,
         io.TextIOWrapper(raw, encoding=codec_of(encoding), newline="") as source,
         target.open("w", encoding=encoding, newline="") as sink,
     ):
         while piece := source.read(_PIECE):
-            sink.write(mender.feed(piece))
-        sink.write(mender.feed("", is_last=True))
+            sink.write(escaper.feed(piece))
+        sink.write(escaper.feed("", is_last=True))
 
 
 def read_records(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> DataFrame:
-    """Grain: record. The source's columns as text, `_path`, `_block`, `_position`, `_corrupt`.
+    """Grain: record. Returns the source's columns as text, `_path`, `_block`, `_position`, `_corrupt`.
 
-    Files are grouped by their own header, so a column that moved, came or went is found by name and never by position.
-    To be read, and written, within `one_file_per_task`.
+    Files are grouped by header, so columns are matched by name, not position. Evaluate the result within
+    `one_file_per_task`.
     """
-    # Parquet files may also differ in the types of their columns, and one read has one type for each.
+    # Parquet files with different column types cannot be read together.
     types = {path: _parquet_types(path) if how.format == "parquet" else "" for path in files}
     headers = sorted((file.columns, types[path], path) for path, file in files.items())
     groups = [(key[0], [path for *_, path in group]) for key, group in groupby(headers, key=lambda entry: entry[:2])]
@@ -119,17 +119,17 @@ def _read_group(spark: SparkSession, how: Files, header: tuple[str, ...], paths:
     if how.format == "parquet":
         frame = spark.read.parquet(*paths)
         cells = [as_text(frame, name).alias(encoded(name, i)) for i, name in enumerate(frame.columns)]
-        return frame.select(*cells, *_envelope(F.lit(0), F.col("_metadata.row_index")), _nothing())
+        return frame.select(*cells, *_envelope(F.lit(0), F.col("_metadata.row_index")), _no_corrupt_record())
     position = F.monotonically_increasing_id().bitwiseAND((1 << _POSITION_BITS) - 1)
     block = F.col("_metadata.file_block_start")
     frame = _read_csv(spark, how, header, paths) if how.format == "csv" else _read_json(spark, how, paths)
-    # A JSON object may name a column in a way Delta cannot store; CSV headers are encoded already.
+    # JSON keys may be invalid Delta column names; CSV headers are already encoded.
     names = {name: name if how.format == "csv" else encoded(name, 0) for name in frame.columns}
     cells = [F.col(f"`{name}`").alias(names[name]) for name in frame.columns if name != CORRUPT]
     return frame.select(*cells, *_envelope(block, position), F.col(CORRUPT))
 
 
-def _nothing() -> Column:
+def _no_corrupt_record() -> Column:
     return F.lit(None).cast("string").alias(CORRUPT)
 
 
@@ -159,14 +159,14 @@ def _read_csv(spark: SparkSession, how: Files, header: tuple[str, ...], paths: l
 
 
 def _read_json(spark: SparkSession, how: Files, paths: list[str]) -> DataFrame:
-    """Two passes: one for the names that the records use, one that takes each value as the text that stands there."""
+    """Read JSON in two passes: the first infers the column names, the second reads every value as its literal text."""
     reader = (
         spark.read.option("multiLine", how.format == "json")
         .option("mode", "PERMISSIVE")
         .option("columnNameOfCorruptRecord", CORRUPT)
     )
     if how.options.encoding.lower() not in ("utf-8", "utf8"):
-        # Only from bytes that are UTF-8 already does Spark take numbers and nested values exactly as written.
+        # Set only if needed: with UTF-8 input and no encoding option, Spark keeps numbers and nested values as written.
         reader = reader.option("encoding", codecs.lookup(how.options.encoding).name)
     names = [name for name in reader.option("primitivesAsString", True).json(paths).columns if name != CORRUPT]
     return reader.schema(_all_text(names)).json(paths)
@@ -177,7 +177,7 @@ def _all_text(names: Sequence[str]) -> StructType:
 
 
 def as_text(frame: DataFrame, name: str) -> Column:
-    """A column as bronze keeps it: nested values as JSON, bytes in base64."""
+    """Column as text for bronze: nested values as JSON, binary as base64."""
     column = F.col(f"`{name}`")
     kind = frame.schema[name].dataType.typeName()
     if kind in ("struct", "array", "map"):
@@ -186,5 +186,5 @@ def as_text(frame: DataFrame, name: str) -> Column:
 
 
 def normalised(path: str) -> str:
-    """A local path as `_path` spells it."""
+    """Local path in the form of `_path` (without the file scheme)."""
     return re.sub("^file:/+", "/", path)

@@ -1,7 +1,7 @@
-"""Ingest: what arrived goes to bronze verbatim, once.
+"""Ingest stage: write new files and database rows to bronze, unchanged and exactly once.
 
-The plan is written to ops.delivery before the first record is read: a run that dies is finished by the next one with the
-same batches, also when more files have arrived in between.
+The plan is written to ops.delivery before the first record is read, so the next run completes an interrupted one with the
+same batches, even if more files have arrived.
 """
 
 from collections.abc import Iterable
@@ -21,18 +21,13 @@ from crm_spark.core.hashing import sha256_of
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
-from crm_spark.stages.ingest.discovery import (
-    ARCHIVE_SEPARATOR,
-    Delivery,
-    SourceFile,
-    list_files,
-    unseen,
-)
-from crm_spark.stages.ingest.file_stream import follow
-from crm_spark.stages.ingest.file_validation import Examined, examine_files
+from crm_spark.stages.ingest.discovery import Delivery, list_files, unseen
+from crm_spark.stages.ingest.file_stream import stream_files
+from crm_spark.stages.ingest.file_validation import FileReport, examine_files
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reader import laid_out, normalised, one_file_per_task, read_records
-from crm_spark.stages.ingest.staging import Stage_, staged
+from crm_spark.stages.ingest.reader import normalised, one_file_per_task, read_records, readable_paths
+from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
+from crm_spark.stages.ingest.staging import Fetch, staged
 
 PLANNED, INGESTED, SKIPPED, REJECTED, WITHDRAWN = "planned", "ingested", "skipped", "rejected", "withdrawn"
 UNSETTLED = (REJECTED, WITHDRAWN)
@@ -40,12 +35,12 @@ CHANGED_SINCE = "changed_since"
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """What decides whether there is anything to ingest: the listing of every source's files, and how they are read."""
+    """Inputs of the stage: file listing and read options of every source."""
     cfg: IngestConfig = ctx.settings.ingest
     found: dict[str, Any] = {}
     for source in load_sources(Path(cfg.sources_dir)):
         if source.jdbc is not None:
-            found[source.name] = ["jdbc", ctx.run_id]  # a database does not say what is new without being asked
+            found[source.name] = ["jdbc", ctx.run_id]  # changes in a database are only visible by querying it
             continue
         listing = [
             (f.name, f.num_bytes, f.modified_at, f.blocked) for f in list_files(ctx.spark, source, _data_dir(cfg))
@@ -55,29 +50,29 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Reads every new file of every source into bronze."""
+    """Ingest every new file and table row of every source into bronze."""
     cfg: IngestConfig = ctx.settings.ingest
-    num_before = 0
+    num_streamed = 0
     if cfg.files_per_batch is not None and cfg.data_dir is not None and not ctx.is_dry_run:
-        take = partial(_take_rows, ctx)
-        num_before = follow(ctx, cfg.data_dir, take, files_per_batch=cfg.files_per_batch)
-    result = _take(ctx)
-    if not num_before:
+        ingest_batch = partial(_ingest_paths, ctx)
+        num_streamed = stream_files(ctx, cfg.data_dir, ingest_batch, files_per_batch=cfg.files_per_batch)
+    result = _ingest_new(ctx)
+    if not num_streamed:
         return result
-    return replace(result, status="done", num_rows=num_before + result.num_rows)
+    return replace(result, status="done", num_rows=num_streamed + result.num_rows)
 
 
-def _take_rows(ctx: JobContext, paths: frozenset[str]) -> int:
-    return _take(ctx, paths).num_rows
+def _ingest_paths(ctx: JobContext, paths: frozenset[str]) -> int:
+    return _ingest_new(ctx, paths).num_rows
 
 
-def _take(ctx: JobContext, paths: frozenset[str] | None = None) -> StageResult:
-    """Reads what is new, of all there is or of these paths alone."""
-    with staged(ctx) as bring:
-        return _taken(ctx, paths, bring)
+def _ingest_new(ctx: JobContext, paths: frozenset[str] | None = None) -> StageResult:
+    """Ingest new files, optionally limited to these paths."""
+    with staged(ctx) as fetch:
+        return _ingest_staged(ctx, paths, fetch)
 
 
-def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Stage_) -> StageResult:
+def _ingest_staged(ctx: JobContext, paths: frozenset[str] | None, fetch: Fetch) -> StageResult:
     cfg: IngestConfig = ctx.settings.ingest
     sources = {source.name: source for source in load_sources(Path(cfg.sources_dir))}
     history = ctx.tables.read(DELIVERY).collect()
@@ -85,12 +80,12 @@ def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Stage_) -> Stag
     for source in sources.values():
         if source.jdbc is not None and paths is None:
             num_rows += ingest_jdbc(ctx, source, history)
-    deliveries, verdicts = _plan(ctx, sources, history, paths, bring)
-    if verdicts:
-        _record(ctx, verdicts, part=f"plan:{sha256_of([v['batch_id'] for v in verdicts])[:16]}")
+    deliveries, status_rows = _plan(ctx, sources, history, paths, fetch)
+    if status_rows:
+        _record(ctx, status_rows, part=f"plan:{sha256_of([v['batch_id'] for v in status_rows])[:16]}")
     if ctx.is_dry_run:
         for delivery in deliveries:
-            ctx.log.info("would ingest %s: %d files", delivery.source, len(delivery.files))
+            ctx.log.info("dry run: would ingest %s: %d files", delivery.source, len(delivery.files))
         return StageResult(0, note="dry run")
     with one_file_per_task(ctx.spark):
         done = in_parallel(lambda d: _ingest(ctx, sources[d.source], d, columns_known(history, d.source)), deliveries)
@@ -98,75 +93,77 @@ def _taken(ctx: JobContext, paths: frozenset[str] | None, bring: Stage_) -> Stag
     num_rows += sum(row["num_rows"] for row in outcomes)
     if outcomes:
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
-    if not outcomes and not verdicts and not num_rows and history:
+    if not outcomes and not status_rows and not num_rows and history:
         return StageResult(status=NO_NEW_INPUT, last_work_at=max(row["arrived_at"] for row in history))
-    refused = [v for v in verdicts if v["status"] == REJECTED]
-    note = f"{len(outcomes)} files" + (f", {len(refused)} refused" if refused else "")
-    if paths is None and not history and not outcomes and not verdicts and not num_rows:
+    num_rejected = sum(row["status"] == REJECTED for row in status_rows)
+    note = f"{len(outcomes)} files" + (f", {num_rejected} rejected" if num_rejected else "")
+    if paths is None and not history and not outcomes and not status_rows and not num_rows:
         raise InputError(
-            f"No source has a file below {cfg.data_dir}. Check ingest.data_dir and the sources' files.path."
+            f"No source files found in {cfg.data_dir}. Check ingest.data_dir and files.path of the sources."
         )
     return StageResult(num_rows, note=note)
 
 
 def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
-    """The columns that any ingested file of the source carried."""
+    """Columns of all files ingested for the source so far."""
     past = (row for row in history if row["source"] == source and row["status"] == INGESTED)
     return frozenset(name for row in past for name in row["columns"] or ())
 
 
 def _plan(
-    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None, bring: Stage_
+    ctx: JobContext, sources: dict[str, Source], history: list[Row], paths: frozenset[str] | None, fetch: Fetch
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
-    """What is to be read: batches that an earlier run began, and new files; plus the verdict on each file."""
+    """Plan the deliveries to read (unfinished batches and new files) and the status rows of the examined files."""
     cfg: IngestConfig = ctx.settings.ingest
     deliveries: list[Delivery] = []
-    begun: dict[str, dict[str, list[Row]]] = {}
+    unfinished: dict[str, dict[str, list[Row]]] = {}
     fresh: list[tuple[SourceFile, Source]] = []
-    of_files = [
+    file_sources = [
         (s, [row for row in history if row["source"] == s.name]) for s in sources.values() if s.files is not None
     ]
-    for source, past in of_files:
-        landed, begun[source.name] = _unfinished(ctx, source, past)
-        deliveries.extend(_delivery_of(source, rows) for rows in landed.values())
-        # What was refused is looked at again: its permissions or the source's configuration may have been mended. So is
-        # what was begun: its bytes may be others by now.
-        settled = [r for r in past if r["status"] not in UNSETTLED and r["batch_id"] not in begun[source.name]]
-        wanted = {r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in begun[source.name].values() for r in rows}
+    for source, past in file_sources:
+        written_batches, unfinished[source.name] = _unfinished(ctx, source, past)
+        deliveries.extend(_delivery_of(source, rows) for rows in written_batches.values())
+        # Check rejected files again, since permissions or configuration may have been fixed, and files of unfinished
+        # batches, since their content may have changed.
+        settled = [r for r in past if r["status"] not in UNSETTLED and r["batch_id"] not in unfinished[source.name]]
+        wanted = {r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in unfinished[source.name].values() for r in rows}
         files = unseen(
             list_files(ctx.spark, source, _data_dir(cfg)),
             ((r["file"], r["num_bytes"], r["modified_at"]) for r in settled),
         )
-        asked = [f for f in files if paths is None or f.name in wanted or normalised(f.path) in paths]
-        fresh.extend((file, source) for file in bring(asked))
+        selected = [f for f in files if paths is None or f.name in wanted or normalised(f.path) in paths]
+        fresh.extend((file, source) for file in fetch(selected))
     may_open = [(file, source.files) for file, source in fresh if file.blocked is None and source.files is not None]
     examined = {}
     if may_open:
         examined = examine_files(ctx.spark, may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
-    verdicts: list[dict[str, Any]] = []
-    for source, past in of_files:
-        looked_at = [
+    status_rows: list[dict[str, Any]] = []
+    for source, past in file_sources:
+        reports = [
             found
             for file, owner in fresh
             if owner.name == source.name
             for found in _members(file, examined.get((source.name, file.name)))
         ]
-        resumed, withdrawn = _resumed(ctx, source, looked_at, begun[source.name])
-        in_hand = {
+        resumed, withdrawn = _resumed(ctx, source, reports, unfinished[source.name])
+        resumed_files = {
             (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
         }
-        looked_at = [(file, found) for file, found in looked_at if (file.name, found.digest) not in in_hand]
-        given_up = {verdict["batch_id"] for verdict in withdrawn}
-        delivery, said = _judged(ctx, source, looked_at, [row for row in past if row["batch_id"] not in given_up])
-        deliveries.extend([*resumed, *delivery])
-        verdicts.extend([*withdrawn, *said])
-    return deliveries, verdicts
+        reports = [(file, found) for file, found in reports if (file.name, found.digest) not in resumed_files]
+        withdrawn_ids = {row["batch_id"] for row in withdrawn}
+        new_deliveries, statuses = _classified(
+            ctx, source, reports, [row for row in past if row["batch_id"] not in withdrawn_ids]
+        )
+        deliveries.extend([*resumed, *new_deliveries])
+        status_rows.extend([*withdrawn, *statuses])
+    return deliveries, status_rows
 
 
-def _members(file: SourceFile, examined: list[Examined] | None) -> list[tuple[SourceFile, Examined]]:
-    """The file, or the members of the archive, as they are to be read."""
+def _members(file: SourceFile, examined: list[FileReport] | None) -> list[tuple[SourceFile, FileReport]]:
+    """Pair the file, or each member of the archive, with its validation report."""
     if examined is None:
-        return [(file, Examined(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked))]
+        return [(file, FileReport(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked))]
     return [
         (
             replace(
@@ -182,70 +179,72 @@ def _members(file: SourceFile, examined: list[Examined] | None) -> list[tuple[So
     ]
 
 
-def _judged(
-    ctx: JobContext, source: Source, looked_at: list[tuple[SourceFile, Examined]], past: list[Row]
+def _classified(
+    ctx: JobContext, source: Source, reports: list[tuple[SourceFile, FileReport]], past: list[Row]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
-    """One delivery of all that is new and sound, and what is said of each file."""
+    """Delivery of all new valid files (at most one), and the status row of each file."""
     known = {row["file_sha256"] for row in past if row["status"] not in UNSETTLED}
-    refused = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["status"] == REJECTED}
+    rejected = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["status"] == REJECTED}
     fresh: list[tuple[SourceFile, str]] = []
-    verdicts: list[dict[str, Any]] = []
-    for file, examined in looked_at:
+    status_rows: list[dict[str, Any]] = []
+    for file, examined in reports:
         digest, damage = examined.digest, examined.damage
         if damage is not None:
-            if (file.name, digest, damage) not in refused:
-                ctx.log.warning("%s: %s refused: %s", source.name, file.name, damage)
-                verdicts.append(_verdict(ctx, file, digest, f"refused:{digest[:16]}", REJECTED, damage))
+            if (file.name, digest, damage) not in rejected:
+                ctx.log.warning("%s: file %s rejected: %s", source.name, file.name, damage)
+                status_rows.append(_status_row(ctx, file, digest, f"rejected:{digest[:16]}", REJECTED, damage))
         elif digest in known:
-            ctx.log.info("%s: %s has the bytes of a file known before; skipped", source.name, file.name)
-            verdicts.append(_verdict(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes"))
+            ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
+            status_rows.append(
+                _status_row(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes")
+            )
         else:
             known.add(digest)
             fresh.append((file, digest))
     if not fresh:
-        return [], verdicts
+        return [], status_rows
     delivery = Delivery(source.name, tuple(f for f, _ in fresh), tuple(d for _, d in fresh))
-    return [delivery], [*verdicts, *(_verdict(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
+    return [delivery], [*status_rows, *(_status_row(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
 
 
 def _unfinished(ctx: JobContext, source: Source, past: list[Row]) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
-    """The batches that were planned and never finished: those that bronze has already, and those it has not."""
+    """Planned but unfinished batches: those already written to bronze, and the others."""
     done = {row["batch_id"] for row in past if row["status"] in (INGESTED, WITHDRAWN)}
     batches: dict[str, list[Row]] = {}
     for row in sorted(past, key=lambda row: row["file"]):
         if row["status"] == PLANNED and row["batch_id"] not in done:
             batches.setdefault(row["batch_id"], []).append(row)
-    landed = {b: rows for b, rows in batches.items() if ctx.tables.committed(bronze(source.name), b, b)}
-    return landed, {b: rows for b, rows in batches.items() if b not in landed}
+    written_batches = {b: rows for b, rows in batches.items() if ctx.tables.committed(bronze(source.name), b, b)}
+    return written_batches, {b: rows for b, rows in batches.items() if b not in written_batches}
 
 
 def _resumed(
-    ctx: JobContext, source: Source, looked_at: list[tuple[SourceFile, Examined]], begun: dict[str, list[Row]]
+    ctx: JobContext, source: Source, reports: list[tuple[SourceFile, FileReport]], unfinished: dict[str, list[Row]]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
-    """The begun batches whose files are as they were; of the others nothing is in the lake, and their plan is withdrawn."""
-    sound = {(file.name, found.digest): file for file, found in looked_at if found.damage is None}
+    """Unfinished batches whose files are unchanged, and status rows that withdraw the plans of the others."""
+    valid = {(file.name, found.digest): file for file, found in reports if found.damage is None}
     resumed: list[Delivery] = []
     withdrawn: list[dict[str, Any]] = []
-    for batch_id, rows in sorted(begun.items()):
-        files = [sound.get((row["file"], row["file_sha256"])) for row in rows]
+    for batch_id, rows in sorted(unfinished.items()):
+        files = [valid.get((row["file"], row["file_sha256"])) for row in rows]
         if all(files):
             resumed.append(_delivery_of(source, rows, [file for file in files if file is not None]))
             continue
-        gone = [row["file"] for row, file in zip(rows, files) if file is None]
+        changed = [row["file"] for row, file in zip(rows, files) if file is None]
         ctx.log.warning(
-            "%s: batch %s was begun and %s changed or went since; what is there now is taken for itself",
-            *(source.name, batch_id, ", ".join(gone[:3])),
+            "%s: unfinished batch %s withdrawn because files changed or were deleted: %s. Current files form a new batch",
+            *(source.name, batch_id, ", ".join(changed[:3])),
         )
         plan = _delivery_of(source, rows)
         withdrawn += [
-            _verdict(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in gone else None)
+            _status_row(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in changed else None)
             for f, d in zip(plan.files, plan.digests)
         ]
     return resumed, withdrawn
 
 
 def _delivery_of(source: Source, rows: list[Row], files: list[SourceFile] | None = None) -> Delivery:
-    """A batch as it was planned; without `files` it can be told from, and not read again."""
+    """Delivery of a planned batch; without `files` it has names and digests but no readable paths."""
     planned = [
         SourceFile(source.name, r["file"], "", r["num_bytes"], r["modified_at"], tuple(r["columns"] or ()))
         for r in rows
@@ -254,12 +253,12 @@ def _delivery_of(source: Source, rows: list[Row], files: list[SourceFile] | None
 
 
 def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozenset[str]) -> list[dict[str, Any]]:
-    """Appends the delivery to bronze; `known` are the columns that earlier ones of this source brought."""
+    """Append the delivery to bronze. `known`: columns of earlier deliveries of the source."""
     assert source.files is not None
     table = bronze(source.name)
     scratch, batch_id = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16], delivery.batch_id
     if not ctx.tables.committed(table, batch_id, batch_id):
-        with laid_out(delivery.files, source.files, scratch) as files:
+        with readable_paths(delivery.files, source.files, scratch) as files:
             records, envelope = read_records(ctx.spark, source.files, files), _file_table(ctx, delivery, files)
             frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
             ctx.tables.append(table, frame, batch_id=batch_id, digest=batch_id)
@@ -272,7 +271,7 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
 
 
 def _counted(written: DataFrame, how: Files) -> DataFrame:
-    """Grain: file. Its records and, of JSON, which columns any of them fills."""
+    """Number of records and, for JSON, the non-null columns. Grain: file."""
     names = [n for n in written.columns if not n.startswith("_") and how.format in ("json", "jsonl")]
     filled = F.array(*(F.when(F.count(F.col(f"`{name}`")) > 0, F.lit(name)) for name in names)).cast("array<string>")
     return written.groupBy("_file_sha256").agg(
@@ -286,9 +285,9 @@ def _ingested(
     columns = tuple(counted["columns"]) if counted is not None and counted["columns"] else file.columns
     fresh = sorted(set(columns) - known) if known else []
     if fresh:
-        ctx.log.warning("%s: %s brings new columns, kept in bronze: %s", file.source, file.name, fresh)
-    verdict = _verdict(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
-    return {**verdict, "columns": list(columns), "num_rows": counted["num_rows"] if counted is not None else 0}
+        ctx.log.warning("%s: file %s has new columns (stored in bronze only): %s", file.source, file.name, fresh)
+    status = _status_row(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
+    return {**status, "columns": list(columns), "num_rows": counted["num_rows"] if counted is not None else 0}
 
 
 def _file_table(ctx: JobContext, delivery: Delivery, files: dict[str, SourceFile]) -> DataFrame:
@@ -298,7 +297,7 @@ def _file_table(ctx: JobContext, delivery: Delivery, files: dict[str, SourceFile
 
 
 def with_envelope(records: DataFrame, files: DataFrame, *, run_id: str, arrived_at: Any) -> DataFrame:
-    """Grain: record. Its pointer: 16 digits of the file's digest, the block, the position."""
+    """Add the bronze envelope. Grain: record. `_row_id`: 16 digits of the file digest, block, position."""
     row_id = F.concat_ws(":", F.substring("_file_sha256", 1, 16), F.col("_block"), F.col("_position"))
     return (
         records.join(F.broadcast(files), "_path", "left")
@@ -309,7 +308,7 @@ def with_envelope(records: DataFrame, files: DataFrame, *, run_id: str, arrived_
     )
 
 
-def _verdict(
+def _status_row(
     ctx: JobContext, file: SourceFile, digest: str, batch_id: str, status: str, reason: str | None = None
 ) -> dict[str, Any]:
     return {
@@ -328,15 +327,15 @@ def _verdict(
     }
 
 
-def _record(ctx: JobContext, verdicts: Iterable[dict[str, Any]], *, part: str) -> None:
-    rows = [tuple(verdict[name] for name in DELIVERY.column_names) for verdict in verdicts]
+def _record(ctx: JobContext, status_rows: Iterable[dict[str, Any]], *, part: str) -> None:
+    rows = [tuple(row[name] for name in DELIVERY.column_names) for row in status_rows]
     frame = ctx.spark.createDataFrame(rows, DELIVERY.schema)
     ctx.tables.merge(DELIVERY, frame, batch_id=ctx.batch_id(part), digest=part)
 
 
 def _data_dir(cfg: IngestConfig) -> str:
     if cfg.data_dir is None:
-        raise ConfigError("ingest.data_dir: missing; wanted the folder below which the sources' files lie.")
+        raise ConfigError("ingest.data_dir: not set. Set it to the folder with the source files.")
     return cfg.data_dir
 
 

@@ -1,7 +1,7 @@
-"""A folder behind a URI: Hadoop lists it, and brings new files to where every node reads them before anything looks at them.
+"""List a remote data folder (URI) with Hadoop and copy new files to storage that every node can read.
 
-What was examined is then what is read, also when the other side changes meanwhile, and all the rest of ingest knows local
-files only.
+Validation and reading then use the same copy even if the remote file changes, and the rest of ingest only handles local
+files.
 """
 
 import re
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -19,16 +19,14 @@ from pyspark.sql import SparkSession
 from crm_spark.core.context import JobContext, in_parallel
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.stages.ingest.source_file import SourceFile
 
-if TYPE_CHECKING:
-    from crm_spark.stages.ingest.discovery import SourceFile
-
-Stage_ = Callable[[Sequence["SourceFile"]], list["SourceFile"]]
+Fetch = Callable[[Sequence[SourceFile]], list[SourceFile]]
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file below the folder: its name there, its URI, its size, and when it was changed."""
+    """A remote file: relative name, URI, size and modification time."""
 
     name: str
     uri: str
@@ -37,67 +35,67 @@ class RemoteFile:
 
 
 def is_remote(data_dir: str) -> bool:
-    """Whether it is a URI of anything but a local folder."""
+    """Whether the data folder is a URI with a scheme other than `file`."""
     return re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/", data_dir) is not None
 
 
 def remote_files(spark: SparkSession, data_dir: str) -> Iterator[RemoteFile]:
-    """All files below the folder.
+    """List all files below the folder.
 
     Raises:
-        InputError: it is not there, or Hadoop cannot reach it.
+        InputError: the folder does not exist or Hadoop cannot access it.
     """
     try:
-        root, system = _reached(spark, data_dir)
-        above, found = root.toUri().getPath().rstrip("/") + "/", system.listFiles(root, True)
+        root, system = _hadoop_path(spark, data_dir)
+        prefix, found = root.toUri().getPath().rstrip("/") + "/", system.listFiles(root, True)
         while found.hasNext():
             status = found.next()
             path = status.getPath()
             at = datetime.fromtimestamp(status.getModificationTime() // 1000, UTC).replace(tzinfo=None)
-            yield RemoteFile(path.toUri().getPath().removeprefix(above), path.toString(), status.getLen(), at)
+            yield RemoteFile(path.toUri().getPath().removeprefix(prefix), path.toString(), status.getLen(), at)
     except Py4JJavaError as error:
-        said = error.java_exception.getMessage() or error.java_exception.getClass().getSimpleName()
+        cause = error.java_exception.getMessage() or error.java_exception.getClass().getSimpleName()
         raise InputError(
-            f"ingest.data_dir: {data_dir} cannot be listed: {said.splitlines()[0]}. Spark needs the JAR of this file system "
-            "and the right to read there; a folder that every node mounts needs neither."
+            f"ingest.data_dir: cannot list {data_dir}: {cause.splitlines()[0]}. Add the JAR of this file system to Spark and "
+            "check the read permissions, or use a folder that is mounted on every node."
         ) from None
 
 
 @contextmanager
-def staged(ctx: JobContext) -> Iterator[Stage_]:
-    """Gives `bring(files)`: the same files with local paths, until the block ends.
+def staged(ctx: JobContext) -> Iterator[Fetch]:
+    """Yield `fetch(files)`, which copies remote files and returns them with local paths; copies are deleted at the end.
 
-    One that cannot be read is given a path at which nothing lies: the look at it says so.
+    A file that cannot be copied gets a path that does not exist, so that validation reports it as unreadable.
     """
     folder = Path(ctx.files_root) / ("fetched-dry-run" if ctx.is_dry_run else "fetched")
     shutil.rmtree(folder, ignore_errors=True)
 
-    def bring(files: Sequence["SourceFile"]) -> list["SourceFile"]:
-        def one(file: "SourceFile") -> "SourceFile":
+    def fetch(files: Sequence[SourceFile]) -> list[SourceFile]:
+        def fetch_one(file: SourceFile) -> SourceFile:
             if file.blocked is not None or not is_remote(file.path):
                 return file
             target = folder / sha256_of(file.path)[:16] / PurePosixPath(file.name).name
             target.parent.mkdir(parents=True, exist_ok=True)
-            _copied(ctx.spark, file.path, target)
+            _copy(ctx.spark, file.path, target)
             return replace(file, path=str(target))
 
-        return in_parallel(one, files)
+        return in_parallel(fetch_one, files)
 
     try:
-        yield bring
+        yield fetch
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copied(spark: SparkSession, uri: str, target: Path) -> None:
-    source, system = _reached(spark, uri)
+def _copy(spark: SparkSession, uri: str, target: Path) -> None:
+    source, system = _hadoop_path(spark, uri)
     try:
         system.copyToLocalFile(False, source, _path(spark, str(target)), True)
     except Py4JJavaError:
         target.unlink(missing_ok=True)
 
 
-def _reached(spark: SparkSession, uri: str) -> tuple[Any, Any]:
+def _hadoop_path(spark: SparkSession, uri: str) -> tuple[Any, Any]:
     path = _path(spark, uri)
     return path, path.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
 

@@ -1,25 +1,26 @@
-r"""JSON can escape half of a character: `\ud83d` alone, where a text was cut. No encoding holds it; Spark would read `?`.
+r"""Keep unpaired surrogates in JSON (`\ud83d` alone, where a text was truncated) as literal escapes.
 
-So the escape is taken as what was written: its backslash is escaped in turn, and the cell holds the six characters `\ud83d`.
+No encoding can represent a lone surrogate, and Spark would read it as `?`. The backslash is escaped instead, so that the
+cell contains the six characters `\ud83d`.
 """
 
 import re
 
 _LONGEST = len(r"\ud83d\ude00")
 _ESCAPE = re.compile(
-    r"""\\[^u]                                                  # of a backslash, too: what follows it is plain text
-      | \\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}                     # a whole character
-      | \\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}  # both halves of one
-      | (?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})""",
+    r"""\\[^u]                                                  # other escapes, including an escaped backslash
+      | \\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}                     # a character of the basic plane
+      | \\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}  # a surrogate pair
+      | (?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})""",
     re.VERBOSE | re.DOTALL,
 )
 
 
 class SurrogateEscaper:
-    """Reads a JSON text piece by piece, and gives it back without lone halves.
+    """Escapes lone surrogates in JSON text that is passed in chunks.
 
     Attributes:
-        has_found: whether there was one.
+        has_found: whether a lone surrogate was found.
     """
 
     def __init__(self) -> None:
@@ -27,17 +28,17 @@ class SurrogateEscaper:
         self._rest = ""
 
     def feed(self, text: str, *, is_last: bool = False) -> str:
-        """What can be told of the text so far; a piece may end within an escape."""
+        """Return the escaped text processed so far; an escape may span two chunks."""
         text = self._rest + text
-        told, end = [], len(text) if is_last else max(len(text) - _LONGEST, 0)
+        parts, end = [], len(text) if is_last else max(len(text) - _LONGEST, 0)
         begin = 0
         for escape in _ESCAPE.finditer(text):
             if escape.start() >= end:
                 break
-            if escape["half"]:
+            if escape["lone"]:
                 self.has_found = True
-                told += [text[begin : escape.start()], "\\", escape["half"]]
+                parts += [text[begin : escape.start()], "\\", escape["lone"]]
                 begin = escape.end()
             end = max(end, escape.end())
         self._rest = text[end:]
-        return "".join([*told, text[begin:end]])
+        return "".join([*parts, text[begin:end]])

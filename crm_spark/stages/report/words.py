@@ -60,7 +60,7 @@ QUARANTINE = {
     "unterminated_quote": "a quote is opened and never closed",
     "too_large_unpacked": "it unpacks to far more than its size",
     "unsafe_member": "the archive names places outside itself",
-    "repeated_column": "two columns have one name",
+    "duplicate_column": "two columns have one name",
     "leads_outside": "it leads out of the data folder",
     "unusable_name": "its name cannot be used",
     "exact_duplicate": "the same record again",

@@ -1,4 +1,4 @@
-"""How two records of a person are compared, and which pairs are compared at all. Add a signal by adding a comparison."""
+"""Splink settings: comparisons and blocking rules for person records."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import splink.comparison_library as cl
 from splink import SettingsCreator, block_on
 
 IDENTIFYING = ("given_key", "family_name", "email_match", "phone", "birth_on", "street", "postcode")
-"""Columns a record is told by; `given_key` is the given name with short forms written out."""
+"""Identifying columns; `given_key` is the given name with nicknames expanded."""
 
 _RULES = (
     ("email_match",),
@@ -16,18 +16,18 @@ _RULES = (
     ("family_name", "postcode"),
     ("given_key", "street"),
 )
-"""Pairs are compared that agree on all columns of one of these, and whose given names do not contradict each other:
-people of one household share a family name, an address and often a phone. Who shares an e-mail is compared in any case."""
+"""Blocking rules: pairs that agree on all columns of a rule are compared if their given names are also compatible, since
+members of a household share family name, address and often phone. Pairs with the same e-mail are always compared."""
 _JARO_WINKLER = {"duckdb": "jaro_winkler_similarity", "spark": "jaro_winkler"}
-_LEAST_ALIKE = 0.8
+_MIN_NAME_SIMILARITY = 0.8
 _CERTAIN = (("email_match", "family_name"), ("given_key", "family_name", "birth_on"))
-"""Agreement that nearly always means the same person: from it the share of matching pairs is estimated."""
+"""Deterministic rules used to estimate the probability that two random records match."""
 _TRAINING = (("email_match",), ("given_key", "family_name"), ("birth_on",))
-"""Each teaches the comparisons of the columns that it does not name."""
+"""Blocking rules of the EM training passes; each trains the comparisons of the columns it does not contain."""
 
 
 def comparisons(present: set[str]) -> list[Any]:
-    """The comparisons of the columns this company has."""
+    """Comparisons for the columns that are present."""
     known = {
         "given_key": cl.JaroWinklerAtThresholds("given_key", [0.92, 0.8]).configure(term_frequency_adjustments=True),
         "family_name": cl.JaroWinklerAtThresholds("family_name", [0.92, 0.8]).configure(
@@ -43,12 +43,12 @@ def comparisons(present: set[str]) -> list[Any]:
 
 
 def rules(which: tuple[tuple[str, ...], ...], present: set[str]) -> list[Any]:
-    """The rules whose columns are all there."""
+    """Blocking rules whose columns are all present."""
     return [block_on(*columns) for columns in which if set(columns) <= present]
 
 
 def prediction_rules(present: set[str], backend: str) -> list[Any]:
-    """The rules for the pairs that are scored, in the backend's words."""
+    """Blocking rules for prediction, in the backend's SQL dialect."""
     chosen: list[Any] = []
     for columns in _RULES:
         if not set(columns) <= present:
@@ -62,8 +62,8 @@ def prediction_rules(present: set[str], backend: str) -> list[Any]:
 
 
 def _given_names_fit(backend: str) -> str:
-    """Alike, or unknown on one side, or an initial of the other."""
-    alike = f"{_JARO_WINKLER[backend]}(l.given_key, r.given_key) >= {_LEAST_ALIKE}"
+    """SQL condition: given names are similar, one is null, or one is the initial of the other."""
+    alike = f"{_JARO_WINKLER[backend]}(l.given_key, r.given_key) >= {_MIN_NAME_SIMILARITY}"
     initial = (
         "((length(l.given_key) = 1 OR length(r.given_key) = 1) "
         "AND substr(l.given_key, 1, 1) = substr(r.given_key, 1, 1))"
@@ -72,7 +72,7 @@ def _given_names_fit(backend: str) -> str:
 
 
 def settings(present: set[str], backend: str) -> SettingsCreator:
-    """The model to be trained."""
+    """Splink settings of the untrained model."""
     return SettingsCreator(
         link_type="dedupe_only",
         unique_id_column_name="record_key",
@@ -83,10 +83,10 @@ def settings(present: set[str], backend: str) -> SettingsCreator:
 
 
 def certain_rules(present: set[str]) -> list[Any]:
-    """Rules for the share of matching pairs."""
+    """Deterministic rules for the columns that are present."""
     return rules(_CERTAIN, present)
 
 
 def training_rules(present: set[str]) -> list[Any]:
-    """Rules for the training passes."""
+    """Blocking rules of the EM training passes for the columns that are present."""
     return rules(_TRAINING, present)

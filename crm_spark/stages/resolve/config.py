@@ -1,4 +1,4 @@
-"""What may vary in resolve."""
+"""Settings of the resolve stage."""
 
 from typing import Annotated, Literal
 
@@ -11,14 +11,14 @@ class ResolveConfig(Config):
     """Settings of the resolve stage."""
 
     match_probability: Annotated[float, Field(gt=0, lt=1)] = 0.95
-    """Posterior probability from which two records are the same person."""
+    """Minimum match probability at which two records are linked."""
     backend: Literal["auto", "duckdb", "spark"] = "auto"
-    """Where pairs are compared; auto: DuckDB in the driver for few records, Spark for many."""
+    """Splink backend; auto: DuckDB in the driver up to `duckdb_max_records`, otherwise Spark."""
     duckdb_max_records: Annotated[int, Field(ge=0)] = 250_000
-    """Up to so many records the pairs fit the driver."""
+    """Maximum number of records for the DuckDB backend, which runs in driver memory."""
     max_block: Annotated[int, Field(ge=2)] = 50
-    """A phone or e-mail that stands on more records than this is a switchboard or a placeholder and proves nothing."""
+    """A phone number or e-mail shared by more records than this is ignored (switchboard or placeholder)."""
     training_pairs: Annotated[int, Field(ge=10_000)] = 1_000_000
-    """Random pairs drawn to learn how often people who differ agree by chance."""
+    """Random pairs sampled to estimate the u probabilities."""
     nicknames: str | None = None
-    """YAML of short forms of given names, by the name they stand for; null: none."""
+    """YAML file with nicknames by given name; null: no nicknames."""

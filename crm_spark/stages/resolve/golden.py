@@ -1,4 +1,4 @@
-"""The golden record: for each attribute the newest value any system holds."""
+"""Golden record: the newest non-null value of each attribute over all systems."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -7,12 +7,12 @@ SURVIVING = ("given_name", "family_name", "email", "phone", "street", "postcode"
 
 
 def golden_record(members: DataFrame, people: DataFrame, first_seen: DataFrame) -> DataFrame:
-    """Grain: customer_id.
+    """Build golden records. Grain: customer_id.
 
     Args:
         members: system, person_id, customer_id.
         people: silver.person.
-        first_seen: system, person_id, first_seen_at: the earliest event of people, those in no person file included.
+        first_seen: system, person_id, first_seen_at (earliest event), including people without a person record.
     """
     keys = ["system", "person_id"]
     known = members.join(people, keys, "left").join(first_seen, keys, "left")

@@ -1,23 +1,23 @@
-"""Customer ids that stay: a cluster inherits an id its members had, a new id is minted only for people nobody knew."""
+"""Stable customer ids: a cluster keeps the id of its members; only clusters without one get a new id."""
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 
 def minted(*parts: str | Column) -> Column:
-    """A customer id from what names its first member; not from a counter, so reruns mint the same."""
+    """Deterministic customer id, derived from the key of the cluster's first record."""
     return F.concat(F.lit("c"), F.substring(F.sha2(F.concat_ws("|", *parts), 256), 1, 16))
 
 
 def assign(members: DataFrame, links: DataFrame) -> DataFrame:
-    """Grain: record_key. `customer_id`, `former_id` (null: the record is new), `cluster`.
+    """Assign customer ids to clusters. Grain: record_key. Returns `customer_id`, `former_id` (null if new), `cluster`.
 
-    Each former id goes to the cluster that holds most of its records, and a cluster that is offered several keeps the one
-    with most records in it; ties go to the smaller name. What is left without an id is minted.
+    Each former id goes to the cluster with most of its records. A cluster with several former ids keeps the one with most
+    records. Ties are resolved by the smaller id. Clusters without an id get a new one.
 
     Args:
-        members: record_key, cluster: every record there is.
-        links: record_key, former_id: who each record was.
+        members: record_key, cluster of every record.
+        links: record_key, former_id of every known record.
     """
     known = members.join(links, "record_key", "left")
     votes = known.where("former_id IS NOT NULL").groupBy("cluster", "former_id").agg(F.count(F.lit(1)).alias("votes"))
@@ -32,7 +32,7 @@ def assign(members: DataFrame, links: DataFrame) -> DataFrame:
         firsts.join(kept, "cluster", "left")
         .withColumn("fresh_id", minted("first_key"))
         .join(taken, "fresh_id", "left")
-        # A split-off part may begin with the very record its former id was minted from.
+        # A split-off cluster may start with the record from which the former id was derived.
         .withColumn(
             "fresh_id", F.when(F.col("_is_taken"), minted("first_key", "fresh_id")).otherwise(F.col("fresh_id"))
         )
@@ -42,8 +42,8 @@ def assign(members: DataFrame, links: DataFrame) -> DataFrame:
 
 
 def events(assigned: DataFrame) -> DataFrame:
-    """Grain: kind x customer_id x other_customer_id. What happened to ids: minted, merged into another, split off."""
-    current = assigned.select("customer_id", F.lit(True).alias("_lives")).distinct()
+    """Identity events: minted, merged and split ids. Grain: kind x customer_id x other_customer_id."""
+    current = assigned.select("customer_id", F.lit(True).alias("_is_current")).distinct()
     former = assigned.where("former_id IS NOT NULL").select("former_id").distinct()
     fresh = current.join(former, current.customer_id == former.former_id, "left_anti")
     fresh = fresh.select("customer_id")
@@ -52,8 +52,8 @@ def events(assigned: DataFrame) -> DataFrame:
         .select("customer_id", "former_id")
         .distinct()
     )
-    gone = moved.join(current.withColumnRenamed("customer_id", "former_id"), "former_id", "left_anti")
-    merged = gone.select(
+    retired = moved.join(current.withColumnRenamed("customer_id", "former_id"), "former_id", "left_anti")
+    merged = retired.select(
         F.lit("merged").alias("kind"),
         F.col("former_id").alias("customer_id"),
         F.col("customer_id").alias("other_customer_id"),
@@ -61,7 +61,7 @@ def events(assigned: DataFrame) -> DataFrame:
     split = moved.join(current.withColumnRenamed("customer_id", "former_id"), "former_id", "left_semi").select(
         F.lit("split").alias("kind"), "customer_id", F.col("former_id").alias("other_customer_id")
     )
-    born = fresh.select(
+    created = fresh.select(
         F.lit("minted").alias("kind"), "customer_id", F.lit(None).cast("string").alias("other_customer_id")
     )
-    return born.unionByName(merged).unionByName(split)
+    return created.unionByName(merged).unionByName(split)

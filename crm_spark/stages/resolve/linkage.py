@@ -1,4 +1,4 @@
-"""Which records are the same person: Splink learns, without labels, what agreement is worth, and scores the pairs."""
+"""Probabilistic record linkage with Splink: train the model (unsupervised), score pairs, cluster them."""
 
 import logging
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from splink import DuckDBAPI, Linker, SparkAPI
-from splink.internals.exceptions import EMTrainingException
 
 from crm_spark.stages.resolve.comparisons import IDENTIFYING, certain_rules, settings, training_rules
 from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.splink_adapter import TrainingError, configure_duckdb
 
 PAIRS = "record_key_l string, record_key_r string, match_probability double"
 CLUSTERS = "record_key string, cluster string"
 
 
 def candidates(people: DataFrame, *, max_block: int, nicknames: dict[str, str]) -> DataFrame:
-    """Grain: record_key. Records that say enough to be told by, with over-shared phones and e-mails blanked.
+    """Records with enough identifying data to be linked, without over-shared phones and e-mails. Grain: record_key.
 
-    A record is told by an e-mail, a phone, or a full name with a birth date or an address.
+    A record needs an e-mail, a phone, or a full name with a birth date or an address.
     """
     given = F.lower(F.col("given_name"))
     if nicknames:
@@ -44,19 +44,20 @@ def _unless_shared(column: str, max_block: int) -> Column:
 
 
 def only_email(records: DataFrame) -> DataFrame:
-    """Grain: record_key, email_match. The records that say nothing but a mailbox: a help desk's, a newsletter's.
+    """Records whose only identifying column is the e-mail (help desk, newsletter). Grain: record_key.
 
-    Beside records that say more they would be weighed by the mailbox alone, which never reaches certainty.
+    They are linked by exact e-mail, since an e-mail alone does not reach the match probability in Splink.
     """
-    says_more = F.coalesce(*(F.col(name).cast("string") for name in IDENTIFYING if name != "email_match"))
-    is_bare = F.col("email_match").isNotNull() & says_more.isNull()
+    other_columns = F.coalesce(*(F.col(name).cast("string") for name in IDENTIFYING if name != "email_match"))
+    is_bare = F.col("email_match").isNotNull() & other_columns.isNull()
     return records.where(is_bare).select("record_key", "email_match")
 
 
 def with_mailboxes(clusters: DataFrame, records: DataFrame, bare: DataFrame) -> DataFrame:
-    """Grain: record_key -> cluster. A bare mailbox goes to the people who have it, where that is one cluster.
+    """Add e-mail-only records to the clusters. Grain: record_key.
 
-    Where several clusters have the mailbox it belongs to none of them, and equal bare mailboxes are one person.
+    A record joins the cluster with its e-mail if there is exactly one; otherwise records with the same e-mail form a
+    cluster of their own.
     """
     owned = records.where(F.col("email_match").isNotNull()).join(clusters, "record_key")
     owners = owned.groupBy("email_match").agg(
@@ -69,7 +70,7 @@ def with_mailboxes(clusters: DataFrame, records: DataFrame, bare: DataFrame) -> 
 
 
 def present_columns(records: DataFrame) -> set[str]:
-    """The identifying columns that at least two records fill."""
+    """Identifying columns with at least two non-null values."""
     row = records.agg(*(F.count(name).alias(name) for name in IDENTIFYING)).first()
     assert row is not None
     return {name for name in IDENTIFYING if row[name] >= 2}
@@ -78,10 +79,10 @@ def present_columns(records: DataFrame) -> set[str]:
 def link(
     spark: SparkSession, records: DataFrame, present: set[str], cfg: ResolveConfig, *, num_records: int, seed: int
 ) -> tuple[DataFrame, DataFrame, str]:
-    """The matching pairs, the clusters they form, and the backend that found them.
+    """Train the Splink model, score candidate pairs and cluster them.
 
     Returns:
-        Pairs at or above the match probability; grain record_key -> cluster for every candidate; duckdb or spark.
+        Pairs at or above the match probability; the cluster of every record (grain: record_key); the backend used.
     """
     logging.getLogger("splink").setLevel(logging.ERROR)
     is_small = num_records <= cfg.duckdb_max_records
@@ -92,8 +93,8 @@ def link(
         frame = api.register(records)
     else:
         api = DuckDBAPI()
-        api._con.execute("SET threads = 2; SET preserve_insertion_order = true")
-        # Bounded by duckdb_max_records; sorted, because sampling depends on the order of rows.
+        configure_duckdb(api)
+        # Limited by duckdb_max_records; sorted, because sampling depends on the row order.
         frame = api.register(records.orderBy("record_key").toArrow())
     linker = Linker(frame, settings(present, backend), log_level=logging.ERROR)
     _train(linker, present, cfg, seed=seed)
@@ -110,24 +111,24 @@ def _train(linker: Linker, present: set[str], cfg: ResolveConfig, *, seed: int) 
     certain = certain_rules(present)
     if certain:
         linker.training.estimate_probability_two_random_records_match(certain, recall=0.7)
-    # All chunks at once: the early stop of the chunked estimate depends on which chunk comes first.
+    # One chunk: early stopping of the chunked estimate depends on the chunk order.
     linker.training.estimate_u_using_random_sampling(max_pairs=cfg.training_pairs, seed=seed, num_chunks=1)
     for rule in training_rules(present):
         try:
             linker.training.estimate_parameters_using_expectation_maximisation(rule)
-        except EMTrainingException:
-            # No pair agrees on these columns: what the other passes and Splink's defaults say must do.
-            logging.getLogger("crm_spark").debug("resolve: no pairs to learn from for one training rule")
+        except TrainingError:
+            # No pair agrees on these columns: parameters come from the other passes or Splink's defaults.
+            logging.getLogger("crm_spark").debug("resolve: a training rule has no pairs and is skipped")
 
 
 def _to_spark(spark: SparkSession, frame: Any, columns: list[str], schema: str, backend: str) -> DataFrame:
     if backend == "spark":
-        found: DataFrame = frame.as_spark_dataframe().select(*columns)
+        result: DataFrame = frame.as_spark_dataframe().select(*columns)
     else:
         table = frame.as_pyarrow_table().select(columns)
-        found = spark.createDataFrame(table) if table.num_rows else spark.createDataFrame([], schema)
+        result = spark.createDataFrame(table) if table.num_rows else spark.createDataFrame([], schema)
     names = [field.split(" ")[0] for field in schema.split(", ")]
-    return found.toDF(*names).select(*(F.col(f.split(" ")[0]).cast(f.split(" ")[1]) for f in schema.split(", ")))
+    return result.toDF(*names).select(*(F.col(f.split(" ")[0]).cast(f.split(" ")[1]) for f in schema.split(", ")))
 
 
 def _scratch(spark: SparkSession) -> str:

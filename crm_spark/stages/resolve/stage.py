@@ -1,4 +1,4 @@
-"""Resolve: silver people -> one customer id. Ids are carried over from the links of last time, never minted anew."""
+"""Resolve stage: link silver persons to customers. Existing customer ids are kept."""
 
 from pathlib import Path
 
@@ -30,14 +30,14 @@ _KEYS = ["system", "person_id"]
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Links the records of a person over all systems."""
+    """Link the records of each person across all systems."""
     cfg: ResolveConfig = ctx.settings.resolve
     people = ctx.tables.read(PERSON)
     seen = first_seen(ctx).cache()
     everyone = people.select(*_KEYS).union(seen.select(*_KEYS)).distinct()
     everyone = everyone.withColumn("record_key", F.concat_ws("|", *_KEYS)).cache()
     if everyone.isEmpty():
-        return skipped("no source names a person")
+        return skipped("no source contains persons")
     records = candidates(people, max_block=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
     pairs, clusters, note = _linked(ctx, cfg, records)
     members = everyone.select("record_key").join(clusters, "record_key", "left")
@@ -45,25 +45,29 @@ def run(ctx: JobContext) -> StageResult:
     links = ctx.tables.read(CUSTOMER_LINK).select(
         F.concat_ws("|", *_KEYS).alias("record_key"), F.col("customer_id").alias("former_id")
     )
-    # Cut the plan: ids are read from the very table that is replaced below.
+    # Checkpoint: the plan reads the table that is overwritten below.
     assigned = assign(members, links).localCheckpoint()
     _write(ctx, assigned, everyone, pairs, people, seen)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
-    return StageResult(num_customers, note=f"{num_records} records are {num_customers} customers; {note}")
+    return StageResult(num_customers, note=f"{num_records} records linked to {num_customers} customers; {note}")
 
 
 def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[DataFrame, DataFrame, str]:
     bare = only_email(records)
-    telling = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
-    present = present_columns(telling)
-    num_records = telling.count()
+    linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
+    present = present_columns(linkable)
+    num_records = linkable.count()
     if not present:
-        nothing = ctx.spark.createDataFrame([], "record_key_l string, record_key_r string, match_probability double")
-        alone = ctx.spark.createDataFrame([], "record_key string, cluster string")
-        return nothing, with_mailboxes(alone, telling, bare), "nothing but a mailbox at most to tell people by"
-    pairs, clusters, backend = link(ctx.spark, telling, present, cfg, num_records=num_records, seed=ctx.seed)
-    return pairs, with_mailboxes(clusters, telling, bare), f"compared with Splink on {backend}"
+        no_pairs = ctx.spark.createDataFrame([], "record_key_l string, record_key_r string, match_probability double")
+        no_clusters = ctx.spark.createDataFrame([], "record_key string, cluster string")
+        return (
+            no_pairs,
+            with_mailboxes(no_clusters, linkable, bare),
+            "no identifying columns except e-mail; matched by exact e-mail",
+        )
+    pairs, clusters, backend = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
+    return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink on {backend}"
 
 
 def _write(
@@ -74,13 +78,13 @@ def _write(
     )
     strongest = ends.groupBy("record_key").agg(F.max("match_probability").alias("match_probability"))
     linked = assigned.join(everyone, "record_key").join(strongest, "record_key", "left")
-    happened = events(assigned).withColumn("batch_id", F.lit(ctx.batch_id()))
+    identity_events = events(assigned).withColumn("batch_id", F.lit(ctx.batch_id()))
     event_id = F.sha2(F.concat_ws("|", "kind", "customer_id", "other_customer_id", "batch_id"), 256)
     digest = ctx.fingerprint
-    # Events first: on a rerun after a kill the links below already carry the ids, and nothing would look like an event.
+    # Events first: after an interruption, a rerun would find the new ids in the links and derive no events.
     ctx.tables.merge(
         IDENTITY_EVENT,
-        happened.withColumn("event_id", event_id),
+        identity_events.withColumn("event_id", event_id),
         batch_id=ctx.batch_id("event"),
         digest=digest,
         insert_only=True,
@@ -93,7 +97,7 @@ def _write(
 
 
 def first_seen(ctx: JobContext) -> DataFrame:
-    """Grain: system, person_id. The earliest event of everyone an order, ticket, review or campaign names."""
+    """Earliest event of every person in orders, interactions, feedback and campaigns. Grain: system, person_id."""
     parts = [
         ctx.tables.read(table)
         .where(F.col("person_id").isNotNull())
@@ -107,13 +111,17 @@ def first_seen(ctx: JobContext) -> DataFrame:
 
 
 def nicknames(path: str | None) -> dict[str, str]:
-    """Short form -> full name; a short form of several names stays as it is, since it tells nothing of which."""
+    """Map nicknames to full given names; ambiguous nicknames are omitted.
+
+    Raises:
+        ConfigError: an entry is not a list.
+    """
     if path is None:
         return {}
     full_names: dict[str, set[str]] = {}
     for full, shorts in read_yaml(Path(path)).items():
         if not isinstance(shorts, list):
-            raise ConfigError(f"{path}: {full}: wanted a list of short forms, got {type(shorts).__name__}.")
+            raise ConfigError(f"{path}: {full}: expected a list of nicknames, got {type(shorts).__name__}.")
         for short in shorts:
             full_names.setdefault(str(short).lower(), set()).add(str(full).lower())
     return {short: next(iter(names)) for short, names in full_names.items() if len(names) == 1}

@@ -1,4 +1,4 @@
-"""From files to silver: every row is accepted, set aside with its reason, or a declared repeat."""
+"""Clean stage end to end: every row is accepted, quarantined with reasons, or a duplicate."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -54,7 +54,7 @@ def reasons(ctx):
     return {(r["entity"], r["position"]): r["reasons"] for r in ctx.tables.read(QUARANTINE).collect()}
 
 
-def test_every_row_is_accounted_for_with_its_reason(first):
+def test_row_counts_reconcile_with_reasons(first):
     ctx = first
     by_entity = {entity: counts for (_, entity, _), counts in statuses(ctx).items()}
     assert by_entity["order_line"] == (12, 6, 5, 1)
@@ -76,7 +76,7 @@ def test_every_row_is_accounted_for_with_its_reason(first):
     }
 
 
-def test_what_each_rule_found_is_counted_with_an_example(first):
+def test_findings_are_counted_with_an_example(first):
     found = {(r["entity"], r["code"], r["column"]): (r["num_rows"], r["severity"], r["file"], r["position"])
              for r in first.tables.read(FINDING).collect()}  # fmt: skip
     here = "1/orders.csv"
@@ -86,7 +86,7 @@ def test_what_each_rule_found_is_counted_with_an_example(first):
         ("order_line", "bad_number", "quantity"): (1, "quarantine", here, 6),
         ("order_line", "missing_required", "order_id"): (1, "quarantine", here, 10),
         ("order_line", "malformed_record", "*"): (1, "quarantine", here, 11),
-        # the orders of three lines were set aside: nothing of theirs is in silver
+        # the orders of three lines were quarantined
         ("order_line", "unknown_order", "order_id"): (3, "warn", here, 7),
     }
     notes = {r["line_id"]: r["notes"] for r in first.tables.read(ORDER_LINE).where("notes IS NOT NULL").collect()}
@@ -105,7 +105,7 @@ def test_times_are_utc_and_money_is_exact(first):
     )  # 2 x 10.5 x 0.5
 
 
-def test_texts_are_as_written(first):
+def test_texts_are_unchanged(first):
     texts = {r["feedback_id"]: r["text"] for r in first.tables.read(FEEDBACK).collect()}
     assert texts == {"r1": 'Good, "really" good.\nTwo lines, one comma.', "r2": "  kept as written  ", "r4": None}
 
@@ -127,8 +127,8 @@ feeds:
 """
 
 
-def test_what_cannot_be_read_and_what_does_not_agree_is_told(spark, tmp_path, caplog):
-    """A mailbox that is none costs the mailbox, one state of an order is taken: neither in silence."""
+def test_invalid_values_and_conflicting_rows_are_reported(spark, tmp_path, caplog):
+    """An invalid e-mail becomes null, one of several order statuses is kept; both are recorded as findings."""
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()
     (tmp_path / "sources" / "mixed.yaml").write_text(MIXED)
@@ -153,14 +153,14 @@ def test_what_cannot_be_read_and_what_does_not_agree_is_told(spark, tmp_path, ca
     }
     notes = {r["person_id"]: r["notes"] for r in ctx.tables.read(PERSON).collect()}
     assert notes == {"1": ["bad_email:email", "bad_phone:phone"], "2": ["placeholder:email"], "3": None}
-    said = [" ".join(record.getMessage().split()) for record in caplog.records]
-    assert "clean order 3 in = 1 to silver + 0 set aside + 2 repeats" in said
-    assert f"clean order {num_other_states} noted: conflicting_values (status)" in said
-    assert "clean person 1 cells read as empty: bad_email (email)" in said
-    assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("nothing new")
+    messages = [" ".join(record.getMessage().split()) for record in caplog.records]
+    assert "clean order 3 rows in = 1 accepted + 0 quarantined + 2 duplicates" in messages
+    assert f"clean order {num_other_states} warnings: conflicting_values (status)" in messages
+    assert "clean person 1 values set to null: bad_email (email)" in messages
+    assert clean.run(lake_context(spark, tmp_path / "lake", *paths)).note.startswith("no new deliveries")
 
 
-def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):
+def test_second_delivery_adds_only_new_rows(company, tmp_path):
     company()
     deliver(tmp_path, "2", SECOND, [])
     ctx = company(fingerprint="2" * 64)
@@ -169,25 +169,25 @@ def test_a_second_delivery_adds_only_what_is_new(company, tmp_path):
     assert ctx.tables.read(ORDER_LINE).count() == 7
 
 
-def test_what_was_accepted_stands_in_silver_or_is_said_to_be_superseded(company, tmp_path):
+def test_accepted_rows_are_in_silver_or_in_superseded(company, tmp_path):
     lines = [f"N{i};1;K{i % 3};X;{{}};2,00;05.01.2025 10:00;OK" for i in range(12)]
     company()
     for day in range(2, 5):
         deliver(tmp_path, str(day), [line.format(day) for line in lines], [])
         ctx = company(fingerprint=f"{day:064}")
-    standing = ctx.tables.read(ORDER_LINE)
-    gone = ctx.tables.read(SUPERSEDED).where("entity = 'order_line'")
-    assert gone.join(standing, "row_id", "left_semi").count() == 0
+    current = ctx.tables.read(ORDER_LINE)
+    superseded = ctx.tables.read(SUPERSEDED).where("entity = 'order_line'")
+    assert superseded.join(current, "row_id", "left_semi").count() == 0
     counts = [
         {row["batch_id"]: row["count"] for row in frame.groupBy("batch_id").count().collect()}
-        for frame in (standing, gone)
+        for frame in (current, superseded)
     ]
     accepted = {batch: number[1] for (_, entity, batch), number in statuses(ctx).items() if entity == "order_line"}
     assert {batch: sum(c.get(batch, 0) for c in counts) for batch in accepted} == accepted
-    assert sum(accepted.values()) > standing.count() == 6 + 12
-    by = {row["by_row_id"] for row in gone.collect()}
-    known = {row["row_id"] for row in standing.collect()} | {row["row_id"] for row in gone.collect()}
-    assert by <= known, "what took the place stands, or is said to be superseded itself"
+    assert sum(accepted.values()) > current.count() == 6 + 12
+    by = {row["by_row_id"] for row in superseded.collect()}
+    known = {row["row_id"] for row in current.collect()} | {row["row_id"] for row in superseded.collect()}
+    assert by <= known, "a replacing row is in silver or superseded itself"
 
 
 def test_running_again_changes_no_table(company):
@@ -198,7 +198,7 @@ def test_running_again_changes_no_table(company):
     assert [ctx.tables.version(t) for t in tables] == before
 
 
-def test_the_same_bytes_under_another_name_are_skipped_and_said(company, tmp_path):
+def test_file_with_known_content_under_another_name_is_skipped(company, tmp_path):
     company()
     (tmp_path / "data" / "9").mkdir()
     (tmp_path / "data" / "9" / "orders.csv").write_bytes((tmp_path / "data" / "1" / "orders.csv").read_bytes())
@@ -208,7 +208,7 @@ def test_the_same_bytes_under_another_name_are_skipped_and_said(company, tmp_pat
     assert (status["status"], status["reason"]) == ("skipped", "same_bytes")
 
 
-def test_a_file_that_cannot_be_read_is_refused_and_the_rest_goes_on(company, tmp_path):
+def test_unreadable_file_is_rejected_and_the_others_are_ingested(company, tmp_path):
     lay_out(tmp_path)
     (tmp_path / "data" / "1" / "orders-broken.csv").write_text("")
     ctx = company()
@@ -219,7 +219,7 @@ def test_a_file_that_cannot_be_read_is_refused_and_the_rest_goes_on(company, tmp
     }
 
 
-def test_columns_in_another_order_are_found_by_name(company, tmp_path):
+def test_columns_are_matched_by_name_not_position(company, tmp_path):
     company()
     folder = tmp_path / "data" / "2"
     folder.mkdir()
@@ -232,7 +232,7 @@ def test_columns_in_another_order_are_found_by_name(company, tmp_path):
     assert ctx.tables.read(bronze("orders")).where("No = 'C1'").first()["Extra"] == "x"
 
 
-def test_a_delivery_that_is_mostly_bad_is_held_back_and_the_others_are_not(make_context, tmp_path):
+def test_mostly_quarantined_delivery_is_blocked_and_the_others_are_not(make_context, tmp_path):
     lay_out(tmp_path)
     rows = [f"D{i};1;K1;X;{'none' if i < 25 else 1};1,00;05.01.2025 10:00;OK" for i in range(30)]
     deliver(tmp_path, "1", rows, [])
@@ -248,7 +248,7 @@ def test_a_delivery_that_is_mostly_bad_is_held_back_and_the_others_are_not(make_
     assert {tuple(r) for n, r in reasons(ctx).items() if n[0] == "order_line"} == {("mostly_quarantined",)}
 
 
-def test_a_digest_of_files_survives_touching_them(company, tmp_path):
+def test_touched_file_with_equal_content_is_not_ingested_again(company, tmp_path):
     company()
     path = Path(tmp_path / "data" / "1" / "orders.csv")
     path.touch()

@@ -1,4 +1,4 @@
-"""What a broken rule does to a row: every check x {holds, broken, unknown} x null policy x severity."""
+"""Effect of rules on rows: every check x {passed, failed, null} x null policy x severity."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.quality.checks import CHECKS
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import compact, finding
-from crm_spark.stages.clean.decisions import decided, referred
+from crm_spark.stages.clean.decisions import with_decision, with_reference_findings
 
 ARRIVED = datetime(2025, 1, 2)
 CASES = [
@@ -32,7 +32,7 @@ CASES = [
     ("person", "updated_at", "not_before_column", {"other": "joined_at"}, datetime(2025, 1, 1), datetime(2024, 1, 1)),
 ]
 BESIDE = {"unit_price": Decimal(2), "amount": Decimal(6), "joined_at": datetime(2025, 1, 1)}
-"""What stands in the columns that a check compares with."""
+"""Values of the columns that a check compares with."""
 POLICIES = list(product(("pass", "fail"), ("warn", "quarantine", "block")))
 
 
@@ -41,7 +41,7 @@ def test_every_check_has_a_case():
 
 
 @pytest.mark.parametrize("entity", ["order_line", "order", "person"])
-def test_what_follows_from_a_rule(spark, entity):
+def test_effect_of_a_rule_by_severity_and_null_policy(spark, entity):
     cases = [case for case in CASES if case[0] == entity]
     rows, expected = [], {}
     found = F.array().cast("array<struct<code: string, column: string, severity: string>>")
@@ -67,43 +67,43 @@ def test_what_follows_from_a_rule(spark, entity):
                     [f"broken:{column}"] if is_broken and severity == "warn" else None,
                 )
             is_here = F.col("row_id").startswith(f"{check}:{number}:{policy}:")
-            said = F.when(rule.failed, finding(F.lit(rule.code), column, severity))
-            found = F.when(is_here, compact([said])).otherwise(found)
-    made = spark.createDataFrame(
+            violation = F.when(rule.failed, finding(F.lit(rule.code), column, severity))
+            found = F.when(is_here, compact([violation])).otherwise(found)
+    typed = spark.createDataFrame(
         [tuple(row.get(name) for name in contract.column_names) for row in rows],
         "struct<" + ",".join(f"`{c.name}`: {c.type.simpleString()}" for c in contract.columns) + ">",
     )
-    judged = decided(
-        made.withColumn("_arrived_at", F.lit(ARRIVED)).withColumn("_findings", found), entity, held={}
+    validated = with_decision(
+        typed.withColumn("_arrived_at", F.lit(ARRIVED)).withColumn("_findings", found), entity, blocked={}
     ).collect()
-    assert {row["row_id"]: (row["_reasons"], row["notes"]) for row in judged} == expected
+    assert {row["row_id"]: (row["_reasons"], row["notes"]) for row in validated} == expected
     assert len(expected) == len(cases) * 18
 
 
-def test_a_reference_is_looked_up_in_its_own_system(spark):
+def test_reference_is_looked_up_in_the_same_system(spark):
     rows = [
         {"row_id": r, "system": s, "product_id": p} for r, s, p in (("a", "x", "1"), ("b", "y", "1"), ("c", "x", "2"))
     ]
-    made = frame(spark, ENTITIES["order_line"], rows).withColumn("_findings", compact([]))
+    typed = frame(spark, ENTITIES["order_line"], rows).withColumn("_findings", compact([]))
     keys = spark.createDataFrame([("x", "1"), ("x", "1"), ("y", "9")], "system string, product_id string")
     rule = Rule(
         code="unknown_product", entity="order_line", column="product_id", check="exists_in",
         params={"entity": "product", "key": "product_id"},
     )  # fmt: skip
-    judged = decided(referred(made, rule, keys), "order_line", held={}).collect()
-    assert {row["row_id"]: row["_reasons"] for row in judged} == {
+    validated = with_decision(with_reference_findings(typed, rule, keys), "order_line", blocked={}).collect()
+    assert {row["row_id"]: row["_reasons"] for row in validated} == {
         "a": [],
         "b": ["unknown_product"],
         "c": ["unknown_product"],
     }
-    nobody = decided(referred(made, rule, None), "order_line", held={}).collect()
-    assert [row["_reasons"] for row in nobody] == [[], [], []], "no source of the company makes products"
+    without_reference = with_decision(with_reference_findings(typed, rule, None), "order_line", blocked={}).collect()
+    assert [row["_reasons"] for row in without_reference] == [[], [], []], "no source of the company makes products"
 
 
-def test_of_a_delivery_that_is_held_back_nothing_else_is_said(spark):
+def test_rows_of_a_blocked_delivery_have_only_its_reason_code(spark):
     rows = [{"row_id": r, "source": "shop", "batch_id": b} for r, b in (("a", "1"), ("b", "2"))]
     broken = compact([finding(F.lit("low"), "quantity", "quarantine")])
-    made = frame(spark, ENTITIES["order_line"], rows).withColumn("_findings", broken)
-    held = {("shop", "order_line", "1"): "mostly_quarantined", ("shop", "order", "2"): "other_entity"}
-    judged = decided(made, "order_line", held).collect()
-    assert {row["row_id"]: row["_reasons"] for row in judged} == {"a": ["mostly_quarantined"], "b": ["low"]}
+    typed = frame(spark, ENTITIES["order_line"], rows).withColumn("_findings", broken)
+    blocked = {("shop", "order_line", "1"): "mostly_quarantined", ("shop", "order", "2"): "other_entity"}
+    validated = with_decision(typed, "order_line", blocked).collect()
+    assert {row["row_id"]: row["_reasons"] for row in validated} == {"a": ["mostly_quarantined"], "b": ["low"]}

@@ -1,4 +1,4 @@
-"""Which of several records stands for a key does not depend on the order of arrival."""
+"""Deduplication by key does not depend on the order of arrival."""
 
 from datetime import datetime
 from itertools import permutations
@@ -17,48 +17,48 @@ ROWS = [
 ]
 
 
-def verdicts(spark, rows, held=()):
-    sound = spark.createDataFrame(rows, SCHEMA).withColumn("_reasons", F.array().cast("array<string>"))
-    marked = mark_duplicates(sound, spark.createDataFrame(list(held), SCHEMA), key=("id",))
+def duplicates(spark, rows, in_silver=()):
+    valid = spark.createDataFrame(rows, SCHEMA).withColumn("_reasons", F.array().cast("array<string>"))
+    marked = mark_duplicates(valid, spark.createDataFrame(list(in_silver), SCHEMA), key=("id",))
     return {row["row_id"]: row["_duplicate"] for row in marked.select("row_id", F.col("_duplicate")).collect()}
 
 
-def test_latest_wins_whatever_the_order(spark):
+def test_latest_version_wins_in_any_order(spark):
     expected = {"r1": "superseded", "r2": None, "r3": "exact_duplicate", "r4": None}
     for order in list(permutations(ROWS))[::5]:
-        assert verdicts(spark, list(order)) == expected
+        assert duplicates(spark, list(order)) == expected
 
 
-def test_a_record_silver_holds_already_is_a_repeat(spark):
-    assert verdicts(spark, [ROWS[1]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r2": "exact_duplicate"}
+def test_record_already_in_silver_is_an_exact_duplicate(spark):
+    assert duplicates(spark, [ROWS[1]], in_silver=[("a", LATE, "h2", "old", 0, False)]) == {"r2": "exact_duplicate"}
 
 
-def test_a_late_record_older_than_silver_is_superseded(spark):
-    assert verdicts(spark, [ROWS[0]], held=[("a", LATE, "h2", "old", 0, False)]) == {"r1": "superseded"}
+def test_record_older_than_silver_is_superseded(spark):
+    assert duplicates(spark, [ROWS[0]], in_silver=[("a", LATE, "h2", "old", 0, False)]) == {"r1": "superseded"}
 
 
 def test_at_equal_times_the_source_of_higher_rank_wins(spark):
     rows = [("a", LATE, "h5", "r1", 0, False), ("a", LATE, "h1", "r2", 1, False)]
-    assert verdicts(spark, rows) == {"r1": "superseded", "r2": None}
+    assert duplicates(spark, rows) == {"r1": "superseded", "r2": None}
 
 
-def test_what_is_set_aside_stands_for_nothing_and_is_compared_with_nothing(spark):
+def test_quarantined_rows_are_neither_kept_nor_compared(spark):
     rows = spark.createDataFrame([*ROWS, ("a", LATE, "h2", "r5", 9, False)], SCHEMA)
-    judged = rows.withColumn("_reasons", F.when(F.col("row_id") == "r5", F.array(F.lit("bad"))).otherwise(F.array()))
-    marked = mark_duplicates(judged, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
+    decided = rows.withColumn("_reasons", F.when(F.col("row_id") == "r5", F.array(F.lit("bad"))).otherwise(F.array()))
+    marked = mark_duplicates(decided, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
     expected = {"r1": "superseded", "r2": None, "r3": "exact_duplicate", "r4": None, "r5": None}
     assert {row["row_id"]: row["_duplicate"] for row in marked} == expected
 
 
-def contradicted(spark, rows, held=()):
+def contradicted(spark, rows, in_silver=()):
     schema = f"{SCHEMA}, status string, name string"
-    sound = spark.createDataFrame(rows, schema).withColumn("_reasons", F.array().cast("array<string>"))
-    existing = spark.createDataFrame(list(held), schema)
-    marked = mark_duplicates(sound, existing, key=("id",), compared=["name", "status"])
+    valid = spark.createDataFrame(rows, schema).withColumn("_reasons", F.array().cast("array<string>"))
+    existing = spark.createDataFrame(list(in_silver), schema)
+    marked = mark_duplicates(valid, existing, key=("id",), compared=["name", "status"])
     return {row["row_id"]: row["_contradicted"] for row in marked.collect() if row["_contradicted"] is not None}
 
 
-def test_folded_rows_that_do_not_agree_are_told_by_column(spark):
+def test_conflicting_columns_of_rows_with_one_key_are_listed(spark):
     rows = [
         ("a", None, "h9", "r1", 0, True, "paid", "Lamp"),
         ("a", None, "h9", "r2", 0, True, "paid", "Lamp"),
@@ -68,8 +68,8 @@ def test_folded_rows_that_do_not_agree_are_told_by_column(spark):
     assert contradicted(spark, rows) == {"r2": ",,", "r3": ",status,", "r4": ",name,status,"}
 
 
-def test_an_older_version_does_not_contradict_and_what_silver_holds_does(spark):
+def test_older_version_does_not_conflict_but_silver_row_of_equal_age_does(spark):
     late, early = ("a", LATE, "h1", "r1", 0, True, "paid", "Lamp"), ("a", EARLY, "h9", "r2", 0, True, "open", "Lamp")
     assert contradicted(spark, [late, early]) == {}
-    held = ("a", LATE, "h2", "old", 0, True, "void", "Lamp")
-    assert contradicted(spark, [late], [held]) == {"r1": ",status,"}
+    in_silver = ("a", LATE, "h2", "old", 0, True, "void", "Lamp")
+    assert contradicted(spark, [late], [in_silver]) == {"r1": ",status,"}

@@ -1,4 +1,4 @@
-"""Histories hold no gap, no overlap and one current row, and do not depend on the order in which versions arrive."""
+"""Histories have no gaps, no overlaps and one current row, and do not depend on the order of arrival."""
 
 import random
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ SETS, CUSTOMERS, ORDERS, BATCHINGS = 200, 5, 5, (1, 2, 4)
 
 
 def versions_of(number):
-    """The changes of some people: (person, day or none, consent, rank, hash), with late, equal and undated ones."""
+    """Changes as (person, day or None, consent, rank, hash), including late, equal and undated ones."""
     draw = random.Random(number)
     rows = []
     for person in range(CUSTOMERS):
@@ -40,7 +40,7 @@ def deliveries(number):
 
 @pytest.fixture(scope="module")
 def histories(spark, tmp_path_factory):
-    """Every variant of every change set, each in a name space of its own, after all its deliveries."""
+    """All variants of all change sets, each in its own namespace, after all deliveries."""
     ctx = lake_context(spark, tmp_path_factory.mktemp("lake"))
     rounds = {}
     for number in range(SETS):
@@ -57,7 +57,7 @@ def histories(spark, tmp_path_factory):
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["person", "consent"])
-def test_intervals_follow_each_other_and_one_is_current(histories, which):
+def test_intervals_have_no_gaps_and_one_current_row(histories, which):
     table = histories[which]
     in_time = Window.partitionBy("system", "person_id").orderBy("valid_from")
     following = F.lead("valid_from").over(in_time)
@@ -70,7 +70,7 @@ def test_intervals_follow_each_other_and_one_is_current(histories, which):
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["person", "consent"])
-def test_order_and_batching_of_arrival_change_nothing(histories, which):
+def test_history_does_not_depend_on_order_and_batching(histories, which):
     table = histories[which]
     columns = ["person_id", "valid_from", "valid_to", "is_current", "has_marketing_consent", "row_id"]
     row = F.xxhash64(*columns).cast("decimal(38,0)")
@@ -83,7 +83,7 @@ def test_order_and_batching_of_arrival_change_nothing(histories, which):
     assert {(r["variants"], r["tables"]) for r in rows} == {(ORDERS * len(BATCHINGS), 1)}
 
 
-def test_what_stands_is_what_a_reader_would_expect(spark, tmp_path):
+def test_history_of_a_small_example(spark, tmp_path):
     ctx = lake_context(spark, tmp_path)
     at = {day: START + timedelta(days=day) for day in range(9)}
 

@@ -1,4 +1,4 @@
-"""What a cell says becomes a typed value, or a reason why not: literal spellings, literal results."""
+"""Conversion of cells to typed values or reason codes."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -44,7 +44,7 @@ def read(spark, tmp_path):
     return read
 
 
-def test_numbers_as_people_and_spreadsheets_write_them(read):
+def test_number_formats(read):
     found = read("order_line", "unit_price", "c", [
         "1234.5", "1,234.50", "$1,234.50", "USD 12.00", "12.00 EUR", "(3.50)", "3.50-", "+7", "1e2", ".5", "1 234.50",
         "1'234.50", "1,23", "1.234,50", "12,34,567.00", "1.2.3", "zwölf", "--1", "",
@@ -58,14 +58,14 @@ def test_numbers_as_people_and_spreadsheets_write_them(read):
     }  # fmt: skip
 
 
-def test_a_comma_for_the_decimals(read):
+def test_decimal_comma(read):
     found = read("order_line", "unit_price", "c", ["1234,5", "1.234,50", "12", "1.23", "1,234.50"], "decimal: ','")
     assert found == {
         "1234,5": Decimal("1234.5"), "1.234,50": Decimal("1234.5"), "12": Decimal(12), "1.23": "bad_number", "1,234.50": "bad_number",
     }  # fmt: skip
 
 
-def test_an_hour_the_clock_left_out_and_one_it_ran_twice(read):
+def test_dst_gap_and_overlap(read):
     mapping = "{from: c, formats: [yyyy-MM-dd HH:mm, iso]}"
     found = read("order", "ordered_at", mapping, [
         "2025-03-30 01:59", "2025-03-30 02:30", "2025-03-30 03:00", "2025-10-26 01:59", "2025-10-26 02:30",
@@ -105,12 +105,12 @@ def test_an_hour_the_clock_left_out_and_one_it_ran_twice(read):
         ("Asia/Kathmandu", {"2025-01-01 00:00": datetime(2024, 12, 31, 18, 15)}),
     ],
 )  # fmt: skip
-def test_the_clocks_of_other_zones(read, zone, cells):
+def test_other_time_zones(read, zone, cells):
     mapping = "{from: c, formats: [yyyy-MM-dd HH:mm]}"
     assert read("order", "ordered_at", mapping, list(cells), f"time_zone: {zone}") == cells
 
 
-def test_the_first_and_the_last_years_of_the_calendar(read):
+def test_first_and_last_supported_years(read):
     found = read("order", "ordered_at", "{from: c, formats: [iso]}", [
         "9999-12-31T23:59:59", "9999-12-31", "0001-01-02T00:00:00", "0001-01-01T00:00:00", "1582-10-15", "10000-01-01",
     ])  # fmt: skip
@@ -121,7 +121,7 @@ def test_the_first_and_the_last_years_of_the_calendar(read):
     }  # fmt: skip
 
 
-def test_what_a_zone_moves_out_of_the_calendar_is_no_date(read):
+def test_time_zone_shift_out_of_range_is_invalid(read):
     mapping = "{from: c, formats: [iso]}"
     assert read("order", "ordered_at", mapping, ["9999-12-31T23:59:59"], "time_zone: America/New_York") == {
         "9999-12-31T23:59:59": "bad_date"
@@ -131,8 +131,8 @@ def test_what_a_zone_moves_out_of_the_calendar_is_no_date(read):
     }
 
 
-def test_seconds_for_milliseconds_and_the_other_way_round(read):
-    """The unit is declared, never guessed: a wrong one gives a year that no one overlooks, or no date."""
+def test_epoch_with_the_wrong_unit(read):
+    """The unit is declared, not inferred: a wrong unit gives an implausible year or an invalid date."""
     cells = ["1735689600", "1735689600.5", "-1", "1735689600000", "1e3", "now"]
     assert read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", cells) == {
         "1735689600": datetime(2025, 1, 1), "1735689600.5": datetime(2025, 1, 1, 0, 0, 0, 500000),
@@ -146,7 +146,7 @@ def test_seconds_for_milliseconds_and_the_other_way_round(read):
     }  # fmt: skip
 
 
-def test_the_day_numbers_of_spreadsheets(read):
+def test_excel_serial_dates(read):
     found = read(
         "order", "ordered_at", "{from: c, formats: [excel]}", ["45658", "45658.75", "1", "61", "0", "9999999", "x"]
     )
@@ -156,7 +156,7 @@ def test_the_day_numbers_of_spreadsheets(read):
     }  # fmt: skip
 
 
-def test_years_of_two_digits(read):
+def test_two_digit_years(read):
     mapping = "{from: c, formats: [dd.MM.yy], newest_year: 2025}"
     found = read("person", "birth_on", mapping, ["01.02.25", "01.02.26", "01.02.99", "01.02.00"])
     assert {cell: str(day) for cell, day in found.items()} == {
@@ -164,7 +164,7 @@ def test_years_of_two_digits(read):
     }  # fmt: skip
 
 
-def test_seconds_and_milliseconds_since_1970_up_to_the_last_year(read):
+def test_epoch_seconds_and_milliseconds(read):
     seconds = read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", ["0", "253402300799", "253402300800"])
     assert seconds == {
         "0": datetime(1970, 1, 1),
@@ -175,19 +175,19 @@ def test_seconds_and_milliseconds_since_1970_up_to_the_last_year(read):
     assert thousandths == {"1735689600000": datetime(2025, 1, 1)}
 
 
-def test_yes_and_no_in_the_configured_languages(read):
+def test_boolean_words(read):
     found = read("person", "has_marketing_consent", "c", ["Ja", "1", "NEIN", "0", "maybe", "N/A"])
     assert found == {"Ja": True, "1": True, "NEIN": False, "0": False, "maybe": "bad_boolean", "N/A": None}
 
 
-def test_placeholders_are_no_values_and_of_one_column_only_there(read):
+def test_null_markers_for_all_columns_and_one_column(read):
     assert read("order", "person_id", "c", ["0000", "N/A", " - ", "K1"]) == {
         "0000": None, "N/A": None, " - ": None, "K1": "K1",
     }  # fmt: skip
     assert read("order_line", "product_id", "c", ["0000"]) == {"0000": "0000"}
 
 
-def test_a_spelling_nobody_listed_is_said(read):
+def test_unmapped_value_is_reported(read):
     found = read("order", "status", "{from: c, map: {OK: completed}}", ["ok", "OK", "??"])
     assert found == {"ok": "completed", "OK": "completed", "??": "unknown_value"}
 
@@ -199,5 +199,5 @@ def test_a_spelling_nobody_listed_is_said(read):
         ("family", {"Dr. Ada von Ach": "von Ach", "von Ach, Ada": "von Ach", "Ada": None, "-": None, "": None}),
     ],
 )
-def test_a_part_of_a_full_name(read, part, predicted_label):
+def test_part_of_a_full_name(read, part, predicted_label):
     assert read("person", f"{part}_name", f"{{from: c, part: {part}}}", list(predicted_label)) == predicted_label

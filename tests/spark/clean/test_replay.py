@@ -1,4 +1,4 @@
-"""A mended mapping or rule brings rows back exactly once, also when the replay dies midway."""
+"""A replay after a corrected mapping or rule releases each row exactly once, even if it is interrupted."""
 
 import shutil
 from dataclasses import replace
@@ -24,7 +24,7 @@ DAYS = 30
 
 
 def lines_of(day: int) -> list[str]:
-    """Two sound lines, one in a spelling of `completed` that nobody has configured yet, one hopeless."""
+    """Two valid lines, one of them with an unmapped spelling of `completed`, and one invalid line."""
     when = (date(2025, 1, 1) + timedelta(days=day)).strftime("%d.%m.%Y 12:00")
     return [
         f"D{day};1;K{day % 5};X;1;2,00;{when};OK", f"E{day};1;K{day % 5};Y;2;3,00;{when};OK",
@@ -53,7 +53,7 @@ def cleaned(spark, tmp_path_factory):
 
 @pytest.fixture
 def shop(spark, cleaned, tmp_path):
-    """A copy of it, to be mended."""
+    """A copy of the lake."""
     shutil.copytree(cleaned, tmp_path, dirs_exist_ok=True)
     return partial(context_of, spark, tmp_path)
 
@@ -68,12 +68,12 @@ def waiting(ctx):
     return sorted((r["entity"], r["reasons"][0]) for r in rows)
 
 
-def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_from_the_start(shop, tmp_path, spark):
+def test_replay_after_a_corrected_mapping_gives_the_tables_of_a_correct_start(shop, tmp_path, spark):
     assert waiting(shop()).count(("order", "unknown_value")) == DAYS + 1  # and `??` of the first delivery
-    assert replay.run(shop(number=2)).num_rows == 0, "nothing was mended"
+    assert replay.run(shop(number=2)).num_rows == 0, "the mapping is unchanged"
     mend(tmp_path)
-    told = replay.run(shop(number=3, dry=True))
-    assert (told.num_rows, told.note) == (0, f"{DAYS} rows would come back")
+    dry_run = replay.run(shop(number=3, dry=True))
+    assert (dry_run.num_rows, dry_run.note) == (0, f"{DAYS} rows would be released")
     assert shop().tables.read(ORDER).count() == 5 + 3 * DAYS, "a dry run changes nothing"
     ctx = shop("replay.by=ada", number=4)
     assert replay.run(ctx).num_rows == DAYS
@@ -96,11 +96,11 @@ def test_a_rule_mended_after_thirty_days_gives_the_tables_of_one_that_was_right_
 
 
 class DiesError(Exception):
-    """The process is gone."""
+    """Simulated process crash."""
 
 
 class DyingStore(TableStore):
-    """Dies right after it committed to one table: nothing that follows in the process happens."""
+    """Crashes right after the commit to one table."""
 
     def __init__(self, store: TableStore, after: TableContract):
         super().__init__(store.spark, store.root)
@@ -121,7 +121,7 @@ class DyingStore(TableStore):
     ],
     ids=lambda table: table.name,
 )
-def test_a_replay_that_dies_is_finished_by_the_next_one(shop, tmp_path, after):
+def test_interrupted_replay_is_completed_by_the_next_run(shop, tmp_path, after):
     mend(tmp_path)
     ctx = shop(number=7)
     with pytest.raises(DiesError):

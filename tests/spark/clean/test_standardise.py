@@ -1,4 +1,4 @@
-"""People and texts in one spelling, through Spark and Arrow; the rules themselves are tested without them."""
+"""Standardisation of people and texts in Spark; the rules themselves are covered by unit tests."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ CONFIG = CleanConfig(names=str(ROOT / "conf/domains/names.yaml"), addresses=str(
 STANDARDS = load_standards(CONFIG)
 
 
-def test_a_person_is_written_one_way(spark):
+def test_person_standardisation(spark):
     columns = ("id", "given_name", "family_name", "email", "phone", "street", "postcode", "city", "country")
     frame = spark.createDataFrame(
         [
@@ -58,13 +58,13 @@ def test_a_person_is_written_one_way(spark):
     assert (made["3"]["country"], made["3"]["_unreadable"]) == ("Atlantis", "phone")
 
 
-def test_columns_a_source_lacks_stay_away(spark):
+def test_missing_columns_are_not_added(spark):
     frame = spark.createDataFrame([("1", "anna")], "id string, given_name string")
     made = person(frame, STANDARDS, default_country=None)
     assert made.columns == ["id", "given_name", "title", "country", "_unreadable"]
 
 
-def test_a_text_is_read_beside_what_was_written(spark):
+def test_plain_text_is_added_to_the_original(spark):
     written = "<p>Die Gr\u00c3\u00b6\u00c3\u0178e passt &amp; die Farbe gef\u00e4llt mir.</p>"
     frame = spark.createDataFrame(
         [("1", "Sch\u00f6n", written), ("2", None, None), ("3", None, " ")], "id string, title string, text string"
@@ -76,19 +76,19 @@ def test_a_text_is_read_beside_what_was_written(spark):
     assert [(row["plain_text"], row["language"]) for row in others] == [(None, None), (None, None)]
 
 
-def test_what_the_source_says_of_the_language_stands(spark):
+def test_language_of_the_source_takes_precedence(spark):
     frame = spark.createDataFrame(
         [("EN", "Das ist ein deutscher Satz."), (None, "Das ist ein deutscher Satz.")], "language string, text string"
     )
     assert sorted(row["language"] for row in texts(frame, STANDARDS).collect()) == ["de", "en"]
 
 
-def test_a_language_nobody_can_tell_is_refused():
-    with pytest.raises(ConfigError, match=r"clean\.languages: qq: no such language"):
+def test_unsupported_language_is_rejected():
+    with pytest.raises(ConfigError, match=r"clean\.languages: unknown language qq"):
         load_standards(CleanConfig(languages=["en", "qq"]))
 
 
-def test_the_version_changes_with_any_word(tmp_path):
+def test_version_changes_with_the_word_lists(tmp_path):
     path = tmp_path / "names.yaml"
     path.write_text("particles: [van]\n")
     one = load_standards(CleanConfig(names=str(path))).version

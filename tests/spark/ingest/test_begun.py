@@ -1,4 +1,4 @@
-"""A run that ended in mid-ingest: the next one finishes its batches, or takes what is there where the files changed."""
+"""Recovery from an interrupted ingest: unfinished batches are completed, or withdrawn if their files changed."""
 
 import os
 
@@ -18,7 +18,7 @@ SEEN_AT = (1_700_000_000,) * 2
 
 
 class Ended(Exception):
-    """Where the run ended."""
+    """Raised where the run is interrupted."""
 
 
 def lay(root, name, text):
@@ -42,7 +42,7 @@ def company(tmp_path):
 
 
 def run(spark, root, number, *, ends_at: TableContract | None = None):
-    """One run; with `ends_at` it ends when that table is to be committed the second time, or the first of bronze."""
+    """One run; with `ends_at` it is interrupted at the second commit to that table, or the first to bronze."""
     paths = (f"ingest.sources_dir={root / 'sources'}", f"ingest.data_dir={root / 'data'}")
     ctx = lake_context(spark, root / "lake", *paths, fingerprint=f"{number:064}")
     if ends_at is None:
@@ -72,7 +72,7 @@ def names(ctx, source):
     return sorted(r["name"] for r in ctx.tables.read(bronze(source)).collect())
 
 
-def test_begun_batches_are_finished_as_they_were_planned(spark, company):
+def test_unfinished_batches_are_completed_as_planned(spark, company):
     run(spark, company, 1, ends_at=bronze("shop"))
     lay(company, "shop/later.csv", "id,name\n9,Cup\n")
     ctx = run(spark, company, 2)
@@ -81,7 +81,7 @@ def test_begun_batches_are_finished_as_they_were_planned(spark, company):
     assert ctx.tables.read(DELIVERY).where("source = 'shop'").select("batch_id").distinct().count() == 2
 
 
-def test_bytes_swapped_under_the_same_size_and_time_are_read_as_what_they_are(spark, company):
+def test_changed_content_with_equal_size_and_time_is_detected(spark, company):
     run(spark, company, 1, ends_at=bronze("shop"))
     lay(company, "shop/b.csv", "id,name\n2,Tub\n3,Bed\n")
     ctx = run(spark, company, 2)
@@ -94,14 +94,14 @@ def test_bytes_swapped_under_the_same_size_and_time_are_read_as_what_they_are(sp
         ("shop", "shop/b.csv", "withdrawn", "changed_since"),
     ]
     written = ctx.tables.read(bronze("shop")).select("_file", "_file_sha256").distinct()
-    told = ctx.tables.read(DELIVERY).where("status = 'ingested'").select(F.col("file"), F.col("file_sha256"))
+    recorded = ctx.tables.read(DELIVERY).where("status = 'ingested'").select(F.col("file"), F.col("file_sha256"))
     assert (
-        written.join(told, [F.col("_file") == F.col("file"), F.col("_file_sha256") == F.col("file_sha256")]).count()
+        written.join(recorded, [F.col("_file") == F.col("file"), F.col("_file_sha256") == F.col("file_sha256")]).count()
         == 2
     )
 
 
-def test_a_file_that_went_stops_nothing_and_is_taken_when_it_is_back(spark, company):
+def test_deleted_file_withdraws_its_batch_and_is_ingested_when_it_returns(spark, company):
     run(spark, company, 1, ends_at=bronze("shop"))
     (company / "data" / "shop" / "b.csv").unlink()
     ctx = run(spark, company, 2)
@@ -113,7 +113,7 @@ def test_a_file_that_went_stops_nothing_and_is_taken_when_it_is_back(spark, comp
     assert ("shop", "shop/b.csv", "ingested", None) in statuses(ctx)
 
 
-def test_a_batch_that_bronze_has_is_recorded_though_its_files_went(spark, company):
+def test_batch_already_in_bronze_is_recorded_without_its_files(spark, company):
     run(spark, company, 1, ends_at=DELIVERY)
     for name in ("a.csv", "b.csv"):
         (company / "data" / "shop" / name).unlink()

@@ -1,4 +1,4 @@
-"""A delivery that comes again adds nothing, and one that claims another's name is refused."""
+"""Repeated deliveries add no rows, and different content under a known batch id is a conflict."""
 
 import gzip
 import io
@@ -63,7 +63,7 @@ def lay(root, source, name):
 
 @pytest.fixture(scope="module")
 def delivered(spark, tmp_path_factory):
-    """A first delivery of every source, and five more of each kind; how many rows each round added."""
+    """A first delivery of every source and five repeated rounds; returns the rows added by each round."""
     root = tmp_path_factory.mktemp("deliveries")
     (root / "sources").mkdir()
     for name, (_, format, delimiter, encoding, _) in SOURCES.items():
@@ -85,7 +85,7 @@ def delivered(spark, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_the_same_name_or_the_same_bytes_again_add_no_row(delivered):
+def test_repeated_name_or_content_adds_no_rows(delivered):
     ctx, added = delivered
     assert added == [16, 0, 0, 0, 0, 0]  # 8 sources of 2 rows, then 5 x 8 x 2 = 80 deliveries of nothing new
     assert [ctx.tables.read(bronze(name)).count() for name in SOURCES] == [2] * 8
@@ -93,7 +93,7 @@ def test_the_same_name_or_the_same_bytes_again_add_no_row(delivered):
 
 
 @pytest.mark.slow
-def test_each_copy_under_another_name_is_said(delivered):
+def test_copies_under_other_names_are_recorded_as_skipped(delivered):
     ctx, _ = delivered
     skipped = ctx.tables.read(DELIVERY).where("status = 'skipped' AND reason = 'same_bytes' AND file LIKE '%again-%'")
     assert skipped.count() == 40
@@ -102,10 +102,10 @@ def test_each_copy_under_another_name_is_said(delivered):
 
 
 @pytest.mark.slow
-def test_other_content_under_the_id_of_a_delivery_is_a_conflict_each_time(delivered):
+def test_different_content_under_a_known_batch_id_is_a_conflict(delivered):
     ctx, _ = delivered
     before = {name: (ctx.tables.version(bronze(name)), frame_digest(ctx.tables.read(bronze(name)))) for name in SOURCES}
-    said = []
+    exit_codes = []
     for name in SOURCES:
         records = ctx.tables.read(bronze(name))
         batch_id = records.select("_batch_id").distinct().collect()[0][0]
@@ -114,7 +114,7 @@ def test_other_content_under_the_id_of_a_delivery_is_a_conflict_each_time(delive
         for number in range(TIMES):
             with pytest.raises(BatchConflictError, match=f"bronze.{name}: batch {batch_id}") as caught:
                 ctx.tables.append(bronze(name), forged, batch_id=batch_id, digest=f"other {number}")
-            said.append(caught.value.exit_code)
-    assert said == [3] * 40
+            exit_codes.append(caught.value.exit_code)
+    assert exit_codes == [3] * 40
     after = {name: (ctx.tables.version(bronze(name)), frame_digest(ctx.tables.read(bronze(name)))) for name in SOURCES}
     assert after == before

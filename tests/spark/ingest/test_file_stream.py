@@ -1,4 +1,4 @@
-"""A backlog taken in small batches by a stream gives what one batch gives, and nothing is passed over."""
+"""Ingest in micro-batches gives the same tables as one batch."""
 
 import os
 from dataclasses import replace
@@ -40,7 +40,7 @@ def refreshed(spark, tmp_path):
 
 
 def content(ctx):
-    """Bronze and silver without the names of the batches, which differ."""
+    """Bronze and silver without batch ids, which differ."""
     made = {t.name: frame_digest(ctx.tables.read(t).drop("batch_id")) for t in (ORDER, ORDER_LINE, FEEDBACK)}
     for source in ("orders", "reviews"):
         frame = ctx.tables.read(bronze(source))
@@ -48,7 +48,7 @@ def content(ctx):
     return made
 
 
-def test_a_stream_gives_the_tables_of_a_batch(refreshed, tmp_path):
+def test_stream_gives_the_same_tables_as_one_batch(refreshed, tmp_path):
     for number in range(2, 5):
         deliver(tmp_path, f"day {number:02} 100%ä+b", [line(number)], [])
     oldest = tmp_path / "data" / "day 02 100%ä+b" / "orders.csv"
@@ -63,7 +63,7 @@ def test_a_stream_gives_the_tables_of_a_batch(refreshed, tmp_path):
     assert result.status == "nothing"
 
 
-def test_what_the_stream_of_spark_does_not_see_is_taken_too(refreshed, tmp_path):
+def test_files_missed_by_the_stream_are_ingested(refreshed, tmp_path):
     refreshed("stream", "ingest.files_per_batch=1")
     path = tmp_path / "data" / "1" / "orders.csv"
     path.write_text(path.read_text().splitlines()[0] + "\n" + line(9) + "\n")
@@ -72,12 +72,12 @@ def test_what_the_stream_of_spark_does_not_see_is_taken_too(refreshed, tmp_path)
     assert ctx.tables.read(bronze("orders")).where("No = 'D9'").count() == 1
 
 
-def test_what_goes_wrong_inside_the_stream_is_said_as_it_is(refreshed, tmp_path, monkeypatch):
+def test_error_inside_the_stream_is_raised_unchanged(refreshed, tmp_path, monkeypatch):
     def fails(*_):
-        raise ConfigError("orders.yaml: said on purpose.")
+        raise ConfigError("orders.yaml: raised on purpose.")
 
     monkeypatch.setattr(ingest, "_take_rows", fails)
-    with pytest.raises(ConfigError, match=r"^orders.yaml: said on purpose.$"):
+    with pytest.raises(ConfigError, match=r"^orders.yaml: raised on purpose.$"):
         refreshed("stream", "ingest.files_per_batch=1")
     monkeypatch.undo()
     ctx, _ = refreshed("stream", "ingest.files_per_batch=1")

@@ -1,4 +1,4 @@
-"""Files of every format come to bronze as they were written, and a broken one stops nothing else."""
+"""Files of every format reach bronze unchanged; a broken file does not affect the others."""
 
 import gzip
 import io
@@ -49,7 +49,7 @@ def parquet_of(rows, **kinds) -> bytes:
 
 @pytest.fixture
 def company(spark, tmp_path):
-    """Configures sources, lays out files and runs ingest (and clean)."""
+    """Configure sources, write files and run ingest (and clean)."""
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()
 
@@ -82,7 +82,7 @@ def statuses(ctx):
     }
 
 
-def test_every_text_format_gives_the_same_cells(company):
+def test_all_text_formats_give_the_same_cells(company):
     source, lay, refreshed = company
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -111,7 +111,7 @@ def test_every_text_format_gives_the_same_cells(company):
     assert row["_row_id"].endswith(":0:0") and row["_file"] == "z.zip!in/b.csv"
 
 
-def test_a_json_value_is_kept_as_the_text_that_stands_there(company):
+def test_json_values_are_kept_as_literal_text(company):
     source, lay, refreshed = company
     lay(
         lines__jsonl='{"id": 1.50, "name": {"de":  "Lampe", "n": [1,  2.0]}, "price": 1e2}\n{"id": "x", "name": null}\nbroken\n'
@@ -122,7 +122,7 @@ def test_a_json_value_is_kept_as_the_text_that_stands_there(company):
     assert rows[1] == {"id": "x", "name": None, "price": None}
 
 
-def test_a_broken_file_is_refused_and_the_rest_is_read(company):
+def test_broken_file_is_rejected_and_the_others_are_read(company):
     source, lay, refreshed = company
     good = csv_of(ROWS)
     lay(good__csv=good, cut__csv__gz=gzip.compress(good.encode() * 9)[:-9], open__csv='id,name,price\n1,"a,2\n2,b,3\n',
@@ -137,10 +137,10 @@ def test_a_broken_file_is_refused_and_the_rest_is_read(company):
     assert ctx.tables.read(PRODUCT).count() == 4
     before = ctx.tables.version(DELIVERY)
     refreshed(2)
-    assert ctx.tables.version(DELIVERY) == before, "what was refused is said once"
+    assert ctx.tables.version(DELIVERY) == before, "a rejected file is recorded once"
 
 
-def test_a_refused_file_is_read_once_its_encoding_is_configured(company):
+def test_rejected_file_is_ingested_after_its_encoding_is_configured(company):
     source, lay, refreshed = company
     lay(latin__csv="id,name,price\n1,Müll,2\n".encode("latin-1"))
     source("shop", "*.csv")
@@ -167,7 +167,7 @@ DRIFTS = {
 FORMATS = ("csv", "jsonl", "parquet")
 
 
-def test_a_column_that_came_went_or_moved_never_changes_what_another_means(company):
+def test_added_removed_and_moved_columns_are_matched_by_name(company):
     source, lay, refreshed = company
 
     def written(rows, format):

@@ -1,4 +1,4 @@
-"""A database's password is in nothing that a run leaves behind: no log, no event log, no table, no message."""
+"""The database password appears in no log, event log, table or message of a run."""
 
 import base64
 import os
@@ -27,7 +27,7 @@ sys.exit(main("ingest", sys.argv[1:]))
 
 
 def forms(secret: str) -> set[bytes]:
-    """How the secret may be written: as it is, and as what encodes it begins and ends at any byte."""
+    """Possible encodings of the secret, at any byte alignment."""
     raw = secret.encode()
     coded = {base64.b64encode(b"\0" * n + raw)[(8 * n + 5) // 6 : -4] for n in range(3)}
     spelled = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), ascii(secret)[1:-1]}
@@ -35,13 +35,13 @@ def forms(secret: str) -> set[bytes]:
 
 
 def hits(folder: Path, *texts: str) -> list[str]:
-    """The places that hold the secret in any form."""
+    """Files that contain the secret in any encoding."""
     places = {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     places |= {f"output {number}": text.encode() for number, text in enumerate(texts)}
     return [name for name, content in places.items() if any(form in content for form in forms(CANARY))]
 
 
-def test_the_scan_finds_every_form(tmp_path):
+def test_scan_finds_every_encoding_of_the_secret(tmp_path):
     raw = CANARY.encode()
     for number in range(3):
         (tmp_path / f"base64-{number}").write_bytes(base64.b64encode(b"x" * number + raw + b"tail"))
@@ -54,7 +54,7 @@ def test_the_scan_finds_every_form(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_password_is_in_nothing_that_good_and_failing_runs_leave_behind(tmp_path):
+def test_password_does_not_appear_in_any_output_of_successful_or_failed_runs(tmp_path):
     if programs() is None:
         pytest.skip("no PostgreSQL on this machine (Debian: apt install postgresql)")
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""Files behind a URI that only Hadoop can resolve: the same tables as from the folder itself."""
+"""Ingest from a Hadoop URI gives the same tables as from the local folder."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -15,13 +15,13 @@ from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import frame_digest
 from crm_spark.settings import load_settings
 from crm_spark.stages.ingest import stage as ingest
-from crm_spark.stages.ingest.discovery import SourceFile
+from crm_spark.stages.ingest.source_file import SourceFile
 from crm_spark.stages.ingest.staging import is_remote, staged
 
 
 @pytest.fixture
 def taken(spark, tmp_path):
-    """Ingests from a folder, or from a mount table of viewfs that leads there; without a number, as one more run."""
+    """Ingest from a folder, or from a viewfs mount that points to it; without a number, as another run."""
     lay_out(tmp_path)
     deliver(tmp_path, "day 02 100%ä+b [1]", ["D2;1;K2;X;1;2,00;02.01.2025 12:00;OK"], [])
     shop = f"shop{uuid4().hex}"  # Hadoop keeps the file system of an authority, and where it leads, for ever
@@ -47,7 +47,7 @@ def statuses(ctx):
     return sorted((row["file"], row["status"], row["reason"]) for row in ctx.tables.read(DELIVERY).collect())
 
 
-def test_a_uri_gives_the_tables_of_the_folder(taken, tmp_path):
+def test_uri_gives_the_same_tables_as_the_folder(taken, tmp_path):
     here, _ = taken("here", tmp_path / "data")
     there, result = taken("there", "viewfs://shop/drops")
     assert result.num_rows == 17 and content(there) == content(here) and statuses(there) == statuses(here)
@@ -58,13 +58,13 @@ def test_a_uri_gives_the_tables_of_the_folder(taken, tmp_path):
     assert result.num_rows == 1, "only what is new is fetched"
 
 
-def test_a_stream_reads_from_a_uri_too(taken, tmp_path):
+def test_stream_reads_from_a_uri(taken, tmp_path):
     here, _ = taken("here", tmp_path / "data")
     there, result = taken("there", "viewfs://shop/drops", "ingest.files_per_batch=1")
     assert result.num_rows == 17 and content(there) == content(here)
 
 
-def test_files_of_one_name_are_kept_apart_and_one_that_is_gone_is_told_by_the_look_at_it(spark, tmp_path):
+def test_equal_file_names_are_kept_apart_and_missing_files_get_a_missing_path(spark, tmp_path):
     for folder in "ab":
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.csv").write_text(folder)
@@ -72,23 +72,23 @@ def test_files_of_one_name_are_kept_apart_and_one_that_is_gone_is_told_by_the_lo
     spark.conf.set(f"fs.viewfs.mounttable.{shop}.link./drops", f"file://{tmp_path}")
     at = datetime(2025, 1, 1)
     files = [SourceFile("s", f"{f}/x.csv", f"viewfs://{shop}/drops/{f}/x.csv", 1, at) for f in ("a", "b", "gone")]
-    with staged(lake_context(spark, tmp_path / "lake")) as bring:
-        a, gone = bring([files[0], files[2]])
-        (b,) = bring([files[1]])
+    with staged(lake_context(spark, tmp_path / "lake")) as fetch:
+        a, missing = fetch([files[0], files[2]])
+        (b,) = fetch([files[1]])
         assert [Path(file.path).read_text() for file in (a, b)] == ["a", "b"]
-        assert not Path(gone.path).exists() and (gone.name, a.name) == ("gone/x.csv", "a/x.csv")
+        assert not Path(missing.path).exists() and (missing.name, a.name) == ("gone/x.csv", "a/x.csv")
     assert not Path(a.path).exists()
 
 
-def test_what_cannot_be_reached_is_said(taken):
-    for uri, said in {
-        "viewfs://shop/nothing": "viewfs://shop.*/nothing cannot be listed",
-        "nosuch://bucket/drops": "nosuch://bucket/drops cannot be listed: .*nosuch",
+def test_inaccessible_folder_is_rejected(taken):
+    for uri, message in {
+        "viewfs://shop/nothing": "cannot list viewfs://shop.*/nothing",
+        "nosuch://bucket/drops": "cannot list nosuch://bucket/drops: .*nosuch",
     }.items():
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             taken("there", uri)
 
 
-def test_what_is_a_uri_and_what_a_path():
+def test_is_remote():
     assert all(map(is_remote, ("s3a://b/d", "hdfs:/d", "abfss://c@a.dfs.core.windows.net/d", "viewfs://shop/drops")))
     assert not any(map(is_remote, ("/d", "d/e", "file:/d", "file:///d", "~/d", "/d/with:colon/", "C:/d")))

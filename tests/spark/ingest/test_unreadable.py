@@ -1,4 +1,4 @@
-"""What cannot be read is named, the other sources go on, and nothing is half made."""
+"""Unreadable files are reported by name, other sources are ingested, and no partial data is written."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ KINDS = ("mode_000", "dangling_link", "folder")
 
 
 def spoil(path: Path, kind: str) -> None:
-    """Makes the file one that cannot be read."""
+    """Make the file unreadable."""
     path.unlink(missing_ok=True)
     if kind == "mode_000":
         path.write_text("x")
@@ -35,7 +35,7 @@ sys.exit(exit_code_of(lambda: load(Path(sys.argv[2])) and 0))
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", ["sources", "rules"])
-def test_a_configuration_that_cannot_be_read_is_named_and_stops_the_run(tmp_path, what, kind):
+def test_unreadable_configuration_is_named_and_stops_the_run(tmp_path, what, kind):
     path = tmp_path / "broken.yaml"
     spoil(path, kind)
     done = unprivileged(sys.executable, "-c", LOAD, what, str(tmp_path))
@@ -50,7 +50,7 @@ sys.exit(main("ingest", sys.argv[1:]))
 """
 
 
-def test_files_that_cannot_be_read_are_named_and_the_other_sources_go_on(spark, tmp_path):
+def test_unreadable_files_are_named_and_other_sources_are_ingested(spark, tmp_path):
     from crm_spark.contracts.bronze import bronze
     from crm_spark.contracts.ops import DELIVERY
     from crm_spark.core.tables import TableStore
@@ -72,5 +72,5 @@ def test_files_that_cannot_be_read_are_named_and_the_other_sources_go_on(spark, 
         ("1/orders-folder.csv", "rejected", "not_readable"), ("1/reviews-gone.csv", "rejected", "not_readable"),
     }  # fmt: skip
     for kind in KINDS:
-        assert f"orders: 1/orders-{kind}.csv refused: not_readable" in done.stderr
+        assert f"orders: file 1/orders-{kind}.csv rejected: not_readable" in done.stderr
     assert (store.read(bronze("orders")).count(), store.read(bronze("reviews")).count()) == (12, 4)

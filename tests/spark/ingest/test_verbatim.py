@@ -1,4 +1,4 @@
-"""What a person wrote is in bronze and in silver as its very bytes, whatever a spreadsheet or a terminal would make of it."""
+"""Texts are stored in bronze and silver byte for byte, including formulas, control characters and emoji."""
 
 import gzip
 import io
@@ -53,7 +53,7 @@ def written(rows, format):
 
 
 def cleaned(spark, root, rows):
-    """The context after ingest and clean of the same rows in every format."""
+    """Context after ingest and clean of the same rows in every format."""
     (root / "sources").mkdir(exist_ok=True)
     (root / "data").mkdir(exist_ok=True)
     for format in FORMATS:
@@ -66,7 +66,7 @@ def cleaned(spark, root, rows):
     return ctx
 
 
-def test_the_cases_are_as_many_as_are_claimed():
+def test_number_of_cases():
     assert (len(set(FORMULAS)), len(set(STRINGS))) == (30, 40)
 
 
@@ -77,7 +77,7 @@ def kept(spark, tmp_path_factory):
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_bronze_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefix, texts):
+def test_bronze_keeps_the_exact_bytes(kept, format, prefix, texts):
     rows = kept.tables.read(bronze(f"from_{format}")).where(F.col("id").startswith(prefix))
     cells = rows.select("id", "who", F.hex("body"), "stars").collect()
     wanted = {f"{prefix}{i}": ("K1", hexed(text), str(i % 5)) for i, text in enumerate(texts)}
@@ -86,7 +86,7 @@ def test_bronze_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefi
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_silver_holds_the_very_bytes_and_no_other_cell_moved(kept, format, prefix, texts):
+def test_silver_keeps_the_exact_bytes(kept, format, prefix, texts):
     rows = kept.tables.read(FEEDBACK).where(F.col("source") == f"from_{format}")
     rows = rows.where(F.col("feedback_id").startswith(prefix))
     cells = rows.select("feedback_id", "person_id", F.hex("text"), "rating").collect()
@@ -99,8 +99,8 @@ def hexed(text):
 
 
 @pytest.mark.parametrize("name", ["cut.jsonl", "cut.json", "cut.jsonl.gz"])
-def test_half_a_character_is_kept_as_it_was_written(spark, tmp_path, name):
-    """A text that was cut within an emoji: no encoding holds it, and `?` would stand for anything."""
+def test_lone_surrogate_is_kept_as_literal_escape(spark, tmp_path, name):
+    """A text truncated within an emoji: no encoding can represent the lone surrogate."""
     texts = ["good \U0001f600", r"cut \ud83d", r"\uDE00 first", r"of a backslash: \\ud83d", "after"]
     rows = [f'{{"id": "{i}", "who": "K1", "body": "{text}", "stars": 5}}' for i, text in enumerate(texts)]
     document = f"[{', '.join(rows)}]" if name.endswith("json") else "\n".join(rows)
@@ -124,7 +124,7 @@ def test_half_a_character_is_kept_as_it_was_written(spark, tmp_path, name):
 
 
 class PeakOfPython:
-    """The most memory that this process and Spark's Python workers held together, above what they held before."""
+    """Peak memory increase of this process and Spark's Python workers."""
 
     def __enter__(self):
         self.before, self.peak, self.ended = self._held(), 0, threading.Event()
@@ -155,7 +155,7 @@ class PeakOfPython:
 
 
 @pytest.mark.parametrize("format", [pytest.param(f, marks=() if f == "parquet" else pytest.mark.slow) for f in FORMATS])
-def test_a_hundred_texts_of_a_megabyte_pass_within_300_mb_of_python(spark, kept, tmp_path, format):
+def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, kept, tmp_path, format):
     texts = [f"{i:03}" + "word and more " * 74_898 for i in range(100)]
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()

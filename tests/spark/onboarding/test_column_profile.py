@@ -1,11 +1,11 @@
-"""What a file holds is told by all of its records, though most patterns are tried on the first ones alone."""
+"""Column profiles use all records, although patterns are selected from the first ones."""
 
 from crm_spark.onboarding.column_profile import profiled
 
 NUM_ROWS = 3_000
 
 
-def test_what_stands_only_far_below_is_seen(spark):
+def test_patterns_after_the_first_records_are_detected(spark):
     rows = [(f"{i}", "", "1", f"{1 + i % 28:02}.0{1 + i % 9}.2025") for i in range(NUM_ROWS - 1)]
     records = spark.createDataFrame(
         [*rows, ("007", "31/12/2024", "2,50", "soon")], "no string, late string, n string, day string"

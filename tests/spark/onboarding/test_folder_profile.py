@@ -1,4 +1,4 @@
-"""A folder that nobody has described becomes a company: its files are sources, its systems are told, its rows reach silver."""
+"""Onboarding of a folder end to end: sources, systems and open questions are drafted, and the rows reach silver."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def table(path, header, rows):
 
 
 def lay_out(root):
-    """A shop in German CSV, a mailing tool in JSON lines, and what is no table."""
+    """A shop in German CSV, a mailing tool in JSON lines, and unsupported files."""
     customers = [
         (
             f"{3000 + 7 * i}",
@@ -80,15 +80,15 @@ def lay_out(root):
 
 @pytest.fixture(scope="module")
 def drafted(spark, tmp_path_factory):
-    """The folder, and what was said of it."""
+    """The drafted folder and the command output."""
     root = tmp_path_factory.mktemp("company")
     lay_out(root / "drops")
-    with redirect_stdout(io.StringIO()) as said:
+    with redirect_stdout(io.StringIO()) as output:
         assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
-    return root, said.getvalue()
+    return root, output.getvalue()
 
 
-def test_its_files_are_sources_of_two_systems(drafted):
+def test_files_are_grouped_into_sources_of_two_systems(drafted):
     root, _ = drafted
     sources = {source.name: source for source in load_sources(root / "mine" / "sources")}
     assert {name: (source.system, source.files.path, set(source.feeds)) for name, source in sources.items()} == {
@@ -100,26 +100,24 @@ def test_its_files_are_sources_of_two_systems(drafted):
     }
     assert (sources["kunden"].country, sources["bestellungen"].time_zone) == ("DE", "Europe/Berlin")
     assert sources["positionen"].currency == "EUR" and sources["positionen"].decimal == ","
-    assert sources["mail_events"].time_zone == "UTC", "its times say their zone themselves"
+    assert sources["mail_events"].time_zone == "UTC", "its times have a zone"
     text = (root / "mine" / "sources" / "bestellungen.yaml").read_text()
     # 3 * i + month of 30 orders: 30 customers of 40 a month, of both months all 40.
     assert "# system: Kundennr: 100 % of its 40 values are in kunden's Kundennr\n" in text
-    assert "# time_zone: a guess: that of DE\n" in text
+    assert "# time_zone: inferred: default of DE\n" in text
 
 
-def test_what_is_left_is_said_with_its_place_and_the_next_command(drafted):
-    root, said = drafted
-    assert "notes.xlsx: a spreadsheet" in said and "shop/Positionen_2024-10.csv: nul bytes" in said
-    assert "shop/.Kunden.csv: hidden" in said and "Not drafted (3 files)" in said
-    assert f"1. {root / 'mine' / 'company.yaml'}:5 company.name" in said and "To decide (2)" in said
-    assert (
-        "country DE (40 of 40 records say so), currency EUR (30 of 30 records say so), time_zone Europe/Berlin" in said
-    )
-    assert f"jobs/refresh.py --conf {root / 'mine' / 'company.yaml'}" in said
-    assert "example.org" not in said and "Weiß" not in said
+def test_output_lists_skipped_files_questions_and_the_next_command(drafted):
+    root, output = drafted
+    assert "notes.xlsx: spreadsheet" in output and "shop/Positionen_2024-10.csv: nul bytes" in output
+    assert "shop/.Kunden.csv: hidden or temporary file" in output and "Not drafted (3 files)" in output
+    assert f"1. {root / 'mine' / 'company.yaml'}:5 company.name" in output and "To decide (2)" in output
+    assert "country DE (40 of 40 records), currency EUR (30 of 30 records), time_zone Europe/Berlin" in output
+    assert f"jobs/refresh.py --conf {root / 'mine' / 'company.yaml'}" in output
+    assert "example.org" not in output and "Weiß" not in output
 
 
-def test_its_rows_reach_silver(spark, drafted):
+def test_drafted_sources_load_into_silver(spark, drafted):
     root, _ = drafted
     settings = load_settings(root / "mine" / "company.yaml", [])
     assert (settings.company.currency, settings.lake) == ("EUR", str(root / "lake"))
@@ -142,27 +140,27 @@ def test_its_rows_reach_silver(spark, drafted):
     assert ctx.tables.read(QUARANTINE).count() == 0
 
 
-def test_a_second_look_drafts_only_what_is_new(drafted, capsys):
+def test_second_run_drafts_only_new_sources(drafted, capsys):
     root, _ = drafted
     company = root / "mine" / "company.yaml"
     before = company.read_text() + "# mine\n"
     company.write_text(before)
     (root / "drops" / "reviews.csv").write_text("review_id,product,text,stars\n1,A1,good,5\n2,A2,bad,1\n")
     assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
-    said = capsys.readouterr().out
-    assert "8 files are of sources that are described already" in said and "stays as it is" in said
-    assert "reviews (1 files, **/reviews*.csv)" in said and "kunden" not in said
+    output = capsys.readouterr().out
+    assert "8 files belong to sources that are configured already" in output and "was not changed" in output
+    assert "reviews (1 files, **/reviews*.csv)" in output and "kunden" not in output
     assert company.read_text() == before
     assert load_rules(root / "mine" / "quality").of("feedback")
 
 
-def test_one_source_alone_needs_its_path_and_a_folder_what_is_in_it(tmp_path, capsys):
+def test_invalid_arguments_and_empty_folder_are_rejected(tmp_path, capsys):
     assert run("onboard", ["--data", str(tmp_path), "--source", "x"]) == 2
     assert "neither for the whole directory" in capsys.readouterr().err
     assert run("onboard", ["--data", str(tmp_path)]) == 2
     assert "--out is required for a whole directory" in capsys.readouterr().err
     assert run("onboard", ["--data", str(tmp_path), "--out", str(tmp_path / "mine")]) == 2
-    assert "no file lies below it" in capsys.readouterr().err
+    assert "the folder contains no files" in capsys.readouterr().err
 
 
 def test_overlap_is_counted_with_the_people_behind_the_numbers(spark):

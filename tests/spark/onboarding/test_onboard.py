@@ -1,4 +1,4 @@
-"""A file nobody has described becomes usable: the draft loads, and ingest and clean run with it."""
+"""Onboarding of a single source: the draft is valid, and ingest and clean run with it."""
 
 from decimal import Decimal
 
@@ -19,7 +19,7 @@ LINES = [
 ]
 
 
-def inspected(tmp_path, *more):
+def run_onboard(tmp_path, *more):
     arguments = ["--source", "orders", "--data", str(tmp_path / "data"), "--path", "*/orders*.csv"]
     return run("onboard", [*arguments, "--out", str(tmp_path / "conf"), *more])
 
@@ -31,22 +31,23 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_a_draft_loads_and_its_source_can_be_cleaned(spark, data, capsys):
-    assert inspected(data) == 0
+def test_draft_is_valid_and_its_rows_reach_silver(spark, data, capsys):
+    assert run_onboard(data) == 0
     source = load_source(data / "conf" / "sources" / "orders.yaml")
     assert (source.files.options.delimiter, source.files.options.encoding, source.decimal) == (";", "windows-1252", ",")
     assert set(source.feeds) == {"order", "order_line", "person", "product"}
     assert source.feeds["order"].one_row_per_key and source.feeds["order"].columns["ordered_at"].formats == [
         "dd.MM.yyyy"
     ]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert (
-        "EMail: email, 0 of 60, about 7, 16, personal data" in said and "Not mapped, kept in bronze: Bemerkung" in said
+        "EMail: email, 0 of 60, about 7, 16, personal data" in output
+        and "Not mapped (stored in bronze only): Bemerkung" in output
     )
     names = source.feeds["person"].columns
     assert (names["given_name"].part, names["family_name"].part) == ("given", "family")
-    assert "Name: text, 0 of 60, about 1, 16, personal data" in said and "Ach" not in said
-    assert "schön" not in said and "ada1@" not in said, "a draft holds no value"
+    assert "Name: text, 0 of 60, about 1, 16, personal data" in output and "Ach" not in output
+    assert "schön" not in output and "ada1@" not in output, "a draft contains no values"
     paths = (f"ingest.sources_dir={data / 'conf' / 'sources'}", f"ingest.data_dir={data / 'data'}")
     ctx = lake_context(spark, data / "lake", *paths)
     ingest.run(ctx)
@@ -58,24 +59,24 @@ def test_a_draft_loads_and_its_source_can_be_cleaned(spark, data, capsys):
     assert {(p["given_name"], p["family_name"]) for p in ctx.tables.read(PERSON).collect()} == {("Ada", "von Ach")}
 
 
-def test_its_rules_are_the_ranges_that_were_seen_as_warnings(spark, data):
-    inspected(data)
+def test_drafted_rules_are_the_observed_ranges_as_warnings(spark, data):
+    run_onboard(data)
     (rule,) = load_rules(data / "conf" / "quality").of("order_line")
     assert (rule.code, rule.params, rule.severity) == ("unusual_quantity", {"low": 1.0, "high": 4.0}, "warn")
 
 
-def test_a_draft_that_is_there_is_not_written_over(spark, data, capsys):
+def test_existing_draft_is_not_overwritten(spark, data, capsys):
     path = data / "conf" / "sources" / "orders.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("mine")
-    assert inspected(data) == 2
+    assert run_onboard(data) == 2
     assert "is there already" in capsys.readouterr().err and path.read_text() == "mine"
 
 
-def test_a_damaged_or_missing_file_is_said(data, capsys):
+def test_damaged_or_missing_file_is_reported(data, capsys):
     (data / "data" / "1" / "orders.csv").write_bytes(b"a;b\n1;\0\n")
-    assert inspected(data) == 2
+    assert run_onboard(data) == 2
     assert "orders.csv: nul_bytes" in capsys.readouterr().err
     (data / "data" / "1" / "orders.csv").unlink()
-    assert inspected(data) == 2
+    assert run_onboard(data) == 2
     assert "no such file below" in capsys.readouterr().err

@@ -20,23 +20,23 @@ def happened(frame):
     return sorted((r["kind"], r["customer_id"], r["other_customer_id"]) for r in events(frame).collect())
 
 
-def test_members_of_a_cluster_share_an_id_and_others_do_not(spark):
+def test_cluster_members_share_an_id(spark):
     found = ids(assigned(spark, {"x": ["s|1", "s|2"], "y": ["s|3"]}))
     assert found["s|1"] == found["s|2"] != found["s|3"] and found["s|1"].startswith("c")
 
 
-def test_the_same_people_in_another_cluster_name_keep_their_ids(spark):
+def test_renamed_cluster_keeps_its_ids(spark):
     first = ids(assigned(spark, {"x": ["s|1", "s|2"], "y": ["s|3"]}))
     assert ids(assigned(spark, {"p": ["s|3"], "q": ["s|2", "s|1"]}, first.items())) == first
 
 
-def test_a_merge_keeps_the_id_with_most_records(spark):
+def test_merge_keeps_the_id_with_most_records(spark):
     frame = assigned(spark, {"x": ["s|1", "s|2", "s|3"]}, [("s|1", "cA"), ("s|2", "cB"), ("s|3", "cB")])
     assert set(ids(frame).values()) == {"cB"}
     assert happened(frame) == [("merged", "cA", "cB")]
 
 
-def test_a_split_leaves_the_id_with_most_records_and_mints_one(spark):
+def test_split_keeps_the_id_with_most_records_and_creates_one(spark):
     links = [(f"s|{i}", "cA") for i in (1, 2, 3)]
     frame = assigned(spark, {"x": ["s|1"], "y": ["s|2", "s|3"]}, links)
     found = ids(frame)
@@ -44,7 +44,7 @@ def test_a_split_leaves_the_id_with_most_records_and_mints_one(spark):
     assert ("split", found["s|1"], "cA") in happened(frame) and ("minted", found["s|1"], None) in happened(frame)
 
 
-def test_resolving_again_from_the_result_changes_nothing(spark):
+def test_assign_is_idempotent(spark):
     clusters = {"x": ["s|1", "s|2"], "y": ["s|3"], "z": ["s|4"]}
     first = ids(assigned(spark, clusters, [("s|1", "cA"), ("s|3", "cA")]))
     again = assigned(spark, clusters, first.items())
@@ -59,18 +59,18 @@ def people(spark, *rows):
     return spark.createDataFrame([("s", *row) for row in rows], schema)
 
 
-def test_a_phone_on_too_many_records_proves_nothing(spark):
+def test_phone_shared_by_too_many_records_is_ignored(spark):
     rows = [(str(i), "Ann", f"Fam{i}", None, "+49301", None, None, "10115") for i in range(4)]
     found = candidates(people(spark, *rows), max_block=3, nicknames={}).collect()
     assert [row["phone"] for row in found] == [None] * 4
 
 
-def test_records_that_say_nothing_are_no_candidates(spark):
+def test_records_without_identifying_data_are_not_candidates(spark):
     rows = [("1", "Ann", None, None, None, None, None, None), ("2", None, None, "a@b.de", None, None, None, None)]
     assert [r["record_key"] for r in candidates(people(spark, *rows), max_block=3, nicknames={}).collect()] == ["s|2"]
 
 
-def test_short_forms_are_written_out_unless_they_are_ambiguous(spark, tmp_path):
+def test_unambiguous_nicknames_are_expanded(spark, tmp_path):
     (tmp_path / "n.yaml").write_text("william: [bill]\nchristina: [chris]\nchristian: [chris]\n")
     rows = [("1", "Bill", "A", "x@y.de", None, None, None, None), ("2", "Chris", "A", "z@y.de", None, None, None, None)]
     found = candidates(people(spark, *rows), max_block=3, nicknames=nicknames(str(tmp_path / "n.yaml"))).collect()

@@ -1,4 +1,4 @@
-"""Splink on people made by hand: a household stays several people, a person in many spellings becomes one."""
+"""Record linkage: household members stay separate, different spellings of one person are merged."""
 
 import pytest
 
@@ -14,7 +14,7 @@ FAMILY = ("Berger", "Dorn", "Ehlers", "Fuchs", "Graf", "Huber", "Jung", "Kern", 
 
 
 def background():
-    """156 people of whom a fifth stand in a second system, so that there is something to learn from."""
+    """156 people, a fifth of them in a second system, as training data."""
     rows = []
     for i, (given, family) in enumerate((g, f) for g in GIVEN for f in FAMILY):
         home = (f"weg {i % 37} {i}", f"{10_000 + i * 7}")
@@ -67,26 +67,26 @@ def cluster_of(spark):
     return {row["record_key"]: row["cluster"] for row in with_mailboxes(clusters, telling, bare).collect()}
 
 
-def test_people_of_one_household_are_not_one_person(cluster_of):
+def test_household_members_are_not_merged(cluster_of):
     assert cluster_of["crm|mother"] != cluster_of["crm|father"]
 
 
-def test_records_of_one_person_are_one_cluster(cluster_of):
+def test_records_of_one_person_form_one_cluster(cluster_of):
     assert cluster_of["crm|mother"] == cluster_of["shop|mother"]
     assert cluster_of["crm|father"] == cluster_of["shop|initial"]
     again = [i for i in range(156) if i % 5 in (0, 1)]
     assert sum(cluster_of[f"crm|c{i}"] == cluster_of[f"shop|s{i}"] for i in again) / len(again) > 0.95
 
 
-def test_a_bare_mailbox_belongs_to_the_one_person_who_has_it(cluster_of):
+def test_email_only_record_joins_the_person_with_that_email(cluster_of):
     assert cluster_of["desk|d1"] == cluster_of["crm|mother"]
 
 
-def test_equal_bare_mailboxes_are_one_person(cluster_of):
+def test_equal_email_only_records_form_one_person(cluster_of):
     assert cluster_of["desk|d2"] == cluster_of["news|d2"] == "desk|d2"
 
 
-def test_a_mailbox_of_two_people_belongs_to_neither(cluster_of):
+def test_email_of_two_people_joins_neither(cluster_of):
     assert cluster_of["crm|one"] != cluster_of["crm|two"]
     assert cluster_of["desk|torn"] == "desk|torn"
 

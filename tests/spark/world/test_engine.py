@@ -1,4 +1,4 @@
-"""The same company wherever it is generated; days alone are those of a long run; the truth points at what is there."""
+"""Generation is deterministic and independent of scheduling, and the ground truth matches the files."""
 
 import csv
 import gzip
@@ -28,7 +28,7 @@ SIGNS = {
     "non_positive_quantity": {"-1", "0"},
     "unknown_value": {"X9", "???"},
 }
-"""What a spoilt cell looks like."""
+"""Values of faulty cells, by reason code."""
 
 
 def digests(root):
@@ -41,7 +41,7 @@ def digests(root):
 
 @pytest.fixture(scope="module")
 def world(spark, tmp_path_factory):
-    """The company as the session's two threads make it: its folder and the totals by source."""
+    """Generated company: its folder and the totals by source."""
     root = tmp_path_factory.mktemp("world")
     return root, generate(spark, SPEC, plan(SPEC), str(root))
 
@@ -81,7 +81,7 @@ def planted(world):
     return found
 
 
-def test_every_delivery_holds_both_blocks_of_customers(world):
+def test_every_delivery_contains_both_customer_blocks(world):
     root, _ = world
     names = {path.name: {p.name for p in path.iterdir()} for path in (root / "drops").iterdir()}
     assert tuple(sorted(names)) == DAYS
@@ -89,7 +89,7 @@ def test_every_delivery_holds_both_blocks_of_customers(world):
     assert "products-0000.csv" in names[DAYS[0]] and "products-0001.csv" not in names[DAYS[0]]
 
 
-def test_totals_are_what_the_files_hold(world):
+def test_totals_match_the_files(world):
     root, totals = world
     paths = [path for path in (root / "drops").rglob("*") if path.is_file()]
     num_bytes = Counter()
@@ -101,7 +101,7 @@ def test_totals_are_what_the_files_hold(world):
     assert totals["reviews"][0] == sum(len(records(path)) for path in reviews)
 
 
-def test_one_thread_of_another_process_writes_the_same_bytes(world, tmp_path):
+def test_single_thread_in_another_process_writes_the_same_bytes(world, tmp_path):
     root, _ = world
     settings = SPEC.model_dump(include={"history_days", "block", "dirty_fraction"})
     command = [sys.executable, "jobs/generate.py", "--out", str(tmp_path), "--master", "local[1]"]
@@ -119,7 +119,7 @@ def test_tasks_in_another_order_write_the_same_bytes(world, tmp_path):
     assert made and made == {name: digest for name, digest in digests(root).items() if name in made}
 
 
-def test_days_generated_alone_are_those_of_one_long_run(spark, world, tmp_path):
+def test_separately_generated_days_equal_one_long_run(spark, world, tmp_path):
     root, _ = world
     late = SPEC.model_copy(update={"from_day": 2})
     generate(spark, late, plan(late), str(tmp_path))
@@ -128,7 +128,7 @@ def test_days_generated_alone_are_those_of_one_long_run(spark, world, tmp_path):
     assert {name.split("/")[1] for name in expected if name.startswith("drops")} == set(DAYS[2:])
 
 
-def test_another_seed_is_another_company(world, tmp_path):
+def test_another_seed_gives_different_data(world, tmp_path):
     root, _ = world
     other = SPEC.model_copy(update={"seed": 8})
     run_task(other, plan(other)[2], str(tmp_path))
@@ -136,7 +136,7 @@ def test_another_seed_is_another_company(world, tmp_path):
     assert made and not [name for name, digest in made.items() if whole.get(name) == digest]
 
 
-def test_planted_faults_stand_where_the_truth_says(planted):
+def test_injected_faults_match_the_ground_truth(planted):
     for source, reason, record, before in planted:
         if reason == "exact_duplicate":
             assert record == before
@@ -148,7 +148,7 @@ def test_planted_faults_stand_where_the_truth_says(planted):
             assert SIGNS[reason] & set(record), (source, reason)
 
 
-def test_every_kind_of_fault_is_planted_in_some_source(planted):
+def test_every_kind_of_fault_occurs(planted):
     assert {reason for _, reason, _, _ in planted} == {*SIGNS, "exact_duplicate", "malformed_record"}
 
 
@@ -162,24 +162,24 @@ def cells(world):
     return found
 
 
-def test_no_fault_is_left_out_of_the_truth(planted, cells):
-    told = Counter((source, reason) for source, reason, _, _ in planted)
+def test_ground_truth_contains_every_fault(planted, cells):
+    expected = Counter((source, reason) for source, reason, _, _ in planted)
     for source, rows in cells.items():
         whole = [row for row in rows if row is not None and len(row) > 1]
-        assert len(rows) - len(whole) == told[source, "malformed_record"]
-        assert sum(row[0] in SIGNS["missing_required"] for row in whole) == told[source, "missing_required"]
-        assert sum(bool(SIGNS["future_date"] & set(row)) for row in whole) == told[source, "future_date"]
+        assert len(rows) - len(whole) == expected[source, "malformed_record"]
+        assert sum(row[0] in SIGNS["missing_required"] for row in whole) == expected[source, "missing_required"]
+        assert sum(bool(SIGNS["future_date"] & set(row)) for row in whole) == expected[source, "future_date"]
 
 
-def test_texts_of_the_truth_stand_in_their_source(world, planted, cells):
+def test_ground_truth_texts_are_in_their_source(world, planted, cells):
     root, _ = world
-    told = Counter((source, reason) for source, reason, _, _ in planted)
+    expected = Counter((source, reason) for source, reason, _, _ in planted)
     ids = {source: {row[0] for row in rows if row} for source, rows in cells.items()}
     rows = pq.read_table(root / "truth" / "text").to_pylist()
     assert {row["source"] for row in rows} == {"reviews", "surveys", "support_tickets"}
     lost = Counter(row["source"] for row in rows if row["record_id"] not in ids[row["source"]])
     # A record cannot be found by an id that is missing, nor where its line of JSON is broken.
-    assert lost["reviews"] == told["reviews", "missing_required"]
+    assert lost["reviews"] == expected["reviews", "missing_required"]
     tickets = "support_tickets"
-    assert lost[tickets] == told[tickets, "missing_required"] + told[tickets, "malformed_record"]
-    assert lost["surveys"] <= told["surveys", "missing_required"]  # not every answer has a text
+    assert lost[tickets] == expected[tickets, "missing_required"] + expected[tickets, "malformed_record"]
+    assert lost["surveys"] <= expected["surveys", "missing_required"]  # not every answer has a text

@@ -1,4 +1,4 @@
-"""Addresses of several countries."""
+"""Address standardisation for several countries."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ ADDRESSES = load_addresses(str(ROOT / "conf/domains/addresses.yaml"))
         ("DE", None, None, None),
     ],
 )
-def test_streets_are_written_one_way(country, raw, street, number):
+def test_street_standardisation(country, raw, street, number):
     assert ADDRESSES.street(raw, country) == (street, number)
 
 
@@ -74,26 +74,26 @@ def test_postcodes(country, raw, postcode):
         (None, None, None),
     ],
 )
-def test_countries_are_known_by_their_names(spelled, default, code):
+def test_country_standardisation(spelled, default, code):
     assert ADDRESSES.country(spelled, default) == code
 
 
 @given(st.sampled_from(["DE", "GB", "US", "FR", None]), st.text(max_size=40))
-def test_writing_a_street_again_changes_nothing(country, raw):
+def test_street_standardisation_is_idempotent(country, raw):
     street, number = ADDRESSES.street(raw, country)
     assert ADDRESSES.street(street, country) == (street, number)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
-        ("Germany: {names: [germany]}", "'Germany' is no country"),
-        ("DE: {names: [x]}\nAT: {names: [x]}", "'x' stands for DE and for AT"),
+        ("Germany: {names: [germany]}", "unknown country 'Germany'"),
+        ("DE: {names: [x]}\nAT: {names: [x]}", "'x' is assigned to both DE and AT"),
         ("DE: {number: middle}", "DE.*number"),
     ],
 )
-def test_a_pack_that_cannot_be_used_is_refused_by_name(tmp_path, content, said):
+def test_invalid_country_pack_is_rejected(tmp_path, content, message):
     path = tmp_path / "addresses.yaml"
     path.write_text(content)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_addresses(str(path))

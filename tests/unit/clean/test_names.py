@@ -1,4 +1,4 @@
-"""Names as people write them, and as they are written properly."""
+"""Name standardisation."""
 
 import unicodedata
 from pathlib import Path
@@ -42,7 +42,7 @@ NAMES = load_names(str(ROOT / "conf/domains/names.yaml"))
         ("李", "小龙", None, "李", "小龙"),
     ],
 )
-def test_names_are_written_properly(given_cell, family_cell, title, first, last):
+def test_name_standardisation(given_cell, family_cell, title, first, last):
     assert NAMES.written(given_cell, family_cell) == (title, first, last)
 
 
@@ -64,7 +64,7 @@ def test_names_are_written_properly(given_cell, family_cell, title, first, last)
         (None, None, None),
     ],
 )
-def test_a_full_name_is_taken_apart(full, first, last):
+def test_full_name_is_split(full, first, last):
     assert NAMES.split(full) == (first, last)
 
 
@@ -80,7 +80,7 @@ def test_a_full_name_is_taken_apart(full, first, last):
         (None, None),
     ],
 )
-def test_cities_are_cased_like_names(written, city):
+def test_city_case(written, city):
     assert NAMES.place(written) == city
 
 
@@ -88,18 +88,18 @@ WORDS = st.text(st.characters(categories=["L", "M", "Zs", "Pd"], include_charact
 
 
 @given(WORDS, WORDS)
-def test_writing_a_name_again_changes_nothing(given_cell, family_cell):
+def test_name_standardisation_is_idempotent(given_cell, family_cell):
     once = NAMES.written(given_cell, family_cell)
     assert NAMES.written(once.given, once.family, once.title) == once
 
 
 @given(WORDS)
-def test_case_and_unicode_form_do_not_matter(cell):
+def test_name_standardisation_ignores_case_and_unicode_form(cell):
     decomposed = unicodedata.normalize("NFD", cell)
     assert NAMES.written(decomposed, None).given == NAMES.written(unicodedata.normalize("NFC", cell), None).given
 
 
-def test_words_that_are_no_list_are_refused_by_name(tmp_path):
+def test_invalid_word_list_is_rejected(tmp_path):
     path = tmp_path / "names.yaml"
     path.write_text("particles: van\n")
     with pytest.raises(ConfigError, match=r"names\.yaml.*particles"):

@@ -1,4 +1,4 @@
-"""Texts as they come out of forms, mails and exports, made readable."""
+"""Text normalisation and language detection."""
 
 import unicodedata
 
@@ -40,24 +40,24 @@ from crm_spark.stages.clean.texts import language, plain
         (None, None),
     ],
 )
-def test_a_text_is_made_readable(raw, readable):
+def test_text_normalisation(raw, readable):
     assert plain(raw) == readable
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="<&"), max_size=60))
-def test_plain_ascii_only_loses_blanks(text):
+def test_ascii_text_only_loses_extra_spaces(text):
     assert plain(text) == (" ".join(text.split()) or None)
 
 
 @given(st.text(max_size=80))
-def test_what_is_readable_is_in_normal_form_and_without_outer_blanks(text):
+def test_normalised_text_is_nfc_and_trimmed(text):
     readable = plain(text)
     if readable is not None:
         assert readable == unicodedata.normalize("NFC", readable)
         assert readable == readable.strip() and "\u200b" not in readable
 
 
-def test_a_text_of_a_million_characters_is_read():
+def test_text_of_a_million_characters():
     assert len(plain("Größe &amp; Farbe passen. " * 40_000)) == 22 * 40_000 - 1
 
 
@@ -74,5 +74,5 @@ def test_a_text_of_a_million_characters_is_read():
         (None, (), None),
     ],
 )
-def test_the_language_is_said_where_it_can_be_told(text, among, code):
+def test_language_detection(text, among, code):
     assert language(text, among) == code

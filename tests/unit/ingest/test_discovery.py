@@ -1,4 +1,4 @@
-"""Which files belong to a source."""
+"""Listing of a source's files."""
 
 import os
 
@@ -6,12 +6,8 @@ import pytest
 
 from crm_spark.core.errors import InputError
 from crm_spark.sources.config import load_source
-from crm_spark.stages.ingest.discovery import (
-    Delivery,
-    SourceFile,
-    glob_pattern,
-    list_files,
-)
+from crm_spark.stages.ingest.discovery import Delivery, glob_pattern, list_files
+from crm_spark.stages.ingest.source_file import SourceFile
 
 
 def source(tmp_path, glob):
@@ -27,12 +23,12 @@ def lay(root, *names):
         path.write_text("a\n1\n")
 
 
-def test_a_star_stays_within_a_folder_and_two_go_below(tmp_path):
+def test_glob_star_matches_one_folder_and_double_star_descends(tmp_path):
     assert glob_pattern("*/a*.csv").fullmatch("x/a1.csv") and not glob_pattern("*/a*.csv").fullmatch("x/y/a1.csv")
     assert glob_pattern("**/a.csv").fullmatch("x/y/a.csv") and glob_pattern("**/a.csv").fullmatch("a.csv")
 
 
-def test_files_that_are_hidden_or_still_written_are_left_alone(tmp_path):
+def test_hidden_and_temporary_files_are_ignored(tmp_path):
     lay(tmp_path / "data", "d/a.csv", "d/.a.csv", "d/_a.csv", "d/a.csv.tmp", "d/b.txt")
     assert [f.name for f in list_files(None, source(tmp_path, "*/*"), str(tmp_path / "data"))] == ["d/a.csv", "d/b.txt"]
 
@@ -52,7 +48,7 @@ def test_files_that_are_hidden_or_still_written_are_left_alone(tmp_path):
         "../../nowhere.csv",
     ],
 )
-def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, target):
+def test_link_outside_the_data_folder_is_blocked(tmp_path, target):
     lay(tmp_path, "secret.csv", "database/secret.csv", "data2/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path, tmp_path / "data" / "link")
     os.symlink(target.format(root=tmp_path), tmp_path / "data" / "d" / "b.csv")
@@ -60,7 +56,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path, target):
     assert [(f.name, f.blocked) for f in found] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
 
 
-def test_a_folder_behind_a_link_leads_outside_with_all_that_is_in_it(tmp_path):
+def test_files_behind_a_link_to_an_outside_folder_are_blocked(tmp_path):
     lay(tmp_path, "other/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path / "other", tmp_path / "data" / "e")
     found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
@@ -68,14 +64,14 @@ def test_a_folder_behind_a_link_leads_outside_with_all_that_is_in_it(tmp_path):
     assert all(f.blocked == "leads_outside" for f in found if f.name.startswith("e/"))
 
 
-def test_a_link_that_stays_below_the_folder_is_followed(tmp_path):
+def test_link_inside_the_data_folder_is_followed(tmp_path):
     lay(tmp_path, "data/d/a.csv")
     os.symlink("a.csv", tmp_path / "data" / "d" / "b.csv")
     found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
     assert [(f.name, f.blocked) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
 
 
-def test_a_link_to_nothing_is_listed_and_refused_where_it_leads_out(tmp_path):
+def test_broken_link_is_listed_and_blocked_if_it_points_outside(tmp_path):
     lay(tmp_path, "data/d/a.csv")
     os.symlink("nowhere.csv", tmp_path / "data" / "d" / "inside.csv")
     os.symlink("itself.csv", tmp_path / "data" / "d" / "itself.csv")
@@ -86,7 +82,7 @@ def test_a_link_to_nothing_is_listed_and_refused_where_it_leads_out(tmp_path):
     ]  # fmt: skip
 
 
-def test_a_folder_in_the_place_of_a_file_is_listed_and_one_that_holds_files_is_not(tmp_path):
+def test_folder_named_like_a_file_is_listed_unless_it_contains_files(tmp_path):
     lay(tmp_path / "data", "d/whole.csv/part-0.csv", "d/e/a.csv")
     (tmp_path / "data" / "d" / "empty.csv").mkdir()
     root = str(tmp_path / "data")
@@ -96,12 +92,12 @@ def test_a_folder_in_the_place_of_a_file_is_listed_and_one_that_holds_files_is_n
     assert list_files(None, source(tmp_path, "*/*"), root) == [], "a folder between is no file"
 
 
-def test_a_missing_folder_is_named(tmp_path):
+def test_missing_data_folder_is_an_error(tmp_path):
     with pytest.raises(InputError, match="nowhere is not a folder"):
         list_files(None, source(tmp_path, "*"), str(tmp_path / "nowhere"))
 
 
-def test_a_delivery_is_named_by_names_and_bytes_in_any_order():
+def test_batch_id_depends_on_names_and_contents_not_on_order():
     from datetime import datetime
 
     a, b = (SourceFile("s", name, name, 1, datetime(2025, 1, 1)) for name in "ab")
@@ -109,7 +105,7 @@ def test_a_delivery_is_named_by_names_and_bytes_in_any_order():
     assert Delivery("s", (a, b), ("1", "2")).batch_id != Delivery("s", (a, b), ("2", "1")).batch_id
 
 
-def test_a_folder_may_be_given_as_a_file_uri(tmp_path):
+def test_data_folder_may_be_a_file_uri(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.csv").write_text("x")
     for data_dir in (str(tmp_path / "data"), f"file://{tmp_path / 'data'}", f"file:{tmp_path / 'data'}"):

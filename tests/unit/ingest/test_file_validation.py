@@ -1,4 +1,4 @@
-"""A file that is not what its format says is found before it is read, each kind with its own code."""
+"""Validation of files before ingest: each kind of defect has a reason code."""
 
 import bz2
 import gzip
@@ -15,7 +15,7 @@ import pytest
 from pyarrow import fs
 
 from crm_spark.sources.config import FileOptions, Files
-from crm_spark.stages.ingest.file_validation import Examined, examine
+from crm_spark.stages.ingest.file_validation import FileReport, examine
 
 CSV = b'id;text\n1;plain\n2;"two\nlines, and ""quotes"""\n3;5" disk\n'
 LINES = b'{"id": 1, "text": "a"}\n{"id": 2, "text": "b"}\n'
@@ -45,7 +45,7 @@ def parquet(**columns) -> bytes:
     return sink.getvalue()
 
 
-def look(tmp_path, name: str, content: bytes, *, format="csv", max_unpacked_ratio=200.0, **options) -> list[Examined]:
+def look(tmp_path, name: str, content: bytes, *, format="csv", max_unpacked_ratio=200.0, **options) -> list[FileReport]:
     (tmp_path / name).write_bytes(content)
     how = Files(path="*", format=format, options=FileOptions(**{"delimiter": ";", **options}))
     path = str(tmp_path / name)
@@ -59,9 +59,9 @@ def look(tmp_path, name: str, content: bytes, *, format="csv", max_unpacked_rati
         ("bom.csv", b"\xef\xbb\xbf" + CSV), ("crlf.csv", CSV.replace(b"\n", b"\r\n")), ("end.csv", CSV.rstrip(b"\n")),
     ],
 )  # fmt: skip
-def test_a_sound_file_gives_digest_size_and_columns(tmp_path, name, content):
+def test_valid_file_returns_digest_size_and_columns(tmp_path, name, content):
     assert look(tmp_path, name, content) == [
-        Examined(name, hashlib.sha256(content).hexdigest(), len(content), ("id", "text"))
+        FileReport(name, hashlib.sha256(content).hexdigest(), len(content), ("id", "text"))
     ]
 
 
@@ -85,7 +85,7 @@ def test_a_sound_file_gives_digest_size_and_columns(tmp_path, name, content):
         ("nul.csv", CSV + b"4;a\0b\n", {}, "nul_bytes"),
         ("open.csv", CSV + b"4;\"never closed\n5;x\n6;y\n", {}, "unterminated_quote"),
         ("open-escaped.csv", b"id;text\n4;\"never \\\" closed\n5;x\n", {"escape": "\\"}, "unterminated_quote"),
-        ("twice.csv", b"id;ID\n1;2\n", {}, "repeated_column"),
+        ("twice.csv", b"id;ID\n1;2\n", {}, "duplicate_column"),
         ("bomb.csv.gz", gzip.compress(b"id;text\n" + b"0" * 70_000_000), {}, "too_large_unpacked"),
         ("nul.jsonl", LINES + b"\0", {"format": "jsonl"}, "nul_bytes"),
         ("latin.jsonl", '{"a": "ü"}'.encode("latin-1"), {"format": "jsonl"}, "wrong_encoding"),
@@ -95,12 +95,12 @@ def test_a_sound_file_gives_digest_size_and_columns(tmp_path, name, content):
         ("latin.parquet", parquet(a=NOT_UTF8), {"format": "parquet"}, "wrong_encoding"),
     ],
 )  # fmt: skip
-def test_each_damage_has_its_code(tmp_path, name, content, options, code):
+def test_each_defect_has_a_reason_code(tmp_path, name, content, options, code):
     assert [(e.name, e.damage) for e in look(tmp_path, name, content, **options)] == [(name, code)]
 
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])
-def test_no_flipped_bit_stays_unseen(tmp_path, format):
+def test_every_flipped_bit_is_detected(tmp_path, format):
     draw = random.Random(7)
     if format == "csv":
         # gzip carries a checksum of the content; plain text carries none, and its digest is all that can be known
@@ -119,7 +119,7 @@ def test_no_flipped_bit_stays_unseen(tmp_path, format):
     assert unseen == 0
 
 
-def test_every_member_of_an_archive_is_a_file_of_its_own(tmp_path):
+def test_archive_members_are_validated_separately(tmp_path):
     found = look(tmp_path, "both.zip", zipped(**{"x/a.csv": CSV, "b.csv": b"id\n1\n", "c.csv": b"", "x/": b""}))
     assert [(e.name, e.num_bytes, e.columns, e.damage) for e in found] == [
         ("both.zip!x/a.csv", len(CSV), ("id", "text"), None),
@@ -132,25 +132,25 @@ def test_every_member_of_an_archive_is_a_file_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     "member", ["../a.csv", "/etc/a.csv", "x/../../a.csv", "..\\a.csv", "C:\\a.csv", "a/..", "\\\\h\\a"]
 )
-def test_a_member_that_leads_out_of_its_archive_is_refused(tmp_path, member):
+def test_member_with_an_unsafe_path_is_rejected(tmp_path, member):
     (found,) = look(tmp_path, "out.zip", zipped(**{member: CSV}))
     assert (found.name, found.damage) == ("out.zip", "unsafe_member")
 
 
-def test_a_damaged_member_leaves_the_others_readable(tmp_path):
+def test_damaged_member_does_not_affect_the_others(tmp_path):
     content = bytearray(zipped(**{"a.csv": os.urandom(500).hex().encode(), "b.csv": CSV}))
     content[60] ^= 0xFF
     found = {e.name: e.damage for e in look(tmp_path, "both.zip", bytes(content))}
     assert found == {"both.zip!a.csv": "damaged_file", "both.zip!b.csv": None}
 
 
-def test_a_file_that_may_not_be_opened_is_named(tmp_path):
+def test_file_without_read_permission_is_reported(tmp_path):
     os.symlink(tmp_path / "nowhere", tmp_path / "link.csv")
     how = Files(path="*", format="csv")
     (found,) = examine(fs.LocalFileSystem(), str(tmp_path / "link.csv"), "link.csv", how, max_unpacked_ratio=200)
     assert found.damage == "not_readable"
 
 
-def test_a_delimiter_of_two_characters_splits_the_header(tmp_path):
+def test_two_character_delimiter_splits_the_header(tmp_path):
     (found,) = look(tmp_path, "a.csv", b"id||text\n1||x\n", delimiter="||")
     assert found.columns == ("id", "text")

@@ -1,4 +1,4 @@
-"""Halves of characters that JSON escapes: kept as they were written, wherever a text is cut into pieces."""
+"""Escaping of lone surrogates in JSON, independent of chunk boundaries."""
 
 import json
 import random
@@ -10,7 +10,7 @@ from crm_spark.stages.ingest.surrogates import SurrogateEscaper
 PARTS = [r"\ud83d", r"\uDE00", r"\\", r"\n", r"\u00e4", r"\"", "u", "d83d", "a"]
 
 
-def mended(*pieces):
+def escaped(*pieces):
     mender = SurrogateEscaper()
     text = "".join([*(mender.feed(piece) for piece in pieces), mender.feed("", is_last=True)])
     return text, mender.has_found
@@ -28,20 +28,20 @@ def mended(*pieces):
         (r"caf\u00e9", "café"),
     ],
 )
-def test_a_half_is_kept_as_its_escape_and_all_else_as_it_is(written, value):
-    text, has_found = mended(f'"{written}"')
+def test_lone_surrogate_becomes_a_literal_escape_and_the_rest_is_unchanged(written, value):
+    text, has_found = escaped(f'"{written}"')
     assert json.loads(text) == value
     assert has_found == (text != f'"{written}"')
 
 
-def test_wherever_the_text_is_cut_it_is_read_alike():
+def test_result_does_not_depend_on_chunk_boundaries():
     draw = random.Random(3)
     for _ in range(2_000):
         whole = "".join(draw.choices(PARTS, k=draw.randrange(20)))
         cuts = sorted(draw.randrange(len(whole) + 1) for _ in range(4))
         pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)])]
-        text, has_found = mended(*pieces)
-        assert (text, has_found) == mended(whole)
+        text, has_found = escaped(*pieces)
+        assert (text, has_found) == escaped(whole)
         has_half = any("\ud800" <= char <= "\udfff" for char in json.loads(f'"{whole}"'))
         assert has_found == has_half
         json.loads(f'"{text}"').encode()

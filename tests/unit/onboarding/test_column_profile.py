@@ -1,10 +1,10 @@
-"""What the values of a column look like."""
+"""Inference of the kind of a column."""
 
 import re
 
 import pytest
 
-from crm_spark.onboarding.column_profile import DATES, PATTERNS, ColumnProfile, with_days_told
+from crm_spark.onboarding.column_profile import DATES, PATTERNS, ColumnProfile, with_day_order
 
 
 def kind(*values):
@@ -32,29 +32,29 @@ def kind(*values):
         (["2024-01-01T10:00:00Z", "2024-01-01T10:00:00+02:00"], "iso"),
     ],
 )
-def test_dates_and_amounts_are_known_as_people_write_them(values, name):
+def test_date_and_amount_formats_are_detected(values, name):
     assert kind(*values).kind == name
 
 
-def test_a_time_says_its_zone_or_does_not():
+def test_has_no_zone():
     assert not kind("2024-01-01T10:00:00Z").has_no_zone and not kind("1735689600").has_no_zone
     assert kind("2024-01-01 10:00:00").has_no_zone and kind("31.12.2024").has_no_zone and not kind("Ada").has_no_zone
 
 
-def test_one_date_tells_for_the_others_of_its_file_which_comes_first():
-    told, open_ = kind("12/31/2024"), kind("01/02/2025", "03/04/2025")
-    assert open_.is_ambiguous and open_.kind == "dd/MM/yyyy" and open_.twin == "MM/dd/yyyy"
-    settled = with_days_told([told, open_])[1]
-    assert (settled.kind, settled.is_ambiguous) == ("MM/dd/yyyy", False)
-    assert with_days_told([open_, kind("1.2.2025")])[0].is_ambiguous
-    both = [kind("12/31/2024"), kind("31/12/2024"), open_]
-    assert with_days_told(both)[2].is_ambiguous
+def test_day_month_order_is_resolved_from_another_column():
+    clear, ambiguous = kind("12/31/2024"), kind("01/02/2025", "03/04/2025")
+    assert ambiguous.is_ambiguous and ambiguous.kind == "dd/MM/yyyy" and ambiguous.swapped_format == "MM/dd/yyyy"
+    resolved = with_day_order([clear, ambiguous])[1]
+    assert (resolved.kind, resolved.is_ambiguous) == ("MM/dd/yyyy", False)
+    assert with_day_order([ambiguous, kind("1.2.2025")])[0].is_ambiguous
+    both = [kind("12/31/2024"), kind("31/12/2024"), ambiguous]
+    assert with_day_order(both)[2].is_ambiguous
 
 
-def test_numbers_that_became_fractions_may_still_be_keys():
+def test_integers_exported_as_decimals_may_be_keys():
     assert kind("17850.0", "17851.0").may_be_key and kind("17850.0").is_whole_fraction
     assert not kind("1.5", "2.5").may_be_key
 
 
-def test_every_date_is_a_pattern():
+def test_every_date_format_has_a_pattern():
     assert set(DATES) <= set(PATTERNS)

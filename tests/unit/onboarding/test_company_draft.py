@@ -1,4 +1,4 @@
-"""A company's first configuration, and what a person has to decide."""
+"""Drafted company configuration and its open questions."""
 
 from collections import Counter
 from datetime import datetime
@@ -43,7 +43,7 @@ ORDER = (
 )
 
 
-def made(*sources, given=None, guesses=None, doubts=()):
+def draft_for(*sources, given=None, guesses=None, doubts=()):
     systems = Systems({s.group.name: "shop" for s in sources}, {s.group.name: ["x"] for s in sources},
                       {s.group.name: list(doubts) for s in sources})  # fmt: skip
     folder = Folder(list(sources), systems, [], 0)
@@ -58,8 +58,8 @@ def asked(draft):
     return [(question.file, question.key) for question in draft.questions]
 
 
-def test_what_was_given_is_not_asked_again():
-    draft = made(
+def test_given_settings_are_not_asked():
+    draft = draft_for(
         drafted(column("order_id"), column("customer_id"), column("date", iso=1.0), column("status")), given=GIVEN
     )
     assert asked(draft) == [("company.yaml", "company.name")]
@@ -74,63 +74,65 @@ def test_what_was_given_is_not_asked_again():
     assert set(draft.texts) == {"company.yaml", "sources/orders.yaml", "quality/orders.yaml"}
 
 
-def test_guesses_are_marked_and_asked_together_and_stand_only_where_they_matter():
-    guesses = {"time_zone": Guess("Europe/Rome", "that of IT"), "currency": Guess("CHF", "9 of 10 records say so")}
-    draft = made(drafted(*ORDER), guesses=guesses)
-    assert "currency: CHF  # a guess: 9 of 10 records say so" in draft.texts["company.yaml"]
+def test_inferred_settings_are_marked_asked_once_and_written_only_where_needed():
+    guesses = {"time_zone": Guess("Europe/Rome", "default of IT"), "currency": Guess("CHF", "9 of 10 records")}
+    draft = draft_for(drafted(*ORDER), guesses=guesses)
+    assert "currency: CHF  # inferred: 9 of 10 records" in draft.texts["company.yaml"]
     text = draft.texts["sources/orders.yaml"]
-    assert "# time_zone: a guess: that of IT\n" in text and "\ncurrency:" not in text, "orders alone have no amounts"
-    said = [question.text for question in draft.questions if question.key == "company.currency"]
-    assert said == [
-        "a guess for all sources: time_zone Europe/Rome (that of IT). If one is wrong, run again with --time-zone and --force."
+    assert "# time_zone: inferred: default of IT\n" in text and "\ncurrency:" not in text, "orders have no amounts"
+    questions = [question.text for question in draft.questions if question.key == "company.currency"]
+    assert questions == [
+        "inferred for all sources: time_zone Europe/Rome (default of IT). To correct a value, "
+        "run again with --time-zone and --force."
     ]
 
 
-def test_what_nothing_tells_is_asked_where_a_column_needs_it():
-    draft = made(drafted(*ORDER))
+def test_unknown_settings_are_asked_only_if_a_column_needs_them():
+    draft = draft_for(drafted(*ORDER))
     assert draft.questions[1].text == (
-        "nothing tells time_zone: run again with --time-zone and --force, or leave it at UTC."
+        "could not infer time_zone: run again with --time-zone and --force, or keep the default (UTC)."
     )
-    assert asked(made(drafted(column("review_id"), column("text"), column("stars"), name="reviews"))) == [
+    assert asked(draft_for(drafted(column("review_id"), column("text"), column("stars"), name="reviews"))) == [
         ("company.yaml", "company.name")
     ]
 
 
-def test_a_question_is_asked_at_its_line():
-    draft = made(drafted(*ORDER, words=["paid", "odd"]), given=GIVEN)
-    said = draft.asked(Path("mine"))
+def test_question_has_file_line_and_key():
+    draft = draft_for(drafted(*ORDER, words=["paid", "odd"]), given=GIVEN)
+    questions = draft.asked(Path("mine"))
     lines = draft.texts["sources/orders.yaml"].splitlines()
-    assert len(said) == 3
-    assert said[0].startswith("mine/company.yaml:5 company.name: ")
-    assert "is 'odd' completed, cancelled or returned?" in said[1] and "is it dd/MM/yyyy or MM/dd/yyyy?" in said[2]
-    at = int(said[1].split(":")[1].split()[0])
+    assert len(questions) == 3
+    assert questions[0].startswith("mine/company.yaml:5 company.name: ")
+    assert "map 'odd' to completed, cancelled or returned." in questions[1]
+    assert "is the format dd/MM/yyyy or MM/dd/yyyy?" in questions[2]
+    at = int(questions[1].split(":")[1].split()[0])
     assert lines[at - 1].strip() == "map:" and lines[at].strip() == "paid: completed"
 
 
-def test_currencies_without_a_rate_are_asked_for():
-    draft = made(drafted(*ORDER, currencies={"EUR": 90, "USD": 9}), given=GIVEN)
+def test_missing_exchange_rates_are_asked():
+    draft = draft_for(drafted(*ORDER, currencies={"EUR": 90, "USD": 9}), given=GIVEN)
     assert ("company.yaml", "company.exchange_rates") in asked(draft)
-    assert "what is one USD worth in EUR?" in draft.questions[1].text
+    assert "add exchange rates to EUR for: USD." in draft.questions[1].text
 
 
-def test_columns_that_were_added_may_lack_and_columns_that_were_renamed_are_asked():
+def test_added_columns_are_optional_and_renamed_columns_are_asked():
     names = [c.name for c in ORDER]
     added = drafted(*ORDER, files=(seen(1, *names[:1], *names[2:]), seen(2, *names)))
-    source = yaml.safe_load(made(added, given=GIVEN).texts["sources/orders.yaml"])
+    source = yaml.safe_load(draft_for(added, given=GIVEN).texts["sources/orders.yaml"])
     assert source["files"]["may_lack"] == ["customer_id"]
     renamed = drafted(*ORDER, files=(seen(1, "order_id", "client", "date", "status"), seen(2, *names)))
-    draft = made(renamed, given=GIVEN)
+    draft = draft_for(renamed, given=GIVEN)
     assert "may_lack" not in yaml.safe_load(draft.texts["sources/orders.yaml"])["files"]
-    assert "older files lack customer_id" in draft.questions[-1].text
+    assert "older files have other columns instead of customer_id" in draft.questions[-1].text
 
 
-def test_lines_whose_orders_are_nowhere_and_doubtful_systems_are_asked():
+def test_lines_without_orders_and_possible_shared_systems_are_asked():
     lines = drafted(column("order_id"), column("sku"), column("quantity"), column("price"), name="lines")
-    assert ("sources/lines.yaml", "feeds") in asked(made(lines, given=GIVEN))
-    assert ("sources/lines.yaml", "feeds") not in asked(made(lines, drafted(*ORDER), given=GIVEN))
-    assert ("sources/lines.yaml", "system") in asked(made(lines, given=GIVEN, doubts=["id: 100 %"]))
+    assert ("sources/lines.yaml", "feeds") in asked(draft_for(lines, given=GIVEN))
+    assert ("sources/lines.yaml", "feeds") not in asked(draft_for(lines, drafted(*ORDER), given=GIVEN))
+    assert ("sources/lines.yaml", "system") in asked(draft_for(lines, given=GIVEN, doubts=["id: 100 %"]))
 
 
-def test_a_line_is_found_by_its_key():
+def test_line_of_finds_dotted_keys():
     text = "# a: 1\na: 1\nb:\n  a: 2\n  c:\n    a: 3\n"
     assert [line_of(text, key) for key in ("a", "b.a", "b.c.a", "b.z", "z")] == [2, 4, 6, 3, 1]

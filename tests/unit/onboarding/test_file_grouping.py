@@ -1,4 +1,4 @@
-"""Which files of a folder are one source, what it is called, and which pattern fits it and nothing else."""
+"""Grouping of files into sources: names, columns and glob patterns."""
 
 from datetime import datetime
 from pathlib import Path
@@ -35,11 +35,11 @@ def sources(*files, taken=()):
         ("Export_Q4", ()),
     ],
 )
-def test_a_name_is_what_stays_without_dates_numbers_and_versions(name, words):
+def test_name_words_exclude_dates_numbers_and_versions(name, words):
     assert name_words(name, WORDS) == words
 
 
-def test_files_of_one_kind_are_one_source_and_its_pattern_fits_tomorrows():
+def test_similar_files_form_a_source_whose_glob_matches_future_files():
     found = sources(
         seen("orders_2024-01.csv"),
         seen("orders_2024-02.csv"),
@@ -55,13 +55,13 @@ def test_files_of_one_kind_are_one_source_and_its_pattern_fits_tomorrows():
     }
 
 
-def test_a_pattern_fits_no_file_of_another_source():
+def test_glob_matches_no_file_of_another_source():
     found = sources(seen("orders_2024-01.csv"), seen("orders_2024-02.csv"), seen("orders_items_2024-01.csv", "x y z"))
     assert found["orders"][0] == "**/orders_????-??.csv"
     assert found["orders_items"][0] == "**/orders_items_*.csv"
 
 
-def test_names_that_say_nothing_are_known_by_their_folder():
+def test_files_without_name_words_are_identified_by_folder():
     found = sources(
         seen("orders/2024/01/part-0001.parquet", format="parquet"),
         seen("orders/2024/02/part-0001.parquet", format="parquet"),
@@ -72,7 +72,7 @@ def test_names_that_say_nothing_are_known_by_their_folder():
     }  # fmt: skip
 
 
-def test_the_same_name_in_two_places_is_two_sources_and_in_two_days_one():
+def test_same_name_in_two_folders_is_two_sources_unless_the_folders_are_dates():
     found = sources(
         seen("shop/orders.csv"),
         seen("market/orders.csv"),
@@ -86,21 +86,25 @@ def test_the_same_name_in_two_places_is_two_sources_and_in_two_days_one():
     }
 
 
-def test_sources_of_the_same_columns_know_of_each_other():
+def test_sources_with_identical_columns_reference_each_other():
     groups, _ = grouped([seen("north.csv", "a b"), seen("south.csv", "b a"), seen("stock.csv", "a c")], WORDS)
-    assert {group.name: group.twins for group in groups} == {"north": ("south",), "south": ("north",), "stock": ()}
+    assert {group.name: group.same_columns_as for group in groups} == {
+        "north": ("south",),
+        "south": ("north",),
+        "stock": (),
+    }
 
 
-def test_a_column_more_is_the_same_source_and_other_columns_are_not():
+def test_additional_column_keeps_the_source_and_different_columns_split_it():
     more = sources(seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2))
     assert list(more) == ["orders"]
     groups, _ = grouped([seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2)], WORDS)
-    assert groups[0].lacked() == {"d"}
+    assert groups[0].partial_columns() == {"d"}
     other = sources(seen("orders_1.csv", "a b c"), seen("orders_2.csv", "x y z"))
     assert {name: path for name, (path, _) in other.items()} == {"orders": "orders_2.csv", "orders_2": "orders_1.csv"}
 
 
-def test_encodings_that_differ_are_two_sources_and_ascii_fits_both():
+def test_different_encodings_are_separate_sources_and_ascii_matches_both():
     one = [
         seen("a_1.csv", encoding="windows-1252", is_ascii=False),
         seen("a_2.csv", encoding="utf-8", is_ascii=True),
@@ -111,7 +115,7 @@ def test_encodings_that_differ_are_two_sources_and_ascii_fits_both():
     assert sorted(group.how.options.encoding for group in groups) == ["utf-8", "windows-1252"]
 
 
-def test_a_source_is_drafted_from_its_newest_file_that_is_no_scrap():
+def test_typical_file_is_the_newest_that_is_not_tiny():
     groups, _ = grouped(
         [
             seen("a_1.csv", num_bytes=5000, day=1),
@@ -123,18 +127,18 @@ def test_a_source_is_drafted_from_its_newest_file_that_is_no_scrap():
     assert groups[0].typical.name == "a_2.csv"
 
 
-def test_names_that_are_taken_are_not_given_again():
+def test_source_names_are_unique():
     assert list(sources(seen("shop/orders.csv"), taken=["orders"])) == ["shop_orders"]
     assert list(sources(seen("orders.csv"), taken=["orders"])) == ["orders_2"]
     assert list(sources(seen("заказы.csv"))) == ["source"]
     assert list(sources(seen("9lives.csv"))) == ["lives"]
 
 
-def test_what_no_pattern_can_hold_is_spelled_with_a_question_mark():
+def test_unsupported_characters_become_question_marks_in_globs():
     assert sources(seen("a:b.csv"))["a_b"][0] == "**/a*b*.csv"
 
 
-def test_there_may_be_no_pattern():
+def test_pattern_of_returns_none_if_no_glob_fits():
     assert pattern_of(["a.csv", "c.csv"], ["b.csv"]) is None
     groups, _ = grouped(
         [seen("orders.csv"), seen("orders.csv.gz"), seen("orders_2.csv"), seen("ordersX.csv", "k l")], WORDS

@@ -1,4 +1,4 @@
-"""Which sources share a name space of ids, told from what they have in common."""
+"""Assignment of sources to systems based on id overlaps."""
 
 import pytest
 
@@ -18,30 +18,30 @@ ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk",
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("found", "expected"),
     [
         (overlap(ORDERS, CUSTOMERS, 98), True),
         (overlap(ORDERS, CUSTOMERS, 49), False),
-        # Spread over all the numbers that the other has given: they refer to them.
+        # Spread over the whole range of the other source: references to it.
         (overlap(ids("a", 300, 3, 1990), ids("b", 2000, 1, 2000), 300), True),
-        # 1 to 300 beside 1 to 2000: any two programs that count from one look like this.
+        # 1 to 300 and 1 to 2000: independent counters look like this.
         (overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300), None),
-        # The latest of them, 1701 to 2000.
+        # The latest ids of the other source.
         (overlap(ids("a", 300, 1701, 2000), ids("b", 2000, 1, 2000), 300), True),
-        # Both have counted just as far.
+        # Almost the same range.
         (overlap(ids("a", 1950, 1, 1990), ids("b", 2000, 1, 2000), 1950), True),
-        # The same numbers, other people; and the same people.
+        # Same ids with different and with equal e-mails.
         (overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300, emails=200, same=3), False),
         (overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300, emails=200, same=190), True),
         (overlap(ids("a", 3), ids("b", 9), 3), True),
         (overlap(ids("a", 8), ids("b", 9), 4), False),
     ],
 )
-def test_ids_are_the_same_ones_where_chance_does_not_explain_it(found, verdict):
-    assert is_same_system(found) is verdict
+def test_is_same_system_unless_independent_counters_explain_the_overlap(found, expected):
+    assert is_same_system(found) is expected
 
 
-def test_sources_are_put_together_and_the_evidence_is_said():
+def test_sources_with_shared_ids_get_one_system_with_evidence():
     lines = ids("lines", 900, kind="order_id")
     found = systems_of(
         {"customers": ["shop"], "desk": [], "lines": ["shop"], "orders": ["shop"]},
@@ -59,15 +59,15 @@ def test_sources_are_put_together_and_the_evidence_is_said():
     assert found.evidence["desk"] == [] and found.doubts["desk"] == []
 
 
-def test_what_chance_explains_is_kept_apart_and_asked():
+def test_ambiguous_overlap_keeps_systems_separate_and_is_reported():
     found = systems_of({"a": [], "b": []}, [overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300)])
     assert found.of == {"a": "a", "b": "b"}
     assert found.doubts["a"] == [
-        "Kunde: 100 % of its 300 values are in b's Kunde, but any two programs that count from one share such numbers"
+        "Kunde: 100 % of its 300 values are in b's Kunde, but independent counters that start at one also overlap"
     ]
 
 
-def test_other_peoples_numbers_keep_two_apart_also_by_way_of_a_third():
+def test_contradicting_emails_keep_systems_separate_even_via_a_third_source():
     products = [ids(name, 50, kind="product_id") for name in ("a", "b", "c")]
     found = systems_of(
         {"a": [], "b": [], "c": []},
@@ -78,10 +78,10 @@ def test_other_peoples_numbers_keep_two_apart_also_by_way_of_a_third():
         ],
     )
     assert found.of["a"] != found.of["b"] and found.of["c"] in (found.of["a"], found.of["b"])
-    assert [text for text in found.evidence["a"] if "their e-mails differ" in text]
+    assert [text for text in found.evidence["a"] if "e-mails of shared ids differ" in text]
 
 
-def test_a_system_is_called_by_its_folder_or_by_what_its_sources_begin_with():
+def test_system_name_is_the_common_folder_or_first_word():
     pair = [overlap(ids("shop_a", 10), ids("shop_b", 10), 10)]
     assert set(systems_of({"shop_a": [], "shop_b": []}, pair).of.values()) == {"shop"}
     assert set(systems_of({"shop_a": ["erp"], "shop_b": ["erp"]}, pair).of.values()) == {"erp"}

@@ -1,4 +1,4 @@
-"""What nobody gave is guessed from what was counted, and only where most of it agrees."""
+"""Inference of country, time zone and currency from counts."""
 
 from collections import Counter
 from pathlib import Path
@@ -15,25 +15,25 @@ def guessed(given=None, **counts):
     return {key: (guess.value, guess.why) for key, guess in found.items()}
 
 
-def test_a_country_tells_its_zone_and_its_money():
+def test_time_zone_and_currency_follow_from_the_country():
     assert guessed(countries={"DE": 8, "AT": 2}) == {
-        "country": ("DE", "8 of 10 records say so"),
-        "time_zone": ("Europe/Berlin", "that of DE"),
-        "currency": ("EUR", "that of DE"),
+        "country": ("DE", "8 of 10 records"),
+        "time_zone": ("Europe/Berlin", "default of DE"),
+        "currency": ("EUR", "default of DE"),
     }
 
 
-def test_what_amounts_say_counts_more_and_what_is_given_is_not_guessed():
+def test_currency_counts_take_precedence_and_given_values_are_not_inferred():
     found = guessed({"country": "CH"}, countries={"DE": 9}, currencies={"USD": 7, "EUR": 3})
-    assert found == {"currency": ("USD", "7 of 10 records say so"), "time_zone": ("Europe/Zurich", "that of CH")}
+    assert found == {"currency": ("USD", "7 of 10 records"), "time_zone": ("Europe/Zurich", "default of CH")}
 
 
-def test_where_people_live_in_many_countries_or_zones_nothing_is_supposed():
+def test_ambiguous_country_or_time_zone_is_not_inferred():
     assert guessed(countries={"DE": 5, "FR": 5}) == {}
     assert "time_zone" not in guessed(countries={"US": 5})
 
 
-def test_countries_are_known_by_their_names():
+def test_country_names_and_codes_are_recognised():
     assert [COUNTRIES.spellings.get(word) for word in ("de", "deutschland", "great britain", "narnia")] == [
         "DE",
         "DE",

@@ -1,4 +1,4 @@
-"""What the columns of a file nobody has described are taken for, in several languages."""
+"""Drafted mappings: column names in several languages, keys, statuses, consent, ratings and advice."""
 
 from pathlib import Path
 
@@ -42,13 +42,13 @@ def drafted(*columns, given=None, **more):
         (("Zamówienie", "Pozycja", "Produkt", "Ilość", "Cena", "Waluta"), "order_line"),
     ],
 )
-def test_columns_are_known_by_their_names_in_other_languages(names, entity):
+def test_columns_are_recognised_by_name_in_several_languages(names, entity):
     found = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
     assert set(found) == {entity}
     assert len({profile.name for profile in found[entity].values()}) >= len(names) - 1
 
 
-def test_names_are_compared_without_accents_case_and_signs():
+def test_plain_removes_accents_case_and_punctuation():
     assert [plain(name) for name in ("N. Ordine", "Città", "STRAẞE", "Miejscowość", "İd")] == [
         "nordine", "citta", "strasse", "miejscowosc", "id",
     ]  # fmt: skip
@@ -58,7 +58,7 @@ ORDERS = (column("Ordine"), column("Riga", "integer"), column("Cliente"), column
           column("Articolo"), column("Quantità", "integer"), column("Prezzo", "decimal_comma"), column("Stato"))  # fmt: skip
 
 
-def test_lines_are_named_by_order_and_number_and_never_folded():
+def test_order_lines_get_a_composite_key_and_are_not_deduplicated():
     text, source = drafted(*ORDERS, words=["evaso", "annullato"])
     line, order = source.feeds["order_line"], source.feeds["order"]
     assert (line.columns["line_id"].from_, line.columns["line_id"].join, line.one_row_per_key) == (
@@ -68,19 +68,21 @@ def test_lines_are_named_by_order_and_number_and_never_folded():
     )
     assert order.one_row_per_key and order.columns["ordered_at"].formats == ["dd/MM/yyyy HH:mm"]
     assert order.columns["status"].map == {"evaso": "completed", "annullato": "cancelled"}
-    assert "is_return" not in line.columns and "product" not in source.feeds, "a number alone describes no product"
-    assert "Revenue is quantity x unit_price of lines that are no return" in text
+    assert "is_return" not in line.columns and "product" not in source.feeds, (
+        "a product number alone does not describe a product"
+    )
+    assert "Revenue = quantity x unit_price of lines with is_return false" in text
 
 
-def test_a_state_in_which_the_lines_of_an_order_differ_is_one_of_the_line():
+def test_status_that_differs_between_lines_of_an_order_is_mapped_to_is_return():
     text, source = drafted(*ORDERS, words=["evaso", "annullato", "sospeso?"], divided=7)
     assert source.feeds["order"].columns["status"].value == "completed"
     assert source.feeds["order_line"].columns["is_return"].map == {"evaso": "false", "annullato": "true"}
-    assert "The lines of 7 orders differ in 'Stato'" in text
-    assert "not understood, and set aside as it is: 'sospeso?'" in text
+    assert "'Stato' differs between the lines of 7 orders" in text
+    assert "unknown values 'sospeso?': their orders are quarantined" in text
 
 
-def test_a_review_is_a_review_and_no_product_and_no_person():
+def test_review_file_feeds_only_feedback():
     columns = [column("id", is_key=True), column("cliente"), column("articolo"), column("titolo"), column("testo")]
     _, source = drafted(*columns, column("stelle", "integer", low=1.0, high=5.0), column("data", "iso"))
     assert set(source.feeds) == {"feedback"}
@@ -91,7 +93,7 @@ def test_a_review_is_a_review_and_no_product_and_no_person():
     }  # fmt: skip
 
 
-def test_ten_points_are_read_as_promoters_and_a_hundred_not_at_all():
+def test_rating_to_10_uses_nps_ranges_and_rating_to_100_gets_no_label():
     columns = [column("review_id", is_key=True), column("text"), column("date", "iso")]
     _, ten = drafted(*columns, column("score", "integer", low=0.0, high=10.0))
     _, hundred = drafted(*columns, column("score", "integer", low=0.0, high=100.0))
@@ -99,23 +101,23 @@ def test_ten_points_are_read_as_promoters_and_a_hundred_not_at_all():
     assert "label" not in hundred.feeds["feedback"].columns
 
 
-def test_what_nobody_said_is_asked_for_and_what_was_said_stands():
+def test_missing_settings_are_commented_and_given_settings_are_used():
     text, source = drafted(*ORDERS)
     assert "--system" in text and "time_zone (default UTC), country (of phone numbers), currency" in text
     given = {"system": "group", "time_zone": "Europe/Rome", "country": "IT", "currency": "EUR"}
     text, source = drafted(*ORDERS, given=given)
-    assert "--system" not in text and "Say as well" not in text
+    assert "--system" not in text and "Set if needed" not in text
     assert (source.system, source.time_zone, source.country, source.currency) == tuple(given.values())
 
 
-def test_a_file_that_nobody_recognises_is_told_what_to_do():
+def test_unrecognised_file_gets_instructions_and_required_columns():
     text, source = drafted(column("foo"), column("bar"))
     assert source.feeds == {} and "conf/domains/column_names.yaml and run again with" in text
     assert "#   person: person_id\n" in text and "#   order: order_id, ordered_at, status\n" in text
 
 
 @pytest.mark.parametrize("delimiter", ["\t", r"\t"])
-def test_blanks_and_tabs_that_mean_something_stay(delimiter):
+def test_tab_delimiter_and_trailing_spaces_in_headers_are_kept(delimiter):
     options = FileOptions.model_validate({"delimiter": delimiter})
     files = Files(path="*.csv", format="csv", options=options)
     columns = [column("Order No "), column("Line", "integer"), column("Qty"), column("Price")]
@@ -125,18 +127,18 @@ def test_blanks_and_tabs_that_mean_something_stay(delimiter):
     assert source.feeds["order_line"].columns["order_id"].from_ == ["Order No "], "as the header has it"
 
 
-def test_kinds_say_what_does_not_fit():
+def test_column_kind_and_number_of_exceptions():
     most = column("Menge", "integer", integer=0.97)
-    assert (most.kind, most.exceptions) == ("integer", "3 of 100 are not")
+    assert (most.kind, most.exceptions) == ("integer", "3 of 100 do not match")
     mail = column("Mail", email=0.9)
-    assert (mail.kind, mail.exceptions, mail.looks_personal) == ("text", "90 of 100 are email", True)
+    assert (mail.kind, mail.exceptions, mail.looks_personal) == ("text", "90 of 100 look like email", True)
     assert column("PLZ", "integer", leading_zero=0.1).kind == "digits"
     assert column("day", **{"dd/MM/yyyy": 1.0, "MM/dd/yyyy": 1.0}).is_ambiguous
     assert not column("day", "dd/MM/yyyy").is_ambiguous and not column("day", "iso").is_ambiguous
     assert Proposal({}).status_map == {}
 
 
-def test_an_e_mail_tells_who_it_is_where_no_number_does_and_is_no_id_itself():
+def test_email_digest_is_the_person_id_if_there_is_no_other_id():
     columns = [column("Ticket ID", is_key=True), column("Created At", "iso"), column("Requester Email", "email")]
     _, source = drafted(*columns, column("Requester Name"), column("Subject"), column("Order Number"), column("Status"))
     assert set(source.feeds) == {"interaction", "person"}, "a ticket about an order is no order"
@@ -147,7 +149,7 @@ def test_an_e_mail_tells_who_it_is_where_no_number_does_and_is_no_id_itself():
     assert "joined_at" not in person.columns, "the day of the ticket is not the person's"
 
 
-def test_a_mailing_list_says_who_may_be_written_to():
+def test_mailing_list_status_is_mapped_to_consent():
     columns = [column("id", is_key=True), column("email", "email"), column("status"), column("subscribed_at", "iso")]
     text, source = drafted(*columns, words=["subscribed", "unsubscribed", "bounced", "paused?"], called="subscribers")
     person = source.feeds["person"]
@@ -155,16 +157,16 @@ def test_a_mailing_list_says_who_may_be_written_to():
     assert person.columns["has_marketing_consent"].map == {
         "subscribed": "true", "unsubscribed": "false", "bounced": "false",
     }  # fmt: skip
-    assert "has_marketing_consent: not understood: 'paused?'" in text
+    assert "has_marketing_consent: unknown values 'paused?'" in text
 
 
-def test_words_that_say_nothing_of_consent_are_left_alone():
+def test_status_without_consent_values_is_not_mapped():
     columns = [column("id", is_key=True), column("email", "email"), column("status")]
     _, source = drafted(*columns, words=["gold", "silver", "active"])
     assert "has_marketing_consent" not in source.feeds["person"].columns
 
 
-def test_the_price_of_a_unit_is_the_lines_total_by_its_quantity_and_less_than_nothing_came_back():
+def test_unit_price_is_derived_from_line_total_and_negative_quantity_is_a_return():
     columns = [
         column("basket_id"),
         column("household_id"),
@@ -180,13 +182,13 @@ def test_the_price_of_a_unit_is_the_lines_total_by_its_quantity_and_less_than_no
     assert source.feeds["order"].columns["person_id"].from_ == ["household_id"]
 
 
-def test_an_order_may_call_its_number_just_id():
+def test_column_named_id_is_the_order_id():
     columns = [column("id", is_key=True), column("customer_id"), column("created_at", "iso"), column("status")]
     _, source = drafted(*columns, words=["paid", "refunded"])
     assert set(source.feeds) == {"order"} and source.feeds["order"].columns["order_id"].from_ == ["id"]
 
 
-def test_who_was_written_to_and_who_answered_are_contacts_and_responses():
+def test_campaign_files_feed_contacts_responses_or_interactions():
     _, source = drafted(column("campaign_id"), column("household_id"))
     contact = source.feeds["campaign_contact"].columns["contact_id"]
     assert set(source.feeds) == {"campaign_contact"} and (contact.from_, contact.join) == (
@@ -206,20 +208,18 @@ def test_who_was_written_to_and_who_answered_are_contacts_and_responses():
     assert set(source.feeds) == {"interaction"} and source.feeds["interaction"].columns["kind"].value == "mail"
 
 
-def test_a_number_that_was_taken_for_a_fraction_is_an_id_again():
+def test_id_exported_as_decimal_is_extracted_as_integer():
     fraction = column("CustomerID", "decimal_point", whole_fraction=1.0)
     _, source = drafted(column("InvoiceNo"), fraction, column("InvoiceDate", "iso"), column("Status"), words=["paid"])
     assert source.feeds["order"].columns["person_id"].extract == r"^(.*?)(?:\.0)?$"
 
 
-def test_a_price_in_a_catalogue_is_its_list_price():
+def test_catalogue_price_is_the_list_price():
     _, source = drafted(column("SKU", is_key=True), column("Title"), column("Price", "decimal_point"))
     assert source.feeds["product"].columns["list_price"].from_ == ["Price"]
 
 
-def test_what_is_said_of_a_source_comes_with_its_reasons():
+def test_notes_become_comments():
     given = {"system": "shop", "country": "DE"}
-    text = source_yaml(
-        "o", FILES, list(ORDERS), proposal(*ORDERS), given, notes=["country: a guess: 9 of 10 people are there"]
-    )
-    assert "# country: a guess: 9 of 10 people are there\n" in text and "Say as well" not in text
+    text = source_yaml("o", FILES, list(ORDERS), proposal(*ORDERS), given, notes=["country: inferred: 9 of 10 records"])
+    assert "# country: inferred: 9 of 10 records\n" in text and "Set if needed" not in text

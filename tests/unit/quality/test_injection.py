@@ -1,4 +1,4 @@
-"""Text that tries to be code is refused by the configuration, before any Spark is there to run it."""
+"""Configuration values that contain code are rejected."""
 
 import pytest
 import yaml
@@ -49,7 +49,7 @@ RULES = {
 
 @pytest.mark.parametrize("code", CODE)
 @pytest.mark.parametrize("place", RULES)
-def test_a_rule_holds_no_code(place, code):
+def test_code_in_a_rule_is_rejected(place, code):
     with pytest.raises(ConfigError, match=r"^q\.yaml: "):
         validated(QualityRules, RULES[place](code), origin="q.yaml")
 
@@ -85,7 +85,7 @@ SOURCES = {
 
 @pytest.mark.parametrize("code", CODE)
 @pytest.mark.parametrize("place", SOURCES)
-def test_a_source_holds_no_code(tmp_path, place, code):
+def test_code_in_a_source_is_rejected(tmp_path, place, code):
     path = tmp_path / "shop.yaml"
     path.write_text(yaml.safe_dump(SOURCES[place](code)))
     with pytest.raises(ConfigError, match=r"shop\.yaml: "):
@@ -102,14 +102,14 @@ def test_a_source_holds_no_code(tmp_path, place, code):
         "!include /etc/passwd",
     ],
 )
-def test_yaml_is_plain_data(tmp_path, tag):
+def test_yaml_tags_are_rejected(tmp_path, tag):
     path = tmp_path / "q.yaml"
     path.write_text(f"rules: {tag}\n")
     with pytest.raises(ConfigError, match="is not valid YAML"):
         read_yaml(path)
 
 
-def test_what_is_refused_above_is_sound_without_the_code(tmp_path):
+def test_same_configuration_without_code_is_valid(tmp_path):
     validated(QualityRules, {"rules": [RULE], "expectations": [EXPECTATION]}, origin="q.yaml")
     for name, content in {"files": SOURCE, "tables": {"jdbc": JDBC}}.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))

@@ -1,4 +1,4 @@
-"""Rules are typed data; nothing that looks like code gets through."""
+"""Validation of quality rules."""
 
 import pytest
 
@@ -15,28 +15,28 @@ RULE = {
 }
 
 
-def blocked(**change):
+def error_of(**change):
     with pytest.raises(ConfigError) as caught:
         validated(QualityRules, {"rules": [{**RULE, **change}]}, origin="q.yaml")
     return str(caught.value)
 
 
-def test_a_check_that_does_not_exist_is_refused():
-    assert "no such check" in blocked(check="java_method")
+def test_unknown_check_is_rejected():
+    assert "unknown check java_method" in error_of(check="java_method")
 
 
-def test_a_column_the_entity_lacks_is_refused():
-    assert "order_line has no column colour" in blocked(column="colour")
+def test_unknown_column_is_rejected():
+    assert "order_line has no column colour" in error_of(column="colour")
 
 
 @pytest.mark.parametrize(
     "code", ["Too Low", "x; drop table", "`a`", "(select 1)", "a'b", "reflect('java.lang.Runtime')"]
 )
-def test_a_code_is_a_plain_word(code):
-    assert "code" in blocked(code=code)
+def test_reason_code_must_be_an_identifier(code):
+    assert "code" in error_of(code=code)
 
 
-def test_the_version_changes_with_any_rule():
+def test_version_changes_if_a_rule_changes():
     one = validated(QualityRules, {"rules": [RULE]}, origin="q")
     two = validated(QualityRules, {"rules": [{**RULE, "params": {"bound": 1}}]}, origin="q")
     assert one.version != two.version and len(one.version) == 16

@@ -1,4 +1,4 @@
-"""The generator without Spark: the hash, the laws, a few literal texts."""
+"""The generator without Spark: hash, invariants and example texts."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from crm_spark.core.config import validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.world.behaviour import order_lines, orders
-from crm_spark.world.dirt import soiled
+from crm_spark.world.dirt import with_faults
 from crm_spark.world.draws import Draws, mix
 from crm_spark.world.identities import crm_contacts, shop_accounts
 from crm_spark.world.interactions import shop_reviews
@@ -23,23 +23,23 @@ def test_mix_is_splitmix64():
     assert [hex(int(mix(np.array(v, dtype=np.uint64)))) for v in (0, 1)] == ["0xe220a8397b1dcdaf", "0x910a2dec89025cc1"]
 
 
-def test_draws_depend_on_seed_stream_and_place_alone():
+def test_draws_depend_only_on_seed_stream_and_key():
     one, two = Draws(1), Draws(2)
     assert one.uniform("a", np.arange(5), 3)[4] == one.uniform("a", 4, 3)
     assert one.uniform("a", 4) != two.uniform("a", 4)
     assert one.uniform("a", 4) != one.uniform("b", 4)
 
 
-def test_uniform_draws_fill_the_interval_evenly():
+def test_uniform_draws_are_uniform():
     drawn = Draws(3).uniform("even", np.arange(100_000))
     assert abs(drawn.mean() - 0.5) < 0.005 and drawn.min() >= 0 and drawn.max() < 1
 
 
-def test_scattered_numbers_never_collide():
+def test_scattered_numbers_are_unique():
     assert len(np.unique(scattered(np.arange(200_000), 1))) == 200_000
 
 
-def test_days_alone_are_the_days_of_a_long_run():
+def test_single_days_equal_the_days_of_a_long_run():
     crowd = people(SPEC, 0)
     whole = orders(SPEC, crowd, range(60))
     parts = [orders(SPEC, crowd, range(day, day + 1)) for day in range(60)]
@@ -47,7 +47,7 @@ def test_days_alone_are_the_days_of_a_long_run():
     assert np.array_equal(whole.day, np.concatenate([p.day for p in parts]))
 
 
-def test_a_block_is_the_same_whatever_the_number_of_customers():
+def test_block_does_not_depend_on_the_number_of_customers():
     small, large = (
         people(SPEC.model_copy(update={"block": 500}), 1),
         people(SPEC.model_copy(update={"block": 500, "customers": 9000}), 1),
@@ -70,15 +70,15 @@ def test_spend_is_heavy_tailed():
     assert 0.35 < per_customer[: len(per_customer) // 10].sum() / per_customer.sum() < 0.7
 
 
-def test_crm_duplicates_are_the_asked_share():
+def test_share_of_crm_duplicates():
     contacts = crm_contacts(WorldSpec(customers=10_000), people(WorldSpec(customers=10_000), 0), range(900))
     twins = sum(1 for key in contacts.keys if key >= 20_000_000)
     assert abs(twins / len(contacts.rows) - 0.15) < 0.015
 
 
-def test_dirt_is_the_asked_share_and_each_fault_stands_where_it_says():
+def test_share_and_positions_of_faults():
     accounts = shop_accounts(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(540))
-    records, planted = soiled(WorldSpec(customers=20_000), accounts)
+    records, planted = with_faults(WorldSpec(customers=20_000), accounts)
     assert abs(len(planted) / len(accounts.rows) - 0.02) < 0.004
     for number, reason in planted:
         if reason == "exact_duplicate":
@@ -91,7 +91,7 @@ def test_dirt_is_the_asked_share_and_each_fault_stands_where_it_says():
 
 
 @pytest.mark.parametrize("meaning", MEANINGS)
-def test_the_same_bits_give_the_same_text(meaning):
+def test_compose_is_deterministic(meaning):
     one, two = (
         compose(meaning, "en", 12345678901234567, is_long=True),
         compose(meaning, "en", 12345678901234567, is_long=True),
@@ -99,7 +99,7 @@ def test_the_same_bits_give_the_same_text(meaning):
     assert one == two and one.meaning == meaning and "{" not in one.body
 
 
-def test_few_texts_are_equal():
+def test_few_texts_are_identical():
     texts = [
         t["body"]
         for t in shop_reviews(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(300))[0].rows
@@ -107,7 +107,7 @@ def test_few_texts_are_equal():
     assert len(texts) > 3000 and 1 - len(set(texts)) / len(texts) < 0.05
 
 
-def test_ratings_mostly_agree_with_what_the_text_means():
+def test_ratings_mostly_agree_with_the_meaning_of_the_text():
     spec = WorldSpec(customers=20_000)
     file, truth = shop_reviews(spec, people(spec, 0), range(300))
     scale = {
@@ -121,12 +121,12 @@ def test_ratings_mostly_agree_with_what_the_text_means():
     assert 0.92 < agree < 0.99
 
 
-def test_history_is_one_delivery_and_each_later_day_another():
+def test_plan_has_one_history_delivery_and_daily_deliveries():
     assert drop_days(SPEC, 0) == range(200) and drop_days(SPEC, 2) == range(201, 202)
     assert str(drop_on(SPEC, 0)) == "2024-07-19"  # 2024-01-01 and 200 days
     assert len(plan(SPEC)) == 4 and len(plan(SPEC.model_copy(update={"from_day": 2}))) == 2
 
 
-def test_impossible_worlds_are_refused():
+def test_invalid_specification_is_rejected():
     with pytest.raises(ConfigError, match="customers: input should be greater than or equal to 1000, got 10"):
         validated(WorldSpec, {"customers": 10}, origin="world.yaml")
