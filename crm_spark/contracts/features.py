@@ -83,7 +83,7 @@ TEXT = TableContract(
     doc="Maps each text to its silver record; joins scores.text to people, products and dates.",
     columns=(
         required("system", STRING, "Namespace of the ids."),
-        required("entity", STRING, "`feedback` or `interaction`."),
+        required("entity", STRING, "`feedback` or `interaction`.", former_name="noun"),
         required("record_id", STRING, "feedback_id or interaction_id."),
         required("source", STRING, "Name of the source configuration."),
         optional("person_id", STRING, "Author of the text."),
@@ -96,11 +96,17 @@ TEXT = TableContract(
 )
 TEXT_NEAR_DUPLICATE = TableContract(
     name="features.text_near_duplicate",
+    former_name="features.text_twin",
     grain=("text_hash",),
     doc="Labelled texts excluded from training because they nearly duplicate a validation or test text.",
     columns=(
         required("text_hash", STRING, "SHA-256 of the excluded redacted text."),
-        required("near_duplicate_hash", STRING, "SHA-256 of the most similar text in the validation or test split."),
+        required(
+            "near_duplicate_hash",
+            STRING,
+            "SHA-256 of the most similar text in the validation or test split.",
+            former_name="twin_hash",
+        ),
         required("similarity", DOUBLE, "Estimated Jaccard similarity of their 5-character shingles."),
     ),
 )
@@ -115,24 +121,33 @@ EXAMPLE = TableContract(
 )
 LABEL_ISSUE = TableContract(
     name="features.label_issue",
+    former_name="features.label_doubt",
     grain=("text_hash",),
     doc="Labelled texts whose label is likely wrong; candidates for manual review.",
     columns=(
         required("text_hash", STRING, "SHA-256 of the redacted text; join features.text for the record."),
         required("label", STRING, "Label derived from the author's rating."),
-        required("suggested_label", STRING, "Label predicted from the text."),
+        required("suggested_label", STRING, "Label predicted from the text.", former_name="suggested"),
         required("p_label", DOUBLE, "Out-of-fold probability of the label (TF-IDF + logistic regression)."),
-        required("p_suggested_label", DOUBLE, "Out-of-fold probability of the suggested label."),
+        required(
+            "p_suggested_label", DOUBLE, "Out-of-fold probability of the suggested label.", former_name="p_suggested"
+        ),
     ),
 )
 ANNOTATION_CANDIDATE = TableContract(
     name="features.annotation_candidate",
+    former_name="features.text_to_label",
     grain=("text_hash",),
     doc="Unrated texts with the most uncertain predictions of the production model; candidates for annotation.",
     columns=(
         required("text_hash", STRING, "SHA-256 of the redacted text; join features.text for the record."),
-        required("predicted_label", STRING, "Label predicted by the production model."),
-        required("entropy_bits", DOUBLE, "Entropy of the predicted probabilities in bits; maximum log2(3) = 1.58."),
+        required("predicted_label", STRING, "Label predicted by the production model.", former_name="read_as"),
+        required(
+            "entropy_bits",
+            DOUBLE,
+            "Entropy of the predicted probabilities in bits; maximum log2(3) = 1.58.",
+            former_name="doubt_bits",
+        ),
     ),
 )
 

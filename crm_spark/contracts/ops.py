@@ -22,6 +22,7 @@ DELIVERY = TableContract(
             "status",
             STRING,
             "planned, ingested, skipped (same content as an earlier file), rejected, or withdrawn (changed after planning).",
+            former_name="fate",
         ),
         optional(
             "reason", STRING, "Reason code of a rejected or skipped file; `new_column` if an ingested file added one."
@@ -38,11 +39,13 @@ QUARANTINE = TableContract(
     columns=(
         required("row_id", STRING, "Id of the bronze record."),
         required("source", STRING, "Name of the source configuration."),
-        required("entity", STRING, "Target entity."),
+        required("entity", STRING, "Target entity.", former_name="noun"),
         required("batch_id", STRING, "Delivery that contained the record."),
         required("file", STRING, "File that contains the record."),
         required("position", LONG, "Record number in its block of the file."),
-        required("status", STRING, "quarantined, duplicate, or released (moved to silver by a replay)."),
+        required(
+            "status", STRING, "quarantined, duplicate, or released (moved to silver by a replay).", former_name="fate"
+        ),
         required("reasons", STRINGS, "Reason codes of all failed rules."),
         required("rules_version", STRING, "Digest of the rules that were applied."),
     ),
@@ -54,7 +57,7 @@ SUPERSEDED = TableContract(
     columns=(
         required("row_id", STRING, "Bronze record that was replaced."),
         required("source", STRING, "Name of its source configuration."),
-        required("entity", STRING, "Entity of the record."),
+        required("entity", STRING, "Entity of the record.", former_name="noun"),
         required("batch_id", STRING, "Delivery that contained the record."),
         required("by_row_id", STRING, "Bronze record that replaced it."),
         required("by_source", STRING, "Source configuration of the replacing record."),
@@ -63,11 +66,12 @@ SUPERSEDED = TableContract(
 )
 RECONCILIATION = TableContract(
     name="ops.reconciliation",
+    former_name="ops.batch_fate",
     grain=("source", "entity", "batch_id"),
     doc="Row reconciliation of each delivery and entity: rows in = accepted + quarantined + duplicates.",
     columns=(
         required("source", STRING, "Name of the source configuration."),
-        required("entity", STRING, "Target entity."),
+        required("entity", STRING, "Target entity.", former_name="noun"),
         required("batch_id", STRING, "Delivery."),
         required("num_in", LONG, "Number of bronze records mapped to the entity."),
         required("num_accepted", LONG, "Rows written to silver, including those superseded later."),
@@ -86,7 +90,7 @@ FINDING = TableContract(
     doc="Number of rows of a delivery that violate each rule, conversion or expectation, with the position of one example.",
     columns=(
         required("source", STRING, "Name of the source configuration."),
-        required("entity", STRING, "Target entity."),
+        required("entity", STRING, "Target entity.", former_name="noun"),
         required("batch_id", STRING, "Delivery."),
         required("code", STRING, "Reason code."),
         required("column", STRING, "Affected column; `*` for the whole row or delivery."),
@@ -104,7 +108,7 @@ RELEASE = TableContract(
     columns=(
         required("row_id", STRING, "Id of the bronze record."),
         required("source", STRING, "Name of the source configuration."),
-        required("entity", STRING, "Entity of the released row."),
+        required("entity", STRING, "Entity of the released row.", former_name="noun"),
         required("batch_id", STRING, "Delivery that contained the record."),
         required("outcome", STRING, "`accepted`, or `duplicate` if silver already had the record."),
         optional("duplicate_reason", STRING, "Reason code of a duplicate."),

@@ -53,7 +53,7 @@ SCORE_TEXT = TableContract(
     doc="Predicted label of each distinct text, per model version.",
     columns=(
         required("text_hash", STRING, "SHA-256 of the scored text (title and text, redacted)."),
-        required("model_version", STRING, "Version of the text model (content hash)."),
+        required("model_version", STRING, "Version of the text model (content hash).", former_name="bundle_version"),
         required("label", STRING, "recommends, does_not_recommend or no_clear_opinion."),
         required("p_recommends", DOUBLE, "Probability of `recommends`."),
         required("p_does_not_recommend", DOUBLE, "Probability of `does_not_recommend`."),
@@ -67,26 +67,32 @@ SCORE_ASPECT = TableContract(
     doc="Sentiment of each aspect mentioned in a text, per model version. A text without aspects has one row, aspect `none`.",
     columns=(
         required("text_hash", STRING, "SHA-256 of the redacted text; join features.text for the record."),
-        required("model_version", STRING, "Version of the text model (content hash)."),
+        required("model_version", STRING, "Version of the text model (content hash).", former_name="bundle_version"),
         required("aspect", STRING, "Aspect name from the aspects configuration, or `none`."),
         required("num_clauses", INT, "Number of clauses that mention the aspect."),
-        optional("sentiment", DOUBLE, "Mean sentiment of these clauses, each scored separately, from -1 to 1."),
+        optional(
+            "sentiment",
+            DOUBLE,
+            "Mean sentiment of these clauses, each scored separately, from -1 to 1.",
+            former_name="tone",
+        ),
         optional("label", STRING, "Label with the highest mean probability over these clauses."),
         required("aspects_version", STRING, "Digest of the aspect definitions."),
     ),
 )
 
 
-def _sentiment_over_time(name: str, doc: str, *subject: ColumnContract) -> TableContract:
+def _sentiment_over_time(name: str, former_name: str, doc: str, *subject: ColumnContract) -> TableContract:
     return TableContract(
         name=name,
+        former_name=former_name,
         grain=(*(column.name for column in subject), "month"),
         doc=f"{doc} Sentiment is P(recommends) - P(does_not_recommend) of a text, from -1 to 1.",
         columns=(
             *subject,
             required("month", DATE, "First day of the month."),
             required("num_texts", LONG, "Number of texts written in the month."),
-            required("mean_sentiment", DOUBLE, "Mean sentiment of these texts."),
+            required("mean_sentiment", DOUBLE, "Mean sentiment of these texts.", former_name="mean_tone"),
             optional("standard_error", DOUBLE, "Standard error of the mean; null for a single text."),
             optional("change", DOUBLE, "Difference from the previous month with texts; null for the first."),
         ),
@@ -94,16 +100,18 @@ def _sentiment_over_time(name: str, doc: str, *subject: ColumnContract) -> Table
 
 
 CUSTOMER_SENTIMENT = _sentiment_over_time(
-    "scores.customer_sentiment", "Monthly sentiment of a customer's texts.", CUSTOMER_ID
+    "scores.customer_sentiment", "scores.customer_tone", "Monthly sentiment of a customer's texts.", CUSTOMER_ID
 )
 PRODUCT_SENTIMENT = _sentiment_over_time(
     "scores.product_sentiment",
+    "scores.product_tone",
     "Monthly sentiment of the texts about a product.",
     required("system", STRING, "Namespace of product_id."),
     required("product_id", STRING, "Product."),
 )
 DRIVING_WORD = TableContract(
     name="scores.driving_word",
+    former_name="scores.word",
     grain=("segment_id", "label", "word", "as_of"),
     doc="Words that drive the predicted label in a sample of a segment's texts. Words used by few customers are suppressed.",
     columns=(
@@ -117,8 +125,9 @@ DRIVING_WORD = TableContract(
             "mean_attribution",
             DOUBLE,
             "Mean attribution of the word to the label's logit over these texts.",
+            former_name="mean_share",
         ),
-        required("model_version", STRING, "Version of the text model (content hash)."),
+        required("model_version", STRING, "Version of the text model (content hash).", former_name="bundle_version"),
     ),
     partition_by=("as_of",),
 )

@@ -15,7 +15,10 @@ SILVER_ENVELOPE = (
     required("record_hash", STRING, "Digest of the business columns."),
     required("batch_id", STRING, "Delivery that contained the record."),
     optional(
-        "updated_at", TIMESTAMP, "Last change according to the source; determines the latest version of a record."
+        "updated_at",
+        TIMESTAMP,
+        "Last change according to the source; determines the latest version of a record.",
+        former_name="known_at",
     ),
     optional(
         "notes", STRINGS, "Findings that did not quarantine the row, as `code:column`: nulled placeholders, warnings."

@@ -23,6 +23,11 @@ def _reasons(frame: DataFrame) -> DataFrame:
     return frame.withColumn("reasons", F.transform("reasons", _code))
 
 
+def _deliveries(frame: DataFrame) -> DataFrame:
+    changed = {"status": {"refused": "rejected"}, "reason": {"repeated_column": "duplicate_column"}}
+    return replaced(changed)(frame).withColumn("batch_id", F.regexp_replace("batch_id", "^refused:", "rejected:"))
+
+
 def _notes(frame: DataFrame) -> DataFrame:
     """Notes are `code:column`."""
     return frame.withColumn("notes", F.transform("notes", lambda note: F.regexp_replace(note, *_NOTE)))
@@ -36,7 +41,7 @@ def _code(code: Column) -> Column:
 
 _NOTE = ("^folded_differs:", "conflicting_values:")
 _TRANSFORMS: dict[str, Transform] = {
-    DELIVERY.name: replaced({"status": {"refused": "rejected"}}),
+    DELIVERY.name: _deliveries,
     QUARANTINE.name: _reasons,
     FINDING.name: replaced({"code": _CODES, "severity": {"stop": "block"}}),
     RELEASE.name: replaced({"duplicate_reason": _CODES}),
