@@ -1,5 +1,10 @@
-"""One JVM for all tests of a run; everything else is made anew for each test."""
+"""One JVM per test process; everything else is made anew for each test.
 
+`make test` runs two processes (pytest-xdist), each with one Spark thread. Tests that share an expensive fixture run in
+the same process: all tests of a module, and all tests of the generated company.
+"""
+
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,19 +14,23 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # tests/support
 
 ROOT = Path(__file__).resolve().parent.parent
+IS_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ
+if IS_PARALLEL:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch and BLAS would take all cores in each process
 
 
 @pytest.fixture(scope="session")
 def spark():
-    """local[2,4]: two threads, and a task that fails is tried again, as on a cluster. No UI."""
+    """A failed task is retried, as on a cluster (`,4`). No UI."""
     from crm_spark.core.session import SessionConfig, build_session
 
     config = SessionConfig(
-        master="local[2,4]",
+        master="local[1,4]" if IS_PARALLEL else "local[2,4]",
         driver_memory="2g",
         shuffle_partitions=2,
-        java_options="-XX:+UseSerialGC -Xmn600m -XX:ReservedCodeCacheSize=256m",
-        # Planning anew after each stage pays where tables are large.
+        # The second compiler pays off in runs of hours.
+        java_options="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmn600m -XX:ReservedCodeCacheSize=256m",
+        # Adaptive execution pays off on large tables; tests/e2e/test_production_session.py runs with it.
         settings={"spark.sql.adaptive.enabled": "false"},
     )
     session = build_session(config, app_name="tests")
@@ -88,8 +97,10 @@ def chromium() -> str:
 
 
 def pytest_collection_modifyitems(items):
-    """Marks by folder, so that no test forgets its tier."""
+    """Mark tests by folder, and group those that must share a process."""
     for item in items:
         folder = Path(item.fspath).relative_to(ROOT / "tests").parts[0]
         if folder in ("spark", "torch", "e2e", "browser", "faults"):
             item.add_marker(getattr(pytest.mark, folder))
+        shares_company = "generated" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("generated" if shares_company else str(item.fspath)))
