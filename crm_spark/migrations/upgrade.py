@@ -24,13 +24,13 @@ def lake_layout(tables: TableStore) -> int | None:
         InputError: newer code wrote the lake.
     """
     versions = [version for table in _LAKE_TABLES if (version := layout_of(tables, table)) is not None]
-    layout = min(versions, default=None)
-    if layout is not None and layout > LAYOUT_VERSION:
+    newest = max(versions, default=0)
+    if newest > LAYOUT_VERSION:
         raise InputError(
-            f"{tables.root}: this lake has layout {layout}, and this version of crm_spark supports layouts up to "
+            f"{tables.root}: this lake has layout {newest}, and this version of crm_spark supports layouts up to "
             f"{LAYOUT_VERSION}. Upgrade crm_spark."
         )
-    return layout
+    return min(versions, default=None)
 
 
 def require_supported_layout(tables: TableStore) -> None:
