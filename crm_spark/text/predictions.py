@@ -7,7 +7,7 @@ from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.core.tables import TableStore
 
 
-def readings(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
+def current_predictions(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
     """Grain: text_hash. scores.text by the first of the models that has read the text.
 
     Args:

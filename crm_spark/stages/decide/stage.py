@@ -15,7 +15,7 @@ from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
-from crm_spark.text.predictions import readings
+from crm_spark.text.predictions import current_predictions
 
 INPUTS = (
     CUSTOMER,
@@ -86,7 +86,9 @@ def last_text_label(ctx: JobContext) -> DataFrame:
     """Grain: customer_id. `last_text_label`: what the newest text of the customer says, by the reading that counts."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     texts = ctx.tables.read(TEXT).where(F.col("written_on") <= F.lit(ctx.as_of))
-    scores = readings(ctx.tables, serving_order(ctx.files_root)).select("text_hash", F.col("label").alias("verdict"))
+    scores = current_predictions(ctx.tables, serving_order(ctx.files_root)).select(
+        "text_hash", F.col("label").alias("verdict")
+    )
     said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")
     return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_text_label"))

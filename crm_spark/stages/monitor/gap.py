@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 from crm_spark.models.metrics import Measure
 from crm_spark.text.labels import LABELS
 
-MODEL, GUESS = "reads_the_text", "usual_shares"
+MODEL, GUESS = "text_model", "class_prior"
 _FLOOR = 1e-6
 
 

@@ -29,7 +29,7 @@ def churn_measures(scored: DataFrame, *, base_rate: float, model: str) -> list[M
         Measure("churn_auc", model, auc(frame, "probability"), "fraction", num_rows),
         Measure("churn_auc", "recency", auc(frame, "recency_days"), "fraction", num_rows, is_baseline=True),
         Measure("churn_cross_entropy", model, row["model"], "bits", num_rows),
-        Measure("churn_cross_entropy", "usual_share", row["guess"], "bits", num_rows, is_baseline=True),
+        Measure("churn_cross_entropy", "class_prior", row["guess"], "bits", num_rows, is_baseline=True),
         Measure("lapsed_fraction", "observed", row["rate"], "fraction", num_rows),
     ]
     frame.unpersist()

@@ -21,7 +21,7 @@ from crm_spark.stages.score.driving_words import driving_words, sampled, word_sh
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.stages.score.sentiment import sentiment_by_month
 from crm_spark.text.labels import LABELS
-from crm_spark.text.predictions import readings, sentiment
+from crm_spark.text.predictions import current_predictions, sentiment
 
 
 def write_details(ctx: JobContext, texts: DataFrame, model: ModelVersion, choice: Choice) -> str:
@@ -93,7 +93,9 @@ def _write_aspects(
 
 def _write_sentiment(ctx: JobContext, texts: DataFrame, state: str) -> None:
     """Both tables anew: a text that is read again, or a person who turns out to be another's, changes the past."""
-    counted = readings(ctx.tables, serving_order(ctx.files_root)).select("text_hash", sentiment().alias("sentiment"))
+    counted = current_predictions(ctx.tables, serving_order(ctx.files_root)).select(
+        "text_hash", sentiment().alias("sentiment")
+    )
     dated = texts.where(F.col("written_on") <= F.lit(ctx.as_of)).drop("text", "language")
     said = dated.join(counted, "text_hash").persist(StorageLevel.MEMORY_AND_DISK)
     for table, subject in ((CUSTOMER_SENTIMENT, ("customer_id",)), (PRODUCT_SENTIMENT, ("system", "product_id"))):

@@ -60,10 +60,10 @@ def test_the_information_gap_is_the_mean_of_bits_to_what_was_said(spark):
     found = gap_measures(spark.createDataFrame(rows, columns), dimension="source")
     told = {(m.slice, m.model): (m.value, m.num_rows, m.is_baseline) for m in found}
     assert told == {
-        ("source=shop", "reads_the_text"): (2.0, 2, False),  # (1 + 3) / 2
-        ("source=shop", "usual_shares"): (1.5, 2, True),  # (2 + 1) / 2
-        ("source=desk", "reads_the_text"): (0.0, 1, False),
-        ("source=desk", "usual_shares"): (2.0, 1, True),
+        ("source=shop", "text_model"): (2.0, 2, False),  # (1 + 3) / 2
+        ("source=shop", "class_prior"): (1.5, 2, True),  # (2 + 1) / 2
+        ("source=desk", "text_model"): (0.0, 1, False),
+        ("source=desk", "class_prior"): (2.0, 1, True),
     }
 
 

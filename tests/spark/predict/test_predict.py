@@ -66,7 +66,7 @@ def test_a_planted_sign_is_found_on_days_the_model_had_not_seen(predicted):
     ctx, _, result = predicted
     measured = {(r["metric"], r["model"]): r["value"] for r in ctx.tables.read(METRIC).collect()}
     assert measured["churn_auc", "xgboost"] > 0.9
-    assert measured["churn_cross_entropy", "usual_share"] == pytest.approx(1, abs=0.01)  # half lapse: one bit each
+    assert measured["churn_cross_entropy", "class_prior"] == pytest.approx(1, abs=0.01)  # half lapse: one bit each
     assert measured["churn_cross_entropy", "xgboost"] < 0.5
     assert "on 2024-11-01, unseen by the model" in result.note
 
@@ -142,7 +142,7 @@ def test_churn_is_measured_in_bits_beside_the_plain_guesses(spark):
     found = {(m.metric, m.model): m.value for m in churn_measures(scored, base_rate=0.25, model="ours")}
     assert found["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # a coin: one bit
     # -(log2 0.25 + 3 log2 0.75) / 4 = (2 + 1.2451) / 4
-    assert found["churn_cross_entropy", "usual_share"] == pytest.approx(0.8113, abs=1e-4)
+    assert found["churn_cross_entropy", "class_prior"] == pytest.approx(0.8113, abs=1e-4)
     assert found["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 lies above 1 and 2; unknown counts as longest
     assert found["lapsed_fraction", "observed"] == 0.25
 

@@ -21,7 +21,7 @@ from crm_spark.stages.score import stage
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
 from crm_spark.text.labels import LABELS
-from crm_spark.text.predictions import readings
+from crm_spark.text.predictions import current_predictions
 
 MAX_LENGTH, TEMPERATURE = 24, 1.5
 ODD = {
@@ -248,12 +248,12 @@ def test_a_new_saved_model_reads_anew_within_its_budget_and_the_older_reading_co
     newest = {digest(text) for _, _, text in TEXTS[-9:]}
     read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == second).collect()}
     assert read == {digest("Never seen before"), *newest}
-    counts = [row["model_version"] for row in readings(ctx.tables, serving_order(ctx.files_root)).collect()]
+    counts = [row["model_version"] for row in current_predictions(ctx.tables, serving_order(ctx.files_root)).collect()]
     assert (counts.count(second), counts.count(saved_model.version)) == (10, 11)
     while stage.must_run(ctx) and len(steps) < 5:
         steps.append(stage.run(ctx).num_rows)
     assert steps == [9, 2]
-    counts = {row["model_version"] for row in readings(ctx.tables, serving_order(ctx.files_root)).collect()}
+    counts = {row["model_version"] for row in current_predictions(ctx.tables, serving_order(ctx.files_root)).collect()}
     assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # both versions stay readable
     assert ctx.tables.read(ANNOTATION_CANDIDATE).count() == 21  # nobody rated any, and the list grew with what was read
 
