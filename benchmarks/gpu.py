@@ -43,14 +43,14 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     if not torch.cuda.is_available():
         raise Skipped("no GPU is here")
     with tempfile.TemporaryDirectory() as folder:
-        saved_model = bert_base(Path(folder))
+        model_version = bert_base(Path(folder))
         figures = [Figure("matrix product 8192 x 8192 x 8192, bf16", peak_tflops(), "TFLOP/s")]
-        figures += scoring(saved_model, name="BERT-base", wanted=("2290000", "0.5"))
+        figures += scoring(model_version, name="BERT-base", wanted=("2290000", "0.5"))
         embedded = sealed(pretrained(encoder_dir("embedded")), Path(folder) / "embedded")
         figures += scoring(embedded, name="embedded encoder", wanted=("9000000", "0.25"))
         figures += [
-            *training(saved_model, Path(folder), batch_rows=512),
-            *training(saved_model, Path(folder), batch_rows=1024),
+            *training(model_version, Path(folder), batch_rows=512),
+            *training(model_version, Path(folder), batch_rows=1024),
         ]
     return figures
 
@@ -101,7 +101,7 @@ def peak_tflops() -> float:
 
 
 def scoring(
-    saved_model: ModelVersion,
+    model_version: ModelVersion,
     *,
     name: str,
     wanted: tuple[str, str],
@@ -110,7 +110,7 @@ def scoring(
     is_compiled: bool = True,
 ) -> list[Figure]:
     """Texts that are tokenised already: what the card does, with the copying to it and back."""
-    backend = TorchBackend(saved_model, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
+    backend = TorchBackend(model_version, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
     if is_compiled:
         backend.compile()
     lengths = lengths_of(num_rows)
@@ -135,7 +135,7 @@ def scoring(
 
 
 def training(
-    saved_model: ModelVersion,
+    model_version: ModelVersion,
     folder: Path,
     *,
     batch_rows: int = 1024,

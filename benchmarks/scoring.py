@@ -31,7 +31,7 @@ from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.hardware import BF16, INT8, cpu_flags
 from crm_spark.text.labels import LABELS
 from crm_spark.text.model import FIRST, pretrained, save_model
-from crm_spark.text.tokenise import load_tokenizer, token_ids
+from crm_spark.text.tokenizer import load_tokenizer, token_ids
 
 MAX_LENGTH, NUM_TEXTS, NUM_SPARK_TEXTS, NUM_ROUNDS = 128, 384, 1_536, 5
 Work = Callable[[list[str]], object]
@@ -43,22 +43,22 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     torch.set_num_threads(1)
     texts = texts_of(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
-        saved_model = model_version_of(Path(folder))
+        model_version = model_version_of(Path(folder))
         lossless, small = ScoreConfig(), ScoreConfig(is_int8_allowed=True)
-        chosen = [choose(saved_model, cfg, num_texts=10**9) for cfg in (lossless, small)]
+        chosen = [choose(model_version, cfg, num_texts=10**9) for cfg in (lossless, small)]
         print(f"scorer: {chosen[0]}; allowed int8: {chosen[1]}")
-        hands = by_hand(saved_model)
+        hands = by_hand(model_version)
         works: dict[str, Work] = {
             "pipeline": pipeline(),
             **hands,
-            "scorer": Scorer(saved_model.folder, lossless, chosen[0]).probabilities,
-            "scorer, int8": Scorer(saved_model.folder, small, chosen[1]).probabilities,
+            "scorer": Scorer(model_version.folder, lossless, chosen[0]).probabilities,
+            "scorer, int8": Scorer(model_version.folder, small, chosen[1]).probabilities,
         }
         taken = interleaved(works, texts)
         fastest = min(hands, key=lambda name: median(taken[name]))
         many = texts * (NUM_SPARK_TEXTS // len(texts))
-        through_spark = spark_over_hand(saved_model, many, works[fastest], chosen[0])
-        tokenizer = load_tokenizer(saved_model.folder, MAX_LENGTH)
+        through_spark = spark_over_hand(model_version, many, works[fastest], chosen[0])
+        tokenizer = load_tokenizer(model_version.folder, MAX_LENGTH)
         ratio = MAX_LENGTH / float(np.mean([len(ids) for ids in token_ids(tokenizer, texts)]))
     wanted = 3.4 if BF16 & cpu_flags() else 1.2
     wanted_int8 = 4.5 if INT8 & cpu_flags() else 1.8
@@ -131,17 +131,17 @@ def pipeline() -> Work:
     return lambda texts: call(texts, **how)
 
 
-def by_hand(saved_model: ModelVersion) -> dict[str, Work]:
+def by_hand(model_version: ModelVersion) -> dict[str, Work]:
     """ONNX Runtime and OpenVINO on texts sorted by length, 16 at a time: what one writes who has read how to make it fast."""
     import onnxruntime
     import openvino
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    graph = str(saved_model.folder / ONNX)
+    graph = str(model_version.folder / ONNX)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     request = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request()
-    tokenizer = load_tokenizer(saved_model.folder, MAX_LENGTH)
+    tokenizer = load_tokenizer(model_version.folder, MAX_LENGTH)
 
     def sorted_by(run: Callable[[dict[str, np.ndarray]], object]) -> Work:
         def work(texts: list[str]) -> object:
@@ -161,7 +161,7 @@ def by_hand(saved_model: ModelVersion) -> dict[str, Work]:
     }
 
 
-def spark_over_hand(saved_model: ModelVersion, texts: list[str], hand: Work, choice: Choice) -> float:
+def spark_over_hand(model_version: ModelVersion, texts: list[str], hand: Work, choice: Choice) -> float:
     """Texts a second of the scoring job on one core over those of the loop by hand; median of three rounds in turns."""
     from crm_spark.core.session import build_session
 
@@ -169,7 +169,7 @@ def spark_over_hand(saved_model: ModelVersion, texts: list[str], hand: Work, cho
     spark = build_session(settings.session, app_name="scoring benchmark")
     rows = [(str(i), text) for i, text in enumerate(texts)]
     frame = spark.createDataFrame(rows, "text_hash string, text string").repartition(1).cache()
-    read = frame.mapInPandas(make_scorer(str(saved_model.folder), settings.score, choice), SCHEMA)
+    read = frame.mapInPandas(make_scorer(str(model_version.folder), settings.score, choice), SCHEMA)
     ratios = []
     for _ in range(4):
         started = time.perf_counter()

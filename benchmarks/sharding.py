@@ -28,7 +28,7 @@ from crm_spark.settings import load_settings
 from crm_spark.stages.shard import stage
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tokenise import load_tokenizer
+from crm_spark.text.tokenizer import load_tokenizer
 
 SIZES = [200_000, 1_000_000]
 NUM_WORDS, CHUNK = 6_000, 20_000

@@ -89,7 +89,7 @@ def shards(folder: Path) -> ShardManifest:
 
 
 def two_ranks_over_one(folder: Path) -> float:
-    """Tokens a second of two ranks, a core each, over those of one on a core; the median of rounds in turns."""
+    """TextTokenizer a second of two ranks, a core each, over those of one on a core; the median of rounds in turns."""
     cores = os.sched_getaffinity(0)
     rates: dict[int, list[float]] = {1: [], 2: []}
     for number in range(2 * NUM_ROUNDS):

@@ -13,7 +13,7 @@ from crm_spark.models.registry import ModelVersion, current_version, models_dir,
 from crm_spark.text.labels import LABELS
 
 if TYPE_CHECKING:  # a mistake in the arguments is told before PyTorch is imported
-    from crm_spark.text.attributions import Explanation, WordShare
+    from crm_spark.text.attributions import Explanation, WordAttribution
 
 _MOST_WORDS = 40
 _BAR = 24
@@ -84,7 +84,7 @@ def _as_dict(found: "Explanation", model: ModelVersion) -> dict[str, Any]:
         "probabilities": dict(zip(LABELS, found.probabilities)),
         "logit": found.logit,
         "hidden_logit": found.hidden_logit,
-        "words": [{"word": w.word, "start": w.start, "end": w.end, "share": w.share} for w in found.words],
+        "words": [{"word": w.word, "start": w.start, "end": w.end, "share": w.attribution} for w in found.words],
         "rest": found.rest,
         "num_words": found.num_words,
         "num_steps": found.num_steps,
@@ -105,18 +105,18 @@ def _lines(found: "Explanation") -> Iterator[str]:
     yield ""
     shown = _strongest(found.words)
     width = max((len(_printable(w.word)) for w in shown), default=0)
-    most = max((abs(w.share) for w in shown), default=0.0) or 1.0
+    most = max((abs(w.attribution) for w in shown), default=0.0) or 1.0
     for word in shown:
-        bar = ("+" if word.share > 0 else "-") * round(_BAR * abs(word.share) / most)
-        yield f"  {_printable(word.word):<{width}}  {word.share:+.2f}  {bar}".rstrip()
-    if others := [w.share for w in found.words if w not in shown]:
+        bar = ("+" if word.attribution > 0 else "-") * round(_BAR * abs(word.attribution) / most)
+        yield f"  {_printable(word.word):<{width}}  {word.attribution:+.2f}  {bar}".rstrip()
+    if others := [w.attribution for w in found.words if w not in shown]:
         yield f"  {len(others)} weaker words together {sum(others):+.2f}"
     yield f"  not accounted for {found.rest:+.3f}"
 
 
-def _strongest(words: "tuple[WordShare, ...]") -> "list[WordShare]":
+def _strongest(words: "tuple[WordAttribution, ...]") -> "list[WordAttribution]":
     """At most so many as fit a screen, in the order of the text."""
-    chosen = sorted(words, key=lambda word: -abs(word.share))[:_MOST_WORDS]
+    chosen = sorted(words, key=lambda word: -abs(word.attribution))[:_MOST_WORDS]
     return sorted(chosen, key=lambda word: word.start)
 
 

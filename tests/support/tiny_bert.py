@@ -48,7 +48,7 @@ def write_shards(
 ) -> ShardManifest:
     """A shard set of three splits of the same size; rows beyond the examples are padding."""
     from crm_spark.stages.shard.row_groups import group_writer
-    from crm_spark.stages.shard.tokenisation import reader
+    from crm_spark.stages.shard.token_rows import reader
 
     files, classes = [], {}
     for s, split in enumerate(("train", "validation", "test")):

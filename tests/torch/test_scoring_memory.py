@@ -15,7 +15,7 @@ from crm_spark.text.model import load_model
 
 
 @pytest.fixture(scope="module")
-def saved_model(encoder, tmp_path_factory):
+def model_version(encoder, tmp_path_factory):
     made = tiny_model_version(tmp_path_factory.mktemp("model"), encoder)
     _export(load_model(made), made.folder / ONNX)
     index = json.loads((made.folder / INDEX).read_text())
@@ -26,10 +26,10 @@ def saved_model(encoder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino", "torch"])
-def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(saved_model, engine):
+def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(model_version, engine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(
-        [sys.executable, "tests/support/scored_batches.py", str(saved_model.folder), engine],
+        [sys.executable, "tests/support/scored_batches.py", str(model_version.folder), engine],
         capture_output=True,
         text=True,
         cwd=ROOT,

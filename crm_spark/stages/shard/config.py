@@ -14,7 +14,7 @@ class ShardConfig(Config):
     """The encoder whose tokenizer makes the tokens: `embedded`, a folder with a BERT-family model, or one's name on the
     Hugging Face hub (fetched once, unless HF_HUB_OFFLINE is set; every node must find it)."""
     max_length: Annotated[int, Field(ge=8, le=512)] = 128
-    """Tokens in a row."""
+    """TextTokenizer in a row."""
     long_texts: Literal["head", "head_tail", "windows"] = "head"
     """What is read of a longer text: its beginning; a quarter of the room its beginning and the rest its end; all of it,
     up to eight rows one after another, whose logits are averaged."""

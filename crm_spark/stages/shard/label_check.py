@@ -13,7 +13,7 @@ from pyarrow import parquet as pq
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tfidf_baseline import documents, word_counter
+from crm_spark.text.tfidf_baseline import documents, tfidf_classifier
 
 NUM_FOLDS = 3
 _COLUMNS = ["example_id", "input_ids", "num_tokens", "label"]
@@ -53,7 +53,7 @@ def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, 
     ids, labels = ids[known], labels[known]
     texts = [text for text, is_known in zip(texts, known) if is_known]
     folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed % 2**32)
-    model = word_counter(seed=seed, with_pairs=False)
+    model = tfidf_classifier(seed=seed, use_bigrams=False)
     found = cross_val_predict(model, texts, labels, cv=folds, method="predict_proba")
     return len(known), _doubts(ids, labels, found, np.unique(labels))
 

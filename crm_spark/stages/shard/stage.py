@@ -19,7 +19,7 @@ from crm_spark.stages.shard.layout import num_groups, with_groups
 from crm_spark.stages.shard.near_duplicates import near_duplicates
 from crm_spark.stages.shard.row_groups import WRITTEN, group_writer
 from crm_spark.stages.shard.splits import EARLIER, KEY, SPLIT_BY, assign_splits, newest_from
-from crm_spark.stages.shard.tokenisation import read
+from crm_spark.stages.shard.token_rows import read
 from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
 from crm_spark.text.prepare import all_texts
 

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from crm_spark.stages.train.readers import Rows
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tfidf_baseline import documents, word_counter
+from crm_spark.text.tfidf_baseline import documents, tfidf_classifier
 
 Probabilities = NDArray[np.float64]
 _FLOOR = 1e-9
@@ -74,7 +74,7 @@ def tfidf_lr(train: Rows, test: Rows, *, seed: int, is_balanced: bool) -> Probab
         is_balanced: rare verdicts weigh more: better macro-F1, worse cross-entropy. Either way is a baseline.
     """
     learned, read = train.weight > 0, test.weight > 0
-    model = word_counter(seed=seed, is_balanced=is_balanced)
+    model = tfidf_classifier(seed=seed, is_balanced=is_balanced)
     model.fit(documents(train.input_ids[learned], train.num_tokens[learned]), train.label[learned])
     found = model.predict_proba(documents(test.input_ids[read], test.num_tokens[read]))
     result = np.full((len(found), len(LABELS)), _FLOOR)

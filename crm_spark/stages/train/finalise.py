@@ -144,14 +144,14 @@ def in_use(
     """The model in use on the same texts; nothing where there is none, or one that cuts texts into other tokens."""
     if not folder:
         return {}
-    saved_model = open_model(Path(folder))
+    model_version = open_model(Path(folder))
     tokenizer = encoder_dir(manifest.encoder) / TOKENIZER
-    if sha256_of_file(saved_model.folder / TOKENIZER) != sha256_of_file(tokenizer):
+    if sha256_of_file(model_version.folder / TOKENIZER) != sha256_of_file(tokenizer):
         return {}
-    model = load_model(saved_model).to(device)
+    model = load_model(model_version).to(device)
     model.use_packing(device.type == "cuda")
-    probabilities = softmax(test.by_text(logits_of(model, test.rows, cfg)) / saved_model.card["temperature"])
-    return {"production": evaluate(probabilities, test.label, np.asarray(saved_model.decision))}
+    probabilities = softmax(test.by_text(logits_of(model, test.rows, cfg)) / model_version.card["temperature"])
+    return {"production": evaluate(probabilities, test.label, np.asarray(model_version.decision))}
 
 
 def _curve(losses: list[float], *, points: int = 40) -> list[list[float]]:

@@ -21,7 +21,7 @@ from crm_spark.stages.train.progress import History, Meter, Run
 from crm_spark.stages.train.readers import Rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.batches import token_batches
-from crm_spark.text.cpu_layers import learn_fast
+from crm_spark.text.cpu_layers import optimise_for_cpu_training
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, UNLABELLED, ShardManifest
 from crm_spark.text.model import TextClassifier
@@ -42,7 +42,7 @@ def train(
         teacher: what the model learns from beside the labels.
     """
     cfg, device = reader.cfg, model.head.weight.device
-    learn_fast(model.encoder)
+    optimise_for_cpu_training(model.encoder)
     freeze(model, cfg.frozen_layers)
     merge = add_lora(model, cfg) if cfg.lora_rank else None
     optimiser, schedule = optimiser_of(model, cfg, num_steps=reader.num_steps * cfg.num_epochs)
@@ -102,7 +102,7 @@ def _step(
 ) -> tuple[Tensor, Tensor]:
     """One update; returns this rank's summed cross-entropy in nats and all ranks' weight of the step's examples."""
     model, device, cfg = wrapped.module, loss.weights.device, loss.cfg
-    total = model.placed(rows.weight.sum(keepdims=True))[0]
+    total = model.to_device(rows.weight.sum(keepdims=True))[0]
     dist.all_reduce(total)
     pieces = token_batches(rows.num_tokens.tolist(), max_tokens=_budget(device, cfg))
     summed = torch.zeros((), device=device)

@@ -15,7 +15,7 @@ from crm_spark.stages.train.readers import Rows
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.manifest import ShardManifest
 from crm_spark.text.model import TextClassifier, uses_bf16
-from crm_spark.text.tokenise import load_tokenizer
+from crm_spark.text.tokenizer import load_tokenizer
 
 _SOFTENING = 2.0
 """Temperature of the teacher's and the pupil's probabilities (Hinton et al. 2015)."""
@@ -59,7 +59,7 @@ class Loss:
         model, cfg = wrapped.module, self.cfg
         shown = rows.with_hidden(cfg.token_dropout, self.mask_id, self.draw) if cfg.token_dropout else rows
         inputs = model.collate(shown.input_ids, shown.num_tokens)
-        label, weight = model.placed(rows.label.astype(np.int64)), model.placed(rows.weight)
+        label, weight = model.to_device(rows.label.astype(np.int64)), model.to_device(rows.weight)
         with autocast(weight.device, cfg):
             logits = wrapped(*inputs).float()  # (B, K)
         each = cross_entropy(logits, label, weight=self.weights, reduction="none", label_smoothing=cfg.label_smoothing)
@@ -74,7 +74,7 @@ class Loss:
         """Mean over the texts of how far the reading with hidden tokens is from the whole one, where that is sure."""
         model, cfg = wrapped.module, self.cfg
         hidden = rows.with_hidden(_HIDDEN, self.mask_id, self.draw)
-        weight = model.placed(rows.weight)
+        weight = model.to_device(rows.weight)
         with autocast(weight.device, cfg):
             with torch.no_grad():
                 model.eval()

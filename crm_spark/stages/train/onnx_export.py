@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from crm_spark.models.registry import ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS
 from crm_spark.stages.train.readers import Rows
 from crm_spark.text.batches import feeds
-from crm_spark.text.cpu_layers import HIDDEN
+from crm_spark.text.cpu_layers import MASK_BIAS
 from crm_spark.text.model import FIRST, TextClassifier
 from crm_spark.text.onnx_backend import OnnxBackend
 from crm_spark.text.openvino_backend import OpenVinoBackend
@@ -43,7 +43,7 @@ class PlainClassifier(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Logits (N, K)."""
-        bias = (1.0 - mask[:, None, None, :].to(torch.float32)) * HIDDEN  # (N, 1, 1, T)
+        bias = (1.0 - mask[:, None, None, :].to(torch.float32)) * MASK_BIAS  # (N, 1, 1, T)
         states = self._embedded(tokens)  # (N, T, H)
         for layer in self.layers[:-1]:
             states = self._layer(layer, states, states, bias)

@@ -49,7 +49,7 @@ def run(ctx: JobContext) -> StageResult:
     out = Path(ctx.files_root) / "training" / ctx.fingerprint[:16]
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "model", ignore_errors=True)
-    model_dir = models_dir(ctx.files_root)
+    registry_dir = models_dir(ctx.files_root)
     current = current_version(ctx.files_root)
     cfg = _settled(cfg, out)
     spec = {
@@ -58,23 +58,23 @@ def run(ctx: JobContext) -> StageResult:
         "out": str(out.resolve()),
         "seed": ctx.seed,
         "labels": LABELS,
-        "production": str((model_dir / current).resolve()) if current else None,
-        "teacher": str((model_dir / cfg.teacher).resolve()) if cfg.teacher else None,
+        "production": str((registry_dir / current).resolve()) if current else None,
+        "teacher": str((registry_dir / cfg.teacher).resolve()) if cfg.teacher else None,
     }
     if cfg.search_trials:
         spec["config"] = best_config(cfg, out, _trial_of(ctx, spec), seed=ctx.seed).model_dump()
     _launch(ctx, spec, cfg, seconds=cfg.max_seconds)
     result = json.loads((out / "result.json").read_text())
-    saved_model = seal(out / "model", model_dir)
+    model_version = seal(out / "model", registry_dir)
     test = result["test"]
-    if saved_model.version == current:
+    if model_version.version == current:
         # Killed after it was registered and run again: it is no rival of itself.
         test.pop("production", None)
     lost_to = baselines_that_win(test, cfg.baselines)
     record(ctx, "train", _measures(result))
-    register(model_dir, saved_model.version, is_promoted=not lost_to)
+    register(registry_dir, model_version.version, is_promoted=not lost_to)
     if cfg.mlflow:
-        log_training(cfg.mlflow, result, saved_model.folder, version=saved_model.version, is_promoted=not lost_to)
+        log_training(cfg.mlflow, result, model_version.folder, version=model_version.version, is_promoted=not lost_to)
     for left in (out / "checkpoints", *out.glob("trial-*")):
         shutil.rmtree(left, ignore_errors=True)
     kept = f"kept as candidate: {', '.join(BASELINES[name] for name in lost_to)} is less surprised by the test split"
@@ -82,7 +82,7 @@ def run(ctx: JobContext) -> StageResult:
     note = (
         f"macro-F1 {test[MODEL]['macro_f1']:.3f} (counting words {counting:.3f}, class_prior {test['class_prior']['macro_f1']:.3f}), "
         f"{test[MODEL]['cross_entropy_bits']:.3f} bits (counting words {test['tfidf_lr']['cross_entropy_bits']:.3f}); "
-        f"model {saved_model.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
+        f"model {model_version.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
     )
     return StageResult(result["training"]["examples_seen"], note=note)
 

@@ -50,10 +50,10 @@ def ctx(spark, tmp_path_factory):
         ("tomorrow", CURRENT, "no_clear_opinion"),
     ]
     put(ctx.tables, SCORE_TEXT, [{"text_hash": h, "model_version": v, "label": label} for h, v, label in readings])
-    model_dir = ctx.files_root / "models"
-    model_dir.mkdir(parents=True)
-    register(model_dir, FORMER, is_promoted=True)
-    register(model_dir, CURRENT, is_promoted=True)
+    registry_dir = ctx.files_root / "models"
+    registry_dir.mkdir(parents=True)
+    register(registry_dir, FORMER, is_promoted=True)
+    register(registry_dir, CURRENT, is_promoted=True)
     return ctx
 
 

@@ -135,10 +135,10 @@ def put_texts(ctx):
         EXAMPLE,
         [{"text_hash": t, "split": sides.get(int(t.split("-")[1]) % 5, "train")} for t, _, _ in texts],
     )
-    model_dir = ctx.files_root / "models"
-    model_dir.mkdir(parents=True)
+    registry_dir = ctx.files_root / "models"
+    registry_dir.mkdir(parents=True)
     for version in (FORMER, CURRENT):
-        register(model_dir, version, is_promoted=True)
+        register(registry_dir, version, is_promoted=True)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from crm_spark.stages.shard.near_duplicates import near_duplicates
-from crm_spark.stages.shard.tokenisation import read
+from crm_spark.stages.shard.token_rows import read
 
 TEXT, SIDED = (
     "The sleeves are far too long for me, but the fabric is soft.",

@@ -5,7 +5,7 @@ from support.lake import lake_context, put
 
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
-from crm_spark.text.prepare import all_texts, read_text, without_names
+from crm_spark.text.prepare import all_texts, input_text, without_names
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_the_writers_names_are_taken_out_as_whole_words(spark, text, given, fami
 )
 def test_addresses_and_numbers_are_taken_out_and_sizes_stay(spark, text, expected):
     frame = spark.createDataFrame([(None, text)], "title string, text string")
-    assert frame.select(read_text(frame.title, frame.text)).first()[0] == expected
+    assert frame.select(input_text(frame.title, frame.text)).first()[0] == expected
 
 
 def test_every_text_is_read_and_rows_without_one_are_not(spark, tmp_path):

@@ -23,13 +23,13 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory, encoder):
+def model_version(tmp_path_factory, encoder):
     return tiny_model_version(tmp_path_factory.mktemp("head"), encoder)
 
 
 @pytest.fixture(scope="module")
-def explainer(saved_model):
-    return Explainer(saved_model)
+def explainer(model_version):
+    return Explainer(model_version)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_shares_add_up_to_what_the_words_change(explainer, text):
     found = explainer.explain(text)
     changed = found.logit - found.hidden_logit
     assert abs(changed) > 0.02 and found.logit == pytest.approx(logit(found), abs=1e-6)
-    assert sum(word.share for word in found.words) + found.rest == pytest.approx(changed, abs=1e-9)
+    assert sum(word.attribution for word in found.words) + found.rest == pytest.approx(changed, abs=1e-9)
     assert abs(found.rest) <= 0.01 * max(abs(changed), 1.0)
 
 
@@ -82,7 +82,7 @@ def test_shares_are_those_of_a_plain_sum_over_the_path(explainer):
     found = explainer.explain("late parcel")
     (row,) = plainly(explainer, [[CLS, 2397, 20463, SEP]], LABELS.index(found.label))
     assert explainer.tokens.tokenizer.encode("late parcel").ids == [CLS, 2397, 20463, SEP]
-    assert [word.share for word in found.words] == pytest.approx(row[1:3], abs=2e-3)
+    assert [word.attribution for word in found.words] == pytest.approx(row[1:3], abs=2e-3)
     assert row[0] == row[3] == 0.0 and max(map(abs, row)) > 0.02
 
 
@@ -93,7 +93,7 @@ def test_windows_of_unlike_length_share_like_each_by_itself(windowed):
     rows = plainly(windowed, [[CLS, *ids[:22], SEP], [CLS, *ids[22:], SEP]], LABELS.index(found.label))
     expected = [*rows[0][1:-1], *rows[1][1:-1]]
     assert len(found.words) == found.num_words == 30
-    assert [word.share for word in found.words] == pytest.approx(expected, abs=2e-3)
+    assert [word.attribution for word in found.words] == pytest.approx(expected, abs=2e-3)
 
 
 class Counting(torch.nn.Module):
@@ -121,8 +121,8 @@ class Cliff(Counting):
         return torch.tanh(20 * (super().forward(tokens, mask) - 0.37))
 
 
-def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(saved_model):
-    explainer = Explainer(saved_model)
+def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(model_version):
+    explainer = Explainer(model_version)
     explainer.model, explainer.temperature = Counting().requires_grad_(False), 1.0
     table = explainer.model.embedding.weight
     table.zero_()
@@ -130,7 +130,7 @@ def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(saved_mode
     table[2204], table[6659], table[2397] = 2.0, 0.5, -0.75  # good, terrible, late
     found = explainer.explain("Good late GOOD terrible")
     assert found.label == "recommends"
-    shares = [(word.word, round(word.share, 5)) for word in found.words]
+    shares = [(word.word, round(word.attribution, 5)) for word in found.words]
     assert shares == [("Good", 1.75), ("late", -1.0), ("GOOD", 1.75), ("terrible", 0.25)]  # each less the mask's 0.25
     assert found.num_steps == 8 and found.logit == pytest.approx(3.75 - np.log(2))  # two verdicts share the rest
 
@@ -143,8 +143,8 @@ def test_pieces_of_a_word_are_one_word_at_its_place(explainer):
     assert all(text[word.start : word.end] == word.word for word in found.words)
 
 
-def test_the_verdict_is_the_scorers(saved_model, explainer):
-    scorer = Scorer(saved_model.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
+def test_the_verdict_is_the_scorers(model_version, explainer):
+    scorer = Scorer(model_version.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
     for text, shares in zip(TEXTS, scorer.probabilities(TEXTS)):
         found = explainer.explain(text)
         assert found.probabilities == pytest.approx(shares.tolist(), abs=1e-5)
@@ -157,8 +157,8 @@ def test_an_explanation_leaves_no_trace_in_the_model(explainer):
     assert explainer.explain(TEXTS[0]) == first
 
 
-def test_too_few_points_leave_a_rest_and_it_is_said(saved_model):
-    coarse, fine = Explainer(saved_model, most_steps=8), Explainer(saved_model)
+def test_too_few_points_leave_a_rest_and_it_is_said(model_version):
+    coarse, fine = Explainer(model_version, max_steps=8), Explainer(model_version)
     coarse.model = fine.model = Cliff().requires_grad_(False)
     left, found = coarse.explain("good"), fine.explain("good")
     assert left.num_steps == 8 and found.num_steps == 32
@@ -168,7 +168,7 @@ def test_too_few_points_leave_a_rest_and_it_is_said(saved_model):
 @pytest.mark.parametrize("text", ["", " \n ", "\u200b"])
 def test_a_text_without_words_has_no_shares(explainer, text):
     found = explainer.explain(text)
-    assert sum(word.share for word in found.words) == pytest.approx(found.logit - found.hidden_logit, abs=0.01)
+    assert sum(word.attribution for word in found.words) == pytest.approx(found.logit - found.hidden_logit, abs=0.01)
     assert [word.word for word in found.words] in ([], ["\u200b"])
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from crm_spark.text.cpu_layers import Dropout, learn_fast
+from crm_spark.text.cpu_layers import Dropout, optimise_for_cpu_training
 from crm_spark.text.model import pretrained
 
 
@@ -57,7 +57,7 @@ def test_nothing_is_dropped_when_it_does_not_learn():
 
 def test_every_dropout_of_the_encoder_is_a_cheap_one_and_states_are_bf16_under_autocast(encoder):
     model = pretrained(encoder)
-    learn_fast(model.encoder)
+    optimise_for_cpu_training(model.encoder)
     assert {type(m) for m in model.encoder.modules() if isinstance(m, nn.Dropout)} == {Dropout}
     tokens = torch.tensor([[101, 2023, 102]])
     assert model.encoder(input_ids=tokens).last_hidden_state.dtype == torch.float32

@@ -29,7 +29,7 @@ STRANGE = [
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory, encoder):
+def model_version(tmp_path_factory, encoder):
     root = tmp_path_factory.mktemp("models")
     draft = root / "draft"
     draft.mkdir()
@@ -40,15 +40,15 @@ def saved_model(tmp_path_factory, encoder):
     return seal(draft, root)
 
 
-def test_a_loaded_model_says_what_the_saved_one_said(saved_model):
+def test_a_loaded_model_says_what_the_saved_one_said(model_version):
     tokens = torch.tensor([[101, 2023, 2003, 102]])
-    first, second = load_model(saved_model), load_model(saved_model)
+    first, second = load_model(model_version), load_model(model_version)
     with torch.inference_mode():
         assert torch.equal(first(tokens, torch.ones_like(tokens)), second(tokens, torch.ones_like(tokens)))
 
 
-def test_padding_does_not_change_what_is_said(saved_model):
-    model = load_model(saved_model)
+def test_padding_does_not_change_what_is_said(model_version):
+    model = load_model(model_version)
     tokens = torch.tensor([[101, 2023, 2003, 102]])
     padded, mask = torch.tensor([[101, 2023, 2003, 102, 0, 0]]), torch.tensor([[1, 1, 1, 1, 0, 0]])
     with torch.inference_mode():
@@ -87,26 +87,26 @@ def test_bf16_is_used_where_the_processor_has_it_and_it_is_faster(monkeypatch, s
     assert uses_bf16("bf16")  # who asks for it gets it
 
 
-def test_every_text_gets_a_row_that_sums_to_one(saved_model):
-    found = Scorer(saved_model.folder, SMALL).probabilities(STRANGE)
+def test_every_text_gets_a_row_that_sums_to_one(model_version):
+    found = Scorer(model_version.folder, SMALL).probabilities(STRANGE)
     assert found.shape == (10, 3) and np.allclose(found.sum(1), 1.0) and np.isfinite(found).all()
 
 
-def test_neighbours_do_not_change_what_is_said_of_a_text(saved_model):
-    scorer = Scorer(saved_model.folder, SMALL)
+def test_neighbours_do_not_change_what_is_said_of_a_text(model_version):
+    scorer = Scorer(model_version.folder, SMALL)
     together = scorer.probabilities(STRANGE)
     alone = np.vstack([scorer.probabilities([text]) for text in STRANGE])
     assert np.abs(together - alone).max() < 1e-5
 
 
-def test_a_flipped_bit_in_the_weights_is_refused(saved_model):
-    path = saved_model.folder / "model.safetensors"
+def test_a_flipped_bit_in_the_weights_is_refused(model_version):
+    path = model_version.folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     original = path.read_bytes()
     path.write_bytes(content)
     try:
         with pytest.raises(ArtifactError, match=r"model\.safetensors is missing or altered"):
-            Scorer(saved_model.folder, SMALL)
+            Scorer(model_version.folder, SMALL)
     finally:
         path.write_bytes(original)

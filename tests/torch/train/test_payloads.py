@@ -22,7 +22,7 @@ from crm_spark.text.manifest import MANIFEST, read_manifest
 from crm_spark.text.model import load_model
 from crm_spark.text.onnx_backend import OnnxBackend
 from crm_spark.text.openvino_backend import OpenVinoBackend
-from crm_spark.text.tokenise import tokens_of
+from crm_spark.text.tokenizer import tokenizer_of
 
 from petastorm.etl.dataset_metadata import get_schema_from_dataset_url  # isort: skip
 
@@ -64,10 +64,10 @@ def with_fitting_digests(folder):
 
 def in_model(name, content, then):
     def attempt(encoder, shards, root, marker):
-        saved_model = tiny_model_version(root, encoder)
-        (saved_model.folder / name).write_bytes(content(saved_model.folder, marker))
-        with_fitting_digests(saved_model.folder)
-        then(open_model(saved_model.folder))
+        model_version = tiny_model_version(root, encoder)
+        (model_version.folder / name).write_bytes(content(model_version.folder, marker))
+        with_fitting_digests(model_version.folder)
+        then(open_model(model_version.folder))
 
     return attempt
 
@@ -166,15 +166,15 @@ PAYLOADS = {
     "weights: a pickle": in_model("model.safetensors", pickled, load_model),
     "weights: an archive of PyTorch": in_model("model.safetensors", archived, load_model),
     "configuration: code of its own": in_model("config.json", code_of_its_own, load_model),
-    "tokenizer: a pickle": in_model("tokenizer.json", pickled, tokens_of),
+    "tokenizer: a pickle": in_model("tokenizer.json", pickled, tokenizer_of),
     "graph: a pickle": in_model(
-        ONNX, pickled, lambda saved_model: run(OnnxBackend(saved_model.folder / ONNX, threads=1, max_tokens=None))
+        ONNX, pickled, lambda model_version: run(OnnxBackend(model_version.folder / ONNX, threads=1, max_tokens=None))
     ),
     "graph: an entity of another file": in_model(
         OPENVINO_INT8,
         entity,
-        lambda saved_model: run(
-            OpenVinoBackend(saved_model.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
+        lambda model_version: run(
+            OpenVinoBackend(model_version.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
         ),
     ),
     "metadata: petastorm's schema": in_common_metadata(UNISCHEMA),
@@ -212,6 +212,6 @@ def test_the_payloads_would_run_where_pickles_are_loaded(marker):
 
 def test_a_graph_that_is_one_is_loaded(encoder, tmp_path):
     """The negative control of the graphs."""
-    saved_model = tiny_model_version(tmp_path, encoder)
-    _export(load_model(saved_model), saved_model.folder / ONNX)
-    run(OnnxBackend(saved_model.folder / ONNX, threads=1, max_tokens=None))
+    model_version = tiny_model_version(tmp_path, encoder)
+    _export(load_model(model_version), model_version.folder / ONNX)
+    run(OnnxBackend(model_version.folder / ONNX, threads=1, max_tokens=None))

@@ -49,8 +49,8 @@ def sealed(trained, folder):
 
 
 def test_saved_model_holds_what_the_card_says(trained, tmp_path):
-    saved_model, result = sealed(trained, tmp_path), trained[1]
-    assert saved_model.card["test"] == result["test"] and saved_model.card["max_length"] == 16
+    model_version, result = sealed(trained, tmp_path), trained[1]
+    assert model_version.card["test"] == result["test"] and model_version.card["max_length"] == 16
 
 
 def test_figures_by_source_language_and_length_are_those_of_their_texts(trained):
@@ -61,9 +61,9 @@ def test_figures_by_source_language_and_length_are_those_of_their_texts(trained)
 
 
 def test_the_saved_model_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
-    saved_model, manifest = sealed(trained, tmp_path), read_manifest(shards)
+    model_version, manifest = sealed(trained, tmp_path), read_manifest(shards)
     test = split_of(shards, manifest, TEST)
-    current = in_use(str(saved_model.folder), manifest, test, CONFIG, torch.device("cpu"))["production"]
+    current = in_use(str(model_version.folder), manifest, test, CONFIG, torch.device("cpu"))["production"]
     ours = trained[1]["test"]["bert"]
     assert (current.confusion, current.num_rows) == (ours["confusion"], 96)
     assert abs(current.cross_entropy_bits - ours["cross_entropy_bits"]) < 1e-4

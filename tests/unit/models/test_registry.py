@@ -11,7 +11,7 @@ from crm_spark.models.registry import CARD, FILES, current_version, models_dir, 
 @pytest.fixture
 def lake(tmp_path):
     """A lake with two models, the second in use."""
-    model_dir = models_dir(tmp_path / "files")
+    registry_dir = models_dir(tmp_path / "files")
     for bits in (0.5, 0.4):
         draft = tmp_path / "draft"
         draft.mkdir()
@@ -20,7 +20,7 @@ def lake(tmp_path):
         test = {"bert": {"cross_entropy_bits": bits, "macro_f1": 0.7, "num_rows": 12}}
         card = {"test": test, "examples": {"train": {"recommends": 30, "does_not_recommend": 5}}}
         (draft / CARD).write_text(json.dumps(card))
-        register(model_dir, seal(draft, model_dir).version, is_promoted=True)
+        register(registry_dir, seal(draft, registry_dir).version, is_promoted=True)
     return tmp_path
 
 

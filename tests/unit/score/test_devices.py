@@ -11,7 +11,7 @@ from crm_spark.stages.score import devices
 
 def use(folder, gpu, seconds, out):
     devices.tempfile.tempdir = str(folder)
-    with devices.taking_turns(gpu):
+    with devices.exclusive_gpu(gpu):
         started = time.monotonic()
         time.sleep(seconds)
         out.put((started, time.monotonic()))

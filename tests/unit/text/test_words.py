@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from crm_spark.text.words import folded, word_spans
+from crm_spark.text.words import normalised, word_spans
 
 
 def words(text):
@@ -43,4 +43,4 @@ def test_spans_are_in_order_and_leave_out_only_blanks():
     [("GREAT", "great"), ("Straße", "strasse"), ("42", ""), ("!", ""), ("[name]", ""), ("4k", "4k")],
 )
 def test_words_are_counted_together_by_their_folded_form(word, expected):
-    assert folded(word) == expected
+    assert normalised(word) == expected

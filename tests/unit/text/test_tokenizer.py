@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from crm_spark.text.encoder import encoder_dir
-from crm_spark.text.tokenise import MAX_WINDOWS, Tokens, mean_of_rows
+from crm_spark.text.tokenizer import MAX_WINDOWS, TextTokenizer, mean_of_rows
 
 CLS, SEP = 101, 102
 SHORT, LONG = "it is fine", " ".join(str(number % 10) for number in range(100))
 # Digits are tokens of their own in the vocabulary of uncased BERT.
-DIGIT = [Tokens(encoder_dir("embedded"), 8).rows([str(d)])[0][0][1] for d in range(10)]
+DIGIT = [TextTokenizer(encoder_dir("embedded"), 8).rows([str(d)])[0][0][1] for d in range(10)]
 
 
 def rows_of(texts, long_texts, max_length=12):
-    rows, starts = Tokens(encoder_dir("embedded"), max_length, long_texts).rows(texts)
+    rows, starts = TextTokenizer(encoder_dir("embedded"), max_length, long_texts).rows(texts)
     return [rows[start:end] for start, end in itertools.pairwise([*starts, len(rows)])]
 
 
@@ -61,5 +61,5 @@ def test_values_of_a_texts_rows_are_averaged():
 
 
 def test_no_texts_are_no_rows():
-    rows, starts = Tokens(encoder_dir("embedded"), 12).rows([])
+    rows, starts = TextTokenizer(encoder_dir("embedded"), 12).rows([])
     assert rows == [] and starts.tolist() == []

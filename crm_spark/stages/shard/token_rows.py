@@ -10,7 +10,7 @@ from pyspark.sql.types import ArrayType, IntegerType, LongType, StructField, Str
 
 from crm_spark.stages.shard.minhash import NUM_BANDS, NUM_HASHES, bands_and_signatures
 from crm_spark.text.encoder import encoder_dir
-from crm_spark.text.tokenise import Tokens
+from crm_spark.text.tokenizer import TextTokenizer
 
 _ADDED = [
     StructField("input_ids", ArrayType(ArrayType(IntegerType()))),
@@ -43,7 +43,7 @@ def reader(
     """The function that workers run."""
 
     def read_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tokens = Tokens(encoder_dir(encoder), max_length, long_texts)
+        tokens = TextTokenizer(encoder_dir(encoder), max_length, long_texts)
         for batch in batches:
             texts = batch.column("text").to_pylist()
             rows, starts = tokens.rows(texts)
