@@ -23,7 +23,7 @@ from crm_spark.stages.score.backends import TorchBackend
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.shard_reader import ShardReader
-from crm_spark.stages.train.worker import prepared
+from crm_spark.stages.train.worker import prepare_model
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
@@ -150,7 +150,7 @@ def training(
         batch_rows=batch_rows, max_tokens=max_tokens, reader="direct", checkpoint_steps=10**6, window_rows=GROUP_ROWS,
         compile=is_compiled,
     )  # fmt: skip
-    model = prepared(pretrained(folder / "encoder"), cfg, torch.device("cuda", 0))
+    model = prepare_model(pretrained(folder / "encoder"), cfg, torch.device("cuda", 0))
     reader = ShardReader(folder / f"shards-{batch_rows}", manifest, cfg, seed=1, rank=0, world_size=1)
     history = train(model, reader, [], folder / f"out-{time.time_ns()}")
     rate = median(history.rates[len(history.rates) // 2 :])

@@ -22,7 +22,7 @@ from crm_spark.models.registry import sha256_of_file
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.processes import launch
-from crm_spark.stages.train.readers import Rows, joined, read_rows
+from crm_spark.stages.train.readers import Rows, concatenate, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.hardware import BF16, cpu_flags
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     with tempfile.TemporaryDirectory() as folder:
         manifest = shards(Path(folder))
-        rows = joined([read_rows(Path(folder) / file.name) for file in manifest.of(TRAIN)])
+        rows = concatenate([read_rows(Path(folder) / file.name) for file in manifest.of(TRAIN)])
         naive, ours = [], []
         for number in range(NUM_ROUNDS):
             naive.append(_cpu_seconds(lambda: naive_pass(rows)))

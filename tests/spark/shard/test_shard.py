@@ -222,9 +222,9 @@ def test_the_manifest_counts_what_the_files_hold(made):
         labels = Counter(LABELS[row["label"]] for row in examples(made, split))
         assert manifest.classes[split] == dict(labels) and manifest.num_examples(split) == sum(labels.values())
     assert manifest.dropped == {
-        "repeated_text": 12,
+        "duplicate_text": 12,
         "earlier_text": 0,
-        "near_text": 0,
+        "near_duplicate": 0,
     }  # 12 texts stand in two records each
     assert "; the test split is drawn; 12 repeated, earlier or near texts left out; " in result.note
 
@@ -293,7 +293,7 @@ def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(cont
     put(ctx.tables, FEEDBACK, [*feedback(), *near])
     stage.run(ctx)
     manifest = read_manifest(stage.shard_dir(ctx))
-    assert manifest.dropped == {"repeated_text": 12, "earlier_text": 0, "near_text": 1}
+    assert manifest.dropped == {"duplicate_text": 12, "earlier_text": 0, "near_duplicate": 1}
     (row,) = ctx.tables.read(TEXT_NEAR_DUPLICATE).collect()
     assert row["text_hash"] == digest(near[1]["plain_text"])
     assert row["near_duplicate_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))

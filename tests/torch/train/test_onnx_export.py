@@ -55,13 +55,13 @@ def test_the_same_model_gives_the_same_bytes(encoder, sample, tmp_path):
 
 def test_int8_that_does_not_agree_is_not_kept(encoder, sample, tmp_path, monkeypatch):
     model = model_of(encoder, "mean")
-    monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 1.01)
+    monkeypatch.setattr(onnx_export, "MIN_AGREEMENT", 1.01)
     assert export_graphs(model, sample, tmp_path, int8=("onnx", "openvino")).keys() == {"onnx", "openvino"}
     assert [path.name for path in tmp_path.iterdir()] == [ONNX]
 
 
 def test_int8_for_openvino_gives_nearly_the_same_logits(encoder, sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 0.9)  # of 40 texts that a model of random weights reads
+    monkeypatch.setattr(onnx_export, "MIN_AGREEMENT", 0.9)  # of 40 texts that a model of random weights reads
     model = model_of(encoder, "first")
     assert export_graphs(model, sample, tmp_path, int8=("openvino",))["openvino"] >= 0.9
     lengths = sample.num_tokens.astype(np.int64)

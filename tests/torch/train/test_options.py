@@ -10,9 +10,9 @@ from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import logits_of, train
 from crm_spark.stages.train.loss import Loss, Teacher
 from crm_spark.stages.train.optimiser import add_lora
-from crm_spark.stages.train.readers import Rows, joined, read_rows
+from crm_spark.stages.train.readers import Rows, concatenate, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
-from crm_spark.stages.train.worker import begun as beginning
+from crm_spark.stages.train.worker import initial_model
 from crm_spark.text.manifest import TRAIN, VALIDATION, read_manifest
 from crm_spark.text.model import pretrained
 
@@ -45,7 +45,7 @@ def trained(shards, model, cfg, out, *, manifest=None, teacher=None):
     manifest = manifest or read_manifest(shards)
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)]
     history = train(model, ShardReader(shards, manifest, cfg, 3, 0, 1), validation, out, teacher=teacher)
-    rows = joined(validation)
+    rows = concatenate(validation)
     return history, (logits_of(model, rows, cfg).argmax(1) == rows.label)[rows.weight > 0].mean()
 
 
@@ -84,12 +84,12 @@ def test_a_pupil_of_one_layer_learns_what_its_teacher_says(encoder, shards, tmp_
     _, accuracy = trained(shards, model, cfg, tmp_path / "teacher")
     assert accuracy > 0.9
     cfg = TrainConfig(**CONFIG, num_layers=1, distillation=1.0)
-    pupil = beginning(str(encoder), cfg, model)
+    pupil = initial_model(str(encoder), cfg, model)
     assert len(model.layers) == 2
     assert len(pupil.layers) == 1 and pupil.encoder.config.num_hidden_layers == 1
     teacher = Teacher(model.eval())
     _, taught = trained(shards, pupil, cfg, tmp_path / "pupil", teacher=teacher)
-    rows = joined([read_rows(shards / file.name) for file in read_manifest(shards).of(VALIDATION)])
+    rows = concatenate([read_rows(shards / file.name) for file in read_manifest(shards).of(VALIDATION)])
     said = [logits_of(each, rows, cfg).argmax(1) for each in (model, pupil)]
     assert taught > 0.85 and (said[0] == said[1]).mean() > 0.9
 
@@ -103,7 +103,7 @@ def test_a_teacher_alone_teaches_its_errors(encoder, shards, tmp_path):
 
     model, cfg = begun(encoder, distillation=1.0)
     trained(shards, model, cfg, tmp_path, teacher=Stubborn())
-    rows = joined([read_rows(shards / file.name) for file in read_manifest(shards).of(VALIDATION)])
+    rows = concatenate([read_rows(shards / file.name) for file in read_manifest(shards).of(VALIDATION)])
     assert set(logits_of(model, rows, cfg).argmax(1).tolist()) == {1}
 
 
@@ -122,11 +122,11 @@ def test_hidden_tokens_are_within_the_text_and_as_many_as_wanted():
     lengths = draw.integers(1, 41, 500).astype(np.int32)
     ids = np.where(np.arange(40) < lengths[:, None], draw.integers(1000, 2000, (500, 40)), 0).astype(np.int32)
     rows = Rows(ids, lengths, np.zeros(500, np.int32), np.ones(500, np.float32))
-    hidden = rows.with_hidden(0.2, 103, np.random.default_rng(5)).input_ids
+    hidden = rows.with_masked(0.2, 103, np.random.default_rng(5)).input_ids
     inner = (np.arange(40) > 0) & (np.arange(40) < lengths[:, None] - 1)
     assert ((hidden != ids) <= inner).all() and set(hidden[hidden != ids]) == {103}
     assert abs((hidden == 103).sum() / inner.sum() - 0.2) < 0.02
-    assert (rows.with_hidden(0.2, 103, np.random.default_rng(5)).input_ids == hidden).all()
+    assert (rows.with_masked(0.2, 103, np.random.default_rng(5)).input_ids == hidden).all()
 
 
 def test_texts_without_labels_are_read_alike_with_hidden_tokens(encoder, shards, tmp_path):
@@ -137,7 +137,7 @@ def test_texts_without_labels_are_read_alike_with_hidden_tokens(encoder, shards,
     model, cfg = begun(encoder, consistency=1.0)
     history, accuracy = trained(shards, model, cfg, tmp_path / "with", manifest=with_others)
     assert accuracy > 0.9 and len(history.losses) == 42
-    rows = joined([read_rows(shards / file.name) for file in manifest.of(VALIDATION)])
+    rows = concatenate([read_rows(shards / file.name) for file in manifest.of(VALIDATION)])
     loss = Loss(cfg, torch.ones(3), 103, draw=np.random.default_rng(4))
     # The wrapper that training uses has the model as `module`.
     wrapped = torch.nn.parallel.DistributedDataParallel(model)

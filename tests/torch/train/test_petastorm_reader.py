@@ -5,7 +5,7 @@ import pytest
 
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.petastorm_reader import row_groups
-from crm_spark.stages.train.readers import direct_row_groups, joined
+from crm_spark.stages.train.readers import concatenate, direct_row_groups
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.manifest import read_manifest
 
@@ -16,7 +16,7 @@ def paths(shards):
 
 
 def read(reader, paths, reader_shard=0, num_reader_shards=1, seed=3):
-    return joined(list(reader(paths, reader_shard=reader_shard, num_reader_shards=num_reader_shards, seed=seed)))
+    return concatenate(list(reader(paths, reader_shard=reader_shard, num_reader_shards=num_reader_shards, seed=seed)))
 
 
 def keys(rows):
@@ -52,7 +52,7 @@ def test_no_epoch_ends_early(paths):
 def test_one_reader_gives_every_row_in_each_of_many_epochs(shards):
     cfg = TrainConfig(batch_rows=20, window_rows=50)
     reader = ShardReader(shards, read_manifest(shards), cfg, 7, 0, 2)
-    epochs = [joined(list(reader.steps(epoch))) for epoch in range(12)]
+    epochs = [concatenate(list(reader.steps(epoch))) for epoch in range(12)]
     assert [len(rows) for rows in epochs] == [50] * 12
     first = keys(epochs[0])
     assert all(keys(rows) == first for rows in epochs)

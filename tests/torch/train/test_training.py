@@ -17,9 +17,9 @@ from support.tiny_bert import write_shards
 from crm_spark.core.errors import CrmError
 from crm_spark.models.registry import seal
 from crm_spark.stages.train import stage
-from crm_spark.stages.train.finalise import in_use, split_of
+from crm_spark.stages.train.finalise import evaluate_production, split_of
 from crm_spark.stages.train.hyperparameter_search import best_config
-from crm_spark.stages.train.stage import baselines_that_win
+from crm_spark.stages.train.stage import better_baselines
 from crm_spark.text.manifest import TEST, read_manifest
 
 
@@ -63,20 +63,20 @@ def test_figures_by_source_language_and_length_are_those_of_their_texts(trained)
 def test_the_saved_model_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
     model_version, manifest = sealed(trained, tmp_path), read_manifest(shards)
     test = split_of(shards, manifest, TEST)
-    current = in_use(str(model_version.folder), manifest, test, CONFIG, torch.device("cpu"))["production"]
+    current = evaluate_production(str(model_version.folder), manifest, test, CONFIG, torch.device("cpu"))["production"]
     ours = trained[1]["test"]["bert"]
     assert (current.confusion, current.num_rows) == (ours["confusion"], 96)
     assert abs(current.cross_entropy_bits - ours["cross_entropy_bits"]) < 1e-4
-    assert in_use(None, manifest, test, CONFIG, torch.device("cpu")) == {}
+    assert evaluate_production(None, manifest, test, CONFIG, torch.device("cpu")) == {}
 
 
 def test_a_saved_model_that_loses_to_a_rival_is_not_promoted():
     test = {
         name: {"cross_entropy_bits": bits} for name, bits in (("bert", 0.5), ("class_prior", 1.0), ("tfidf_lr", 0.4))
     }
-    assert baselines_that_win(test, ("class_prior", "tfidf_lr", "production")) == ["tfidf_lr"]
-    assert baselines_that_win({**test, "production": {"cross_entropy_bits": 0.5}}, ("class_prior", "production")) == []
-    assert baselines_that_win({**test, "production": {"cross_entropy_bits": 0.49}}, ("production",)) == ["production"]
+    assert better_baselines(test, ("class_prior", "tfidf_lr", "production")) == ["tfidf_lr"]
+    assert better_baselines({**test, "production": {"cross_entropy_bits": 0.5}}, ("class_prior", "production")) == []
+    assert better_baselines({**test, "production": {"cross_entropy_bits": 0.49}}, ("production",)) == ["production"]
 
 
 def resumed_from(checkpoint, shards, folder, *, num_ranks):
@@ -158,7 +158,7 @@ def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_onl
     space = {"learning_rate": [5e-3, 1e-6]}
     cfg = CONFIG.model_copy(update={"num_ranks": 1, "num_epochs": 2, "search_trials": 2, "search_space": space})
     spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "production": None, "teacher": None}
-    best = best_config(cfg, tmp_path, stage._trial_of(None, spec), seed=1)
+    best = best_config(cfg, tmp_path, stage._trial_runner(None, spec), seed=1)
     assert best.learning_rate == 5e-3  # with the other nothing is learned
     for number in (0, 1):
         result = json.loads((tmp_path / f"trial-{number}" / "result.json").read_text())
@@ -170,6 +170,6 @@ def test_the_precision_is_settled_once_for_all_rounds(tmp_path, monkeypatch):
 
     auto = CONFIG.model_copy(update={"precision": "auto"})
     monkeypatch.setattr(model, "has_fast_bf16", lambda: True)
-    assert stage._settled(auto, tmp_path).precision == "bf16"
+    assert stage._with_fixed_precision(auto, tmp_path).precision == "bf16"
     (tmp_path / "spec.json").write_text(json.dumps({"config": {"precision": "fp32"}}))
-    assert stage._settled(auto, tmp_path).precision == "fp32"  # so it began
+    assert stage._with_fixed_precision(auto, tmp_path).precision == "fp32"  # so it began

@@ -68,7 +68,7 @@ def test_a_clause_counts_once_for_an_aspect_and_for_each_of_its_aspects():
 
 
 def test_every_term_that_ships_finds_itself_and_no_aspect_lacks_a_language():
-    words = KNOWN._of
+    words = KNOWN._words
     for name, languages in words.aspects.items():
         assert set(languages) >= {"en", "de", "fr"}
         for language, terms in languages.items():

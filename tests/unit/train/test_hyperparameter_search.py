@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.hyperparameter_search import best_config, settings_to_try
+from crm_spark.stages.train.hyperparameter_search import best_config, sample_settings
 
 CONFIG = TrainConfig(search_trials=6, search_space={"learning_rate": [1e-5, 1e-4, 1e-3], "num_epochs": [2, 3, 4]})
 
@@ -26,16 +26,16 @@ def trainer(done, seconds=0.0):
 
 
 def test_each_trial_is_another_and_the_first_changes_nothing():
-    tried = settings_to_try(CONFIG, seed=4)
+    tried = sample_settings(CONFIG, seed=4)
     assert tried[0] == {} and len(tried) == 6
     # The given settings are no draw: rate 1e-4, 3 epochs.
     assert {"learning_rate": 1e-4, "num_epochs": 3} not in tried
     assert len({json.dumps(changes, sort_keys=True) for changes in tried}) == 6
-    assert settings_to_try(CONFIG, seed=4) == tried != settings_to_try(CONFIG, seed=5)
+    assert sample_settings(CONFIG, seed=4) == tried != sample_settings(CONFIG, seed=5)
 
 
 def test_no_more_trials_than_there_are_settings():
-    assert len(settings_to_try(CONFIG.model_copy(update={"search_trials": 50}), seed=1)) == 9
+    assert len(sample_settings(CONFIG.model_copy(update={"search_trials": 50}), seed=1)) == 9
 
 
 def test_the_best_is_taken(tmp_path):

@@ -9,8 +9,8 @@ from crm_spark.stages.shard.layout import num_groups
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
 from crm_spark.stages.train.readers import Rows, micro_batches, num_steps, reader_shards_of
-from crm_spark.stages.train.shard_reader import ShardReader, usual_batch_rows
-from crm_spark.stages.train.slices import length_band, most_wrong
+from crm_spark.stages.train.shard_reader import ShardReader, default_batch_rows
+from crm_spark.stages.train.slices import highest_losses, length_band
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
 
 
@@ -96,7 +96,7 @@ def test_a_step_holds_the_same_examples_on_any_number_of_ranks(tmp_path):
 def test_few_texts_are_learned_from_in_smaller_steps(num_rows, num_epochs, max_world_size, expected):
     files = (ShardFile("train/0.parquet", TRAIN, "", num_rows, num_rows),)
     manifest = ShardManifest(files, 8, max_world_size, "", {TRAIN: {}}, {}, {})
-    assert usual_batch_rows(manifest, TrainConfig(num_epochs=num_epochs)) == expected
+    assert default_batch_rows(manifest, TrainConfig(num_epochs=num_epochs)) == expected
 
 
 def test_rows_of_a_step_that_the_lanes_cannot_share_are_refused(tmp_path):
@@ -193,7 +193,7 @@ def test_lengths_are_told_in_bands(num_tokens, expected):
 
 def test_the_texts_a_model_is_most_wrong_about_come_first_and_right_ones_not_at_all():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.0625, 0.9, 0.0375], [0.1, 0.8, 0.1]])
-    found = most_wrong(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
+    found = highest_losses(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
     assert [(row["text_hash"], row["predicted_label"], row["bits"]) for row in found] == [
         ("worst", "does_not_recommend", 4.0),
         ("unsure", "recommends", 2.0),
