@@ -12,8 +12,8 @@ from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
 from crm_spark.models.registry import register
 from crm_spark.stages.monitor import stage
-from crm_spark.stages.monitor.drift import drift_rows, edges, shares
-from crm_spark.stages.monitor.gap import gap_measures, with_shares
+from crm_spark.stages.monitor.drift import bin_counts, drift_rows, edges
+from crm_spark.stages.monitor.gap import gap_measures, with_class_prior
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
 
 YESTERDAY, BEFORE = date(2025, 1, 30), date(2024, 11, 1)  # BEFORE: one horizon of 91 days before AS_OF
@@ -44,7 +44,7 @@ def test_every_row_is_in_one_bin_also_beyond_the_range_of_the_earlier_snapshot(s
     bins = edges(before, ["same", "emptied"])
     assert bins["same"] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
     wild = spark.createDataFrame([(-9.0, None), (99.0, 4.0), (5.0, 6.0)], "same double, emptied double")
-    counted = shares(wild, bins)
+    counted = bin_counts(wild, bins)
     assert counted["same"] == [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1]  # none null, one below all, 5, one above all
     assert counted["emptied"] == [1, 1, 1]
 
@@ -76,7 +76,7 @@ def test_a_label_thought_impossible_costs_finitely_many_bits(spark):
 
 def test_the_usual_shares_are_those_of_all_texts(spark):
     labels = ["recommends", "recommends", "recommends", "no_clear_opinion"]
-    read = with_shares(spark.createDataFrame([(label,) for label in labels], "label string"))
+    read = with_class_prior(spark.createDataFrame([(label,) for label in labels], "label string"))
     shares_of = {tuple(row[f"share_{name}"] for name in LABELS) for row in read.collect()}
     assert shares_of == {(0.75, 0.0, 0.25)}
 

@@ -125,7 +125,7 @@ def test_examples_hold_what_was_known_then_and_what_happened_after(spark, tmp_pa
     ]
     given = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
     others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in names]
-    found = labelled(given.select("*", *others), known=MIDDLE, outcome=AS_OF).collect()
+    found = labelled(given.select("*", *others), features_on=MIDDLE, outcome_on=AS_OF).collect()
     told = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
     assert told == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
 

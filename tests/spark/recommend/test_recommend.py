@@ -12,7 +12,7 @@ from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.stages.recommend import stage
 from crm_spark.stages.recommend.config import RecommendConfig
-from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
+from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
 
 SMALL = RecommendConfig(num_recommendations=2, rank=4, num_iterations=3)
 PURCHASES = [("c1", "a"), ("c1", "b"), ("c2", "a"), ("c2", "c"), ("c3", "a"), ("c3", "b"), ("c3", "c"), ("c4", "d")]
@@ -53,7 +53,7 @@ def test_hit_rate_is_a_share_of_those_who_bought_something_new(spark):
 def test_buying_a_product_twice_a_day_is_one_time(spark):
     rows = [("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 5))]
     lines = spark.createDataFrame(rows, "customer_id string, product string, happened_on date")
-    assert [tuple(row) for row in bought(lines).collect()] == [("c1", "a", 2)]
+    assert [tuple(row) for row in purchase_days(lines).collect()] == [("c1", "a", 2)]
 
 
 def tastes():
@@ -142,4 +142,4 @@ def test_models_are_judged_on_the_last_horizon_alone(recommended):
 def test_a_company_without_products_is_told_so(spark, tmp_path):
     result = stage.run(lake_context(spark, tmp_path))
     assert result.status == "skipped"
-    assert result.note == "fewer than 50 customers bought a named product before 2024-11-01"
+    assert result.note == "fewer than 50 customers bought a product with an id up to 2024-11-01"

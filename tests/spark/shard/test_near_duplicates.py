@@ -5,7 +5,7 @@ import random
 import pytest
 
 from crm_spark.stages.shard.near_duplicates import near_duplicates
-from crm_spark.stages.shard.token_rows import read
+from crm_spark.stages.shard.token_rows import token_rows
 
 TEXT, SIDED = (
     "The sleeves are far too long for me, but the fabric is soft.",
@@ -15,7 +15,7 @@ TEXT, SIDED = (
 
 def found(spark, rows, *, partitions=1):
     frame = spark.createDataFrame(rows, SIDED).repartition(partitions)
-    assigned = read(frame, "embedded", max_length=32, long_texts="head", seed=11)
+    assigned = token_rows(frame, "embedded", max_length=32, long_texts="head", seed=11)
     return {r["text_hash"]: (r["near_duplicate_hash"], r["similarity"]) for r in near_duplicates(assigned).collect()}
 
 

@@ -138,7 +138,7 @@ def test_texts_without_labels_are_read_alike_with_hidden_tokens(encoder, shards,
     history, accuracy = trained(shards, model, cfg, tmp_path / "with", manifest=with_others)
     assert accuracy > 0.9 and len(history.losses) == 42
     rows = concatenate([read_rows(shards / file.name) for file in manifest.of(VALIDATION)])
-    loss = Loss(cfg, torch.ones(3), 103, draw=np.random.default_rng(4))
+    loss = Loss(cfg, torch.ones(3), 103, random=np.random.default_rng(4))
     # The wrapper that training uses has the model as `module`.
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
     assert 0 <= float(loss.of_unlabelled(wrapped, rows)) < 0.3
