@@ -1,4 +1,4 @@
-"""Scoring on a processor against the usual pipeline: CPU time a text on one thread, in turns over several rounds.
+"""CPU scoring compared with transformers.pipeline: CPU time per text on one thread, interleaved over several rounds.
 
 R is 128 over the mean number of real tokens: padding alone makes so much of every ratio.
 """
@@ -38,7 +38,7 @@ Work = Callable[[list[str]], object]
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Five rounds of the pipeline, of what a careful person writes by hand, and of the suite's scorer."""
+    """Run five rounds of the pipeline, of optimised plain loops, and of the scorer."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     texts = texts_of(arguments.data)
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         model_version = model_version_of(Path(folder))
         lossless, small = ScoreConfig(), ScoreConfig(is_int8_allowed=True)
         chosen = [choose(model_version, cfg, num_texts=10**9) for cfg in (lossless, small)]
-        print(f"scorer: {chosen[0]}; allowed int8: {chosen[1]}")
+        print(f"scorer: {chosen[0]}; with int8: {chosen[1]}")
         hands = by_hand(model_version)
         works: dict[str, Work] = {
             "pipeline": pipeline(),
@@ -66,18 +66,18 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     hand = median(own / mine for own, mine in zip(taken[fastest], taken["scorer"]))
     return [
         Figure("R: 128 over the mean number of tokens", ratio, "ratio"),
-        Figure("pipeline: texts a second of one core", len(texts) / median(taken["pipeline"]), "texts/s"),
-        Figure("scorer: texts a second of one core", len(texts) / median(taken["scorer"]), "texts/s"),
-        Figure("scorer over pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
-        Figure("scorer with int8 over pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
-        *(Figure(f"{name}: texts a second of one core", len(texts) / median(taken[name]), "texts/s") for name in hands),
+        Figure("pipeline: texts per second and core", len(texts) / median(taken["pipeline"]), "texts/s"),
+        Figure("scorer: texts per second and core", len(texts) / median(taken["scorer"]), "texts/s"),
+        Figure("scorer relative to pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
+        Figure("scorer with int8 relative to pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
+        *(Figure(f"{name}: texts per second and core", len(texts) / median(taken[name]), "texts/s") for name in hands),
         Figure("scorer over the better of them by hand", hand, "ratio", ">= 0.9", fastest),
         Figure("the same with Spark and Arrow, wall clock", through_spark, "ratio", ">= 0.9", fastest),
     ]  # fmt: skip
 
 
 def texts_of(folder: str | None) -> list[str]:
-    """Clothing reviews where they are at hand, else made-up texts of like length."""
+    """Return clothing reviews if available, else generated texts of similar length."""
     path = Path(folder or os.environ.get("CRM_SPARK_EXAMPLES", "")) / "clothing_reviews" / "clothing_reviews.csv.gz"
     draw = np.random.default_rng(7)
     if path.is_file():
@@ -105,7 +105,7 @@ def texts_of(folder: str | None) -> list[str]:
 
 
 def model_version_of(folder: Path) -> ModelVersion:
-    """The embedded encoder with a head that has learned nothing: it costs as much as one that has."""
+    """Store the embedded encoder with an untrained head, which has the same cost."""
     torch.manual_seed(1)
     model, draft = pretrained(encoder_dir("embedded"), pooling=FIRST).eval(), folder / "draft"
     draft.mkdir()
@@ -120,7 +120,7 @@ def model_version_of(folder: Path) -> ModelVersion:
 
 
 def pipeline() -> Work:
-    """`transformers.pipeline` as one calls it for many texts: 32 at a time, each padded to the longest that is allowed."""
+    """Run `transformers.pipeline` with batches of 32, padded to the maximum length."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers import pipeline as make
 
@@ -132,7 +132,7 @@ def pipeline() -> Work:
 
 
 def by_hand(model_version: ModelVersion) -> dict[str, Work]:
-    """ONNX Runtime and OpenVINO on texts sorted by length, 16 at a time: what one writes who has read how to make it fast."""
+    """Run ONNX Runtime and OpenVINO on length-sorted batches of 16."""
     import onnxruntime
     import openvino
 
@@ -162,7 +162,7 @@ def by_hand(model_version: ModelVersion) -> dict[str, Work]:
 
 
 def spark_over_hand(model_version: ModelVersion, texts: list[str], hand: Work, choice: Choice) -> float:
-    """Texts a second of the scoring job on one core over those of the loop by hand; median of three rounds in turns."""
+    """Return the throughput of the scoring job on one core relative to the plain loop; median of three rounds."""
     from crm_spark.core.session import build_session
 
     settings = load_settings(Path("conf/local.yaml"), ["session.master=local[1]"])
@@ -179,11 +179,11 @@ def spark_over_hand(model_version: ModelVersion, texts: list[str], hand: Work, c
         hand(texts)
         ratios.append((time.perf_counter() - started) / through)
     spark.stop()
-    return median(ratios[1:])  # the first loads the model in the worker
+    return median(ratios[1:])  # the first round loads the model
 
 
 def interleaved(works: dict[str, Work], texts: list[str]) -> dict[str, list[float]]:
-    """Seconds of CPU of each round, one after another in each; a first round warms up."""
+    """Return the CPU seconds of each round, interleaved, after a warm-up round."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(NUM_ROUNDS + 1):
         for name, work in works.items():

@@ -7,7 +7,7 @@ from crm_spark.core.config import validated
 from crm_spark.stages.decide.config import FACTS, Strategy
 from crm_spark.stages.decide.policy import decide, holds
 
-TYPES = {"number": "double", "text": "string", "truth": "boolean"}
+TYPES = {"number": "double", "text": "string", "boolean": "boolean"}
 SCHEMA = "customer_id string, has_marketing_consent boolean, " + ", ".join(f"{n} {TYPES[t]}" for n, t in FACTS.items())
 
 
