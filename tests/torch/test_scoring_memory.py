@@ -1,4 +1,4 @@
-"""T32, F23: a worker loads the model once, and neither many batches nor texts of a megabyte make it grow."""
+"""Memory of a scoring worker."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def model_version(encoder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino", "torch"])
-def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(model_version, engine):
+def test_scoring_memory_is_constant_over_batches_and_long_texts(model_version, engine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(
         [sys.executable, "tests/support/scored_batches.py", str(model_version.folder), engine],

@@ -1,4 +1,4 @@
-"""What a strategy can ask about a customer is read as of the day, and texts by the model in use."""
+"""Facts of the strategy as of the day, with labels of the model in production."""
 
 from datetime import date
 from decimal import Decimal
@@ -57,11 +57,11 @@ def ctx(spark, tmp_path_factory):
     return ctx
 
 
-def test_the_last_verdict_is_that_of_the_newest_text_by_the_model_in_use(ctx):
+def test_last_text_label_is_that_of_the_newest_text_by_the_model_in_production(ctx):
     assert [tuple(row) for row in stage.last_text_label(ctx).collect()] == [("anna", "does_not_recommend")]
 
 
-def test_every_customer_gets_an_action_whatever_is_unknown_of_them(ctx):
+def test_every_customer_gets_an_action_despite_unknown_facts(ctx):
     assert stage.run(ctx).num_rows == 3
     rows = ctx.tables.read(NEXT_BEST_ACTION).where("customer_id <> 'anna'").collect()
     assert {row["customer_id"]: (row["action"], row["priority"], row["as_of"]) for row in rows} == {

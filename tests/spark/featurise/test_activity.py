@@ -1,4 +1,4 @@
-"""From silver to what customers did: whose it is, what it was worth, what came back."""
+"""Customer activity from silver: ownership, revenue, returns."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -43,15 +43,15 @@ def customer(spark, tmp_path_factory):
     return row
 
 
-def test_orders_of_all_records_of_a_customer_are_the_customers(customer):
+def test_customer_has_the_orders_of_all_linked_records(customer):
     assert (customer["num_orders"], customer["recency_days"]) == (2, 0)  # o1 of p1, o2 of p2 on the day itself
 
 
-def test_revenue_is_what_was_sold_and_kept(customer):
+def test_revenue_excludes_returns_and_cancellations(customer):
     assert customer["monetary"] == 17.5  # 10.50 + 2.00 + 5.00; not the line that came back, not the cancelled order
 
 
-def test_a_line_without_a_product_is_no_product(customer):
+def test_line_without_product_does_not_count_as_product(customer):
     assert customer["num_products"] == 1  # a
 
 

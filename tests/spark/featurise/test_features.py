@@ -1,4 +1,4 @@
-"""Features of three customers, counted by hand; nothing after the snapshot day is known."""
+"""Features of three customers; events after the snapshot are ignored."""
 
 from dataclasses import replace
 from datetime import date
@@ -86,7 +86,7 @@ def told(row, *names):
     return tuple(row[name] for name in names)
 
 
-def test_snapshots_lie_a_whole_number_of_horizons_apart():
+def test_snapshots_are_whole_horizons_apart():
     assert snapshot_days(JUNE_30, num_snapshots=3, horizon_days=30) == [JUNE_30, MAY_31, date(2025, 5, 1)]
 
 
@@ -109,7 +109,7 @@ def test_cadence_and_lateness_of_a_customer(table):
     assert told(table["cleo", JUNE_30], "cadence_days", "lateness") == (None, None)  # one order has no gap
 
 
-def test_returns_are_counted_beside_orders(table):
+def test_returns_are_counted_separately_from_orders(table):
     assert told(table["anna", JUNE_30], "num_returns", "return_fraction") == (1, 0.25)  # 1 / (3 + 1)
     assert told(table["anna", MAY_31], "num_returns", "return_fraction") == (0, 0.0)
 
@@ -120,7 +120,7 @@ def test_tickets_calls_and_visits_are_counted_by_age(table):
     assert anna["num_web_events_recent"] == 2  # 5 and 30 June; 31 May is 30 days ago
 
 
-def test_satisfaction_is_the_mean_and_the_newest_verdict(table):
+def test_satisfaction_mean_and_latest(table):
     anna = table["anna", JUNE_30]
     assert told(anna, "num_feedback", "mean_satisfaction", "last_satisfaction") == (3, 0.0, -1.0)  # (1 - 1) / 2
     assert told(table["anna", MAY_31], "num_feedback", "mean_satisfaction", "last_satisfaction") == (1, 1.0, 1.0)
@@ -131,7 +131,7 @@ def test_campaign_contacts_and_responses_are_counted(table):
     assert told(table["anna", MAY_31], "num_campaign_contacts", "num_campaign_responses") == (1, 0)
 
 
-def test_an_event_on_the_snapshot_day_counts_and_one_on_the_day_after_does_not(table):
+def test_events_count_up_to_the_snapshot_day(table):
     assert told(table["cleo", JUNE_30], "recency_days", "num_orders", "monetary") == (0, 1, 5.0)
     may = table["anna", MAY_31]
     # the order of 31 May is there, the returned one of 10 June is not
@@ -139,7 +139,7 @@ def test_an_event_on_the_snapshot_day_counts_and_one_on_the_day_after_does_not(t
     assert told(may, "num_web_events_recent", "num_tickets_recent") == (1, 0)  # 31 May; the ticket is 30 days old
 
 
-def test_a_customer_without_orders_is_there_with_explicit_zeros(table):
+def test_customer_without_orders_has_zeros(table):
     ben = table["ben", JUNE_30]
     zeros = [c.name for c in FEATURE_COLUMNS if c.is_required]
     assert len(zeros) == 14 and all(ben[name] == 0 for name in zeros)
@@ -148,7 +148,7 @@ def test_a_customer_without_orders_is_there_with_explicit_zeros(table):
     assert ben["tenure_days"] == 29  # 1 to 30 June
 
 
-def test_a_customer_is_in_every_snapshot_by_which_the_company_knew_them(table):
+def test_customer_is_in_every_snapshot_after_joining(table):
     assert set(table) == {
         ("anna", JUNE_30),
         ("anna", MAY_31),
@@ -159,7 +159,7 @@ def test_a_customer_is_in_every_snapshot_by_which_the_company_knew_them(table):
     assert told(table["cleo", MAY_31], "recency_days", "num_orders", "tenure_days") == (None, 0, None)
 
 
-def test_events_after_the_snapshot_change_nothing(spark, table):
+def test_events_after_the_snapshot_are_ignored(spark, table):
     activity = made(spark)
     past = {
         name: getattr(activity, name).where(F.col("happened_on") <= F.lit(JUNE_30))

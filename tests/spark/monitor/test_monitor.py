@@ -1,4 +1,4 @@
-"""Drift, information gap, retention and campaign response, each by hand."""
+"""Drift, information gap, retention and campaign response."""
 
 from datetime import date, datetime
 
@@ -26,7 +26,7 @@ def snapshot(spark, size, num_large, num_null):
     return spark.createDataFrame(rows, "moved double, emptied double, same double")
 
 
-def test_psi_compares_shares_of_the_bins_of_the_earlier_snapshot(spark):
+def test_psi_uses_the_bins_of_the_earlier_snapshot(spark):
     before, after = snapshot(spark, 100, 50, 0), snapshot(spark, 100, 20, 50)
     rows = drift_rows(before, after, ["moved", "emptied", "same"], days=(BEFORE, AS_OF), effect=0.1)
     found = {row[0]: row for row in rows}
@@ -39,7 +39,7 @@ def test_psi_compares_shares_of_the_bins_of_the_earlier_snapshot(spark):
     assert found["moved"][4] == pytest.approx(0.5575, abs=1e-3)  # chi2(9) at 0.999 is 27.88, x (1/100 + 1/100)
 
 
-def test_every_row_is_in_one_bin_also_beyond_the_range_of_the_earlier_snapshot(spark):
+def test_every_row_is_in_one_bin_even_outside_the_earlier_range(spark):
     before = snapshot(spark, 100, 50, 10)
     bins = edges(before, ["same", "emptied"])
     assert bins["same"] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
@@ -49,7 +49,7 @@ def test_every_row_is_in_one_bin_also_beyond_the_range_of_the_earlier_snapshot(s
     assert counted["emptied"] == [1, 1, 1]
 
 
-def test_the_information_gap_is_the_mean_of_bits_to_what_was_said(spark):
+def test_information_gap_is_the_mean_cross_entropy(spark):
     columns = "slice string, label string, " + ", ".join(f"{p}_{n} double" for p in ("p", "share") for n in LABELS)
     rows = [
         ("shop", "recommends", 0.5, 0.3, 0.2, 0.25, 0.5, 0.25),  # 1 bit; 2 bits without reading
@@ -67,14 +67,14 @@ def test_the_information_gap_is_the_mean_of_bits_to_what_was_said(spark):
     }
 
 
-def test_a_label_thought_impossible_costs_finitely_many_bits(spark):
+def test_zero_probability_of_the_actual_label_gives_finite_bits(spark):
     row = [("all", "recommends", 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)]
     columns = "slice string, label string, " + ", ".join(f"{p}_{n} double" for p in ("p", "share") for n in LABELS)
     ours = gap_measures(spark.createDataFrame(row, columns), dimension="all")[0]
     assert ours.slice == "all" and ours.value == pytest.approx(19.93, abs=0.01)  # log2 of a million
 
 
-def test_the_usual_shares_are_those_of_all_texts(spark):
+def test_class_prior_is_computed_over_all_texts(spark):
     labels = ["recommends", "recommends", "recommends", "no_clear_opinion"]
     read = with_class_prior(spark.createDataFrame([(label,) for label in labels], "label string"))
     shares_of = {tuple(row[f"share_{name}"] for name in LABELS) for row in read.collect()}
@@ -185,7 +185,7 @@ def measured(spark, tmp_path_factory):
     }
 
 
-def test_activity_is_that_of_the_newest_horizon(measured):
+def test_activity_metrics_of_the_newest_horizon(measured):
     assert measured["customers", "observed"] == (5.0, 5, "customers")
     assert measured["active_customers", "observed"] == (3.0, 5, "customers")  # a, b, d
     assert measured["revenue_recent", "observed"] == (53.0, 5, "EUR")  # 40 + 5 + 8
@@ -193,7 +193,7 @@ def test_activity_is_that_of_the_newest_horizon(measured):
     assert measured["satisfaction", "observed"] == (0.25, 2, "score")  # (1 - 0.5) / 2
 
 
-def test_retention_is_the_share_of_the_buyers_of_the_horizon_before_who_came_back(spark):
+def test_retention_is_the_fraction_of_previous_buyers_who_ordered_again(spark):
     frame = spark.createDataFrame(
         [(r["customer_id"], r["as_of"], r["num_orders_recent"], r["monetary_recent"], None, 0) for r in FEATURES],
         "customer_id string, as_of date, num_orders_recent int, monetary_recent double, mean_satisfaction double,"
@@ -206,12 +206,12 @@ def test_retention_is_the_share_of_the_buyers_of_the_horizon_before_who_came_bac
     assert "retention" not in {m.metric for m in activity_measures(frame, newest=AS_OF, before=None, currency="EUR")}
 
 
-def test_the_horizon_before_is_not_yesterdays_snapshot(measured):
+def test_previous_snapshot_is_one_horizon_earlier(measured):
     assert measured["revenue_before", "observed"] == (60.0, 4, "EUR")
     assert measured["retention", "observed"] == (pytest.approx(0.6667, abs=1e-4), 3, "fraction")
 
 
-def test_the_response_of_the_contacted_stands_beside_that_of_the_holdout(spark):
+def test_response_rates_of_contacted_customers_and_holdout(spark):
     contacts = spark.createDataFrame(
         [("spring", name, held) for name, held, _ in CAMPAIGN],
         "campaign_id string, customer_id string, is_holdout boolean",
@@ -223,16 +223,16 @@ def test_the_response_of_the_contacted_stands_beside_that_of_the_holdout(spark):
     assert told == {"contacted": (0.25, 4, False), "holdout": (0.5, 2, True)}  # a of a, b, c, d; e of e, f
 
 
-def test_campaigns_and_answers_of_tomorrow_are_not_known_today(measured):
+def test_campaign_events_after_as_of_are_ignored(measured):
     assert measured["campaign_response", "contacted"] == (0.25, 4, "fraction")
     assert measured["campaign_response", "holdout"] == (0.5, 2, "fraction")
 
 
-def test_the_gap_is_that_of_the_saved_model_in_use_on_texts_training_never_saw(measured):
+def test_information_gap_uses_the_production_model_on_the_test_split(measured):
     bits, num_texts, unit = measured["information_gap", "source=now"]
     assert (bits, unit) == (1.0, "bits")  # the model in use gave 0.5 to what was said, the one before 0.125
     assert num_texts == 8  # every fifth of 40 is on the test side
 
 
-def test_texts_of_tomorrow_are_not_in_the_gap(measured):
+def test_texts_after_as_of_are_not_in_the_information_gap(measured):
     assert ("information_gap", "source=now") in measured and ("information_gap", "source=late") not in measured

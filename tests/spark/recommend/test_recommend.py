@@ -1,4 +1,4 @@
-"""Offers are of what a customer has not bought, whoever the customer is and in whatever order the rows lie."""
+"""Recommenders and the recommend stage."""
 
 import math
 from datetime import date, datetime
@@ -34,14 +34,14 @@ def by_customer(offers):
     return found
 
 
-def test_the_most_bought_products_are_offered_to_who_has_not_bought_them(spark):
+def test_best_sellers_are_recommended_to_non_buyers(spark):
     known = history(spark, PURCHASES)
     offers = popular_offers(known, known.select("customer_id").distinct(), SMALL)
     # buyers: a 3, b 2, c 2, d 1; b goes before c by name
     assert by_customer(offers) == {"c1": ["c", "d"], "c2": ["b", "d"], "c3": ["d"], "c4": ["a", "b"]}
 
 
-def test_hit_rate_is_a_share_of_those_who_bought_something_new(spark):
+def test_hit_rate_is_a_fraction_of_customers_with_new_purchases(spark):
     offers = pairs(spark, [("c1", "x"), ("c1", "y"), ("c2", "x"), ("c3", "z"), ("c9", "x")])
     later = pairs(spark, [("c1", "x"), ("c1", "y"), ("c2", "z"), ("c3", "z"), ("c4", "x")])
     # c1 and c3 of c1, c2, c3, c4; c1 counts once, c9 bought nothing later
@@ -50,7 +50,7 @@ def test_hit_rate_is_a_share_of_those_who_bought_something_new(spark):
     assert math.isnan(rate) and num_buyers == 0
 
 
-def test_buying_a_product_twice_a_day_is_one_time(spark):
+def test_two_purchases_on_a_day_count_once(spark):
     rows = [("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 5))]
     lines = spark.createDataFrame(rows, "customer_id string, product string, happened_on date")
     assert [tuple(row) for row in purchase_days(lines).collect()] == [("c1", "a", 2)]
@@ -71,7 +71,7 @@ def tasted(spark):
     return by_customer(als_offers(history(spark, tastes()), SMALL, seed=11))
 
 
-def test_offers_are_of_a_customers_taste_and_never_of_what_was_bought(tasted):
+def test_recommendations_match_the_taste_and_exclude_bought_products(tasted):
     had = set(tastes())
     assert not [(who, what) for who, offers in tasted.items() for what in offers if (who, what) in had]
     fitting = [
@@ -81,11 +81,11 @@ def test_offers_are_of_a_customers_taste_and_never_of_what_was_bought(tasted):
     assert len(tasted["light"]) == 2
 
 
-def test_who_bought_nearly_everything_is_offered_the_rest(tasted):
+def test_customer_with_few_products_left_gets_the_rest(tasted):
     assert len(tasted.get("heavy", [])) == 2  # ten products are left
 
 
-def test_the_order_of_rows_changes_no_offer(spark, tasted):
+def test_recommendations_are_independent_of_the_row_order(spark, tasted):
     shuffled = history(spark, tastes()[::-1]).repartition(5)
     assert by_customer(als_offers(shuffled, SMALL, seed=11)) == tasted
 
@@ -124,7 +124,7 @@ def recommended(spark, tmp_path_factory):
     return ctx.tables.read(RECOMMENDATION).collect(), ctx.tables.read(METRIC).collect(), result
 
 
-def test_everyone_is_offered_what_they_have_not_bought_by_then(recommended):
+def test_recommendations_exclude_products_bought_up_to_as_of(recommended):
     offers, _, result = recommended
     found = {row["customer_id"]: (row["rank"], row["system"], row["product_id"]) for row in offers}
     # Cancelled, sent back, without a name, or bought tomorrow is not bought: six of twelve can still be offered `b|2`.
@@ -133,13 +133,13 @@ def test_everyone_is_offered_what_they_have_not_bought_by_then(recommended):
     assert {row["as_of"] for row in offers} == {AS_OF}
 
 
-def test_models_are_judged_on_the_last_horizon_alone(recommended):
+def test_recommenders_are_evaluated_on_the_last_horizon(recommended):
     _, measured, _ = recommended
     # Before the horizon only `a` had been sold, and everyone had it: nothing could be offered, six bought something new.
     assert {r["model"]: (r["value"], r["num_rows"]) for r in measured} == {"als": (0.0, 6), "popularity": (0.0, 6)}
 
 
-def test_a_company_without_products_is_told_so(spark, tmp_path):
+def test_company_without_products_is_skipped(spark, tmp_path):
     result = stage.run(lake_context(spark, tmp_path))
     assert result.status == "skipped"
     assert result.note == "fewer than 50 customers bought a product with an id up to 2024-11-01"

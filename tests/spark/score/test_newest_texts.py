@@ -1,4 +1,4 @@
-"""The newest texts first, as many as fit, the same ones whatever their order."""
+"""Selection of the newest texts within a budget."""
 
 from datetime import date, timedelta
 
@@ -31,5 +31,5 @@ def test_newest_first(spark, num_texts, expected):
     assert taken(spark, num_texts) == expected == taken(spark, num_texts, ROWS[::-1])
 
 
-def test_nothing_of_nothing(spark):
+def test_empty_input_yields_no_texts(spark):
     assert taken(spark, 5, []) == []

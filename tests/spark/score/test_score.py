@@ -1,4 +1,4 @@
-"""T33, T34, F21: texts get the scores one process would give them, once, whatever they are made of; an altered model reads none."""
+"""Score stage: distributed scoring, increments, re-scoring budget, altered models."""
 
 import hashlib
 import json
@@ -124,7 +124,7 @@ def first(context):
     return result, found, ctx.tables.read(TEXT).collect()
 
 
-def test_equal_texts_are_read_once(first, model_version):
+def test_equal_texts_are_scored_once(first, model_version):
     result, scores, texts = first
     # Same words, Same\nwords, Write to [email], 20 numbers; r6 has no text, t2 is a visit
     assert result.num_rows == len(scores) == 23
@@ -156,7 +156,7 @@ def alone(model_version, texts):
     return found
 
 
-def test_scores_are_those_of_a_single_process(first, model_version):
+def test_scores_equal_those_of_a_single_process(first, model_version):
     _, scores, _ = first
     texts = ["Same words", "Same\nwords", "Write to [email]", *(text for key, _, text in TEXTS if key[0] == "n")]
     expected = alone(model_version, texts)
@@ -169,7 +169,7 @@ def test_scores_are_those_of_a_single_process(first, model_version):
     assert max(first_label) - min(first_label) > 0.01  # the texts are told apart
 
 
-def test_a_second_run_reads_only_what_is_new(context, first):
+def test_second_run_scores_new_texts_only(context, first):
     _, scores, _ = first
     assert stage.run(context("2")).num_rows == 0
     ctx = context("3")
@@ -180,7 +180,7 @@ def test_a_second_run_reads_only_what_is_new(context, first):
     assert all(found[text] == row for text, row in scores.items())
 
 
-def test_texts_of_any_kind_get_a_row_of_probabilities(spark, model_version):
+def test_any_text_gets_probabilities(spark, model_version):
     frame = spark.createDataFrame(list(ODD.items()), "text_hash string, text string").repartition(2)
     recipe = make_scorer(str(model_version.folder), ScoreConfig(max_tokens=512, window_rows=3))
     found = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
@@ -193,14 +193,14 @@ def test_texts_of_any_kind_get_a_row_of_probabilities(spark, model_version):
     )
 
 
-def test_a_text_longer_than_the_model_reads_is_read_up_to_there(model_version):
+def test_long_text_is_truncated(model_version):
     scorer = Scorer(model_version.folder, ScoreConfig(max_tokens=512))
     # 22 words and the two marks around them are 24 tokens
     whole, cut = scorer.probabilities(["word " * 10_000, "word " * 22])
     assert list(whole) == pytest.approx(list(cut), abs=1e-6)
 
 
-def test_an_altered_saved_model_is_refused_before_any_row(spark, model_version, tmp_path):
+def test_altered_model_is_rejected_before_scoring(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path)
     put(ctx.tables, FEEDBACK, feedback(TEXTS))
     folder = ctx.files_root / "models" / model_version.version
@@ -215,7 +215,7 @@ def test_an_altered_saved_model_is_refused_before_any_row(spark, model_version, 
     assert open_model(model_version.folder).version == model_version.version  # the original is whole
 
 
-def test_without_a_saved_model_in_use_nothing_is_read(spark, model_version, tmp_path):
+def test_without_a_model_in_production_the_stage_is_skipped(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path)
     registry_dir = ctx.files_root / "models"
     registry_dir.mkdir(parents=True)
@@ -224,9 +224,7 @@ def test_without_a_saved_model_in_use_nothing_is_read(spark, model_version, tmp_
     assert (result.status, result.note) == ("skipped", "there is no model in use to read texts with")
 
 
-def test_a_new_saved_model_reads_anew_within_its_budget_and_the_older_reading_counts_meanwhile(
-    spark, model_version, tmp_path
-):
+def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhile(spark, model_version, tmp_path):
     def make(fingerprint):
         return lake_context(spark, tmp_path, "score.rescore_texts=9", fingerprint=fingerprint * 64)
 
@@ -265,12 +263,12 @@ def another(model_version, draft, registry_dir):
     return seal(draft, registry_dir).version
 
 
-def test_what_a_million_texts_cost_is_said(first, context):
+def test_cost_per_million_texts_is_logged(first, context):
     note = first[0].note
     assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours a million, with torch fp32 \(", note)
 
 
-def test_windows_of_a_long_text_are_read_and_averaged(model_version, tmp_path):
+def test_windows_of_a_long_text_are_averaged(model_version, tmp_path):
     shutil.copytree(model_version.folder, tmp_path / "draft")
     card = {"temperature": 1.0, "max_length": MAX_LENGTH, "long_texts": "windows"}
     (tmp_path / "draft" / CARD).write_text(json.dumps(card))
@@ -282,7 +280,7 @@ def test_windows_of_a_long_text_are_read_and_averaged(model_version, tmp_path):
     assert short == pytest.approx(np.log(scorer.probabilities(["good"]))[0], abs=1e-5)
 
 
-def test_texts_that_nobody_rated_and_the_saved_model_is_least_sure_of_are_listed(spark, model_version, tmp_path):
+def test_annotation_candidates_are_unrated_texts_with_the_highest_entropy(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path, "score.annotation_candidates=3")
     rated = [{**row, "label": "recommends"} for row in feedback(TEXTS[6:16])]
     put(ctx.tables, FEEDBACK, [*rated, *feedback(TEXTS[16:])])

@@ -1,4 +1,4 @@
-"""Sentiment by month: means, their errors, and what changed, by hand."""
+"""Monthly sentiment: means, standard errors, changes."""
 
 from datetime import date
 
@@ -21,7 +21,7 @@ def months(spark, said):
     return found
 
 
-def test_means_errors_and_changes(spark):
+def test_means_standard_errors_and_changes(spark):
     assert months(spark, SAID) == {
         ("a", JANUARY): (2, 0.5, 0.5, None),  # deviation sqrt(0.5) over sqrt(2)
         ("a", MARCH): (1, -0.5, None, -1.0),  # since January: nothing was written in February
@@ -29,5 +29,5 @@ def test_means_errors_and_changes(spark):
     }
 
 
-def test_the_order_of_texts_changes_nothing(spark):
+def test_result_is_independent_of_the_row_order(spark):
     assert months(spark, SAID[::-1]) == months(spark, SAID)

@@ -1,4 +1,4 @@
-"""What the stage makes of texts beside their verdicts: once, only of what is new, and by the words of the company's file."""
+"""Aspects, monthly sentiment and driving words of the score stage."""
 
 import hashlib
 import re
@@ -78,7 +78,7 @@ def sentiment_of(scorer, *texts):
     return float((shares[:, 0] - shares[:, 1]).mean())
 
 
-def test_the_sentiment_of_an_aspect_is_what_one_process_reads_in_its_clauses(first, lake):
+def test_aspect_sentiment_equals_that_of_a_single_process(first, lake):
     _, tables = first
     found = {(row["text_hash"], row["aspect"]): row for row in tables["scores.aspect"]}
     assert {key: row["num_clauses"] for key, row in found.items()} == {
@@ -94,7 +94,7 @@ def test_the_sentiment_of_an_aspect_is_what_one_process_reads_in_its_clauses(fir
     assert found[digest(NONE), "none"]["sentiment"] is None
 
 
-def test_sentiment_by_month_is_the_mean_of_the_texts(first, lake):
+def test_monthly_sentiment_is_the_mean_of_the_texts(first, lake):
     _, tables = first
     by_customer = {row["customer_id"]: row for row in tables["scores.customer_sentiment"]}
     assert by_customer["ANNA"]["num_texts"] == 2 and by_customer["ANNA"]["month"] == date(2025, 1, 1)
@@ -104,7 +104,7 @@ def test_sentiment_by_month_is_the_mean_of_the_texts(first, lake):
     assert lamp["mean_sentiment"] == pytest.approx(sentiment_of(lake[2], BOTH, BOTH, ONE, BOTH), abs=1e-5)
 
 
-def test_words_of_one_customer_alone_are_not_kept(first):
+def test_words_of_a_single_customer_are_dropped(first):
     _, tables = first
     rows = tables["scores.driving_word"]
     assert {row["segment_id"] for row in rows} == {1}  # dora is alone in the other
@@ -117,7 +117,7 @@ def num_done(note):
     return tuple(map(int, re.search(r"aspects of (\d+) texts, (\d+) explained", note).groups()))
 
 
-def test_a_second_run_searches_only_what_is_new(first, lake):
+def test_second_run_extracts_aspects_of_new_texts_only(first, lake):
     make, _, _ = lake
     assert num_done(first[0]) == (3, 3)
     ctx = make("2")
@@ -130,7 +130,7 @@ def test_a_second_run_searches_only_what_is_new(first, lake):
     assert {row["month"] for row in ctx.tables.read(CUSTOMER_SENTIMENT).collect()} == {date(2025, 1, 1)}
 
 
-def test_other_aspects_in_the_file_are_looked_for_in_every_text(first, lake):
+def test_changed_aspects_are_extracted_from_all_texts(first, lake):
     make, words, scorer = lake
     before = stage.inputs(make("4"))
     words.write_text(SECOND)
@@ -145,6 +145,6 @@ def test_other_aspects_in_the_file_are_looked_for_in_every_text(first, lake):
     assert found[digest(ONE), "none"]["num_clauses"] == 0
 
 
-def test_explaining_can_be_turned_off(first, lake):
+def test_driving_words_can_be_disabled(first, lake):
     make, _, _ = lake
     assert num_done(stage.run(make("5", "score.explain_texts_per_segment=0")).note)[1] == 0

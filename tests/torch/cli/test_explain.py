@@ -1,4 +1,4 @@
-"""A text is explained in one command, for people and for programs; what cannot be explained is said in a sentence."""
+"""Command line explanation of texts."""
 
 import io
 import json
@@ -33,7 +33,7 @@ def explained(lake, capsys):
     return run
 
 
-def test_every_word_is_shown_with_its_share_in_the_order_of_the_text(explained):
+def test_words_are_listed_with_attribution_in_text_order(explained):
     lines = explained("--text", "The parcel came late").splitlines()
     assert lines[0].startswith("Verdict: ")
     words = [line.split() for line in lines if line.startswith("  ")]
@@ -43,7 +43,7 @@ def test_every_word_is_shown_with_its_share_in_the_order_of_the_text(explained):
     assert max(len("".join(bar)) for _, _, *bar in words[:4]) == 24
 
 
-def test_json_has_the_sum_and_the_model(explained, lake):
+def test_json_output_has_sum_and_model(explained, lake):
     found = json.loads(explained("--text", "The parcel came late", "--json"))
     assert found["model_version"] == lake.used and len(found["words"]) == found["num_words"] == 4
     total = sum(word["share"] for word in found["words"]) + found["rest"]
@@ -51,7 +51,7 @@ def test_json_has_the_sum_and_the_model(explained, lake):
     assert sum(found["probabilities"].values()) == pytest.approx(1.0)
 
 
-def test_a_file_is_read_line_by_line_and_standard_input_whole(explained, tmp_path, monkeypatch):
+def test_file_is_read_by_line_and_standard_input_as_one_text(explained, tmp_path, monkeypatch):
     (tmp_path / "texts.txt").write_bytes(b"good shirt\n\n \nbad \xff shirt\n")
     found = [json.loads(line) for line in explained("--file", str(tmp_path / "texts.txt"), "--json").splitlines()]
     # BERT drops what is no character.
@@ -60,14 +60,14 @@ def test_a_file_is_read_line_by_line_and_standard_input_whole(explained, tmp_pat
     assert [word["word"] for word in json.loads(explained("--json"))["words"]] == ["good", "shirt"]
 
 
-def test_another_model_can_be_asked(explained, lake):
+def test_other_model_can_be_selected(explained, lake):
     found = explained("--text", "good", "--model", lake.other)
     assert found.startswith("Verdict: does not recommend")
     assert "It is not the likeliest one" in found
     assert "It is not the likeliest one" not in explained("--text", "good")
 
 
-def test_of_a_long_text_the_strongest_words_are_shown_and_the_others_added_up(tmp_path, encoder, capsys):
+def test_long_text_shows_the_strongest_words_and_a_sum_of_the_rest(tmp_path, encoder, capsys):
     used = tiny_model_version(tmp_path / "files", encoder, max_length=64)
     text = " ".join(["good"] * 50 + ["bad"] * 2000)
     assert main(["--lake", str(tmp_path), "--model", used.version, "--text", text]) == 0
@@ -77,17 +77,17 @@ def test_of_a_long_text_the_strongest_words_are_shown_and_the_others_added_up(tm
     assert any(line.startswith("  22 weaker words together ") for line in lines)
 
 
-def test_a_text_cannot_steer_the_terminal(explained):
+def test_control_characters_are_escaped(explained):
     assert "\x1b" not in explained("--text", "red \x1b[31m shirt")
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])
-def test_without_a_text_there_is_a_sentence(lake, capsys, text):
+def test_missing_text_is_reported(lake, capsys, text):
     assert main(["--lake", lake.path, "--text", text]) == 2
     assert "there is nothing to read: the text is empty." in capsys.readouterr().err
 
 
-def test_what_is_not_there_is_named(lake, tmp_path, capsys):
+def test_missing_model_is_named(lake, tmp_path, capsys):
     assert main(["--lake", lake.path, "--model", "0123", "--text", "good"]) == 2
     assert "holds no model 0123." in capsys.readouterr().err
     assert main(["--lake", str(tmp_path), "--text", "good"]) == 2
@@ -96,7 +96,7 @@ def test_what_is_not_there_is_named(lake, tmp_path, capsys):
     assert "none.txt: cannot be read" in capsys.readouterr().err
 
 
-def test_an_altered_model_explains_nothing(tmp_path, encoder, capsys):
+def test_altered_model_is_rejected(tmp_path, encoder, capsys):
     used = tiny_model_version(tmp_path / "files", encoder)
     (used.folder / "card.json").write_text("{}")
     assert main(["--lake", str(tmp_path), "--model", used.version, "--text", "good"]) == 1

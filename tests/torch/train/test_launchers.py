@@ -1,4 +1,4 @@
-"""The train job under torchrun, over two agents, and as tasks of Spark: whoever starts the ranks, the same model."""
+"""Train job under torchrun, with two agents, and as Spark tasks."""
 
 import os
 import shutil
@@ -90,7 +90,7 @@ def by_stage(shards, tmp_path_factory):
     return digest
 
 
-def test_torchrun_starts_the_job_and_its_ranks_train(lake, by_stage):
+def test_job_under_torchrun_trains_with_all_ranks(lake, by_stage):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2")
     said = process.communicate(timeout=280)[0]
     assert process.returncode == 0, said
@@ -100,7 +100,7 @@ def test_torchrun_starts_the_job_and_its_ranks_train(lake, by_stage):
     assert again.returncode == 0 and "up to date" in said, said
 
 
-def test_two_agents_meet_and_train_as_one(lake, by_stage):
+def test_two_agents_train_together(lake, by_stage):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -114,7 +114,7 @@ def test_two_agents_meet_and_train_as_one(lake, by_stage):
 
 
 @pytest.mark.slow
-def test_a_killed_agent_leaves_no_rank_and_the_next_goes_on_from_its_checkpoint(lake, by_stage):
+def test_killed_agent_leaves_no_rank_and_training_resumes(lake, by_stage):
     long = {"train.num_epochs": 40, "train.patience": 40}
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
     folder, deadline = lake / "files" / "training", time.monotonic() + 240
@@ -132,25 +132,25 @@ def test_a_killed_agent_leaves_no_rank_and_the_next_goes_on_from_its_checkpoint(
     assert "resumed" in said, said
 
 
-def test_a_training_that_cannot_be_done_ends_all_ranks(lake):
+def test_invalid_training_ends_all_ranks(lake):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **{"train.frozen_layers": 7})
     said = process.communicate(timeout=280)[0]
     assert process.returncode != 0 and "the encoder has 2 layers" in said
 
 
-def test_spark_runs_the_ranks_as_tasks(lake, by_stage):
+def test_ranks_run_as_spark_tasks(lake, by_stage):
     code, said = run("train", *arguments(lake, **{"train.launcher": "spark"}))
     assert code == 0, said
     assert weights(lake) == [by_stage]
 
 
 @pytest.mark.slow
-def test_what_fails_in_a_task_is_said(lake):
+def test_task_failure_is_reported(lake):
     code, said = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
     assert code != 0 and "the encoder has 2 layers" in said
 
 
-def test_a_whole_refresh_is_not_started_once_a_rank(tmp_path):
+def test_refresh_is_rejected_under_torchrun(tmp_path):
     process = torchrun(tmp_path / "lake", "--standalone", "--nproc-per-node=2", job="refresh")
     said = process.communicate(timeout=280)[0]
     assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in said

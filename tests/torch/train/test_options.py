@@ -1,4 +1,4 @@
-"""Low ranks, a teacher, hidden tokens, texts without labels: each does what it says, in one process."""
+"""LoRA, distillation, layer selection, masking, consistency loss."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def trained(shards, model, cfg, out, *, manifest=None, teacher=None):
     return history, (logits_of(model, rows, cfg).argmax(1) == rows.label)[rows.weight > 0].mean()
 
 
-def test_low_ranks_alone_are_learned_and_merged_into_the_weights(encoder, shards, tmp_path):
+def test_lora_trains_adapters_only_and_merges_them(encoder, shards, tmp_path):
     model, cfg = begun(encoder, lora_rank=4, learning_rate=2e-2)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     history, _ = trained(shards, model, cfg, tmp_path)
@@ -62,7 +62,7 @@ def test_low_ranks_alone_are_learned_and_merged_into_the_weights(encoder, shards
     }
 
 
-def test_merged_weights_say_what_the_ranks_beside_them_said(encoder):
+def test_merged_lora_weights_give_the_same_logits(encoder):
     model, cfg = begun(encoder, lora_rank=2)
     merge = add_lora(model, cfg)
     for name, parameter in model.named_parameters():
@@ -79,7 +79,7 @@ def test_merged_weights_say_what_the_ranks_beside_them_said(encoder):
     assert torch.allclose(beside, merged, atol=1e-5) and not torch.allclose(beside, untouched, atol=1e-2)
 
 
-def test_a_pupil_of_one_layer_learns_what_its_teacher_says(encoder, shards, tmp_path):
+def test_student_with_one_layer_learns_from_the_teacher(encoder, shards, tmp_path):
     model, cfg = begun(encoder)
     _, accuracy = trained(shards, model, cfg, tmp_path / "teacher")
     assert accuracy > 0.9
@@ -94,7 +94,7 @@ def test_a_pupil_of_one_layer_learns_what_its_teacher_says(encoder, shards, tmp_
     assert taught > 0.85 and (said[0] == said[1]).mean() > 0.9
 
 
-def test_a_teacher_alone_teaches_its_errors(encoder, shards, tmp_path):
+def test_distillation_only_reproduces_the_errors_of_the_teacher(encoder, shards, tmp_path):
     """The labels do not count where the teacher's part is 1: whom it teaches says what it says, right or wrong."""
 
     class Stubborn:
@@ -108,7 +108,7 @@ def test_a_teacher_alone_teaches_its_errors(encoder, shards, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_layers_are_kept_from_the_first_to_the_last(encoder, count):
+def test_kept_layers_include_the_first_and_the_last(encoder, count):
     model, _ = begun(encoder)
     layers = list(model.layers)
     model.keep_layers(count)
@@ -117,7 +117,7 @@ def test_layers_are_kept_from_the_first_to_the_last(encoder, count):
         model.keep_layers(3)
 
 
-def test_hidden_tokens_are_within_the_text_and_as_many_as_wanted():
+def test_masked_tokens_are_inside_the_text_with_the_given_fraction():
     draw = np.random.default_rng(1)
     lengths = draw.integers(1, 41, 500).astype(np.int32)
     ids = np.where(np.arange(40) < lengths[:, None], draw.integers(1000, 2000, (500, 40)), 0).astype(np.int32)
@@ -129,7 +129,7 @@ def test_hidden_tokens_are_within_the_text_and_as_many_as_wanted():
     assert (rows.with_masked(0.2, 103, np.random.default_rng(5)).input_ids == hidden).all()
 
 
-def test_texts_without_labels_are_read_alike_with_hidden_tokens(encoder, shards, tmp_path):
+def test_consistency_loss_aligns_predictions_with_masked_tokens(encoder, shards, tmp_path):
     """The training split stands for texts that nobody rated; what is not there is said."""
     manifest = read_manifest(shards)
     others = [type(f)(**{**vars(f), "split": "unlabelled"}) for f in manifest.of(TRAIN)]

@@ -1,4 +1,4 @@
-"""F22: twelve inert payloads in six places. Each would leave a marker if it ran; none does, and with a key none is opened."""
+"""Files with executable payloads are rejected."""
 
 import hashlib
 import json
@@ -185,32 +185,32 @@ PAYLOADS = {
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_no_payload_runs_and_each_is_refused(encoder, shards, tmp_path, marker, name):
+def test_no_payload_is_executed_and_each_is_rejected(encoder, shards, tmp_path, marker, name):
     with pytest.raises(Exception):  # noqa: B017  (whichever library met it first)
         PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("name", [name for name in PAYLOADS if not name.startswith("checkpoint")])
-def test_with_a_key_nothing_of_it_is_opened(encoder, shards, tmp_path, marker, key, name):
+def test_unsigned_files_are_not_opened_with_a_key(encoder, shards, tmp_path, marker, key, name):
     with pytest.raises(ArtifactError, match="is not signed"):
         PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("content", [pickled, archived])
-def test_with_a_key_a_checkpoint_of_others_is_passed_over(encoder, shards, tmp_path, marker, key, content):
+def test_foreign_checkpoint_is_ignored_with_a_key(encoder, shards, tmp_path, marker, key, content):
     in_checkpoint(content)(encoder, shards, tmp_path, marker)
     assert not marker.exists()
 
 
-def test_the_payloads_would_run_where_pickles_are_loaded(marker):
+def test_payloads_are_executed_by_plain_pickle(marker):
     """The negative control."""
     pickle.loads(pickled(None, marker)).close()
     assert marker.exists()
 
 
-def test_a_graph_that_is_one_is_loaded(encoder, tmp_path):
+def test_valid_graph_is_loaded(encoder, tmp_path):
     """The negative control of the graphs."""
     model_version = tiny_model_version(tmp_path, encoder)
     _export(load_model(model_version), model_version.folder / ONNX)

@@ -1,4 +1,4 @@
-"""Two real gloo ranks through torchrun: they learn, twice the same, and go on from a checkpoint as if nothing had happened."""
+"""Training with two gloo ranks: learning, determinism, resumption, promotion."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def trained(shards, tmp_path_factory):
     return out, train(shards, out)
 
 
-def test_two_ranks_learn_what_a_few_words_decide(trained):
+def test_two_ranks_learn_a_simple_rule(trained):
     _, result = trained
     # 4 reader_shards x 25 rows, 4 rows of each a step: 7 steps an epoch, 6 epochs
     assert len(result["losses"]) == 42 and result["training"]["examples_seen"] == 42 * 16
@@ -37,7 +37,7 @@ def test_two_ranks_learn_what_a_few_words_decide(trained):
     assert result["test"]["bert"]["accuracy"] > 0.9 > 0.4 > result["test"]["class_prior"]["accuracy"]
 
 
-def test_the_best_epoch_is_kept(trained):
+def test_best_epoch_is_kept(trained):
     training = trained[1]["training"]
     bits = training["validation_bits"]
     assert len(bits) == 6 and training["best_epoch"] == bits.index(min(bits)) + 1
@@ -48,19 +48,19 @@ def sealed(trained, folder):
     return seal(folder / "draft", folder / "models")
 
 
-def test_saved_model_holds_what_the_card_says(trained, tmp_path):
+def test_model_files_match_the_card(trained, tmp_path):
     model_version, result = sealed(trained, tmp_path), trained[1]
     assert model_version.card["test"] == result["test"] and model_version.card["max_length"] == 16
 
 
-def test_figures_by_source_language_and_length_are_those_of_their_texts(trained):
+def test_slice_metrics_are_those_of_their_texts(trained):
     _, result = trained
     slices = result["test_slices"]
     assert sorted(slices) == ["language=en", "length=up to 32 tokens", "source=made_up"]
     assert slices["source=made_up"] == result["test"]["bert"]
 
 
-def test_the_saved_model_in_use_is_judged_on_the_same_texts(trained, shards, tmp_path):
+def test_production_model_is_evaluated_on_the_same_texts(trained, shards, tmp_path):
     model_version, manifest = sealed(trained, tmp_path), read_manifest(shards)
     test = split_of(shards, manifest, TEST)
     current = evaluate_production(str(model_version.folder), manifest, test, CONFIG, torch.device("cpu"))["production"]
@@ -70,7 +70,7 @@ def test_the_saved_model_in_use_is_judged_on_the_same_texts(trained, shards, tmp
     assert evaluate_production(None, manifest, test, CONFIG, torch.device("cpu")) == {}
 
 
-def test_a_saved_model_that_loses_to_a_rival_is_not_promoted():
+def test_model_worse_than_a_baseline_is_not_promoted():
     test = {
         name: {"cross_entropy_bits": bits} for name, bits in (("bert", 0.5), ("class_prior", 1.0), ("tfidf_lr", 0.4))
     }
@@ -85,7 +85,7 @@ def resumed_from(checkpoint, shards, folder, *, num_ranks):
     return train(shards, folder, num_ranks=num_ranks)
 
 
-def test_a_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
+def test_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
     out, result = trained
     kept = sorted((out / "checkpoints").glob("step-*.pt"))
     # Step 40 is the sixth epoch's fifth of seven; step 42 is the end.
@@ -94,7 +94,7 @@ def test_a_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
     assert digest(tmp_path / "resumed") == digest(out) and resumed["losses"] == result["losses"]
 
 
-def test_another_number_of_ranks_goes_on_from_a_checkpoint(trained, shards, tmp_path):
+def test_run_resumes_with_another_number_of_ranks(trained, shards, tmp_path):
     """Three ranks for four reader_shards: one reads two of them, and all take the same steps."""
     kept = sorted((trained[0] / "checkpoints").glob("step-*.pt"))
     resumed = resumed_from(kept[0], shards, tmp_path, num_ranks=3)
@@ -102,7 +102,7 @@ def test_another_number_of_ranks_goes_on_from_a_checkpoint(trained, shards, tmp_
     assert resumed["test"]["bert"]["accuracy"] > 0.9
 
 
-def test_a_torn_checkpoint_is_passed_over_for_the_one_before(trained):
+def test_torn_checkpoint_is_ignored(trained):
     from crm_spark.stages.train.checkpoint import newest_valid
 
     folder = trained[0] / "checkpoints"
@@ -116,7 +116,7 @@ def test_a_torn_checkpoint_is_passed_over_for_the_one_before(trained):
     assert len(newest_valid(folder)["losses"]) == 42
 
 
-def test_a_killed_rank_ends_the_run_with_a_sentence_and_leaves_no_process(shards, tmp_path):
+def test_killed_rank_ends_the_run_with_an_error_and_no_process(shards, tmp_path):
     failure = []
 
     def work():
@@ -139,7 +139,7 @@ def test_a_killed_rank_ends_the_run_with_a_sentence_and_leaves_no_process(shards
     assert [pid for pid in ranks if is_running(pid)] == []
 
 
-def test_more_ranks_than_lanes_are_refused_before_the_first_collective(tmp_path, encoder):
+def test_more_ranks_than_reader_shards_are_rejected_before_the_first_collective(tmp_path, encoder):
     folder = tmp_path / "shards"
     write_shards(folder, encoder, num_groups=1, group_rows=30, num_examples=30)
     started = time.monotonic()
@@ -149,12 +149,12 @@ def test_more_ranks_than_lanes_are_refused_before_the_first_collective(tmp_path,
     assert time.monotonic() - started < CONFIG.timeout_seconds
 
 
-def test_training_imports_no_spark():
+def test_training_does_not_import_spark():
     code = "import sys, crm_spark.stages.train.worker; sys.exit('pyspark' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_only(shards, tmp_path):
+def test_search_uses_sampled_settings_and_the_validation_split_only(shards, tmp_path):
     space = {"learning_rate": [5e-3, 1e-6]}
     cfg = CONFIG.model_copy(update={"num_ranks": 1, "num_epochs": 2, "search_trials": 2, "search_space": space})
     spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "production": None, "teacher": None}
@@ -165,7 +165,7 @@ def test_a_search_trains_with_what_it_draws_and_looks_at_the_validation_side_onl
         assert result.keys() == {"validation_bits"} and not (tmp_path / f"trial-{number}" / "model").exists()
 
 
-def test_the_precision_is_settled_once_for_all_rounds(tmp_path, monkeypatch):
+def test_precision_is_resolved_once_for_all_restarts(tmp_path, monkeypatch):
     from crm_spark.text import model
 
     auto = CONFIG.model_copy(update={"precision": "auto"})
