@@ -92,7 +92,7 @@ class Explainer:
         self.decision = np.asarray(model_version.decision)
         self.tokens = tokenizer_of(model_version)
         ids = (self.tokens.tokenizer.token_to_id(name) for name in _BASELINE_TOKENS)
-        self.baseline_id = next((found for found in ids if found is not None), 0)
+        self.baseline_id = next((token_id for token_id in ids if token_id is not None), 0)
 
     def explain(self, text: str) -> Explanation:
         """Return the predicted label of a text and the attribution of each word."""

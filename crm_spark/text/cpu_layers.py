@@ -55,8 +55,8 @@ class Dropout(nn.Dropout):
             return dropout(states, self.p, self.training)
         words = torch.empty(-(-states.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         draw = words.view(torch.int16)[: states.numel()].view(states.shape)
-        kept = draw >= round(self.p * 65_536) - 32_768
-        return states * kept.to(states.dtype).mul_(1 / (1 - self.p))
+        is_kept = draw >= round(self.p * 65_536) - 32_768
+        return states * is_kept.to(states.dtype).mul_(1 / (1 - self.p))
 
 
 def optimise_for_cpu_training(encoder: PreTrainedModel) -> None:

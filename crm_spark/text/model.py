@@ -113,9 +113,9 @@ class TextClassifier(nn.Module):
         depth = len(self.layers)
         if count > depth:
             raise ConfigError(f"train.num_layers: {count}; the encoder has {depth} layers.")
-        kept = np.linspace(0, depth - 1, count).round().astype(int) if count > 1 else [0]
+        indices = np.linspace(0, depth - 1, count).round().astype(int) if count > 1 else [0]
         stack = self.encoder.get_submodule("encoder")
-        stack.layer = nn.ModuleList([self.layers[i] for i in kept])
+        stack.layer = nn.ModuleList([self.layers[i] for i in indices])
         self.encoder.config.num_hidden_layers = count
 
 

@@ -31,8 +31,8 @@ def _find_mentions(aspects: Aspects) -> Callable[[Iterator[pd.DataFrame]], Itera
         for frame in frames:
             rows: list[tuple[str, str, str | None]] = []
             for text_hash, text, language in zip(frame["text_hash"], frame["text"], frame["language"]):
-                found = aspects.mentions(text, language)
-                rows += [(text_hash, *mention) for mention in found] or [(text_hash, NO_ASPECT, None)]
+                mentions_of_text = aspects.mentions(text, language)
+                rows += [(text_hash, *mention) for mention in mentions_of_text] or [(text_hash, NO_ASPECT, None)]
             yield pd.DataFrame(rows, columns=["text_hash", "aspect", "clause"], dtype=object)
 
     return find

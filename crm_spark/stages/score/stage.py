@@ -57,14 +57,14 @@ def run(ctx: JobContext) -> StageResult:
     scored = _scored_by(ctx, version)
     unscored = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("written_on").alias("written_on"))
     unscored = unscored.join(scored, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
-    wanted, num_unscored = unscored, unscored.count()
+    pending, num_unscored = unscored, unscored.count()
     if cfg.rescore_texts is not None:
-        wanted = _within_budget(ctx, unscored, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
-    num_wanted = wanted.count()
-    choice = choose(model, cfg, num_texts=num_wanted)
+        pending = _within_budget(ctx, unscored, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
+    num_pending = pending.count()
+    choice = choose(model, cfg, num_texts=num_pending)
     score = make_scorer(str(model.folder.resolve()), cfg, choice)
     predictions = (
-        wanted.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
+        pending.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
     )
     predictions = predictions.withColumn("model_version", F.lit(version)).select(*SCORE_TEXT.column_names)
     # With a budget several runs have the same inputs; the number of scored texts makes the batch id unique.
@@ -74,11 +74,9 @@ def run(ctx: JobContext) -> StageResult:
         SCORE_TEXT, predictions, batch_id=ctx.batch_id(part), digest=ctx.fingerprint, insert_only=True
     )
     seconds = time.monotonic() - started
-    note = (
-        f"model {version}, {_throughput(ctx, choice, num_wanted, seconds)}; {write_insights(ctx, texts, model, choice)}"
-    )
-    if num_unscored > num_wanted:
-        note += f"; {num_unscored - num_wanted} texts keep the predictions of the previous model for now"
+    note = f"model {version}, {_throughput(ctx, choice, num_pending, seconds)}; {write_insights(ctx, texts, model, choice)}"
+    if num_unscored > num_pending:
+        note += f"; {num_unscored - num_pending} texts keep the predictions of the previous model for now"
     return StageResult(result.num_rows, note=note)
 
 

@@ -80,10 +80,10 @@ def _write_aspects(
     mentioned = mentions(todo, aspects).persist(StorageLevel.MEMORY_AND_DISK)
     probabilities = ["text_hash", *(f"p_{label}" for label in LABELS)]
     # A clause that equals a complete text is already scored.
-    wanted = clauses(mentioned).join(scored.select("text_hash"), "text_hash", "left_anti")
+    pending = clauses(mentioned).join(scored.select("text_hash"), "text_hash", "left_anti")
     score = make_scorer(str(model.folder.resolve()), cfg, choice)
-    fresh = wanted.repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
-    both = scored.select(*probabilities).unionByName(fresh.select(*probabilities))
+    scored_clauses = pending.repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
+    both = scored.select(*probabilities).unionByName(scored_clauses.select(*probabilities))
     rows = aspect_sentiment(mentioned, both, decision=model.decision)
     rows = rows.withColumns({"model_version": F.lit(model.version), "aspects_version": F.lit(aspects.version)}).select(
         *SCORE_ASPECT.column_names

@@ -69,7 +69,7 @@ def matched_ids(
     former: dict[int, np.ndarray],
     *,
     max_distance: float = 1.5,
-    taken: frozenset[int] = frozenset(),
+    used_ids: frozenset[int] = frozenset(),
 ) -> list[int]:
     """Return a stable segment id for each centre: that of the matching former centre, else the next unused id.
 
@@ -77,7 +77,7 @@ def matched_ids(
         centres: shape (k, features).
         former: segment id -> centre of the previous segmentation, shape (features,).
         max_distance: largest distance of a match in standard deviations.
-        taken: all ids used so far; ids of ended segments are not reused.
+        used_ids: all ids used so far; ids of ended segments are not reused.
     """
     ids: dict[int, int] = {}
     if former:
@@ -86,22 +86,24 @@ def matched_ids(
         for row, column in zip(*linear_sum_assignment(cost)):
             if cost[row, column] <= max_distance:
                 ids[int(row)] = names[int(column)]
-    used = taken | set(former)
+    used = used_ids | set(former)
     free = (i for i in range(1, len(centres) + len(used) + 1) if i not in used)
     return [ids[row] if row in ids else next(free) for row in range(len(centres))]
 
 
-def archetype_names(centres: np.ndarray, archetypes: list[Archetype], *, wanted: list[int] | None = None) -> list[str]:
+def archetype_names(
+    centres: np.ndarray, archetypes: list[Archetype], *, selected: list[int] | None = None
+) -> list[str]:
     """Return a unique name for each selected centre by minimum-cost assignment of archetypes.
 
     Args:
         centres: of all segments; names depend on the position relative to the others.
         archetypes: available names.
-        wanted: rows of `centres` to name; None: all.
+        selected: rows of `centres` to name; None: all.
     """
     spread = centres.std(axis=0)
     relative = (centres - centres.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    relative = relative if wanted is None else relative[wanted]
+    relative = relative if selected is None else relative[selected]
     ideal = np.array([[a.recency, a.frequency, a.monetary] for a in archetypes])
     cost = np.linalg.norm(relative[:, None, :] - ideal[None, :, :], axis=2)
     rows, columns = linear_sum_assignment(cost)

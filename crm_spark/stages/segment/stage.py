@@ -29,7 +29,7 @@ def run(ctx: JobContext) -> StageResult:
     ids = matched_ids(
         clustering.centres,
         {row["segment_id"]: np.array(json.loads(row["centre"])) for row in previous},
-        taken=frozenset(
+        used_ids=frozenset(
             row["segment_id"] for row in ctx.tables.read(SEGMENT_PROFILE).select("segment_id").distinct().collect()
         ),
     )
@@ -67,13 +67,13 @@ def _previous_profile(ctx: JobContext) -> list[Row]:
 
 def _names(centres: np.ndarray, ids: list[int], previous: list[Row], ctx: JobContext) -> dict[int, str]:
     """Return the name of each segment: continued segments keep theirs, new ones get unused archetypes."""
-    kept = {row["segment_id"]: row["name"] for row in previous if row["segment_id"] in ids}
-    fresh = [i for i, segment_id in enumerate(ids) if segment_id not in kept]
-    unused = [a for a in ctx.settings.segment.archetypes if a.name not in kept.values()]
-    names = dict(kept)
-    if fresh:
-        picked = archetype_names(centres, unused, wanted=fresh)
-        names.update({ids[i]: name for i, name in zip(fresh, picked)})
+    continued = {row["segment_id"]: row["name"] for row in previous if row["segment_id"] in ids}
+    new = [i for i, segment_id in enumerate(ids) if segment_id not in continued]
+    unused = [a for a in ctx.settings.segment.archetypes if a.name not in continued.values()]
+    names = dict(continued)
+    if new:
+        assigned_names = archetype_names(centres, unused, selected=new)
+        names.update({ids[i]: name for i, name in zip(new, assigned_names)})
     return {**names, NOT_YET_BOUGHT: "Has not bought yet"}
 
 

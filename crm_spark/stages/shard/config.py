@@ -18,8 +18,8 @@ class ShardConfig(Config):
     long_texts: Literal["head", "head_tail", "windows"] = "head"
     """Truncation of longer texts. head: the beginning; head_tail: a quarter from the beginning, the rest from the end;
     windows: up to eight consecutive rows, whose logits are averaged."""
-    test_split: Literal["newest", "drawn"] = "newest"
-    """Test split: the newest 20% of the texts, which shows the quality on future texts, or a random sample of customers.
+    test_split: Literal["newest", "random"] = "newest"
+    """newest: the newest 20% of the texts, which shows the quality on future texts; random: a random sample of customers.
     Without dates, or if most customers wrote recently, a random sample is used and logged."""
     rows_per_group: Annotated[int, Field(ge=8)] = 512
     """Maximum number of rows per row group."""

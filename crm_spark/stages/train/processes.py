@@ -40,11 +40,11 @@ def is_rank() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def num_local_ranks(wanted: int) -> int:
+def num_local_ranks(num_ranks: int) -> int:
     """Return the number of ranks, at most one per GPU if there are GPUs."""
     import torch
 
-    return min(wanted, torch.cuda.device_count()) if torch.cuda.is_available() else wanted
+    return min(num_ranks, torch.cuda.device_count()) if torch.cuda.is_available() else num_ranks
 
 
 def launch(spec: Path, *, num_ranks: int, max_seconds: int, log: Path, max_restarts: int = 0) -> None:
