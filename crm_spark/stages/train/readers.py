@@ -93,7 +93,7 @@ def reader_shards_of(rank: int, *, num_reader_shards: int, world_size: int) -> l
     """
     if world_size > num_reader_shards:
         raise ValueError(
-            f"{world_size} ranks, but only {num_reader_shards} reader shards. "
+            f"{world_size} ranks exceed the number of reader shards ({num_reader_shards}). "
             f"Use at most {num_reader_shards} ranks, or run the shard stage with shard.max_world_size={world_size} or more."
         )
     return list(range(rank, num_reader_shards, world_size))

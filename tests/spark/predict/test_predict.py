@@ -92,7 +92,10 @@ def test_fewer_than_three_snapshots_are_skipped(spark, tmp_path):
     ctx = context(spark, tmp_path)
     put(ctx.tables, FEATURE_CUSTOMER, history([MIDDLE, AS_OF]))
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "the history is shorter than three horizons")
+    assert (result.status, result.note) == (
+        "skipped",
+        "fewer than three snapshots: the history is shorter than three horizons",
+    )
     assert not ctx.tables.exists(CHURN)
 
 
@@ -109,7 +112,7 @@ def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
     put(ctx.tables, FEATURE_CUSTOMER, history([OLDEST, MIDDLE, AS_OF]))
     result = stage.run(ctx)
     assert result.status == "skipped"
-    assert result.note == "240 customers had ordered by 2024-08-02, 120 of them lapsed: too few to learn from"
+    assert result.note == "too few training examples: 240 customers with orders by 2024-08-02, 120 of them lapsed"
 
 
 def test_examples_combine_features_with_later_outcomes(spark, tmp_path):

@@ -209,7 +209,7 @@ def test_altered_model_is_rejected_before_scoring(spark, model_version, tmp_path
     content = bytearray((folder / WEIGHTS).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / WEIGHTS).write_bytes(content)
-    with pytest.raises(ArtifactError, match=rf"{WEIGHTS} is missing or altered; nothing is scored with it"):
+    with pytest.raises(ArtifactError, match=rf"{WEIGHTS} is missing or altered, so the model is not used"):
         stage.run(ctx)
     assert not ctx.tables.exists(SCORE_TEXT) and not ctx.tables.exists(TEXT)
     assert open_model(model_version.folder).version == model_version.version  # the original is whole
@@ -221,7 +221,7 @@ def test_without_a_model_in_production_the_stage_is_skipped(spark, model_version
     registry_dir.mkdir(parents=True)
     register(registry_dir, model_version.version, is_promoted=False)  # a candidate is not in use
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "there is no model in use to read texts with")
+    assert (result.status, result.note) == ("skipped", "no text model in production")
 
 
 def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhile(spark, model_version, tmp_path):
@@ -242,7 +242,7 @@ def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhi
     put(ctx.tables, FEEDBACK, [*old, *feedback([("new", None, "Never seen before")])])
     ctx = make("2")
     steps, result = [], stage.run(ctx)
-    assert "; 11 are read by the model before until their turn" in result.note
+    assert "; 11 texts keep the predictions of the previous model for now" in result.note
     newest = {digest(text) for _, _, text in TEXTS[-9:]}
     read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == second).collect()}
     assert read == {digest("Never seen before"), *newest}
@@ -265,7 +265,7 @@ def another(model_version, draft, registry_dir):
 
 def test_cost_per_million_texts_is_logged(first, context):
     note = first[0].note
-    assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours a million, with torch fp32 \(", note)
+    assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours per million texts, torch fp32 \(", note)
 
 
 def test_windows_of_a_long_text_are_averaged(model_version, tmp_path):

@@ -139,5 +139,5 @@ def test_too_few_buyers_are_skipped(spark, tmp_path):
     ctx = lake_context(spark, tmp_path)
     put(ctx.tables, FEATURE_CUSTOMER, customers({"champions": JANUARY["champions"]}, AS_OF))
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "fewer than 50 customers have ordered")
+    assert (result.status, result.note) == ("skipped", "fewer than 50 customers with orders")
     assert not ctx.tables.exists(SEGMENT)

@@ -144,8 +144,8 @@ RECORDS = "system string, entity string, record_id string, customer_id string, t
 def random_splits(spark):
     """The hash of the seed and the writer decides: one writer is looked up on each split."""
     frame = spark.createDataFrame([record_of(f"t{i}", f"c{i}") for i in range(40)], RECORDS)
-    drawn = assign_splits(frame, test_from=None, seed=11).collect()
-    return {split: next(r["customer_id"] for r in drawn if r["split"] == split) for split in SPLITS}
+    assigned = assign_splits(frame, test_from=None, seed=11).collect()
+    return {split: next(r["customer_id"] for r in assigned if r["split"] == split) for split in SPLITS}
 
 
 def test_selected_row_of_a_text_is_independent_of_the_order(spark):
@@ -226,7 +226,7 @@ def test_manifest_counts_match_the_files(made):
         "earlier_text": 0,
         "near_duplicate": 0,
     }  # 12 texts stand in two records each
-    assert "; the test split is drawn; 12 repeated, earlier or near texts left out; " in result.note
+    assert "; test split: random customers; 12 duplicate, near-duplicate or earlier texts dropped; " in result.note
 
 
 def test_row_groups_of_a_split_are_equal_and_divisible_by_the_world_size(made):
@@ -273,7 +273,7 @@ def test_every_rank_has_a_row_group_even_with_few_texts(context, made):
 def test_too_few_texts_are_skipped_with_their_number(context, made):
     ctx = context("4", "shard.min_examples=134")
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "133 different labelled texts; at least 134 are needed")
+    assert (result.status, result.note) == ("skipped", "133 distinct labelled texts; at least 134 are needed")
     assert not stage.shard_dir(ctx).exists()
 
 

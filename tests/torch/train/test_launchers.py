@@ -84,20 +84,20 @@ def by_stage(shards, tmp_path_factory):
     folder = lake / "files" / "shards"
     shutil.copytree(shards, folder / "tiny")
     (folder / "current").write_text("tiny")
-    code, said = run("train", *arguments(lake))
-    assert code == 0, said
+    code, output = run("train", *arguments(lake))
+    assert code == 0, output
     (digest,) = weights(lake)
     return digest
 
 
 def test_job_under_torchrun_trains_with_all_ranks(lake, by_stage):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2")
-    said = process.communicate(timeout=280)[0]
-    assert process.returncode == 0, said
+    output = process.communicate(timeout=280)[0]
+    assert process.returncode == 0, output
     assert weights(lake) == [by_stage]
     again = torchrun(lake, "--standalone", "--nproc-per-node=2")
-    said = again.communicate(timeout=280)[0]
-    assert again.returncode == 0 and "up to date" in said, said
+    output = again.communicate(timeout=280)[0]
+    assert again.returncode == 0 and "up to date" in output, output
 
 
 def test_two_agents_train_together(lake, by_stage):
@@ -108,8 +108,8 @@ def test_two_agents_train_together(lake, by_stage):
     cores = sorted(os.sched_getaffinity(0))
     halves = [cores[: len(cores) // 2] or cores, cores[len(cores) // 2 :]]  # as many threads a rank as on one machine
     agents = [torchrun(lake, *meeting, "--rdzv-id=7", cores=half) for half in halves]
-    said = [agent.communicate(timeout=280)[0] for agent in agents]
-    assert [agent.returncode for agent in agents] == [0, 0], said
+    output = [agent.communicate(timeout=280)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], output
     assert weights(lake) == [by_stage]
 
 
@@ -127,31 +127,31 @@ def test_killed_agent_leaves_no_rank_and_training_resumes(lake, by_stage):
     process.wait()
     wait_until_gone(ranks_and_jvm)
     again = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
-    said = again.communicate(timeout=280)[0]
-    assert again.returncode == 0, said
-    assert "resumed" in said, said
+    output = again.communicate(timeout=280)[0]
+    assert again.returncode == 0, output
+    assert "resumed" in output, output
 
 
 def test_invalid_training_ends_all_ranks(lake):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **{"train.frozen_layers": 7})
-    said = process.communicate(timeout=280)[0]
-    assert process.returncode != 0 and "the encoder has 2 layers" in said
+    output = process.communicate(timeout=280)[0]
+    assert process.returncode != 0 and "the encoder has 2 layers" in output
 
 
 def test_ranks_run_as_spark_tasks(lake, by_stage):
-    code, said = run("train", *arguments(lake, **{"train.launcher": "spark"}))
-    assert code == 0, said
+    code, output = run("train", *arguments(lake, **{"train.launcher": "spark"}))
+    assert code == 0, output
     assert weights(lake) == [by_stage]
 
 
 @pytest.mark.slow
 def test_task_failure_is_reported(lake):
-    code, said = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
-    assert code != 0 and "the encoder has 2 layers" in said
+    code, output = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
+    assert code != 0 and "the encoder has 2 layers" in output
 
 
 def test_refresh_is_rejected_under_torchrun(tmp_path):
     process = torchrun(tmp_path / "lake", "--standalone", "--nproc-per-node=2", job="refresh")
-    said = process.communicate(timeout=280)[0]
-    assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in said
+    output = process.communicate(timeout=280)[0]
+    assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in output
     assert not (tmp_path / "lake").exists()

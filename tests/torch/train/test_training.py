@@ -145,7 +145,7 @@ def test_more_ranks_than_reader_shards_are_rejected_before_the_first_collective(
     started = time.monotonic()
     with pytest.raises(CrmError, match="a rank failed"):
         train(folder, tmp_path / "out")
-    assert "2 ranks for 1 reader_shards of row groups" in (tmp_path / "out" / "train.log").read_text()
+    assert "2 ranks exceed the number of reader shards (1)" in (tmp_path / "out" / "train.log").read_text()
     assert time.monotonic() - started < CONFIG.timeout_seconds
 
 
@@ -159,7 +159,7 @@ def test_search_uses_sampled_settings_and_the_validation_split_only(shards, tmp_
     cfg = CONFIG.model_copy(update={"num_ranks": 1, "num_epochs": 2, "search_trials": 2, "search_space": space})
     spec = {"config": {}, "shards": str(shards), "seed": 3, "labels": [], "production": None, "teacher": None}
     best = best_config(cfg, tmp_path, stage._trial_runner(None, spec), seed=1)
-    assert best.learning_rate == 5e-3  # with the other nothing is learned
+    assert best.learning_rate == 5e-3  # the other rate is too small to learn
     for number in (0, 1):
         result = json.loads((tmp_path / f"trial-{number}" / "result.json").read_text())
         assert result.keys() == {"validation_bits"} and not (tmp_path / f"trial-{number}" / "model").exists()

@@ -48,7 +48,7 @@ def test_every_reader_shard_is_read_by_one_rank(world_size, expected):
 
 
 def test_more_ranks_than_reader_shards_are_rejected():
-    with pytest.raises(ValueError, match=r"5 ranks, but only 4 reader shards.* shard\.max_world_size=5"):
+    with pytest.raises(ValueError, match=r"5 ranks exceed the number of reader shards \(4\).* shard\.max_world_size=5"):
         reader_shards_of(4, num_reader_shards=4, world_size=5)
 
 
