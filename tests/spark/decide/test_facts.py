@@ -14,7 +14,7 @@ from crm_spark.models.registry import register
 from crm_spark.stages.decide import stage
 
 FORMER, CURRENT = "ffff", "aaaa"
-"""Versions are digests: the newer one may well be the smaller."""
+"""Versions are digests; the newer one may sort before the older one."""
 STRATEGY = """
 holdout_fraction: 0
 actions:
@@ -25,7 +25,7 @@ actions:
 
 @pytest.fixture(scope="module")
 def ctx(spark, tmp_path_factory):
-    """Three customers; only `anna` has said something, and only `ben` has scores."""
+    """Three customers; only `anna` wrote texts and only `ben` has scores."""
     root = tmp_path_factory.mktemp("lake")
     (root / "strategy.yaml").write_text(STRATEGY)
     ctx = lake_context(spark, root / "lake", f"decide.strategy={root / 'strategy.yaml'}")
@@ -36,7 +36,7 @@ def ctx(spark, tmp_path_factory):
     scored = {"customer_id": "ben", "as_of": AS_OF}
     put(ctx.tables, CHURN, [{**scored, "probability": 0.5, "risk": "medium"}])
     put(ctx.tables, LIFETIME_VALUE, [{**scored, "expected_revenue": Decimal(40), "value_band": "high"}])
-    texts = [  # what was said on 1 February is not known on 31 January
+    texts = [  # a text of 1 February is not known on 31 January
         ("r1", date(2025, 1, 5), "early"),
         ("r2", date(2025, 1, 20), "late"),
         ("r3", date(2025, 2, 1), "tomorrow"),

@@ -112,12 +112,12 @@ def test_priority_is_expected_revenue_at_risk(spark):
         {"customer_id": "b", "expected_revenue": 10.0},
     )
     found = {row["customer_id"]: row["priority"] for row in decide(frame, strategy(), seed=11).collect()}
-    assert found == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; nothing is known of b's risk
+    assert found == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; the churn risk of b is unknown
 
 
 @pytest.fixture(scope="module")
 def crowd(spark):
-    """4,000 customers for whom the same rule fits, and 1,000 for whom none does."""
+    """4,000 customers who match the same action, and 1,000 who match none."""
     made = facts(spark, {}).drop("customer_id", "lateness").crossJoin(spark.range(5000))
     lateness = F.when(F.col("id") < 4000, 2.0).otherwise(0.0)
     return made.select(F.concat(F.lit("c"), F.col("id")).alias("customer_id"), lateness.alias("lateness"), "*").drop(
@@ -127,9 +127,7 @@ def crowd(spark):
 
 def held(frame, *, seed):
     rows = decide(frame, strategy(holdout_fraction=0.1), seed=seed).collect()
-    assert {row["action"] for row in rows if row["is_holdout"]} == {
-        "mail"
-    }  # nothing is withheld where there is nothing
+    assert {row["action"] for row in rows if row["is_holdout"]} == {"mail"}  # no hold-out without an action
     return {row["customer_id"] for row in rows if row["is_holdout"]}
 
 

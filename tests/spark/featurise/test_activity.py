@@ -16,7 +16,7 @@ ORDERS = [
     {"order_id": "o2", "person_id": "p2", "ordered_at": datetime(2025, 1, 31, 23, 59), "status": "completed"},
     {"order_id": "o3", "person_id": "p1", "ordered_at": datetime(2025, 1, 12, 12), "status": "cancelled"},
     {"order_id": "o4", "person_id": None, "ordered_at": datetime(2025, 1, 13, 12), "status": "completed"},  # a guest
-    {"order_id": "o5", "person_id": "p1", "ordered_at": datetime(2025, 2, 1), "status": "completed"},  # tomorrow
+    {"order_id": "o5", "person_id": "p1", "ordered_at": datetime(2025, 2, 1), "status": "completed"},  # after as_of
 ]
 LINES = [
     {"line_id": "1", "order_id": "o1", "product_id": "a", "amount": Decimal("10.50")},
@@ -31,7 +31,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def customer(spark, tmp_path_factory):
-    """Features of the one customer whom two records of the shop name."""
+    """Features of a customer with two linked person records."""
     ctx = lake_context(spark, tmp_path_factory.mktemp("lake"), "featurise.num_snapshots=1")
     put(ctx.tables, CUSTOMER, [{"customer_id": "c1", "joined_at": datetime(2025, 1, 1)}])
     put(ctx.tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "c1"} for p in ("p1", "p2")])
@@ -48,7 +48,7 @@ def test_customer_has_the_orders_of_all_linked_records(customer):
 
 
 def test_revenue_excludes_returns_and_cancellations(customer):
-    assert customer["monetary"] == 17.5  # 10.50 + 2.00 + 5.00; not the line that came back, not the cancelled order
+    assert customer["monetary"] == 17.5  # 10.50 + 2.00 + 5.00; without the returned line and the cancelled order
 
 
 def test_line_without_product_does_not_count_as_product(customer):

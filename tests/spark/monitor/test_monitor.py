@@ -45,17 +45,17 @@ def test_every_row_is_in_one_bin_even_outside_the_earlier_range(spark):
     assert bins["same"] == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]
     wild = spark.createDataFrame([(-9.0, None), (99.0, 4.0), (5.0, 6.0)], "same double, emptied double")
     counted = bin_counts(wild, bins)
-    assert counted["same"] == [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1]  # none null, one below all, 5, one above all
+    assert counted["same"] == [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 1]  # 0 null, 1 below the range, 5, 1 above the range
     assert counted["emptied"] == [1, 1, 1]
 
 
 def test_information_gap_is_the_mean_cross_entropy(spark):
     columns = "slice string, label string, " + ", ".join(f"{p}_{n} double" for p in ("p", "share") for n in LABELS)
     rows = [
-        ("shop", "recommends", 0.5, 0.3, 0.2, 0.25, 0.5, 0.25),  # 1 bit; 2 bits without reading
-        ("shop", "does_not_recommend", 0.75, 0.125, 0.125, 0.25, 0.5, 0.25),  # 3 bits; 1 bit
-        ("desk", "no_clear_opinion", 0.0, 0.0, 1.0, 0.25, 0.5, 0.25),  # 0 bits; 2 bits
-        (None, "recommends", 0.0, 1.0, 0.0, 0.25, 0.5, 0.25),  # of nobody known
+        ("shop", "recommends", 0.5, 0.3, 0.2, 0.25, 0.5, 0.25),  # text model 1 bit, class prior 2 bits
+        ("shop", "does_not_recommend", 0.75, 0.125, 0.125, 0.25, 0.5, 0.25),  # 3 bits, 1 bit
+        ("desk", "no_clear_opinion", 0.0, 0.0, 1.0, 0.25, 0.5, 0.25),  # 0 bits, 2 bits
+        (None, "recommends", 0.0, 1.0, 0.0, 0.25, 0.5, 0.25),  # unknown writer
     ]
     found = gap_measures(spark.createDataFrame(rows, columns), dimension="source")
     told = {(m.slice, m.model): (m.value, m.num_rows, m.is_baseline) for m in found}
@@ -71,7 +71,7 @@ def test_zero_probability_of_the_actual_label_gives_finite_bits(spark):
     row = [("all", "recommends", 0.0, 1.0, 0.0, 1.0, 0.0, 0.0)]
     columns = "slice string, label string, " + ", ".join(f"{p}_{n} double" for p in ("p", "share") for n in LABELS)
     ours = gap_measures(spark.createDataFrame(row, columns), dimension="all")[0]
-    assert ours.slice == "all" and ours.value == pytest.approx(19.93, abs=0.01)  # log2 of a million
+    assert ours.slice == "all" and ours.value == pytest.approx(19.93, abs=0.01)  # log2(1e6)
 
 
 def test_class_prior_is_computed_over_all_texts(spark):
@@ -114,11 +114,11 @@ CAMPAIGN = [  # customer, held out, day
 RESPONSES = [("a", datetime(2025, 1, 12)), ("a", datetime(2025, 1, 13)), ("e", datetime(2025, 1, 14))]
 TOMORROW = datetime(2025, 2, 1)
 FORMER, CURRENT = "ffff", "aaaa"
-"""Versions are digests: the newer one may well be the smaller."""
+"""Versions are digests; the newer one may sort before the older one."""
 
 
 def put_texts(ctx):
-    """Forty texts of nobody known in each source, read by two models; one source's texts are of tomorrow."""
+    """Forty texts per source by unknown writers, scored by two models; one source is dated after as_of."""
     texts = [(f"{source}-{i}", source, day) for source, day in (("now", AS_OF), ("late", TOMORROW)) for i in range(40)]
     known = {"system": "shop", "entity": "feedback", "label": "recommends"}
     rows = [{**known, "record_id": t, "source": source, "written_on": day, "text_hash": t} for t, source, day in texts]
@@ -143,7 +143,7 @@ def put_texts(ctx):
 
 @pytest.fixture(scope="module")
 def measured(spark, tmp_path_factory):
-    """The figures of a lake that also holds yesterday's snapshot and what will happen tomorrow."""
+    """Metrics of a lake that also has yesterday's snapshot and later events."""
     ctx = lake_context(spark, tmp_path_factory.mktemp("lake"))
     yesterday = [{**row, "as_of": YESTERDAY} for row in FEATURES if row["as_of"] == AS_OF]
     later = [{**row, "as_of": date(2025, 2, 1), "num_orders_recent": 9} for row in FEATURES if row["as_of"] == AS_OF]
@@ -171,7 +171,7 @@ def measured(spark, tmp_path_factory):
     )
     put_texts(ctx)
     stage.run(ctx)
-    assert not ctx.tables.exists(DRIFT)  # five customers are too few to tell
+    assert not ctx.tables.exists(DRIFT)  # five customers are too few for drift detection
     rows = ctx.tables.read(METRIC).collect()
     assert len({(row["metric"], row["model"], row["slice"]) for row in rows}) == len(rows)
     return {
@@ -216,7 +216,7 @@ def test_response_rates_of_contacted_customers_and_holdout(spark):
         [("spring", name, held) for name, held, _ in CAMPAIGN],
         "campaign_id string, customer_id string, is_holdout boolean",
     )
-    # an answer counts once, and only to the campaign it answers
+    # a response counts once, for its own campaign only
     answers = [("spring", name) for name, _ in RESPONSES] + [("winter", "b")]
     responses = spark.createDataFrame(answers, "campaign_id string, customer_id string")
     told = {m.model: (m.value, m.num_rows, m.is_baseline) for m in campaign_measures(contacts, responses)}
@@ -230,8 +230,8 @@ def test_campaign_events_after_as_of_are_ignored(measured):
 
 def test_information_gap_uses_the_production_model_on_the_test_split(measured):
     bits, num_texts, unit = measured["information_gap", "source=now"]
-    assert (bits, unit) == (1.0, "bits")  # the model in use gave 0.5 to what was said, the one before 0.125
-    assert num_texts == 8  # every fifth of 40 is on the test side
+    assert (bits, unit) == (1.0, "bits")  # the production model gives the actual label 0.5, the previous one 0.125
+    assert num_texts == 8  # every fifth of 40 texts is in the test split
 
 
 def test_texts_after_as_of_are_not_in_the_information_gap(measured):

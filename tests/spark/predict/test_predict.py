@@ -22,12 +22,12 @@ NUM_BUYERS, NUM_VISITORS = 240, 10
 
 
 def has_just_bought(customer, snapshot):
-    """Whether customer i is a recent buyer in snapshot k (0 the oldest); half are, others in each snapshot."""
+    """Whether customer i is a recent buyer in snapshot k (0: oldest): half of them, varying by snapshot."""
     return (customer * 7 + snapshot * snapshot * 5 + customer // 16 * snapshot) % 16 < 8
 
 
 def history(days):
-    """Who has just bought buys again within the horizon, the others do not; nothing else tells them apart."""
+    """Recent buyers buy again within the horizon, others do not; no other feature is informative."""
     rows = []
     for k, day in enumerate(days):
         for i in range(NUM_BUYERS):
@@ -55,7 +55,7 @@ def context(spark, lake, *overrides):
 
 @pytest.fixture(scope="module")
 def predicted(spark, tmp_path_factory):
-    """A lake after the stage, its churn scores by customer, and what the stage said."""
+    """Lake, churn scores by customer and result of the stage."""
     ctx = context(spark, tmp_path_factory.mktemp("lake"))
     put(ctx.tables, FEATURE_CUSTOMER, history([OLDEST, MIDDLE, AS_OF]))
     result = stage.run(ctx)
@@ -81,7 +81,7 @@ def test_scores_have_churn_probability_and_reasons(predicted):
 
 def test_every_customer_with_orders_gets_one_score_of_each_kind(predicted):
     ctx, churn, result = predicted
-    buyers = [f"c{i:03d}" for i in range(240)]  # and none of the ten who never ordered
+    buyers = [f"c{i:03d}" for i in range(240)]  # without the ten customers who never ordered
     assert result.num_rows == 240
     assert sorted(row["customer_id"] for row in churn) == buyers
     assert sorted(r["customer_id"] for r in ctx.tables.read(LIFETIME_VALUE).collect()) == buyers
@@ -100,7 +100,7 @@ def test_fewer_than_three_snapshots_are_skipped(spark, tmp_path):
 
 
 def test_snapshots_of_other_days_are_ignored(spark, tmp_path):
-    # Refreshes of the day before and of the day after left their own snapshots: examples still span whole horizons.
+    # Snapshots of other refreshes exist; examples must still span whole horizons.
     days = [date(2024, 8, 1), OLDEST, date(2024, 10, 31), MIDDLE, date(2025, 1, 30), AS_OF, date(2025, 2, 1)]
     ctx = context(spark, tmp_path, "predict.min_customers=100000")
     put(ctx.tables, FEATURE_CUSTOMER, history(days))
@@ -135,7 +135,7 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
 
 def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):
     frame = spark.createDataFrame([(1, 0.9), (0, 0.8), (1, 0.4), (0, 0.1)], "has_lapsed int, score double")
-    assert auc(frame, "score") == pytest.approx(0.75)  # of 4 pairs only 0.4 against 0.8 is the wrong way round
+    assert auc(frame, "score") == pytest.approx(0.75)  # 3 of 4 pairs are in the right order
     assert math.isnan(auc(frame.where("has_lapsed = 1"), "score"))
 
 
@@ -143,10 +143,10 @@ def test_churn_metrics_of_model_and_baselines(spark):
     rows = [(1, 0.5, 90.0), (0, 0.5, 1.0), (0, 0.5, 2.0), (0, 0.5, float("nan"))]
     scored = spark.createDataFrame(rows, "has_lapsed int, probability double, recency_days double")
     found = {(m.metric, m.model): m.value for m in churn_measures(scored, base_rate=0.25, model="ours")}
-    assert found["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # a coin: one bit
+    assert found["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # probability 0.5: one bit
     # -(log2 0.25 + 3 log2 0.75) / 4 = (2 + 1.2451) / 4
     assert found["churn_cross_entropy", "class_prior"] == pytest.approx(0.8113, abs=1e-4)
-    assert found["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 lies above 1 and 2; unknown counts as longest
+    assert found["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 is above 1 and 2; unknown ranks highest
     assert found["lapsed_fraction", "observed"] == 0.25
 
 
@@ -159,7 +159,7 @@ def spenders(spark):
 
 def test_revenue_share_of_the_top_tenth(spark):
     scored = spenders(spark)
-    # 400 in all. The two expected to spend most are c00 and c01: 100. By the half: c00 to c09.
+    # Total 400; top two by expected revenue: c00 and c01, 100; top half: c00 to c09.
     assert revenue_of_top(scored, "expected_revenue", fraction=0.1) == 0.25
     assert revenue_of_top(scored, "expected_revenue", fraction=0.5) == 1.0
     assert math.isnan(revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1))
@@ -190,7 +190,7 @@ def test_value_band_sizes_hold_with_ties(spark):
 
 def test_reasons_are_the_three_largest_positive_contributions(spark):
     weights = {"monetary": 0.9, "recency_days": 0.5, "num_tickets": 0.2, "lateness": 0.1, "num_orders": -0.3}
-    row = [weights.get(name, 0.0) for name in INPUTS] + [5.0]  # the last one is the bias
+    row = [weights.get(name, 0.0) for name in INPUTS] + [5.0]  # the last value is the bias
     frame = spark.createDataFrame([(row,), ([0.0] * len(row),)], "contributions array<double>")
     found = [r[0] for r in frame.select(top_reasons(F.col("contributions"))).collect()]
     assert found == [["monetary", "recency_days", "num_tickets"], []]

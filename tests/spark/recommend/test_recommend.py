@@ -57,7 +57,7 @@ def test_two_purchases_on_a_day_count_once(spark):
 
 
 def tastes():
-    """Customers of two tastes; one who bought nearly everything; one who bought one product."""
+    """Customers with two tastes, one with nearly all products, one with a single product."""
     rows = {("heavy", f"p{i:02d}") for i in range(90)} | {("light", "p03")}
     for i in range(40):
         half = 50 * (i % 2)
@@ -67,7 +67,7 @@ def tastes():
 
 @pytest.fixture(scope="module")
 def tasted(spark):
-    """What ALS offers each of those customers."""
+    """ALS recommendations of these customers."""
     return by_customer(als_offers(history(spark, tastes()), SMALL, seed=11))
 
 
@@ -94,7 +94,7 @@ AUTUMN, JANUARY, TOMORROW = datetime(2024, 10, 1), datetime(2025, 1, 15), dateti
 
 
 def orders():
-    """Twelve customers who bought `a` in autumn; six of them `b` in January; what else there is does not count."""
+    """Twelve customers bought `a` in autumn, six of them `b` in January; all other rows must be ignored."""
     made = [(f"o{i}", f"p{i:02d}", AUTUMN, "completed", "a", False) for i in range(12)]
     made += [(f"n{i}", f"p{i:02d}", JANUARY, "completed", "b|2", False) for i in range(6)]
     made += [
@@ -127,7 +127,7 @@ def recommended(spark, tmp_path_factory):
 def test_recommendations_exclude_products_bought_up_to_as_of(recommended):
     offers, _, result = recommended
     found = {row["customer_id"]: (row["rank"], row["system"], row["product_id"]) for row in offers}
-    # Cancelled, sent back, without a name, or bought tomorrow is not bought: six of twelve can still be offered `b|2`.
+    # Cancelled, returned, without product or after as_of: not a purchase; six of twelve customers can get `b|2`.
     assert found == {f"c{i:02d}": (1, "shop", "b|2") for i in range(6, 12)}
     assert result.num_rows == len(offers) == 6
     assert {row["as_of"] for row in offers} == {AS_OF}
@@ -135,7 +135,7 @@ def test_recommendations_exclude_products_bought_up_to_as_of(recommended):
 
 def test_recommenders_are_evaluated_on_the_last_horizon(recommended):
     _, measured, _ = recommended
-    # Before the horizon only `a` had been sold, and everyone had it: nothing could be offered, six bought something new.
+    # Before the horizon everyone had bought `a`, the only product: no recommendations, six customers with new purchases.
     assert {r["model"]: (r["value"], r["num_rows"]) for r in measured} == {"als": (0.0, 6), "popularity": (0.0, 6)}
 
 

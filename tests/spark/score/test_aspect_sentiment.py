@@ -16,7 +16,7 @@ KNOWN = Aspects(
 )
 TEXTS = [
     ("one", "Late delivery. The delivery came, but the price is fine", "en"),
-    ("two", "Late delivery. Preis", "en"),  # the price's word is another language's
+    ("two", "Late delivery. Preis", "en"),  # the price term is in another language
     ("three", "Lieferung und Preis", None),
     ("four", "Nothing of that", "en"),
 ]
@@ -80,5 +80,5 @@ def test_sentiment_is_the_mean_over_clauses(spark, mentioned):
 
 
 def test_decision_weights_affect_the_label_but_not_the_sentiment(spark, mentioned):
-    weighed = sentiments(spark, mentioned, [1.0, 4.0, 1.0])
-    assert weighed["one", "price"] == (1, 0.5, "does_not_recommend")  # 0.75 against 4 x 0.25
+    weighted = sentiments(spark, mentioned, [1.0, 4.0, 1.0])
+    assert weighted["one", "price"] == (1, 0.5, "does_not_recommend")  # 0.75 against 4 x 0.25

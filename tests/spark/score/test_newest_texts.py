@@ -7,7 +7,7 @@ import pytest
 from crm_spark.stages.score.newest_texts import newest_of
 
 SCHEMA = "text_hash string, written_on date"
-# Five texts on each of four days, and three of no day.
+# Five texts on each of four days, and three undated ones.
 ROWS = [(f"d{day}-{i}", date(2025, 1, 1) + timedelta(days=day)) for day in range(4) for i in range(5)]
 ROWS += [(f"x-{i}", None) for i in range(3)]
 

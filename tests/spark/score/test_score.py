@@ -50,9 +50,9 @@ def feedback(texts):
 TEXTS = [
     ("r1", None, "Same words"),
     ("r2", None, "Same words"),
-    ("r3", "Same", "words"),  # a title makes it another text
+    ("r3", "Same", "words"),  # a title makes it a different text
     ("r4", None, "Write to me@home.example"),
-    ("r5", None, "Write to you@work.example"),  # the same once addresses are taken out
+    ("r5", None, "Write to you@work.example"),  # equal after redaction
     ("r6", None, None),
     *((f"n{i}", None, f"Number {i} " + "and on " * (i % 9)) for i in range(20)),
 ]
@@ -70,7 +70,7 @@ TICKETS = [
 
 @pytest.fixture(scope="module")
 def model_version(tmp_path_factory):
-    """A BERT of two layers with random weights, sealed."""
+    """A registered two-layer BERT with random weights."""
     import torch
     from transformers import BertModel
 
@@ -82,7 +82,7 @@ def model_version(tmp_path_factory):
     draft.mkdir()
     torch.manual_seed(3)
     model = TextClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False))
-    torch.nn.init.normal_(model.head.weight, std=3.0)  # so that scores differ well
+    torch.nn.init.normal_(model.head.weight, std=3.0)  # so that scores differ clearly
     save_model(model, draft)
     shutil.copyfile(encoder / "tokenizer.json", draft / "tokenizer.json")
     (draft / CARD).write_text(json.dumps({"temperature": TEMPERATURE, "max_length": MAX_LENGTH}))
@@ -91,7 +91,7 @@ def model_version(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def context(spark, tmp_path_factory, model_version):
-    """Contexts on a lake with the texts and the model in use."""
+    """Contexts on a lake with texts and a model in production."""
     lake = tmp_path_factory.mktemp("lake")
 
     def make(fingerprint):
@@ -115,7 +115,7 @@ def context(spark, tmp_path_factory, model_version):
 
 @pytest.fixture(scope="module")
 def first(context):
-    """The first run: its result, and the scores by text."""
+    """Result and scores of the first run."""
     ctx = context("1")
     result = stage.run(ctx)
     rows = ctx.tables.read(SCORE_TEXT).collect()
@@ -138,7 +138,7 @@ def test_equal_texts_are_scored_once(first, model_version):
 
 
 def alone(model_version, texts):
-    """The probabilities of each text by itself: no batch, no padding."""
+    """Probabilities of each text scored alone, without batch and padding."""
     import torch
     from tokenizers import Tokenizer
 
@@ -166,7 +166,7 @@ def test_scores_equal_those_of_a_single_process(first, model_version):
         assert found == pytest.approx(shares, abs=1e-5)
         assert row["label"] == LABELS[max(range(3), key=lambda k: found[k])]
     first_label = [shares[0] for shares in expected]
-    assert max(first_label) - min(first_label) > 0.01  # the texts are told apart
+    assert max(first_label) - min(first_label) > 0.01  # texts have different scores
 
 
 def test_second_run_scores_new_texts_only(context, first):
@@ -195,7 +195,7 @@ def test_any_text_gets_probabilities(spark, model_version):
 
 def test_long_text_is_truncated(model_version):
     scorer = Scorer(model_version.folder, ScoreConfig(max_tokens=512))
-    # 22 words and the two marks around them are 24 tokens
+    # 22 words and two special tokens are 24 tokens
     whole, cut = scorer.probabilities(["word " * 10_000, "word " * 22])
     assert list(whole) == pytest.approx(list(cut), abs=1e-6)
 
@@ -212,14 +212,14 @@ def test_altered_model_is_rejected_before_scoring(spark, model_version, tmp_path
     with pytest.raises(ArtifactError, match=rf"{WEIGHTS} is missing or altered, so the model is not used"):
         stage.run(ctx)
     assert not ctx.tables.exists(SCORE_TEXT) and not ctx.tables.exists(TEXT)
-    assert open_model(model_version.folder).version == model_version.version  # the original is whole
+    assert open_model(model_version.folder).version == model_version.version  # the original is valid
 
 
 def test_without_a_model_in_production_the_stage_is_skipped(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path)
     registry_dir = ctx.files_root / "models"
     registry_dir.mkdir(parents=True)
-    register(registry_dir, model_version.version, is_promoted=False)  # a candidate is not in use
+    register(registry_dir, model_version.version, is_promoted=False)  # a candidate is not used for scoring
     result = stage.run(ctx)
     assert (result.status, result.note) == ("skipped", "no text model in production")
 
@@ -235,7 +235,7 @@ def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhi
     registry_dir = ctx.files_root / "models"
     shutil.copytree(model_version.folder, registry_dir / model_version.version)
     register(registry_dir, model_version.version, is_promoted=True)
-    assert stage.run(ctx).num_rows == 20  # new texts are read whatever the budget is
+    assert stage.run(ctx).num_rows == 20  # new texts are scored regardless of the budget
     assert not stage.must_run(ctx)
     second = another(model_version, tmp_path / "draft", registry_dir)
     register(registry_dir, second, is_promoted=True)
@@ -252,12 +252,14 @@ def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhi
         steps.append(stage.run(ctx).num_rows)
     assert steps == [9, 2]
     counts = {row["model_version"] for row in current_predictions(ctx.tables, serving_order(ctx.files_root)).collect()}
-    assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # both versions stay readable
-    assert ctx.tables.read(ANNOTATION_CANDIDATE).count() == 21  # nobody rated any, and the list grew with what was read
+    assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # the scores of both versions are kept
+    assert (
+        ctx.tables.read(ANNOTATION_CANDIDATE).count() == 21
+    )  # all texts are unrated; the list grows with the scored texts
 
 
 def another(model_version, draft, registry_dir):
-    """A model with another card: another version."""
+    """A model with a different card and therefore a different version."""
     shutil.copytree(model_version.folder, draft)
     (draft / CARD).write_text(json.dumps({"temperature": 2.0, "max_length": MAX_LENGTH}))
     return seal(draft, registry_dir).version

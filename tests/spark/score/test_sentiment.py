@@ -24,7 +24,7 @@ def months(spark, said):
 def test_means_standard_errors_and_changes(spark):
     assert months(spark, SAID) == {
         ("a", JANUARY): (2, 0.5, 0.5, None),  # deviation sqrt(0.5) over sqrt(2)
-        ("a", MARCH): (1, -0.5, None, -1.0),  # since January: nothing was written in February
+        ("a", MARCH): (1, -0.5, None, -1.0),  # change from January: no texts in February
         ("b", JANUARY): (1, 0.25, None, None),
     }
 

@@ -39,7 +39,7 @@ def feedback(writers, month=1):
 
 @pytest.fixture(scope="module")
 def lake(spark, tmp_path_factory):
-    """A lake with texts of four customers in two segments, and what makes a context on it."""
+    """A lake with texts of four customers in two segments, and a context factory."""
     root = tmp_path_factory.mktemp("lake")
     model = tiny_model_version(root / "made", tiny_encoder(root / "encoder"))
     shutil.copytree(model.folder, root / "files" / "models" / model.version)
@@ -63,7 +63,7 @@ def lake(spark, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(lake):
-    """The first run: what it said, and the tables then."""
+    """Note and tables of the first run."""
     make, _, _ = lake
     ctx = make("1")
     note = stage.run(ctx).note
@@ -107,9 +107,9 @@ def test_monthly_sentiment_is_the_mean_of_the_texts(first, lake):
 def test_words_of_a_single_customer_are_dropped(first):
     _, tables = first
     rows = tables["scores.driving_word"]
-    assert {row["segment_id"] for row in rows} == {1}  # dora is alone in the other
+    assert {row["segment_id"] for row in rows} == {1}  # dora is the only customer of the other segment
     assert {row["word"] for row in rows} >= {"good", "price", "but"}
-    assert "parcel" not in {row["word"] for row in rows}  # anna's
+    assert "parcel" not in {row["word"] for row in rows}  # used by anna only
     assert all(row["num_customers"] >= 2 for row in rows)
 
 
@@ -125,7 +125,7 @@ def test_second_run_extracts_aspects_of_new_texts_only(first, lake):
     assert {t: sorted(map(tuple, ctx.tables.read(c).collect())) for t, c in (("a", SCORE_ASPECT), ("w", DRIVING_WORD))} \
         == {"a": sorted(map(tuple, first[1]["scores.aspect"])), "w": sorted(map(tuple, first[1]["scores.driving_word"]))}  # fmt: skip
     put(ctx.tables, FEEDBACK, [*feedback(WRITERS), *feedback({"ben": ["Price!"], "cleo": [ONE]}, month=2)])
-    assert num_done(stage.run(make("3")).note) == (1, 3)  # what is written after as_of is read, and not counted yet
+    assert num_done(stage.run(make("3")).note) == (1, 3)  # texts after as_of are scored but not counted
     assert ctx.tables.read(SCORE_ASPECT).where(f"text_hash = '{digest('Price!')}'").count() == 1
     assert {row["month"] for row in ctx.tables.read(CUSTOMER_SENTIMENT).collect()} == {date(2025, 1, 1)}
 
@@ -135,12 +135,12 @@ def test_changed_aspects_are_extracted_from_all_texts(first, lake):
     before = stage.inputs(make("4"))
     words.write_text(SECOND)
     ctx = make("4")
-    assert stage.inputs(ctx) != before  # the refresh knows that there is something to do
+    assert stage.inputs(ctx) != before  # changed inputs trigger a new run
     stage.run(ctx)
     found = {(row["text_hash"], row["aspect"]): row for row in ctx.tables.read(SCORE_ASPECT).collect()}
     read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).collect()}
-    assert {text for text, _ in found} == read  # every text is accounted for
-    assert {aspect for _, aspect in found} == {"price", "none"}  # delivery is gone
+    assert {text for text, _ in found} == read  # every text has a row
+    assert {aspect for _, aspect in found} == {"price", "none"}  # delivery is no longer an aspect
     assert found[digest(NONE), "price"]["sentiment"] == pytest.approx(sentiment_of(scorer, NONE), abs=1e-5)
     assert found[digest(ONE), "none"]["num_clauses"] == 0
 

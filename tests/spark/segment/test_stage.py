@@ -17,7 +17,7 @@ JANUARY = {  # days since the last order, orders, revenue: far apart on the scal
     "fading": (60, 2, 100.0),
 }
 FEBRUARY = {**{name: (r + 1, n, m * 1.05) for name, (r, n, m) in JANUARY.items()}, "lost_good": (400, 40, 4000.0)}
-del FEBRUARY["fading"]  # these customers are gone; good customers who do not come any more are a segment of their own
+del FEBRUARY["fading"]  # this group ends; good customers who stopped buying form a new segment
 
 
 def customers(groups, day):
@@ -36,7 +36,7 @@ def customers(groups, day):
 
 
 def groups_by_id(ctx):
-    """Segment id of each group; a group that is not in one segment has several."""
+    """Segment id of each group, or several if a group is split."""
     rows = ctx.tables.read(SEGMENT).where(f"as_of = '{ctx.as_of}'").collect()
     found = {}
     for row in rows:
@@ -68,7 +68,7 @@ def context(spark, lake):
 
 @pytest.fixture(scope="module")
 def january(context):
-    """What the stage made of the first snapshot."""
+    """Segments of the first snapshot."""
     ctx = context("1", AS_OF)
     put(ctx.tables, FEATURE_CUSTOMER, customers(JANUARY, AS_OF))
     assert stage.run(ctx).num_rows == 125  # 4 groups of 30, 5 visitors
@@ -77,7 +77,7 @@ def january(context):
 
 @pytest.fixture(scope="module")
 def february(context, january):
-    """The next snapshot: three groups go on, one is gone, another has come."""
+    """The next snapshot: three groups continue, one ended, one is new."""
     ctx = context("2", NEXT_MONTH)
     put(ctx.tables, FEATURE_CUSTOMER, customers(FEBRUARY, NEXT_MONTH))
     stage.run(ctx)
@@ -131,7 +131,7 @@ def test_continued_segments_keep_id_and_name(january, february):
 
 def test_new_segment_gets_a_new_id_and_a_matching_name(february):
     after, now = february
-    assert after["lost_good"] == 5  # 1 to 4 have been given
+    assert after["lost_good"] == 5  # ids 1 to 4 are used
     assert now[5] == "Lost good customers"
 
 

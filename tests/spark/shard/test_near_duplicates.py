@@ -50,7 +50,7 @@ def test_near_duplicates_in_scripts_without_spaces_and_in_long_texts(spark):
 
 @pytest.mark.parametrize(("changed", "least", "most"), [(3, 0.95, 1.0), (20, 0.0, 0.6), (200, 0.0, 0.0)])
 def test_near_duplicates_are_found_and_dissimilar_texts_are_not(spark, changed, least, most):
-    """100 pairs of random letters; each changed letter spoils five shingles of some 496: similarity 0.94, 0.67, 0.04."""
+    """100 pairs of random letters; each changed letter affects five of about 496 shingles: similarity 0.94, 0.67, 0.04."""
     draw, rows = random.Random(5), []
     for i in range(100):
         letters = draw.choices("abcdefghijklmnopqrstuvwxyz", k=500)

@@ -21,7 +21,7 @@ NUM_CUSTOMERS, NUM_SHARED = 60, 12
 
 
 def said(key):
-    """A text of its own: none is near another's."""
+    """A text without near-duplicates."""
     return "Text " + hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -108,7 +108,7 @@ def test_every_text_occurs_once_with_its_label(made):
     result, _, _ = made
     every = [row for split in SPLITS for row in examples(made, split)]
     label_of = {digest(row["plain_text"]): row["label"] for row in feedback() if row["label"]}
-    assert len(every) == result.num_rows == 133  # 2 x 60 + 12 + 1; who gave no stars teaches nothing
+    assert len(every) == result.num_rows == 133  # 2 x 60 + 12 + 1; texts without stars have no label
     assert {row["example_id"]: LABELS[row["label"]] for row in every} == label_of
 
 
@@ -142,7 +142,7 @@ RECORDS = "system string, entity string, record_id string, customer_id string, t
 
 
 def random_splits(spark):
-    """The hash of the seed and the writer decides: one writer is looked up on each split."""
+    """Return one writer of each split of a random assignment."""
     frame = spark.createDataFrame([record_of(f"t{i}", f"c{i}") for i in range(40)], RECORDS)
     assigned = assign_splits(frame, test_from=None, seed=11).collect()
     return {split: next(r["customer_id"] for r in assigned if r["split"] == split) for split in SPLITS}
@@ -165,7 +165,7 @@ def test_selected_row_of_a_text_is_independent_of_the_order(spark):
 
 
 def dated(spark, days_of):
-    """Records of customers, a text each, by the days on which they wrote."""
+    """One text per customer and day."""
     rows = [
         record_of(f"{customer}-{day}", customer, day=date(2025, 1, 1) + timedelta(days=day))
         for customer, days in days_of.items()
@@ -175,11 +175,11 @@ def dated(spark, days_of):
 
 
 def test_newest_fifth_is_the_test_split_and_older_texts_of_its_writers_are_dropped(spark):
-    # 100 customers, one text a day; who writes on days 90 and 95 had written on days 5 and 6
+    # 100 customers, one text per day; the writers of days 90 and 95 also wrote on days 5 and 6
     days_of = {f"c{day}": [day] for day in range(98)} | {"again": [5, 90], "often": [6, 7, 95]}
     frame = dated(spark, days_of)
     found = newest_from(frame)
-    assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; with day 79 it would be over a fifth
+    assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; day 79 would exceed a fifth
     splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=found, seed=11).collect()}
     assert all((split == "test") == (int(text.split("-")[1]) >= 80) for text, split in splits.items())
     assert {text for text, split in splits.items() if split == EARLIER} == {"again-5", "often-6", "often-7"}
@@ -198,7 +198,7 @@ def test_undated_text_without_writer_is_in_the_training_split(spark):
     "days_of",
     [
         {f"c{i}": [3] for i in range(50)},  # all on one day
-        {f"c{i}": [1, 2, 60] for i in range(50)},  # everybody wrote lately
+        {f"c{i}": [1, 2, 60] for i in range(50)},  # all customers wrote recently
         {f"c{i}": [i] for i in range(96)} | {f"d{i}": [97] for i in range(40)},  # the last day holds a third
     ],
 )
@@ -225,7 +225,7 @@ def test_manifest_counts_match_the_files(made):
         "duplicate_text": 12,
         "earlier_text": 0,
         "near_duplicate": 0,
-    }  # 12 texts stand in two records each
+    }  # 12 texts occur in two records each
     assert "; test split: random customers; 12 duplicate, near-duplicate or earlier texts dropped; " in result.note
 
 
@@ -266,7 +266,7 @@ def test_every_rank_has_a_row_group_even_with_few_texts(context, made):
     ctx = context("3", "shard.max_world_size=64")
     stage.run(ctx)
     manifest = read_manifest(stage.shard_dir(ctx))
-    assert manifest.num_examples("validation") < 64  # a rank without a text gets padding
+    assert manifest.num_examples("validation") < 64  # ranks without texts get padding rows
     assert {split: len(manifest.of(split)) % 64 for split in SPLITS} == {"train": 0, "validation": 0, "test": 0}
 
 
@@ -278,7 +278,7 @@ def test_too_few_texts_are_skipped_with_their_number(context, made):
 
 
 def test_near_duplicate_of_a_held_out_text_is_dropped_and_counted(context, made):
-    """The same text with a word more, by somebody on the training split, and once more by the one who wrote it."""
+    """A held-out text with one more word, by a customer of the training split and by its own writer."""
     where, by = split_by_text(made), {customer: text for text, customer in CUSTOMER_OF.items()}
     tester = next(customer for customer, text in by.items() if where[text] == "test")
     trainer = next(customer for customer, text in by.items() if where[text] == "train")

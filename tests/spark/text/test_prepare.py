@@ -18,7 +18,7 @@ from crm_spark.text.prepare import all_texts, input_text, without_names
         ("nothing known", None, None, "nothing known"),
         ("a.c (x)", "A.C", "(x", "a.c (x)"),
         ("MARK is here, and a remark", "Mark", None, "[name] is here, and a remark"),
-        ("Grüße, MARK", "mark", None, "Grüße, [name]"),  # not ASCII: asked of the pattern alone
+        ("Grüße, MARK", "mark", None, "Grüße, [name]"),  # non-ASCII names are matched by the pattern
         ("signed ÖZGÜR and özgür", "Özgür", None, "signed [name] and [name]"),
         ("O'Neil came", "Pat", "O'Neil", "[name] came"),
     ],

@@ -14,7 +14,7 @@ from crm_spark.models.registry import models_dir, register
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory, encoder):
-    """A lake with one model in use and one that is not."""
+    """A lake with a production model and an archived one."""
     root = tmp_path_factory.mktemp("lake")
     used = tiny_model_version(root / "files", encoder)
     tiny_model_version(root / "other", encoder, decision=[1.0, 1000.0, 1.0])
@@ -39,7 +39,7 @@ def test_words_are_listed_with_attribution_in_text_order(explained):
     words = [line.split() for line in lines if line.startswith("  ")]
     assert [word[0] for word in words] == ["The", "parcel", "came", "late", "not"]
     for word, share, *bar in words[:4]:
-        assert set("".join(bar)) <= {share[0]}, word  # + for the verdict, - against it
+        assert set("".join(bar)) <= {share[0]}, word  # + supports the label, - opposes it
     assert max(len("".join(bar)) for _, _, *bar in words[:4]) == 24
 
 
@@ -54,7 +54,7 @@ def test_json_output_has_sum_and_model(explained, lake):
 def test_file_is_read_by_line_and_standard_input_as_one_text(explained, tmp_path, monkeypatch):
     (tmp_path / "texts.txt").write_bytes(b"good shirt\n\n \nbad \xff shirt\n")
     found = [json.loads(line) for line in explained("--file", str(tmp_path / "texts.txt"), "--json").splitlines()]
-    # BERT drops what is no character.
+    # BERT drops control characters.
     assert [[word["word"] for word in one["words"]] for one in found] == [["good", "shirt"], ["bad", "shirt"]]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"good\nshirt\n")))
     assert [word["word"] for word in json.loads(explained("--json"))["words"]] == ["good", "shirt"]

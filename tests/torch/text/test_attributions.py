@@ -43,7 +43,7 @@ def logit(explanation):
 
 
 def plainly(explainer, rows, label, steps=400):
-    """Shares of tokens by the midpoint rule, each row by itself and without padding: no hook, no batch."""
+    """Token attributions by the midpoint rule, row by row without padding."""
     model = explainer.model
     embed = model.encoder.get_input_embeddings()
     ends = [embed(torch.tensor(row)) for row in rows]
@@ -97,7 +97,7 @@ def test_windows_of_different_length_are_attributed_independently(windowed):
 
 
 class Counting(torch.nn.Module):
-    """A model whose first logit is the sum of its tokens' embeddings; the other two are 0."""
+    """A model whose first logit is the sum of the token embeddings; the other two are 0."""
 
     def __init__(self):
         super().__init__()
@@ -110,7 +110,7 @@ class Counting(torch.nn.Module):
 
 
 class Cliff(Counting):
-    """Likewise, but all that a text changes happens on a short stretch of the path."""
+    """Like `additive`, but the logit changes only on a short part of the path."""
 
     def __init__(self):
         super().__init__()
@@ -132,7 +132,9 @@ def test_attributions_of_an_additive_model_are_exact(model_version):
     assert found.label == "recommends"
     shares = [(word.word, round(word.attribution, 5)) for word in found.words]
     assert shares == [("Good", 1.75), ("late", -1.0), ("GOOD", 1.75), ("terrible", 0.25)]  # each less the mask's 0.25
-    assert found.num_steps == 8 and found.logit == pytest.approx(3.75 - np.log(2))  # two verdicts share the rest
+    assert found.num_steps == 8 and found.logit == pytest.approx(
+        3.75 - np.log(2)
+    )  # the other two labels share the rest
 
 
 def test_word_pieces_are_summed_by_word(explainer):

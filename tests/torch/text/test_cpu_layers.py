@@ -39,7 +39,7 @@ def test_dropout_has_the_configured_rate_and_keeps_the_mean(p, dtype):
     found.float().sum().backward()
     assert torch.equal(states.grad, found.detach())
     neighbours = ((found == 0)[:, :-1] & (found == 0)[:, 1:]).float().mean()
-    assert float(neighbours) == pytest.approx(p * p, abs=0.002)  # one draw says nothing of the next
+    assert float(neighbours) == pytest.approx(p * p, abs=0.002)  # neighbouring values are independent
 
 
 def test_dropout_depends_on_the_seed_only():

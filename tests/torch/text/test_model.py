@@ -84,7 +84,7 @@ def test_bf16_is_used_if_supported_and_faster(monkeypatch, seconds, is_fast):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(model_module, "_seconds_of_product", lambda dtype: seconds[str(dtype).removeprefix("torch.")])
     assert model_module.has_fast_bf16.__wrapped__() == is_fast
-    assert uses_bf16("bf16")  # who asks for it gets it
+    assert uses_bf16("bf16")  # explicit settings are respected
 
 
 def test_probabilities_sum_to_one(model_version):

@@ -47,7 +47,7 @@ def test_draft_of_a_killed_process_is_ignored(folder):
 
 
 def test_code_in_a_checkpoint_is_not_executed(folder, tmp_path):
-    """F22: the digest says that nothing was torn, not who wrote it."""
+    """The digest protects against damage, not against forgery."""
     import hashlib
     import pickle
 

@@ -30,7 +30,7 @@ SHORT = {
 
 @pytest.fixture
 def lake(shards, tmp_path):
-    """A lake that holds the tiny shard set and nothing else."""
+    """A lake with the tiny shard set only."""
     folder = tmp_path / "lake" / "files" / "shards"
     shutil.copytree(shards, folder / "tiny")
     (folder / "current").write_text("tiny")
@@ -44,7 +44,7 @@ def arguments(lake, **changes):
 
 
 def torchrun(lake, *options, job="train", cores=None, **changes):
-    """A job under torchrun, in a process group of its own that dies with the tests."""
+    """Start a job under torchrun in its own process group, which ends with the tests."""
 
     def begin():
         end_with_parent()
@@ -65,7 +65,7 @@ def torchrun(lake, *options, job="train", cores=None, **changes):
 
 
 def weights(lake):
-    """Digests of the weights of each model in the lake."""
+    """Digests of the weights of the models in the lake."""
     found = sorted((lake / "files" / "models").glob("*/model.safetensors"))
     return [sha256_of(path.read_bytes().hex()) for path in found]
 
@@ -79,7 +79,7 @@ def wait_until_gone(ids, *, seconds=30):
 
 @pytest.fixture(scope="module")
 def by_stage(shards, tmp_path_factory):
-    """The weights when the stage starts the ranks itself."""
+    """Weights of a training whose ranks are started by the stage."""
     lake = tmp_path_factory.mktemp("by_stage")
     folder = lake / "files" / "shards"
     shutil.copytree(shards, folder / "tiny")
@@ -106,7 +106,10 @@ def test_two_agents_train_together(lake, by_stage):
         port = free.getsockname()[1]
     meeting = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
     cores = sorted(os.sched_getaffinity(0))
-    halves = [cores[: len(cores) // 2] or cores, cores[len(cores) // 2 :]]  # as many threads a rank as on one machine
+    halves = [
+        cores[: len(cores) // 2] or cores,
+        cores[len(cores) // 2 :],
+    ]  # the same number of threads per rank as on one machine
     agents = [torchrun(lake, *meeting, "--rdzv-id=7", cores=half) for half in halves]
     output = [agent.communicate(timeout=280)[0] for agent in agents]
     assert [agent.returncode for agent in agents] == [0, 0], output

@@ -61,7 +61,7 @@ def test_int8_graph_without_agreement_is_discarded(encoder, sample, tmp_path, mo
 
 
 def test_openvino_int8_logits_are_close_to_fp32(encoder, sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_export, "MIN_AGREEMENT", 0.9)  # of 40 texts that a model of random weights reads
+    monkeypatch.setattr(onnx_export, "MIN_AGREEMENT", 0.9)  # of 40 texts, by a model with random weights
     model = model_of(encoder, "first")
     assert export_graphs(model, sample, tmp_path, int8=("openvino",))["openvino"] >= 0.9
     lengths = sample.num_tokens.astype(np.int64)

@@ -29,7 +29,7 @@ CONFIG = {
 
 @pytest.fixture(scope="module", autouse=True)
 def group():
-    """A process group of this process alone."""
+    """A process group with a single process."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
@@ -41,7 +41,7 @@ def begun(encoder, **changes):
 
 
 def trained(shards, model, cfg, out, *, manifest=None, teacher=None):
-    """The history, and accuracy on the validation split."""
+    """Train and return the history and the validation accuracy."""
     manifest = manifest or read_manifest(shards)
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)]
     history = train(model, ShardReader(shards, manifest, cfg, 3, 0, 1), validation, out, teacher=teacher)
@@ -54,7 +54,7 @@ def test_lora_trains_adapters_only_and_merges_them(encoder, shards, tmp_path):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     history, _ = trained(shards, model, cfg, tmp_path)
     after = model.state_dict()
-    # Beside random weights there is little to learn from.
+    # With a random encoder little can be learned.
     assert after.keys() == before.keys() and sum(history.losses[-5:]) < sum(history.losses[:5])
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"head.weight", "head.bias"} | {
@@ -67,7 +67,7 @@ def test_merged_lora_weights_give_the_same_logits(encoder):
     merge = add_lora(model, cfg)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.5)  # they begin at zero
+            torch.nn.init.normal_(parameter, std=0.5)  # adapters are initialised with zeros
     ids, mask = torch.randint(1000, 2000, (5, 9)), torch.ones(5, 9, dtype=torch.int64)
     plain = pretrained(encoder, pooling="first").eval()
     plain.head.load_state_dict(model.head.state_dict())
@@ -95,7 +95,7 @@ def test_student_with_one_layer_learns_from_the_teacher(encoder, shards, tmp_pat
 
 
 def test_distillation_only_reproduces_the_errors_of_the_teacher(encoder, shards, tmp_path):
-    """The labels do not count where the teacher's part is 1: whom it teaches says what it says, right or wrong."""
+    """With distillation weight 1 the student follows the teacher even if its labels are wrong."""
 
     class Stubborn:
         def logits(self, rows):
@@ -130,7 +130,7 @@ def test_masked_tokens_are_inside_the_text_with_the_given_fraction():
 
 
 def test_consistency_loss_aligns_predictions_with_masked_tokens(encoder, shards, tmp_path):
-    """The training split stands for texts that nobody rated; what is not there is said."""
+    """The training split serves as unlabelled texts; a missing unlabelled split is an error."""
     manifest = read_manifest(shards)
     others = [type(f)(**{**vars(f), "split": "unlabelled"}) for f in manifest.of(TRAIN)]
     with_others = type(manifest)(**{**vars(manifest), "files": (*manifest.files, *others)})
@@ -139,7 +139,7 @@ def test_consistency_loss_aligns_predictions_with_masked_tokens(encoder, shards,
     assert accuracy > 0.9 and len(history.losses) == 42
     rows = concatenate([read_rows(shards / file.name) for file in manifest.of(VALIDATION)])
     loss = Loss(cfg, torch.ones(3), 103, random=np.random.default_rng(4))
-    # The wrapper that training uses has the model as `module`.
+    # Like DDP, the wrapper has the model as `module`.
     wrapped = torch.nn.parallel.DistributedDataParallel(model)
     assert 0 <= float(loss.of_unlabelled(wrapped, rows)) < 0.3
     with pytest.raises(ValueError, match=r"Set shard\.unlabelled_texts"):

@@ -30,7 +30,7 @@ UNISCHEMA = b"dataset-toolkit.unischema.v1"
 
 
 class Payload:
-    """What unpickles to an open file of this name."""
+    """An object whose unpickling opens a file of this name."""
 
     def __init__(self, marker):
         self.marker = str(marker)
@@ -46,7 +46,7 @@ def marker(tmp_path):
 
 @pytest.fixture
 def key(tmp_path, monkeypatch):
-    """Puts a key in place, as a deployment does."""
+    """Configure a signing key as in a deployment."""
     path = tmp_path / "key"
     path.write_bytes(bytes(range(65, 97)))
     monkeypatch.setenv(KEY_FILE, str(path))
@@ -54,7 +54,7 @@ def key(tmp_path, monkeypatch):
 
 
 def with_fitting_digests(folder):
-    """The index of the model as somebody makes it who may write to the folder and has no key."""
+    """Write the model index like an attacker with write access but without the key."""
     index = json.loads((folder / INDEX).read_text())
     index["sha256"] = {name: sha256_of_file(folder / name) for name in index["sha256"]}
     index["derived"] = {n: sha256_of_file(folder / n) for n in (ONNX, OPENVINO_INT8) if (folder / n).exists()}
@@ -119,7 +119,7 @@ def in_common_metadata(key):
         schema = schema.with_metadata({**(schema.metadata or {}), key: pickle.dumps(Payload(marker))})
         for name in ("_common_metadata", "_metadata"):
             pq.write_metadata(schema, folder / "train" / name)
-        read_shards(folder)  # by their names: what lies beside them is not looked at
+        read_shards(folder)  # only files of the manifest are read
         assert not marker.exists()
         with pytest.raises(pickle.UnpicklingError, match="is not allowed") as blocked:
             get_schema_from_dataset_url(f"file://{folder / 'train'}")
@@ -129,7 +129,7 @@ def in_common_metadata(key):
 
 
 def in_a_shard(encoder, shards, root, marker):
-    """Metadata and a column of pickles in a file whose digest the manifest names."""
+    """Pickled metadata and a pickle column in a file whose digest is in the manifest."""
     folder = shutil.copytree(shards, root / "shards")
     manifest = json.loads((folder / MANIFEST).read_text())
     entry = next(file for file in manifest["files"] if file["split"] == "train")
@@ -186,7 +186,7 @@ PAYLOADS = {
 
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_no_payload_is_executed_and_each_is_rejected(encoder, shards, tmp_path, marker, name):
-    with pytest.raises(Exception):  # noqa: B017  (whichever library met it first)
+    with pytest.raises(Exception):  # noqa: B017  (any library may reject it)
         PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
     assert not marker.exists()
 
@@ -205,13 +205,13 @@ def test_foreign_checkpoint_is_ignored_with_a_key(encoder, shards, tmp_path, mar
 
 
 def test_payloads_are_executed_by_plain_pickle(marker):
-    """The negative control."""
+    """Negative control: plain unpickling executes the payloads."""
     pickle.loads(pickled(None, marker)).close()
     assert marker.exists()
 
 
 def test_valid_graph_is_loaded(encoder, tmp_path):
-    """The negative control of the graphs."""
+    """Negative control: a valid graph is loaded."""
     model_version = tiny_model_version(tmp_path, encoder)
     _export(load_model(model_version), model_version.folder / ONNX)
     run(OnnxBackend(model_version.folder / ONNX, threads=1, max_tokens=None))

@@ -45,7 +45,7 @@ def test_order_depends_on_the_seed_only(paths):
 
 
 def test_every_epoch_is_complete(paths):
-    # The pool of petastorm 0.13.1 as it comes loses whole epochs of small shards; 40 epochs of 2 row groups are 2,000 rows.
+    # Unpatched petastorm 0.13.1 loses whole epochs of small shards; 40 epochs of 2 row groups are 2,000 rows.
     assert [len(read(row_groups, paths, 0, 2, seed)) for seed in range(1, 41)] == [50] * 40
 
 

@@ -31,7 +31,7 @@ def trained(shards, tmp_path_factory):
 
 def test_two_ranks_learn_a_simple_rule(trained):
     _, result = trained
-    # 4 reader_shards x 25 rows, 4 rows of each a step: 7 steps an epoch, 6 epochs
+    # 4 reader shards x 25 rows, 4 rows per shard and step: 7 steps per epoch, 6 epochs
     assert len(result["losses"]) == 42 and result["training"]["examples_seen"] == 42 * 16
     assert sum(result["losses"][-5:]) < 0.5 * sum(result["losses"][:5])
     assert result["test"]["bert"]["accuracy"] > 0.9 > 0.4 > result["test"]["class_prior"]["accuracy"]
@@ -88,14 +88,14 @@ def resumed_from(checkpoint, shards, folder, *, num_ranks):
 def test_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
     out, result = trained
     kept = sorted((out / "checkpoints").glob("step-*.pt"))
-    # Step 40 is the sixth epoch's fifth of seven; step 42 is the end.
+    # Step 40 is the fifth of seven steps of the sixth epoch; step 42 is the last.
     assert [path.name[:13] for path in kept] == ["step-00000040", "step-00000042"]
     resumed = resumed_from(kept[0], shards, tmp_path / "resumed", num_ranks=2)
     assert digest(tmp_path / "resumed") == digest(out) and resumed["losses"] == result["losses"]
 
 
 def test_run_resumes_with_another_number_of_ranks(trained, shards, tmp_path):
-    """Three ranks for four reader_shards: one reads two of them, and all take the same steps."""
+    """Three ranks for four reader shards: one rank reads two, all take the same steps."""
     kept = sorted((trained[0] / "checkpoints").glob("step-*.pt"))
     resumed = resumed_from(kept[0], shards, tmp_path, num_ranks=3)
     assert len(resumed["losses"]) == 42 and resumed["training"]["ranks"] == 3
@@ -128,7 +128,7 @@ def test_killed_rank_ends_the_run_with_an_error_and_no_process(shards, tmp_path)
     thread = threading.Thread(target=work)
     thread.start()
     ranks = wait_for_ranks(tmp_path, 2)
-    # Deep in the loop: the first checkpoint of step 10 is there.
+    # Wait for the first checkpoint at step 10.
     deadline = time.monotonic() + 90
     while not list((tmp_path / "checkpoints").glob("step-*.pt")) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -172,4 +172,4 @@ def test_precision_is_resolved_once_for_all_restarts(tmp_path, monkeypatch):
     monkeypatch.setattr(model, "has_fast_bf16", lambda: True)
     assert stage._with_fixed_precision(auto, tmp_path).precision == "bf16"
     (tmp_path / "spec.json").write_text(json.dumps({"config": {"precision": "fp32"}}))
-    assert stage._with_fixed_precision(auto, tmp_path).precision == "fp32"  # so it began
+    assert stage._with_fixed_precision(auto, tmp_path).precision == "fp32"  # as resolved at the start
