@@ -110,7 +110,7 @@ def _customers_at_risk(facts: Facts, primary: dict[str, str]) -> str:
     tail = f" The most frequent reason for churn risk is {reason}." if reason else ""
     return (
         f"{counted(num, 'customer')} of high or medium value will probably not order in the next {facts.horizon_days} days. "
-        f"Expected revenue at risk in this period: {money(revenue, facts.currency)}.{tail}"
+        f"Revenue at risk in this period: {money(revenue, facts.currency)}.{tail}"
     )
 
 
@@ -132,7 +132,7 @@ def _information_gap(facts: Facts, primary: dict[str, str]) -> str:
         return ""
     return (
         f"The information gap is {gap:.2f}. It measures how far our predictions differ from the opinions that customers "
-        f"actually give. A perfect prediction has a gap of 0; a prediction without reading the text has {baseline:.2f}."
+        f"actually give. A perfect prediction has a gap of 0; a prediction without reading the texts has {baseline:.2f}."
     )
 
 
@@ -142,7 +142,7 @@ def _churn_prediction(facts: Facts, primary: dict[str, str]) -> str:
         return ""
     return (
         f"Given one customer who left and one who stayed, the prediction identifies the one who left in {percent(auc)} of "
-        f"cases. The time since the last order alone identifies {percent(baseline)}."
+        f"cases. A prediction by the time since the last order alone reaches {percent(baseline)}."
     )
 
 

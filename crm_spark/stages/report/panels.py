@@ -39,13 +39,13 @@ def key_figures(facts: Facts) -> list[tuple[str, str, str]]:
         figures.append(("Repeat purchase rate", percent(repeat_rate), remark))
     if facts.risk:
         at_risk = money(sum(r["at_stake"] for r in facts.risk), currency)
-        figures.append(("Expected revenue at risk", at_risk, f"next {days} days, all customers"))
+        figures.append(("Revenue at risk", at_risk, f"expected revenue likely to be lost in the next {days} days"))
     satisfaction = value(facts, "satisfaction")
     if satisfaction is not None:
         figures.append(("Satisfaction", f"{satisfaction:+.2f}", "average to date, from -1 (low) to +1 (high)"))
     gap, baseline = (value(facts, "information_gap", is_baseline=flag) for flag in (False, True))
     if gap is not None:
-        scale = f"; {baseline:.2f} without reading the text" if baseline is not None else ""
+        scale = f"; {baseline:.2f} without reading the texts" if baseline is not None else ""
         figures.append(("Information gap", f"{gap:.2f}", f"0 = perfect prediction of customer opinions{scale}"))
     return figures
 

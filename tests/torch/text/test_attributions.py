@@ -110,7 +110,7 @@ class Counting(torch.nn.Module):
 
 
 class Cliff(Counting):
-    """Like `additive`, but the logit changes only on a short part of the path."""
+    """Like `Counting`, but the logit changes only on a short part of the path."""
 
     def __init__(self):
         super().__init__()

@@ -339,7 +339,7 @@ def test_key_figures_have_unit_period_and_comparison():
         ("Active customers", "1,500", "ordered in the last 91 days; 25% of all customers"),
         ("Revenue", "€1,200", "last 91 days; +20% on the previous 91 days"),
         ("Repeat purchase rate", "62%", "of customers of the previous 91 days ordered again in the last 91 days"),
-        ("Expected revenue at risk", "€8,300", "next 91 days, all customers"),  # 7,500 + 700 + 100
+        ("Revenue at risk", "€8,300", "expected revenue likely to be lost in the next 91 days"),  # 7,500 + 700 + 100
     ]
 
 
@@ -357,8 +357,8 @@ def test_findings_state_the_figures_of_the_facts():
         "customers who bought in the previous 91 days bought again."
     )
     assert sentences[4] == (
-        "120 customers of high or medium value will probably not order in the next 91 days. Expected revenue at risk in "
-        "this period: €7,500. The most frequent reason for churn risk is a long time since the last order."
+        "120 customers of high or medium value will probably not order in the next 91 days. Revenue at risk in this "
+        "period: €7,500. The most frequent reason for churn risk is a long time since the last order."
     )
     assert sentences[-1] == (
         "A next best action is planned for 150 customers. 15 of them form a control group that does not receive it, so "
