@@ -37,9 +37,9 @@ def test_scoring_memory_is_constant_over_batches_and_long_texts(model_version, e
         timeout=280,
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout.splitlines()[-1])
-    print(engine, said)
-    assert (said["loads"], said["rows"], said["big_rows"]) == (1, 22_000, 100)
-    assert said["texts"] >= 90, "the texts of the big batch are there"
-    assert said["grown_over_100_batches"] <= 30
-    assert said["grown_over_a_big_batch"] <= 300
+    statistics = json.loads(done.stdout.splitlines()[-1])
+    print(engine, statistics)
+    assert (statistics["loads"], statistics["rows"], statistics["big_rows"]) == (1, 22_000, 100)
+    assert statistics["texts"] >= 90, "the texts of the big batch are there"
+    assert statistics["grown_over_100_batches"] <= 30
+    assert statistics["grown_over_a_big_batch"] <= 300

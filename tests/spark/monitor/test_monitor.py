@@ -58,8 +58,8 @@ def test_information_gap_is_the_mean_cross_entropy(spark):
         (None, "recommends", 0.0, 1.0, 0.0, 0.25, 0.5, 0.25),  # unknown writer
     ]
     found = gap_measures(spark.createDataFrame(rows, columns), dimension="source")
-    told = {(m.slice, m.model): (m.value, m.num_rows, m.is_baseline) for m in found}
-    assert told == {
+    values = {(m.slice, m.model): (m.value, m.num_rows, m.is_baseline) for m in found}
+    assert values == {
         ("source=shop", "text_model"): (2.0, 2, False),  # (1 + 3) / 2
         ("source=shop", "class_prior"): (1.5, 2, True),  # (2 + 1) / 2
         ("source=desk", "text_model"): (0.0, 1, False),
@@ -200,9 +200,9 @@ def test_retention_is_the_fraction_of_previous_buyers_who_ordered_again(spark):
         "num_tickets_recent int",
     )
     found = activity_measures(frame, newest=AS_OF, before=BEFORE, currency="EUR")
-    told = {m.metric: (m.value, m.num_rows) for m in found}
-    assert told["retention"] == (pytest.approx(0.6667, abs=1e-4), 3)  # a and b of a, b, c
-    assert told["revenue_before"] == (60.0, 4)  # 10 + 20 + 30
+    values = {m.metric: (m.value, m.num_rows) for m in found}
+    assert values["retention"] == (pytest.approx(0.6667, abs=1e-4), 3)  # a and b of a, b, c
+    assert values["revenue_before"] == (60.0, 4)  # 10 + 20 + 30
     assert "retention" not in {m.metric for m in activity_measures(frame, newest=AS_OF, before=None, currency="EUR")}
 
 
@@ -219,8 +219,8 @@ def test_response_rates_of_contacted_customers_and_holdout(spark):
     # a response counts once, for its own campaign only
     answers = [("spring", name) for name, _ in RESPONSES] + [("winter", "b")]
     responses = spark.createDataFrame(answers, "campaign_id string, customer_id string")
-    told = {m.model: (m.value, m.num_rows, m.is_baseline) for m in campaign_measures(contacts, responses)}
-    assert told == {"contacted": (0.25, 4, False), "holdout": (0.5, 2, True)}  # a of a, b, c, d; e of e, f
+    values = {m.model: (m.value, m.num_rows, m.is_baseline) for m in campaign_measures(contacts, responses)}
+    assert values == {"contacted": (0.25, 4, False), "holdout": (0.5, 2, True)}  # a of a, b, c, d; e of e, f
 
 
 def test_campaign_events_after_as_of_are_ignored(measured):

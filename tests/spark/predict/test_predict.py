@@ -129,8 +129,8 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
     given = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
     others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in names]
     found = labelled(given.select("*", *others), features_on=MIDDLE, outcome_on=AS_OF).collect()
-    told = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
-    assert told == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
+    values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
+    assert values == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
 
 
 def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):

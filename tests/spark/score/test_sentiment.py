@@ -13,8 +13,8 @@ SAID = [
 JANUARY, MARCH = date(2025, 1, 1), date(2025, 3, 1)
 
 
-def months(spark, said):
-    frame = spark.createDataFrame(said, "customer_id string, written_on date, sentiment double").repartition(2)
+def months(spark, texts):
+    frame = spark.createDataFrame(texts, "customer_id string, written_on date, sentiment double").repartition(2)
     rows = sentiment_by_month(frame, "customer_id").collect()
     found = {(row["customer_id"], row["month"]): tuple(row)[2:] for row in rows}
     assert len(found) == len(rows)

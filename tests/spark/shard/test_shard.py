@@ -20,7 +20,7 @@ from crm_spark.text.manifest import SPLITS, read_manifest
 NUM_CUSTOMERS, NUM_SHARED = 60, 12
 
 
-def said(key):
+def distinct_text(key):
     """A text without near-duplicates."""
     return "Text " + hashlib.sha256(key.encode()).hexdigest()
 
@@ -40,11 +40,12 @@ def feedback():
     """A text in the shop and one in the CRM of each of 60 customers, 12 texts of two customers each, and two others."""
     rows = []
     for i in range(NUM_CUSTOMERS):
-        rows.append(record(f"{i}-shop", "shop", f"s{i}", said(f"shop {i}"), LABELS[i % 3]))
-        rows.append(record(f"{i}-crm", "crm", f"k{i}", said(f"survey {i}"), LABELS[(i + 1) % 3]))
+        rows.append(record(f"{i}-shop", "shop", f"s{i}", distinct_text(f"shop {i}"), LABELS[i % 3]))
+        rows.append(record(f"{i}-crm", "crm", f"k{i}", distinct_text(f"survey {i}"), LABELS[(i + 1) % 3]))
     for t in range(NUM_SHARED):
         rows += [
-            record(f"t{t}-{i}", "shop", f"s{i}", said(f"everybody {t}"), LABELS[t % 3]) for i in (5 * t, 5 * t + 1)
+            record(f"t{t}-{i}", "shop", f"s{i}", distinct_text(f"everybody {t}"), LABELS[t % 3])
+            for i in (5 * t, 5 * t + 1)
         ]
     rows.append(record("nobody", "shop", None, "Written by a guest", "recommends"))
     rows.append(record("unrated", "shop", "s1", "No stars", None))
@@ -63,8 +64,10 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-CUSTOMER_OF = {digest(said(f"{place} {i}")): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")}
-WRITERS_OF = {digest(said(f"everybody {t}")): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
+CUSTOMER_OF = {
+    digest(distinct_text(f"{place} {i}")): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")
+}
+WRITERS_OF = {digest(distinct_text(f"everybody {t}")): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
 
 
 @pytest.fixture(scope="module")
@@ -282,9 +285,9 @@ def test_near_duplicate_of_a_held_out_text_is_dropped_and_counted(context, made)
     where, by = split_by_text(made), {customer: text for text, customer in CUSTOMER_OF.items()}
     tester = next(customer for customer, text in by.items() if where[text] == "test")
     trainer = next(customer for customer, text in by.items() if where[text] == "train")
-    long = " ".join(said(f"word {i}") for i in range(5))
+    long = " ".join(distinct_text(f"word {i}") for i in range(5))
     near = [
-        record("far", "shop", f"s{trainer[1:]}", said("nothing like it"), "recommends"),
+        record("far", "shop", f"s{trainer[1:]}", distinct_text("nothing like it"), "recommends"),
         record("near", "shop", f"s{trainer[1:]}", f"{long.upper()}!", "recommends"),
         record("first", "shop", f"s{tester[1:]}", long, "recommends"),
         record("own", "shop", f"s{tester[1:]}", f"Indeed: {long}", "recommends"),

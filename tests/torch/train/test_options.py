@@ -84,14 +84,14 @@ def test_student_with_one_layer_learns_from_the_teacher(encoder, shards, tmp_pat
     _, accuracy = trained(shards, model, cfg, tmp_path / "teacher")
     assert accuracy > 0.9
     cfg = TrainConfig(**CONFIG, num_layers=1, distillation=1.0)
-    pupil = initial_model(str(encoder), cfg, model)
+    student = initial_model(str(encoder), cfg, model)
     assert len(model.layers) == 2
-    assert len(pupil.layers) == 1 and pupil.encoder.config.num_hidden_layers == 1
+    assert len(student.layers) == 1 and student.encoder.config.num_hidden_layers == 1
     teacher = Teacher(model.eval())
-    _, taught = trained(shards, pupil, cfg, tmp_path / "pupil", teacher=teacher)
+    _, accuracy = trained(shards, student, cfg, tmp_path / "student", teacher=teacher)
     rows = concatenate([read_rows(shards / file.name) for file in read_manifest(shards).of(VALIDATION)])
-    said = [logits_of(each, rows, cfg).argmax(1) for each in (model, pupil)]
-    assert taught > 0.85 and (said[0] == said[1]).mean() > 0.9
+    predicted = [logits_of(each, rows, cfg).argmax(1) for each in (model, student)]
+    assert accuracy > 0.85 and (predicted[0] == predicted[1]).mean() > 0.9
 
 
 def test_distillation_only_reproduces_the_errors_of_the_teacher(encoder, shards, tmp_path):
