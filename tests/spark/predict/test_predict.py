@@ -68,7 +68,7 @@ def test_planted_signal_is_found_on_the_test_snapshot(predicted):
     assert measured["churn_auc", "xgboost"] > 0.9
     assert measured["churn_cross_entropy", "class_prior"] == pytest.approx(1, abs=0.01)  # half lapse: one bit each
     assert measured["churn_cross_entropy", "xgboost"] < 0.5
-    assert "on 2024-11-01, unseen by the model" in result.note
+    assert "on the test snapshot 2024-11-01" in result.note
 
 
 def test_scores_have_churn_probability_and_reasons(predicted):
@@ -104,7 +104,7 @@ def test_snapshots_of_other_days_are_ignored(spark, tmp_path):
     days = [date(2024, 8, 1), OLDEST, date(2024, 10, 31), MIDDLE, date(2025, 1, 30), AS_OF, date(2025, 2, 1)]
     ctx = context(spark, tmp_path, "predict.min_customers=100000")
     put(ctx.tables, FEATURE_CUSTOMER, history(days))
-    assert "customers had ordered by 2024-08-02" in stage.run(ctx).note
+    assert "customers with orders by 2024-08-02" in stage.run(ctx).note
 
 
 def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
