@@ -1,36 +1,36 @@
-"""`python -m benchmarks [NAME]`: runs one benchmark, or all of them."""
+"""Run one benchmark or all: `python -m benchmarks [NAME]`."""
 
 import argparse
 import importlib
 import sys
 
 NAMES = {
-    "refresh": "seconds and peak memory per stage, 10,000 and 100,000 generated customers",
-    "cleaning": "ingest and clean of 1 and 10 million rows against pandas, a small delivery, no rules",
-    "conservation": "every record of a world of 100,000 customers and of the examples accounted for, batch by batch",
-    "truth": "what the stages find of what a generator of 20,000 customers knows",
+    "refresh": "time and peak memory per stage for 10,000 and 100,000 generated customers",
+    "cleaning": "ingest and clean of 1 and 10 million rows compared with pandas; small delivery; no rules",
+    "conservation": "reconciliation of every record of 100,000 generated customers and of the examples, by batch",
+    "truth": "results of the stages compared with the ground truth of 20,000 generated customers",
     "examples": "the three example companies on their real files",
-    "scoring": "scoring on a processor against the usual pipeline and ONNX Runtime by hand, CPU time of one thread",
-    "training": "fine-tuning on a processor against the loop of the tutorials, CPU time of one thread",
-    "gpu": "BERT-base on a GPU: scoring and fine-tuning as a share of the card's matrix speed",
-    "sharding": "texts of silver to a shard set, against tokenising them and nothing else",
-    "shards": "petastorm against a direct reader, as a share of a training step",
+    "scoring": "CPU scoring compared with transformers.pipeline and a plain ONNX Runtime loop, CPU time of one thread",
+    "training": "CPU fine-tuning compared with a standard tutorial loop, CPU time of one thread",
+    "gpu": "BERT-base on a GPU: scoring and fine-tuning as a fraction of peak FLOP/s",
+    "sharding": "shard stage compared with tokenisation alone",
+    "shards": "petastorm compared with a direct reader, as a fraction of a training step",
 }
 
 
 class Skipped(Exception):
-    """A benchmark that cannot run here, and why."""
+    """The benchmark cannot run here; the message is the reason."""
 
 
 def main() -> int:
-    """Runs what was asked for; 0 when nothing failed."""
+    """Run the selected benchmarks and return the exit code."""
     listed = "\n".join(f"  {name:<10} {doc}" for name, doc in NAMES.items())
     parser = argparse.ArgumentParser(
         description=f"{__doc__}\n\n{listed}", formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="?", choices=[*NAMES, []], default=[], metavar="NAME")
-    parser.add_argument("--customers", type=int, nargs="*", help="sizes, where the benchmark has any")
-    parser.add_argument("--data", help="folder of the examples' files")
+    parser.add_argument("--customers", type=int, nargs="*", help="sizes, for benchmarks with sizes")
+    parser.add_argument("--data", help="folder with the files of the example companies")
     arguments = parser.parse_args()
     from benchmarks.figures import publish
 
@@ -38,7 +38,7 @@ def main() -> int:
         try:
             figures = importlib.import_module(f"benchmarks.{name}").run(arguments)
         except Skipped as reason:
-            print(f"{name}: not run: {reason}", file=sys.stderr)
+            print(f"{name}: skipped: {reason}", file=sys.stderr)
             continue
         print(f"written to {publish(name, figures)}")
     return 0

@@ -1,4 +1,4 @@
-"""Ingest and clean of order lines, people and texts: against pandas, from 1 to 10 million rows, a small delivery, no rules.
+"""Ingest and clean of order lines, persons and texts, compared with pandas: 1 to 10 million rows, small delivery, no rules.
 
 Everything is written to disk on both sides, so nothing is left unevaluated. A core's rows a second are the rows over the
 wall time and the number of cores that are used: two by Spark, one by pandas.
@@ -20,11 +20,11 @@ CORES = 2
 ROWS_PER_PARTITION = 500_000
 FEW_ROWS = 100
 PANDAS_BYTES_PER_ROW = 1_000
-"""What pandas holds at its peak for a row of these files; a size that does not fit the memory is not tried."""
+"""Peak memory of pandas per row of these files; sizes that exceed the memory are skipped."""
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """At each size a first load and, at the largest, a delivery of 1 % and a run with nothing new; pandas where it fits."""
+    """Measure the first load at each size; at the largest size also a 1% delivery and a run without new data."""
     figures, loads, sizes = [], {}, arguments.customers or SIZES
     sources = lay_out_sources(OUT / "cleaning-sources")
     for size in sizes:
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         rate = size / load.seconds / CORES
         figures += [
             Figure(f"{label}: ingest and clean", load.seconds, "seconds"),
-            Figure(f"{label}: rows a second and core", rate, "rows/s"),
+            Figure(f"{label}: rows per second and core", rate, "rows/s"),
             Figure(f"{label}: peak memory", load.peak_mb, "MB", "<= 8590"),
         ]
         if size * PANDAS_BYTES_PER_ROW < 0.8 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"):
@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
             figures += [
                 Figure(f"{label}: pandas", peer.seconds, "seconds"),
                 Figure(f"{label}: pandas, peak memory", peer.peak_mb, "MB"),
-                Figure(f"{label}: per core over pandas", whole / CORES, "ratio", ">= 1.0", "pandas"),
-                Figure(f"{label}: two cores over pandas", whole, "ratio", peer="pandas"),
+                Figure(f"{label}: per core relative to pandas", whole / CORES, "ratio", ">= 1.0", "pandas"),
+                Figure(f"{label}: two cores relative to pandas", whole, "ratio", peer="pandas"),
             ]
     figures += _without_rules(sizes[0], loads[sizes[0]], sources)
     figures += _small_delivery(sizes[-1], loads[sizes[-1]], sources)
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
 
 
 def _load(data: Path, lake: Path, sources: Path, size: int, *overrides: str, is_first: bool = True) -> Watched:
-    """Ingest and clean as two jobs, JVM starts included; shuffles are cut by the size, as one would on a cluster."""
+    """Run ingest and clean as two jobs including JVM start; the number of shuffle partitions follows the size."""
     if is_first:
         shutil.rmtree(lake, ignore_errors=True)
     partitions = f"session.shuffle_partitions={max(4, size // ROWS_PER_PARTITION)}"
@@ -76,11 +76,13 @@ def _without_rules(size: int, load: Watched, sources: Path) -> list[Figure]:
     (empty / "none.yaml").write_text("affirmative: ['1']\nnegative: ['0']\n")
     bare = _load(OUT / f"cleaning-{size}", OUT / "cleaning-lake-bare", sources, size, f"clean.rules_dir={empty}")
     ratio = load.seconds / bare.seconds
-    return [Figure(f"{size:,} rows: all rules over none", ratio, "ratio", "<= 1.5", "the same load without rules")]
+    return [
+        Figure(f"{size:,} rows: all rules relative to none", ratio, "ratio", "<= 1.5", "the same load without rules")
+    ]
 
 
 def _small_delivery(size: int, load: Watched, sources: Path) -> list[Figure]:
-    """1 % more, less what nothing new costs and less what a delivery of a few rows costs: plans and commits, whatever comes."""
+    """Measure a 1% delivery, minus the fixed cost of a run without new data and of a delivery of a few rows."""
     data, lake = OUT / f"cleaning-{size}", OUT / f"cleaning-lake-{size}"
     write(data, size // 100, day="2025-01-02", first=size)
     small = _load(data, lake, sources, size, is_first=False)
@@ -89,9 +91,9 @@ def _small_delivery(size: int, load: Watched, sources: Path) -> list[Figure]:
     idle = _load(data, lake, sources, size, is_first=False)
     shares = [(small.seconds - start.seconds) / load.seconds for start in (idle, few)]
     return [
-        Figure(f"{size:,} rows: 1 % more", small.seconds, "seconds"),
+        Figure(f"{size:,} rows: 1% more", small.seconds, "seconds"),
         Figure(f"{size:,} rows: {FEW_ROWS} more", few.seconds, "seconds"),
-        Figure(f"{size:,} rows: nothing new", idle.seconds, "seconds", peer="the fixed start"),
-        Figure(f"{size:,} rows: 1 % more, less nothing new", shares[0], "fraction", "<= 0.05", "the first load"),
-        Figure(f"{size:,} rows: 1 % more, less {FEW_ROWS} more", shares[1], "fraction", peer="the first load"),
+        Figure(f"{size:,} rows: no new data", idle.seconds, "seconds", peer="the fixed start"),
+        Figure(f"{size:,} rows: 1% more, minus no new data", shares[0], "fraction", "<= 0.05", "the first load"),
+        Figure(f"{size:,} rows: 1% more, minus {FEW_ROWS} more", shares[1], "fraction", peer="the first load"),
     ]

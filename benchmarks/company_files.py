@@ -1,4 +1,4 @@
-"""Files of a shop for benchmarks of ingest and clean: order lines, people and reviews, 8 to 1 to 1, with 2 % that is wrong."""
+"""Shop files for ingest and clean benchmarks: order lines, persons and reviews (8:1:1) with 2% invalid records."""
 
 import shutil
 from collections.abc import Iterator
@@ -34,16 +34,16 @@ _WORDS = _SAID.split()
 
 
 def write(folder: Path, num_rows: int, *, day: str = "2025-01-01", first: int = 0) -> None:
-    """Writes `num_rows` records below `folder/day`, and the products once; `first` numbers the keys."""
+    """Write `num_rows` records to `folder/day`, and the products once; keys start at `first`."""
     target = folder / day
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    draw = np.random.default_rng(first + 1)
+    random = np.random.default_rng(first + 1)
     shares = {"shop_order_lines": 0.8, "shop_accounts": 0.1, "reviews": 0.1}
     makers = {"shop_order_lines": _lines, "shop_accounts": _accounts, "reviews": _reviews}
     for name, share in shares.items():
         for part, (start, size) in enumerate(_parts(round(num_rows * share))):
-            rows = makers[name](draw, first + start, size)
+            rows = makers[name](random, first + start, size)
             separator = ";" if name == "shop_order_lines" else ","
             rows.to_csv(target / f"{name}_{part:04d}.csv", index=False, sep=separator)
     if first == 0:
@@ -51,7 +51,7 @@ def write(folder: Path, num_rows: int, *, day: str = "2025-01-01", first: int = 
 
 
 def lay_out_sources(folder: Path) -> Path:
-    """The sources of these files alone."""
+    """Write the source configurations of these files."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in SOURCES:
@@ -71,29 +71,29 @@ def _products() -> pd.DataFrame:
     )
 
 
-def _lines(draw: np.random.Generator, first: int, size: int) -> pd.DataFrame:
+def _lines(random: np.random.Generator, first: int, size: int) -> pd.DataFrame:
     number = np.arange(first, first + size)
-    cents = draw.integers(100, 20_000, size)
-    cents[draw.random(size) < 0.01] = 0
+    cents = random.integers(100, 20_000, size)
+    cents[random.random(size) < 0.01] = 0
     frame = pd.DataFrame(
         {
             "BestellNr": [f"B{n // 3:09d}" for n in number],
             "Pos": number % 3 + 1,
-            "Artikel": [f"P{p:05d}" for p in draw.integers(0, NUM_PRODUCTS + 10, size)],
-            "Menge": draw.integers(1, 6, size).astype(str),
+            "Artikel": [f"P{p:05d}" for p in random.integers(0, NUM_PRODUCTS + 10, size)],
+            "Menge": random.integers(1, 6, size).astype(str),
             "Einzelpreis": [f"{c // 100},{c % 100:02d}" for c in cents],
         }
     )
-    frame.loc[draw.random(size) < 0.005, "Menge"] = "zwei"
+    frame.loc[random.random(size) < 0.005, "Menge"] = "zwei"
     repeats = frame.iloc[: size // 200]
     return pd.concat([frame.iloc[: size - len(repeats)], repeats])
 
 
-def _accounts(draw: np.random.Generator, first: int, size: int) -> pd.DataFrame:
+def _accounts(random: np.random.Generator, first: int, size: int) -> pd.DataFrame:
     number = np.arange(first, first + size)
-    given, family = draw.choice(_GIVEN, size), draw.choice(_FAMILY, size)
-    house = draw.integers(1, 200, size)
-    days = pd.Timestamp("1940-01-01") + pd.to_timedelta(draw.integers(0, 24_000, size), unit="D")
+    given, family = random.choice(_GIVEN, size), random.choice(_FAMILY, size)
+    house = random.integers(1, 200, size)
+    days = pd.Timestamp("1940-01-01") + pd.to_timedelta(random.integers(0, 24_000, size), unit="D")
     frame = pd.DataFrame(
         {
             "customer_no": [f"K{n:08d}" for n in number],
@@ -101,34 +101,34 @@ def _accounts(draw: np.random.Generator, first: int, size: int) -> pd.DataFrame:
             "last_name": family,
             "email": [f"Mail{n}+shop@Example.com" for n in number],
             "phone": [f"030 {n:07d}" for n in number % 9_000_000 + 1_000_000],
-            "street": [f"{s} {n}" for s, n in zip(draw.choice(_STREET, size), house)],
-            "zip": [str(z) for z in draw.integers(1000, 99_999, size)],
-            "city": draw.choice(_CITY, size),
+            "street": [f"{s} {n}" for s, n in zip(random.choice(_STREET, size), house)],
+            "zip": [str(z) for z in random.integers(1000, 99_999, size)],
+            "city": random.choice(_CITY, size),
             "date_of_birth": days.strftime("%Y-%m-%d"),
             "created_at": "2024-03-04 10:11:12",
         }
     )
-    frame.loc[draw.random(size) < 0.01, "date_of_birth"] = "unknown"
-    frame.loc[draw.random(size) < 0.01, "created_at"] = "soon"
+    frame.loc[random.random(size) < 0.01, "date_of_birth"] = "unknown"
+    frame.loc[random.random(size) < 0.01, "created_at"] = "soon"
     return frame
 
 
-def _reviews(draw: np.random.Generator, first: int, size: int) -> pd.DataFrame:
+def _reviews(random: np.random.Generator, first: int, size: int) -> pd.DataFrame:
     number = np.arange(first, first + size)
-    lengths = draw.integers(5, 60, size)
-    words = draw.choice(_WORDS, int(lengths.sum()))
+    lengths = random.integers(5, 60, size)
+    words = random.choice(_WORDS, int(lengths.sum()))
     ends = np.cumsum(lengths)
     bodies = [" ".join(words[end - length : end]) for length, end in zip(lengths, ends)]
     frame = pd.DataFrame(
         {
             "review_id": [f"R{n:09d}" for n in number],
-            "customer_no": [f"K{n:08d}" for n in draw.integers(0, size, size)],
-            "sku": [f"P{p:05d}" for p in draw.integers(0, NUM_PRODUCTS, size)],
-            "stars": draw.integers(1, 6, size).astype(str),
+            "customer_no": [f"K{n:08d}" for n in random.integers(0, size, size)],
+            "sku": [f"P{p:05d}" for p in random.integers(0, NUM_PRODUCTS, size)],
+            "stars": random.integers(1, 6, size).astype(str),
             "title": "My opinion",
             "body": bodies,
             "posted": "2024-05-06",
         }
     )
-    frame.loc[draw.random(size) < 0.01, "stars"] = "9"
+    frame.loc[random.random(size) < 0.01, "stars"] = "9"
     return frame

@@ -1,4 +1,4 @@
-"""Every record of every delivery is where the accounts say: of a generated world and of the three examples, by batch.
+"""Reconcile every record of every delivery by batch: for generated data and the three examples.
 
 The records are counted anew from the files by Python's own readers, which share nothing with the suite's.
 """
@@ -32,7 +32,7 @@ BATCH = ["source", "entity", "batch_id"]
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Ingests and cleans each company into a new lake, and checks its accounts."""
+    """Ingest and clean each company into a new lake and check its reconciliation."""
     size = (arguments.customers or [SIZE])[0]
     company = OUT / f"conservation-{size}"
     shutil.rmtree(company, ignore_errors=True)
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     figures += dirt(_table(lake, "ops/quarantine"), planted, _table(lake, "ops/delivery"))
     data = arguments.data or os.environ.get("CRM_SPARK_EXAMPLES")
     if not data:
-        print("without --data or CRM_SPARK_EXAMPLES the examples are left out", file=sys.stderr)
+        print("examples skipped: neither --data nor CRM_SPARK_EXAMPLES is set", file=sys.stderr)
         return figures
     for name in EXAMPLES:
         conf, files = Path(f"conf/examples/{name}"), Path(data) / name
@@ -62,7 +62,7 @@ def _cleaned(conf: Path, data: Path, name: str) -> Path:
 
 
 def of_lake(label: str, lake: Path, data: Path, sources: Iterable[Source]) -> list[Figure]:
-    """How many records and batches there are, and how many of each do not add up."""
+    """Return the number of records and batches, and of those that do not reconcile."""
     deliveries, statuses = _table(lake, "ops/delivery"), _table(lake, "ops/reconciliation")
     taken = deliveries[deliveries.status == "ingested"]
     by_name = {source.name: source for source in sources}
@@ -79,15 +79,15 @@ def of_lake(label: str, lake: Path, data: Path, sources: Iterable[Source]) -> li
     listed = _table(lake, "ops/quarantine")
     aside = listed[listed.status == "quarantined"].groupby(BATCH).size()
     expected = statuses.set_index(BATCH).num_quarantined
-    wrong_aside = int((expected - aside.reindex(expected.index, fill_value=0) != 0).sum())
+    wrong_quarantine = int((expected - aside.reindex(expected.index, fill_value=0) != 0).sum())
     return [
         Figure(f"{label}: records in the files", sum(counted), "records"),
-        Figure(f"{label}: batches of an entity", len(statuses), "batches"),
-        Figure(f"{label}: files whose records are not all in bronze", wrong_files, "files", "== 0"),
-        Figure(f"{label}: batches that were not read whole", wrong_in, "batches", "== 0"),
+        Figure(f"{label}: entity batches", len(statuses), "batches"),
+        Figure(f"{label}: files with records missing in bronze", wrong_files, "files", "== 0"),
+        Figure(f"{label}: incompletely processed batches", wrong_in, "batches", "== 0"),
         Figure(f"{label}: rows without a status", float(lost), "rows", "== 0"),
-        Figure(f"{label}: batches accepted is not silver + superseded", wrong_silver, "batches", "== 0"),
-        Figure(f"{label}: batches quarantined is not what is listed", wrong_aside, "batches", "== 0"),
+        Figure(f"{label}: batches with accepted != silver + superseded", wrong_silver, "batches", "== 0"),
+        Figure(f"{label}: batches with quarantined != rows in quarantine", wrong_quarantine, "batches", "== 0"),
     ]
 
 

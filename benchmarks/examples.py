@@ -1,4 +1,4 @@
-"""The three example companies on their real files. The files are not part of the project: give their folder with `--data`."""
+"""Refresh of the three example companies on their real files, which are not part of the project (`--data`)."""
 
 import argparse
 import csv
@@ -19,7 +19,7 @@ EXAMPLES = ("online_retail", "clothing_reviews", "complete_journey")
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Refreshes each example from nothing and counts.
+    """Refresh each example in a new lake and compare counts.
 
     Raises:
         Skipped: the files are not at hand.
@@ -57,14 +57,14 @@ def _time(name: str, taken: Watched) -> list[Figure]:
 
 
 def _conservation(name: str, lake: Path) -> list[Figure]:
-    """Rows that are neither accepted nor set aside nor a declared repeat."""
+    """Return the number of rows that are neither accepted, quarantined nor duplicates."""
     statuses = DeltaTable(str(lake / "ops" / "reconciliation")).to_pyarrow_table().to_pandas()
     lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
-    return [Figure(f"{name}: rows unaccounted for", float(lost), "rows", "== 0")]
+    return [Figure(f"{name}: rows without a status", float(lost), "rows", "== 0")]
 
 
 def online_retail(lake: Path) -> list[Figure]:
-    """The standard policy: no customer, cancelled, non-positive quantity or price, exact repeats out of revenue."""
+    """Check the standard policy: guests, cancellations, non-positive values and duplicates excluded from revenue."""
     tables = {
         name: DeltaTable(str(lake / name)).to_pyarrow_table().to_pandas()
         for name in ("silver/order", "gold/customer_link")
@@ -85,7 +85,7 @@ def online_retail(lake: Path) -> list[Figure]:
 
 
 def clothing_reviews(lake: Path, source: Path) -> list[Figure]:
-    """Texts equal to those of the file (read by Python's own CSV module), and how well the held-out fifth is read."""
+    """Compare texts with the file (read by the csv module) and return the metrics on the test split."""
     with gzip.open(source, "rt", encoding="utf-8", newline="") as file:
         wanted = {row[""]: _digest(row["Review Text"]) for row in csv.DictReader(file)}
     silver = (
@@ -108,7 +108,7 @@ def clothing_reviews(lake: Path, source: Path) -> list[Figure]:
     ):
         for row in metrics[(metrics.metric == name) & (metrics.slice == "all")].itertuples():
             figures.append(
-                Figure(f"clothing_reviews: {name} of {row.model} on {row.num_rows:,} unseen texts", row.value, unit)
+                Figure(f"clothing_reviews: {name} of {row.model} on {row.num_rows:,} test texts", row.value, unit)
             )
     return figures
 
@@ -118,7 +118,7 @@ def _digest(text: str) -> str:
 
 
 def row_counts(name: str, lake: Path) -> list[Figure]:
-    """Rows of every table."""
+    """Return the number of rows of every table."""
     found = sorted(log.parent for log in lake.glob("*/*/_delta_log"))
     return [
         Figure(

@@ -1,4 +1,4 @@
-"""BERT-base on a GPU: real tokens a second and the share of the card's matrix speed, scoring and fine-tuning.
+"""BERT-base on a GPU: tokens per second and fraction of peak FLOP/s for scoring and fine-tuning.
 
 The weights are random: they decide what is said of a text, and not how long it takes.
 """
@@ -23,7 +23,7 @@ from crm_spark.stages.score.backends import TorchBackend
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.shard_reader import ShardReader
-from crm_spark.stages.train.worker import prepared
+from crm_spark.stages.train.worker import prepare_model
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
@@ -31,11 +31,11 @@ from crm_spark.text.model import TextClassifier, pretrained, save_model
 
 MAX_LENGTH, GROUP_ROWS, NUM_GROUPS = 128, 2048, 32
 DENSE_BF16_TFLOPS = 790.0
-"""What an H100 or H200 multiplies in bf16, dense."""
+"""Dense bf16 peak of an H100 or H200."""
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Scores 262,144 and learns from 65,536 texts of 77 tokens in the mean.
+    """Score 262,144 texts and train on 65,536 texts with a mean of 77 tokens.
 
     Raises:
         Skipped: there is no GPU.
@@ -43,20 +43,20 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     if not torch.cuda.is_available():
         raise Skipped("no GPU is here")
     with tempfile.TemporaryDirectory() as folder:
-        saved_model = bert_base(Path(folder))
+        model_version = bert_base(Path(folder))
         figures = [Figure("matrix product 8192 x 8192 x 8192, bf16", peak_tflops(), "TFLOP/s")]
-        figures += scoring(saved_model, name="BERT-base", wanted=("2290000", "0.5"))
+        figures += scoring(model_version, name="BERT-base", target=("2290000", "0.5"))
         embedded = sealed(pretrained(encoder_dir("embedded")), Path(folder) / "embedded")
-        figures += scoring(embedded, name="embedded encoder", wanted=("9000000", "0.25"))
+        figures += scoring(embedded, name="embedded encoder", target=("9000000", "0.25"))
         figures += [
-            *training(saved_model, Path(folder), batch_rows=512),
-            *training(saved_model, Path(folder), batch_rows=1024),
+            *training(model_version, Path(folder), batch_rows=512),
+            *training(model_version, Path(folder), batch_rows=1024),
         ]
     return figures
 
 
 def bert_base(folder: Path) -> ModelVersion:
-    """A model of BERT-base with random weights."""
+    """Return a BERT-base model version with random weights."""
     from transformers import BertConfig, BertModel
 
     torch.manual_seed(1)
@@ -66,7 +66,7 @@ def bert_base(folder: Path) -> ModelVersion:
 
 
 def sealed(model: TextClassifier, folder: Path) -> ModelVersion:
-    """A model of the model as it is."""
+    """Store a model without training."""
     draft = folder / "draft"
     draft.mkdir(parents=True)
     save_model(model, draft)
@@ -76,19 +76,19 @@ def sealed(model: TextClassifier, folder: Path) -> ModelVersion:
 
 
 def lengths_of(count: int) -> NDArray[np.int64]:
-    """Lengths as those of clothing reviews: 77 tokens in the mean, none over 128."""
+    """Return lengths like those of clothing reviews: mean 77, maximum 128 tokens."""
     draw = np.random.default_rng(1).normal(79, 34, count)
     return np.clip(draw, 8, MAX_LENGTH).astype(np.int64)
 
 
 def flops(lengths: NDArray[np.int64], *, layers: int, hidden: int) -> float:
-    """Floating-point operations of a forward pass over real tokens: 2 for each weight of a layer, 4 h for each pair."""
+    """Return the FLOPs of a forward pass without padding: 2 per layer weight, 4h per token pair."""
     weights = 4 * hidden**2 + 2 * hidden * 4 * hidden
     return float(layers * (2 * weights * lengths.sum() + 4 * hidden * (lengths**2).sum()))
 
 
 def peak_tflops() -> float:
-    """A large matrix product of random numbers."""
+    """Measure a large matrix product."""
     a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         a @ b
@@ -101,16 +101,16 @@ def peak_tflops() -> float:
 
 
 def scoring(
-    saved_model: ModelVersion,
+    model_version: ModelVersion,
     *,
     name: str,
-    wanted: tuple[str, str],
+    target: tuple[str, str],
     num_rows: int = 262_144,
     max_tokens: int | None = None,
     is_compiled: bool = True,
 ) -> list[Figure]:
-    """Texts that are tokenised already: what the card does, with the copying to it and back."""
-    backend = TorchBackend(saved_model, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
+    """Score tokenised texts, including copies to and from the GPU."""
+    backend = TorchBackend(model_version, threads=1, max_tokens=max_tokens, is_bf16=True, on_gpu=True)
     if is_compiled:
         backend.compile()
     lengths = lengths_of(num_rows)
@@ -128,21 +128,21 @@ def scoring(
     work = flops(lengths, layers=config.num_hidden_layers, hidden=config.hidden_size)
     share = work / seconds / 1e12 / DENSE_BF16_TFLOPS
     return [
-        Figure(f"scoring, {name}: real tokens a second", lengths.sum() / seconds, "tokens/s", f">= {wanted[0]}"),
-        Figure(f"scoring, {name}: texts a second", num_rows / seconds, "texts/s"),
-        Figure(f"scoring, {name}: share of 790 TFLOP/s", share, "fraction", f">= {wanted[1]}"),
+        Figure(f"scoring, {name}: tokens per second", lengths.sum() / seconds, "tokens/s", f">= {target[0]}"),
+        Figure(f"scoring, {name}: texts per second", num_rows / seconds, "texts/s"),
+        Figure(f"scoring, {name}: fraction of 790 TFLOP/s", share, "fraction", f">= {target[1]}"),
     ]
 
 
 def training(
-    saved_model: ModelVersion,
+    model_version: ModelVersion,
     folder: Path,
     *,
     batch_rows: int = 1024,
     max_tokens: int | None = None,
     is_compiled: bool = True,
 ) -> list[Figure]:
-    """One epoch of the training loop itself; the first half of the steps warms up."""
+    """Train one epoch; the first half of the steps is the warm-up."""
     manifest = shards(folder / f"shards-{batch_rows}")
     if not dist.is_initialized():
         dist.init_process_group("nccl", store=dist.HashStore(), rank=0, world_size=1)
@@ -150,22 +150,22 @@ def training(
         batch_rows=batch_rows, max_tokens=max_tokens, reader="direct", checkpoint_steps=10**6, window_rows=GROUP_ROWS,
         compile=is_compiled,
     )  # fmt: skip
-    model = prepared(pretrained(folder / "encoder"), cfg, torch.device("cuda", 0))
+    model = prepare_model(pretrained(folder / "encoder"), cfg, torch.device("cuda", 0))
     reader = ShardReader(folder / f"shards-{batch_rows}", manifest, cfg, seed=1, rank=0, world_size=1)
     history = train(model, reader, [], folder / f"out-{time.time_ns()}")
     rate = median(history.rates[len(history.rates) // 2 :])
     lengths = lengths_of(GROUP_ROWS * NUM_GROUPS)
     each = 3 * flops(lengths, layers=12, hidden=768) / lengths.sum()
-    name = f"fine-tuning, BERT-base, {batch_rows} texts a step"
+    name = f"fine-tuning, BERT-base, {batch_rows} texts per step"
     return [
-        Figure(f"{name}: real tokens a second", rate, "tokens/s", ">= 610000"),
-        Figure(f"{name}: share of 790 TFLOP/s", rate * each / 1e12 / DENSE_BF16_TFLOPS, "fraction", ">= 0.4"),
+        Figure(f"{name}: tokens per second", rate, "tokens/s", ">= 610000"),
+        Figure(f"{name}: fraction of 790 TFLOP/s", rate * each / 1e12 / DENSE_BF16_TFLOPS, "fraction", ">= 0.4"),
         Figure(f"{name}: peak memory", torch.cuda.max_memory_allocated() / 2**30, "GiB"),
     ]
 
 
 def shards(folder: Path) -> ShardManifest:
-    """A shard set of random tokens."""
+    """Write a shard set of random tokens."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 

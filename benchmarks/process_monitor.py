@@ -1,4 +1,4 @@
-"""Runs a command and watches what it says and how much memory its whole process tree holds."""
+"""Run a command and record its log and the peak memory of its process tree."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ _MB = 1e6
 
 @dataclass
 class Watched:
-    """What a run took.
+    """Time and memory of a run.
 
     Attributes:
         seconds: wall time of the whole command, JVM start included.
@@ -35,7 +35,7 @@ class Watched:
 
 
 def watch(command: Sequence[str], *, interval: float = 0.5) -> Watched:
-    """Runs the command to its end; its log goes on to standard error.
+    """Run the command and forward its log to standard error.
 
     Raises:
         RuntimeError: it failed.
@@ -64,12 +64,12 @@ def watch(command: Sequence[str], *, interval: float = 0.5) -> Watched:
     sampler.join()
     result.seconds = time.monotonic() - started
     if code != 0:
-        raise RuntimeError(f"{' '.join(command)} ended with {code}")
+        raise RuntimeError(f"{' '.join(command)} failed with exit code {code}")
     return result
 
 
 def _tree_mb(pid: int) -> float:
-    """Proportional where the system tells (pages that processes share are counted once), else resident."""
+    """Return the proportional set size (shared pages counted once) if available, else the resident set size."""
     total = 0.0
     try:
         for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:

@@ -1,4 +1,4 @@
-"""The whole refresh of a generated company: seconds and peak memory per stage at two sizes, and how both grow.
+"""Refresh of a generated company: time and peak memory per stage at two sizes, and their growth.
 
 Training sees 8,192 texts at both sizes: how many are worth seeing is a choice and not a matter of the company's size.
 """
@@ -15,7 +15,7 @@ SIZES = [10_000, 100_000]
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Generates and refreshes at each size, from nothing; then refreshes again with nothing new."""
+    """Generate and refresh each size in a new lake, then refresh without new data."""
     figures: list[Figure] = []
     runs: dict[int, Watched] = {}
     sizes = arguments.customers or SIZES
@@ -36,12 +36,12 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
                 figures.append(Figure(f"{label}: {stage}, peak memory", runs[size].stage_peak_mb[stage], "MB"))
         figures.append(Figure(f"{label}: refresh", runs[size].seconds, "seconds"))
         figures.append(Figure(f"{label}: refresh, peak memory", runs[size].peak_mb, "MB"))
-        figures.append(Figure(f"{label}: refresh with nothing new", again.seconds, "seconds"))
+        figures.append(Figure(f"{label}: refresh without new data", again.seconds, "seconds"))
     if len(sizes) == 2:
         small, large = (runs[size] for size in sizes)
         grown = math.log(sizes[1] / sizes[0])
         for stage in NAMES:
             if small.stage_seconds.get(stage) and large.stage_seconds.get(stage):
                 exponent = math.log(large.stage_seconds[stage] / small.stage_seconds[stage]) / grown
-                figures.append(Figure(f"growth of {stage}: time exponent", exponent, "exponent", peer="1 is linear"))
+                figures.append(Figure(f"{stage}: growth exponent of time", exponent, "exponent", peer="1 is linear"))
     return figures

@@ -1,4 +1,4 @@
-"""Scoring on a processor against the usual pipeline: CPU time a text on one thread, in turns over several rounds.
+"""CPU scoring compared with transformers.pipeline: CPU time per text on one thread, interleaved over several rounds.
 
 R is 128 over the mean number of real tokens: padding alone makes so much of every ratio.
 """
@@ -31,34 +31,34 @@ from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.hardware import BF16, INT8, cpu_flags
 from crm_spark.text.labels import LABELS
 from crm_spark.text.model import FIRST, pretrained, save_model
-from crm_spark.text.tokenise import load_tokenizer, token_ids
+from crm_spark.text.tokenizer import load_tokenizer, token_ids
 
 MAX_LENGTH, NUM_TEXTS, NUM_SPARK_TEXTS, NUM_ROUNDS = 128, 384, 1_536, 5
 Work = Callable[[list[str]], object]
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Five rounds of the pipeline, of what a careful person writes by hand, and of the suite's scorer."""
+    """Run five rounds of the pipeline, of optimised plain loops, and of the scorer."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     texts = texts_of(arguments.data)
     with tempfile.TemporaryDirectory() as folder:
-        saved_model = model_version_of(Path(folder))
+        model_version = model_version_of(Path(folder))
         lossless, small = ScoreConfig(), ScoreConfig(is_int8_allowed=True)
-        chosen = [choose(saved_model, cfg, num_texts=10**9) for cfg in (lossless, small)]
-        print(f"scorer: {chosen[0]}; allowed int8: {chosen[1]}")
-        hands = by_hand(saved_model)
+        chosen = [choose(model_version, cfg, num_texts=10**9) for cfg in (lossless, small)]
+        print(f"scorer: {chosen[0]}; with int8: {chosen[1]}")
+        hands = by_hand(model_version)
         works: dict[str, Work] = {
             "pipeline": pipeline(),
             **hands,
-            "scorer": Scorer(saved_model.folder, lossless, chosen[0]).probabilities,
-            "scorer, int8": Scorer(saved_model.folder, small, chosen[1]).probabilities,
+            "scorer": Scorer(model_version.folder, lossless, chosen[0]).probabilities,
+            "scorer, int8": Scorer(model_version.folder, small, chosen[1]).probabilities,
         }
         taken = interleaved(works, texts)
         fastest = min(hands, key=lambda name: median(taken[name]))
         many = texts * (NUM_SPARK_TEXTS // len(texts))
-        through_spark = spark_over_hand(saved_model, many, works[fastest], chosen[0])
-        tokenizer = load_tokenizer(saved_model.folder, MAX_LENGTH)
+        through_spark = spark_over_hand(model_version, many, works[fastest], chosen[0])
+        tokenizer = load_tokenizer(model_version.folder, MAX_LENGTH)
         ratio = MAX_LENGTH / float(np.mean([len(ids) for ids in token_ids(tokenizer, texts)]))
     wanted = 3.4 if BF16 & cpu_flags() else 1.2
     wanted_int8 = 4.5 if INT8 & cpu_flags() else 1.8
@@ -66,18 +66,18 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     hand = median(own / mine for own, mine in zip(taken[fastest], taken["scorer"]))
     return [
         Figure("R: 128 over the mean number of tokens", ratio, "ratio"),
-        Figure("pipeline: texts a second of one core", len(texts) / median(taken["pipeline"]), "texts/s"),
-        Figure("scorer: texts a second of one core", len(texts) / median(taken["scorer"]), "texts/s"),
-        Figure("scorer over pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
-        Figure("scorer with int8 over pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
-        *(Figure(f"{name}: texts a second of one core", len(texts) / median(taken[name]), "texts/s") for name in hands),
+        Figure("pipeline: texts per second and core", len(texts) / median(taken["pipeline"]), "texts/s"),
+        Figure("scorer: texts per second and core", len(texts) / median(taken["scorer"]), "texts/s"),
+        Figure("scorer relative to pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
+        Figure("scorer with int8 relative to pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
+        *(Figure(f"{name}: texts per second and core", len(texts) / median(taken[name]), "texts/s") for name in hands),
         Figure("scorer over the better of them by hand", hand, "ratio", ">= 0.9", fastest),
         Figure("the same with Spark and Arrow, wall clock", through_spark, "ratio", ">= 0.9", fastest),
     ]  # fmt: skip
 
 
 def texts_of(folder: str | None) -> list[str]:
-    """Clothing reviews where they are at hand, else made-up texts of like length."""
+    """Return clothing reviews if available, else generated texts of similar length."""
     path = Path(folder or os.environ.get("CRM_SPARK_EXAMPLES", "")) / "clothing_reviews" / "clothing_reviews.csv.gz"
     draw = np.random.default_rng(7)
     if path.is_file():
@@ -105,7 +105,7 @@ def texts_of(folder: str | None) -> list[str]:
 
 
 def model_version_of(folder: Path) -> ModelVersion:
-    """The embedded encoder with a head that has learned nothing: it costs as much as one that has."""
+    """Store the embedded encoder with an untrained head, which has the same cost."""
     torch.manual_seed(1)
     model, draft = pretrained(encoder_dir("embedded"), pooling=FIRST).eval(), folder / "draft"
     draft.mkdir()
@@ -120,7 +120,7 @@ def model_version_of(folder: Path) -> ModelVersion:
 
 
 def pipeline() -> Work:
-    """`transformers.pipeline` as one calls it for many texts: 32 at a time, each padded to the longest that is allowed."""
+    """Run `transformers.pipeline` with batches of 32, padded to the maximum length."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from transformers import pipeline as make
 
@@ -131,17 +131,17 @@ def pipeline() -> Work:
     return lambda texts: call(texts, **how)
 
 
-def by_hand(saved_model: ModelVersion) -> dict[str, Work]:
-    """ONNX Runtime and OpenVINO on texts sorted by length, 16 at a time: what one writes who has read how to make it fast."""
+def by_hand(model_version: ModelVersion) -> dict[str, Work]:
+    """Run ONNX Runtime and OpenVINO on length-sorted batches of 16."""
     import onnxruntime
     import openvino
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    graph = str(saved_model.folder / ONNX)
+    graph = str(model_version.folder / ONNX)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     request = openvino.Core().compile_model(graph, "CPU", {"INFERENCE_NUM_THREADS": 1}).create_infer_request()
-    tokenizer = load_tokenizer(saved_model.folder, MAX_LENGTH)
+    tokenizer = load_tokenizer(model_version.folder, MAX_LENGTH)
 
     def sorted_by(run: Callable[[dict[str, np.ndarray]], object]) -> Work:
         def work(texts: list[str]) -> object:
@@ -161,15 +161,15 @@ def by_hand(saved_model: ModelVersion) -> dict[str, Work]:
     }
 
 
-def spark_over_hand(saved_model: ModelVersion, texts: list[str], hand: Work, choice: Choice) -> float:
-    """Texts a second of the scoring job on one core over those of the loop by hand; median of three rounds in turns."""
+def spark_over_hand(model_version: ModelVersion, texts: list[str], hand: Work, choice: Choice) -> float:
+    """Return the throughput of the scoring job on one core relative to the plain loop; median of three rounds."""
     from crm_spark.core.session import build_session
 
     settings = load_settings(Path("conf/local.yaml"), ["session.master=local[1]"])
     spark = build_session(settings.session, app_name="scoring benchmark")
     rows = [(str(i), text) for i, text in enumerate(texts)]
     frame = spark.createDataFrame(rows, "text_hash string, text string").repartition(1).cache()
-    read = frame.mapInPandas(make_scorer(str(saved_model.folder), settings.score, choice), SCHEMA)
+    read = frame.mapInPandas(make_scorer(str(model_version.folder), settings.score, choice), SCHEMA)
     ratios = []
     for _ in range(4):
         started = time.perf_counter()
@@ -179,11 +179,11 @@ def spark_over_hand(saved_model: ModelVersion, texts: list[str], hand: Work, cho
         hand(texts)
         ratios.append((time.perf_counter() - started) / through)
     spark.stop()
-    return median(ratios[1:])  # the first loads the model in the worker
+    return median(ratios[1:])  # the first round loads the model
 
 
 def interleaved(works: dict[str, Work], texts: list[str]) -> dict[str, list[float]]:
-    """Seconds of CPU of each round, one after another in each; a first round warms up."""
+    """Return the CPU seconds of each round, interleaved, after a warm-up round."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(NUM_ROUNDS + 1):
         for name, work in works.items():

@@ -1,4 +1,4 @@
-"""From texts in silver to a shard set, against tokenising the same texts and nothing else.
+"""Shard stage compared with tokenisation of the same texts alone.
 
 The stage redacts, removes names, finds repeated and near texts, tokenises, deals rows to groups, writes them, and looks for
 doubtful labels; the peer calls the tokenizer's own batch method on all cores with the texts in memory.
@@ -28,17 +28,17 @@ from crm_spark.settings import Settings, load_settings
 from crm_spark.stages.shard import stage
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tokenise import load_tokenizer
+from crm_spark.text.tokenizer import load_tokenizer
 
 SIZES = [200_000, 1_000_000]
 NUM_WORDS, CHUNK = 6_000, 20_000
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """At each size the stage and then the tokenizer alone; how the time grows from one to the other."""
+    """Measure the stage and the tokenizer alone at each size, and the growth of time."""
     settings = load_settings(Path("conf/local.yaml"), [])
     spark = build_session(settings.session, app_name="sharding benchmark")
-    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # for the peer in this process: Spark's workers are one for each core
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # for the comparison in this process; Spark has a worker per core
     figures, taken = [], {}
     sizes = arguments.customers or SIZES
     for size in sizes:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         figures += [
             Figure(f"{label}: shard stage", size / taken[size], "texts/s"),
             Figure(f"{label}: tokenizer alone", size / alone, "texts/s"),
-            Figure(f"{label}: stage over tokenizer alone", alone / taken[size], "ratio", ">= 0.6", "tokenizer"),
+            Figure(f"{label}: stage relative to tokenizer alone", alone / taken[size], "ratio", ">= 0.6", "tokenizer"),
         ]
         print(result.note)
         spark.catalog.clearCache()
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
 
 
 def context(spark: SparkSession, lake: Path, settings: Settings) -> JobContext:
-    """A lake of its own."""
+    """Create a new lake."""
     shutil.rmtree(lake, ignore_errors=True)
     return JobContext(
         spark=spark,
@@ -84,7 +84,7 @@ def context(spark: SparkSession, lake: Path, settings: Settings) -> JobContext:
 
 
 def fill(ctx: JobContext, size: int) -> None:
-    """Feedback of a year: texts of 63 words in the mean out of real word pieces, two a customer."""
+    """Write a year of feedback: two texts per customer with a mean of 63 words of real word pieces."""
     vocabulary = load_tokenizer(encoder_dir("embedded"), None).get_vocab()
     words = sorted(word for word in vocabulary if word.isalpha() and word.isascii())[:NUM_WORDS]
     weights = 1 / np.arange(10, NUM_WORDS + 10)
@@ -143,7 +143,7 @@ def _filler(field):
 
 
 def tokenising(ctx: JobContext) -> float:
-    """Seconds that the tokenizer takes for the same texts, in memory and on all cores."""
+    """Return the seconds of the tokenizer for the same texts, in memory on all cores."""
     tokenizer = load_tokenizer(encoder_dir("embedded"), ctx.settings.shard.max_length)
     frame = ctx.tables.read(FEEDBACK).select("plain_text")
     seconds = 0.0

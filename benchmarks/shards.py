@@ -1,4 +1,4 @@
-"""What petastorm costs: rows a second of both readers over the same shards, and petastorm's share of a training step."""
+"""Cost of petastorm: rows per second of both readers, and its fraction of a training step."""
 
 import argparse
 import tempfile
@@ -21,7 +21,7 @@ BATCH_ROWS = 16
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Five rounds, both readers in turn; then the time of a training step of the embedded encoder."""
+    """Run five interleaved rounds of both readers, then measure a training step of the embedded encoder."""
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         paths = write(Path(folder))
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         for seed in range(1, 7):
             for name, reader in (("petastorm", row_groups), ("direct", direct_row_groups)):
                 rates[name].append(rate(reader, paths, seed))
-    through, direct = (median(rates[name][1:]) for name in ("petastorm", "direct"))  # the first round warms up
+    through, direct = (median(rates[name][1:]) for name in ("petastorm", "direct"))  # skip the warm-up round
     step = step_seconds()
     return [
         Figure("petastorm", through, "rows/s"),
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
 
 
 def write(folder: Path) -> list[Path]:
-    """Shard files of random tokens."""
+    """Write shard files of random tokens."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
@@ -62,7 +62,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def rate(reader: Any, paths: list[Path], seed: int) -> float:
-    """Rows a second of one epoch."""
+    """Return the rows per second of one epoch."""
     started = time.perf_counter()
     rows = sum(len(group) for group in reader(paths, reader_shard=0, num_reader_shards=1, seed=seed))
     assert rows == NUM_GROUPS * GROUP_ROWS
@@ -70,7 +70,7 @@ def rate(reader: Any, paths: list[Path], seed: int) -> float:
 
 
 def step_seconds() -> float:
-    """Median time of forward, backward and update."""
+    """Return the median time of a training step."""
     model = pretrained(encoder_dir("embedded")).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     tokens = torch.randint(1000, 30_000, (BATCH_ROWS, 77))

@@ -1,4 +1,4 @@
-"""Fine-tuning on a processor against the loop of the tutorials: CPU time of one pass on one thread, in turns.
+"""CPU fine-tuning compared with a standard tutorial loop: CPU time of one epoch on one thread, interleaved.
 
 R is 128 over the mean number of real tokens: padding alone makes so much of the ratio. Then two ranks of a thread each
 against one, as the stage starts them: real tokens a second of the loop.
@@ -22,7 +22,7 @@ from crm_spark.models.registry import sha256_of_file
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.processes import launch
-from crm_spark.stages.train.readers import Rows, joined, read_rows
+from crm_spark.stages.train.readers import Rows, concatenate, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.hardware import BF16, cpu_flags
@@ -32,17 +32,17 @@ from crm_spark.text.model import pretrained
 
 MAX_LENGTH, NUM_GROUPS, GROUP_ROWS, BATCH_ROWS, NUM_ROUNDS = 128, 4, 256, 32, 3
 RANKS_BATCH_ROWS, RANKS_EPOCHS = 64, 3
-"""Rows of a step over all ranks, as the stage takes it where there are texts enough; what starts once weighs little."""
+"""Global batch size, as used by the stage for enough texts; start-up cost is small in comparison."""
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Three rounds of one pass over 1,024 texts: padded, in any order, plain AdamW; then the suite's loop."""
+    """Run three rounds of one epoch over 1,024 texts with the tutorial loop and with the training loop of the suite."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     with tempfile.TemporaryDirectory() as folder:
         manifest = shards(Path(folder))
-        rows = joined([read_rows(Path(folder) / file.name) for file in manifest.of(TRAIN)])
+        rows = concatenate([read_rows(Path(folder) / file.name) for file in manifest.of(TRAIN)])
         naive, ours = [], []
         for number in range(NUM_ROUNDS):
             naive.append(_cpu_seconds(lambda: naive_pass(rows)))
@@ -56,12 +56,12 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         Figure("naive loop: texts a second of one core", len(rows) / median(naive), "texts/s"),
         Figure("ours: texts a second of one core", len(rows) / median(ours), "texts/s"),
         Figure("ours over the naive loop, in R", over / ratio, "R", ">= 2.1" if BF16 & cpu_flags() else ">= 0.95", "naive"),
-        Figure(f"two ranks over one, tokens a second, steps of {RANKS_BATCH_ROWS}", over_one, "ratio", ">= 1.8", "one rank"),
+        Figure(f"two ranks relative to one, tokens per second, steps of {RANKS_BATCH_ROWS}", over_one, "ratio", ">= 1.8", "one rank"),
     ]  # fmt: skip
 
 
 def shards(folder: Path) -> ShardManifest:
-    """Random tokens in the lengths of clothing reviews: 77 in the mean, none over 128; of the other splits few."""
+    """Write random tokens with lengths like clothing reviews: mean 77, maximum 128; few rows in the other splits."""
     import pyarrow as pa
     from pyarrow import parquet as pq
 
@@ -89,7 +89,7 @@ def shards(folder: Path) -> ShardManifest:
 
 
 def two_ranks_over_one(folder: Path) -> float:
-    """Tokens a second of two ranks, a core each, over those of one on a core; the median of rounds in turns."""
+    """Return the tokens per second of two ranks relative to one, with one core per rank; median of interleaved rounds."""
     cores = os.sched_getaffinity(0)
     rates: dict[int, list[float]] = {1: [], 2: []}
     for number in range(2 * NUM_ROUNDS):
@@ -121,7 +121,7 @@ def two_ranks_over_one(folder: Path) -> float:
 
 
 def naive_pass(rows: Rows) -> None:
-    """One epoch as tutorials have it: batches in any order, each text padded to 128 tokens, AdamW as it comes."""
+    """Train one epoch with a tutorial loop: shuffled batches padded to 128 tokens, default AdamW."""
     from transformers import AutoModelForSequenceClassification
 
     folder = str(encoder_dir("embedded"))
@@ -140,7 +140,7 @@ def naive_pass(rows: Rows) -> None:
 
 
 def our_pass(folder: Path, manifest: ShardManifest, number: int) -> None:
-    """One epoch of the suite's loop, reading through petastorm included."""
+    """Train one epoch with the training loop of the suite, including petastorm."""
     cfg = TrainConfig(batch_rows=BATCH_ROWS, num_epochs=1, checkpoint_steps=10**6)
     model = pretrained(encoder_dir("embedded"), pooling=cfg.pooling)
     train(model, ShardReader(folder, manifest, cfg, 1, 0, 1), [], folder / f"out-{number}")

@@ -1,4 +1,4 @@
-"""What the stages find of what only the generator knows: who is who, who will leave, which rows are spoilt, what texts mean."""
+"""Results compared with the ground truth of the generator: identities, churn, invalid rows, meaning of texts."""
 
 import argparse
 import shutil
@@ -18,7 +18,7 @@ SIZE = 20_000
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Generates, refreshes, and compares with the truth, which no stage reads."""
+    """Generate, refresh and compare with the ground truth, which no stage reads."""
     size = (arguments.customers or [SIZE])[0]
     company, lake = OUT / f"truth-{size}", OUT / f"truth-lake-{size}"
     shutil.rmtree(lake, ignore_errors=True)
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
 
 
 def of_lake(lake: Path, company: Path) -> list[Figure]:
-    """The figures of a lake whose company's truth is at hand."""
+    """Return the figures of a lake with known ground truth."""
 
     def table(name: str, *columns: str) -> pd.DataFrame:
         return DeltaTable(str(lake / name)).to_pyarrow_dataset().to_table(columns=list(columns) or None).to_pandas()
@@ -53,7 +53,7 @@ def of_lake(lake: Path, company: Path) -> list[Figure]:
 
 
 def identity(owners: pd.DataFrame) -> list[Figure]:
-    """Pairwise precision and recall over all pairs of records."""
+    """Return pairwise precision and recall of identity resolution."""
 
     def pairs(*by: str) -> float:
         sizes = owners.groupby(list(by)).size()
@@ -68,7 +68,7 @@ def identity(owners: pd.DataFrame) -> list[Figure]:
 
 
 def churn(scores: pd.DataFrame, owners: pd.DataFrame, truth: pd.DataFrame) -> list[Figure]:
-    """AUC of the score for the horizon after the data end, and of the best score there can be: the true probability."""
+    """Return the AUC of the churn score after the end of the data, and of the true probability as upper bound."""
     by_customer = owners.groupby("customer_id").customer.agg(["nunique", "first"])
     own = by_customer[by_customer["nunique"] == 1]["first"].rename("customer").reset_index()
     newest = scores[scores.as_of == scores.as_of.max()]
@@ -93,35 +93,35 @@ def churn(scores: pd.DataFrame, owners: pd.DataFrame, truth: pd.DataFrame) -> li
 
 
 def dirt(quarantine: pd.DataFrame, planted: pd.DataFrame, deliveries: pd.DataFrame) -> list[Figure]:
-    """Planted rows found by their very reason, and rows set aside in which nothing was planted."""
+    """Return the recall of planted errors by reason, and the valid rows that were quarantined."""
     keys = ["source", "file", "position"]
     found = quarantine.explode("reasons").rename(columns={"reasons": "reason"})
     hits = planted.merge(found[[*keys, "reason"]].drop_duplicates(), on=[*keys, "reason"], how="left", indicator=True)
     hits["is_found"] = hits["_merge"] == "both"
-    figures = [Figure("dirty rows: planted", len(planted), "rows")]
+    figures = [Figure("planted errors: planted", len(planted), "rows")]
     for reason, rows in hits.groupby("reason"):
         figures.append(
-            Figure(f"dirty rows: {reason}, {len(rows):,} planted", rows.is_found.mean(), "recall", ">= 0.99")
+            Figure(f"planted errors: {reason}, {len(rows):,} planted", rows.is_found.mean(), "recall", ">= 0.99")
         )
-    figures.append(Figure("dirty rows: recall over all", hits.is_found.mean(), "recall", ">= 0.99"))
+    figures.append(Figure("planted errors: recall over all", hits.is_found.mean(), "recall", ">= 0.99"))
     aside = found[found.status == "quarantined"][keys].drop_duplicates()
     innocent = aside.merge(planted[keys].drop_duplicates(), on=keys, how="left", indicator=True)
     num_innocent = int((innocent["_merge"] == "left_only").sum())
     return [
         *figures,
-        Figure("dirty rows: false quarantine", num_innocent / deliveries.num_rows.sum(), "fraction", "<= 0.001"),
+        Figure("planted errors: false quarantine", num_innocent / deliveries.num_rows.sum(), "fraction", "<= 0.001"),
     ]
 
 
 def texts(text_of: pd.DataFrame, scores: pd.DataFrame, truth: pd.DataFrame) -> list[Figure]:
-    """Macro-F1 against what each text means, labelled or not; labels that customers gave carry noise, the truth does not."""
+    """Return the macro-F1 against the true meaning of all texts; customer labels are noisy."""
     read = text_of.merge(scores[["text_hash", "label"]].rename(columns={"label": "said"}), on="text_hash")
     read = read.merge(truth, left_on=["source", "record_id"], right_on=["source", "record_id"])
     made: list[Any] = [
-        Figure(f"texts: macro-F1 against the meaning, {source}", _macro_f1(rows), "fraction")
+        Figure(f"texts: macro-F1 against the true label, {source}", _macro_f1(rows), "fraction")
         for source, rows in read.groupby("source")
     ]
-    return [*made, Figure("texts: macro-F1 against the meaning, all", _macro_f1(read), "fraction")]
+    return [*made, Figure("texts: macro-F1 against the true label, all", _macro_f1(read), "fraction")]
 
 
 def _macro_f1(rows: pd.DataFrame) -> float:

@@ -104,3 +104,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker(getattr(pytest.mark, folder))
         shares_company = "generated" in getattr(item, "fixturenames", ())
         item.add_marker(pytest.mark.xdist_group("generated" if shares_company else str(item.fspath)))
+
+
+def pytest_make_parametrize_id(val, argname):
+    """Bytes have no place in a test's name: archives contain times, and both processes must collect the same names."""
+    return argname if isinstance(val, bytes) else None

@@ -15,7 +15,7 @@ from crm_spark.models.registry import ModelVersion, current_version, models_dir,
 from crm_spark.text.labels import LABELS
 
 if TYPE_CHECKING:
-    from crm_spark.text.attributions import Explanation, WordShare
+    from crm_spark.text.attributions import Explanation, WordAttribution
 
 _MAX_WORDS = 40
 _BAR_WIDTH = 24
@@ -93,7 +93,7 @@ def _as_dict(found: "Explanation", model: ModelVersion) -> dict[str, Any]:
         "probabilities": dict(zip(LABELS, found.probabilities)),
         "logit": found.logit,
         "hidden_logit": found.hidden_logit,
-        "words": [{"word": w.word, "start": w.start, "end": w.end, "share": w.share} for w in found.words],
+        "words": [{"word": w.word, "start": w.start, "end": w.end, "share": w.attribution} for w in found.words],
         "rest": found.rest,
         "num_words": found.num_words,
         "num_steps": found.num_steps,
@@ -114,18 +114,18 @@ def _lines(found: "Explanation") -> Iterator[str]:
     yield ""
     shown = _strongest(found.words)
     width = max((len(_printable(w.word)) for w in shown), default=0)
-    most = max((abs(w.share) for w in shown), default=0.0) or 1.0
+    most = max((abs(w.attribution) for w in shown), default=0.0) or 1.0
     for word in shown:
-        bar = ("+" if word.share > 0 else "-") * round(_BAR_WIDTH * abs(word.share) / most)
-        yield f"  {_printable(word.word):<{width}}  {word.share:+.2f}  {bar}".rstrip()
-    if others := [w.share for w in found.words if w not in shown]:
+        bar = ("+" if word.attribution > 0 else "-") * round(_BAR_WIDTH * abs(word.attribution) / most)
+        yield f"  {_printable(word.word):<{width}}  {word.attribution:+.2f}  {bar}".rstrip()
+    if others := [w.attribution for w in found.words if w not in shown]:
         yield f"  {len(others)} weaker words in total {sum(others):+.2f}"
     yield f"  unexplained {found.rest:+.3f}"
 
 
-def _strongest(words: "tuple[WordShare, ...]") -> "list[WordShare]":
+def _strongest(words: "tuple[WordAttribution, ...]") -> "list[WordAttribution]":
     """The strongest words that fit on a screen, in the order of the text."""
-    chosen = sorted(words, key=lambda word: -abs(word.share))[:_MAX_WORDS]
+    chosen = sorted(words, key=lambda word: -abs(word.attribution))[:_MAX_WORDS]
     return sorted(chosen, key=lambda word: word.start)
 
 

@@ -1,4 +1,4 @@
-"""Measured figures, a model's and its baseline's alike, on their way to ops.metric."""
+"""Metrics of models and baselines, written to ops.metric."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from crm_spark.core.context import JobContext
 
 @dataclass(frozen=True)
 class Measure:
-    """A figure: what, of which model, on how many rows."""
+    """A metric value of a model on a number of rows."""
 
     metric: str
     model: str
@@ -22,9 +22,9 @@ class Measure:
 
 
 def record(ctx: JobContext, stage: str, measures: Iterable[Measure], *, part: str = "metric") -> None:
-    """Writes the figures of a stage as of the run's date; a figure that could not be computed is left out, not zero."""
+    """Write the metrics of a stage as of the date of the run; NaN values are left out."""
     rows = [
-        (m.metric, stage, m.slice, m.model, ctx.as_of, _told(m.value), m.unit, int(m.num_rows), int(m.is_baseline))
+        (m.metric, stage, m.slice, m.model, ctx.as_of, _rounded(m.value), m.unit, int(m.num_rows), int(m.is_baseline))
         for m in measures
         if not math.isnan(m.value)
     ]
@@ -33,6 +33,6 @@ def record(ctx: JobContext, stage: str, measures: Iterable[Measure], *, part: st
         ctx.tables.merge(METRIC, frame, batch_id=ctx.batch_id(part), digest=ctx.fingerprint)
 
 
-def _told(value: float) -> float:
-    """Twelve digits: what is behind them differs with the order in which partitions were summed."""
+def _rounded(value: float) -> float:
+    """Round to 12 digits: further digits depend on the order in which partitions are summed."""
     return float(f"{value:.12g}")

@@ -1,4 +1,4 @@
-"""A deployable model: weights, encoder configuration, tokenizer, card. Its content hash is its version."""
+"""Model registry: deployable models (weights, encoder configuration, tokenizer, card) versioned by content hash."""
 
 import hashlib
 import json
@@ -18,28 +18,28 @@ FILES = (WEIGHTS, ENCODER_CONFIG, TOKENIZER, CARD)
 ONNX, ONNX_INT8 = "model.onnx", "model.int8.onnx"
 OPENVINO_INT8, OPENVINO_INT8_WEIGHTS = "model.int8.xml", "model.int8.bin"
 DERIVED = (ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS)
-"""The weights in other forms, for engines; where one is missing its engine is not used."""
+"""Exported graphs for inference engines; without its graph an engine is not used."""
 
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """A model on disk whose files are the ones its index names."""
+    """A verified model on disk."""
 
     folder: Path
     version: str
     card: dict[str, Any]
     derived: tuple[str, ...] = ()
-    """The names in DERIVED that are there."""
+    """The names in DERIVED that exist."""
 
     @property
     def decision(self) -> list[float]:
-        """Weight of each label: the verdict has the largest weighted probability."""
+        """Weight of each label; the predicted label has the largest weighted probability."""
         weights: list[float] = self.card.get("decision", [1.0] * len(LABELS))
         return weights
 
 
 def sha256_of_file(path: Path) -> str:
-    """SHA-256 (hex) of a file's bytes."""
+    """Return the SHA-256 of a file in hex."""
     digest = hashlib.sha256()
     with path.open("rb") as source:
         while chunk := source.read(1 << 20):
@@ -48,7 +48,7 @@ def sha256_of_file(path: Path) -> str:
 
 
 def seal(draft: Path, models: Path) -> ModelVersion:
-    """Indexes the files of `draft` and moves it to `models/<version>`; an equal one that is there already stays."""
+    """Index and sign the files of `draft` and move it to `models/<version>`; an existing equal version is kept."""
     digests = {name: sha256_of_file(draft / name) for name in FILES}
     version = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()[:16]
     derived = {name: sha256_of_file(draft / name) for name in DERIVED if (draft / name).exists()}
@@ -67,14 +67,14 @@ def seal(draft: Path, models: Path) -> ModelVersion:
 
 
 def open_model(folder: Path) -> ModelVersion:
-    """The model, once all its files were found unaltered.
+    """Open a model and verify its files.
 
     Raises:
-        ArtifactError: a file is missing or altered, or the index is not signed though there is a key.
+        ArtifactError: a file is missing or altered, or the signature of the index is missing or invalid.
     """
     index_path = folder / INDEX
     if not index_path.exists():
-        raise ArtifactError(f"{folder}: no {INDEX}; this is no model.")
+        raise ArtifactError(f"{folder}: no {INDEX}; the folder is not a model.")
     require_signature(index_path)
     index = json.loads(index_path.read_text(encoding="utf-8"))
     derived = index.get("derived", {})
@@ -82,34 +82,36 @@ def open_model(folder: Path) -> ModelVersion:
         path = folder / name
         if not path.exists() or sha256_of_file(path) != {**derived, **index["sha256"]}.get(name):
             raise ArtifactError(
-                f"{folder}: {name} is missing or altered; nothing is scored with it. Restore or train again."
+                f"{folder}: {name} is missing or altered, so the model is not used. Restore the file or train again."
             )
     version = hashlib.sha256(json.dumps(index["sha256"], sort_keys=True).encode()).hexdigest()[:16]
     if version != index["version"]:
-        raise ArtifactError(f"{folder}: {INDEX} does not fit its version.")
+        raise ArtifactError(
+            f"{folder}: the digests in {INDEX} do not match its version. Restore the file or train again."
+        )
     return ModelVersion(folder, version, json.loads((folder / CARD).read_text(encoding="utf-8")), tuple(derived))
 
 
 def models_dir(files_root: Path) -> Path:
-    """Where the models of a lake lie."""
+    """Return the folder of the model registry."""
     return Path(files_root) / "models"
 
 
 def current_version(files_root: Path) -> str | None:
-    """The model in use; None before the first promotion."""
+    """Return the version in production; None before the first promotion."""
     current: str | None = read_registry(models_dir(files_root))["production"]
     return current
 
 
 def serving_order(files_root: Path) -> tuple[str, ...]:
-    """The models whose readings count, the one in use first, then those it archived, the latest first."""
+    """Return the versions whose predictions are used: production first, then archived ones, latest first."""
     registry = read_registry(models_dir(files_root))
     current = [registry["production"]] if registry["production"] else []
     return (*current, *reversed(registry["archived"]))
 
 
 def read_registry(models: Path) -> dict[str, Any]:
-    """`production`, `candidate` and `archived` versions."""
+    """Return the `production`, `candidate` and `archived` versions."""
     path = models / REGISTRY
     if not path.exists():
         return {"production": None, "candidate": None, "archived": []}
@@ -118,7 +120,7 @@ def read_registry(models: Path) -> dict[str, Any]:
 
 
 def register(models: Path, version: str, *, is_promoted: bool) -> dict[str, Any]:
-    """Makes a version the candidate, or the current one in place of the one before."""
+    """Register a version as candidate or, if promoted, as production; the former production version is archived."""
     registry = read_registry(models)
     registry["archived"] = [v for v in registry["archived"] if v != version]
     if is_promoted:
@@ -135,7 +137,7 @@ def register(models: Path, version: str, *, is_promoted: bool) -> dict[str, Any]
 
 
 def stage_of(models: Path, version: str) -> str:
-    """`production`, `candidate`, `archived`, or nothing for a model that was neither."""
+    """Return `production`, `candidate`, `archived`, or an empty string for an unregistered version."""
     registry = read_registry(models)
     if version in (registry["production"], registry["candidate"]):
         return "production" if version == registry["production"] else "candidate"

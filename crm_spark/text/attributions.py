@@ -1,4 +1,4 @@
-"""What each word of a text adds to its verdict: integrated gradients (Sundararajan et al. 2017) over the word embeddings."""
+"""Word attributions by integrated gradients (Sundararajan et al. 2017) over the word embeddings."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -13,41 +13,41 @@ from crm_spark.models.registry import ModelVersion
 from crm_spark.text.batches import padded
 from crm_spark.text.labels import LABELS
 from crm_spark.text.model import load_model
-from crm_spark.text.tokenise import tokens_of
+from crm_spark.text.tokenizer import tokenizer_of
 from crm_spark.text.words import Span, word_spans
 
-_HIDDEN = ("[MASK]", "<mask>", "[PAD]", "<pad>")
-"""What stands in place of every word where nothing is known of the text: the first of these that the tokenizer has."""
-_LEAST_STEPS, _MOST_STEPS = 8, 128
+_BASELINE_TOKENS = ("[MASK]", "<mask>", "[PAD]", "<pad>")
+"""Token that replaces every word in the baseline: the first of these in the vocabulary."""
+_MIN_STEPS, _MAX_STEPS = 8, 128
 _TOLERANCE = 0.01
-"""Of the difference that the words have to account for, or logits where that is small."""
+"""Tolerated completeness error, relative to the logit difference or 1, whichever is larger."""
 _BATCH_TOKENS = 1_024
 
 
 @dataclass(frozen=True)
-class WordShare:
-    """A word, where it stands, and what it adds to the logit of the verdict."""
+class WordAttribution:
+    """A word, its character span, and its attribution to the logit of the label."""
 
     word: str
     start: int
     end: int
-    share: float
+    attribution: float
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A text's verdict and what each word adds to it.
+    """The predicted label of a text and the attribution of each word to it.
 
-    The shares are of the logit of the verdict's probability, log p / (1 - p): `hidden_logit` with every word hidden, and
-    with `rest` and the shares of all words `logit`.
+    Attributions are in logits, log p / (1 - p): `logit` is the sum of `hidden_logit` (all words masked), `rest` and the
+    attributions of all words.
 
     Attributes:
-        text: as it was read.
-        label: the verdict given.
-        probabilities: of all verdicts, in the order of LABELS.
-        words: those that were read, in their order.
-        num_words: of the whole text; a model reads only so much of a long one.
-        num_steps: points of the path at which gradients were taken.
+        text: the part of the text that can reach the model.
+        label: predicted label.
+        probabilities: of all labels, in the order of LABELS.
+        words: words that reached the model, in text order.
+        num_words: number of words of the complete text.
+        num_steps: number of integration steps.
     """
 
     text: str
@@ -55,7 +55,7 @@ class Explanation:
     probabilities: tuple[float, ...]
     logit: float
     hidden_logit: float
-    words: tuple[WordShare, ...]
+    words: tuple[WordAttribution, ...]
     rest: float
     num_words: int
     num_steps: int
@@ -63,7 +63,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Path:
-    """From a text with every word hidden to the text: R rows of at most T tokens, embedded in H dimensions."""
+    """Integration path from the masked text to the text: R rows of at most T tokens in H dimensions."""
 
     tokens: Tensor
     """(R, T) int64."""
@@ -76,105 +76,106 @@ class _Path:
 
 
 class Explainer:
-    """A loaded model that explains what it says.
+    """A loaded model that computes word attributions.
 
     Args:
-        model: verified.
-        most_steps: gradients are taken at 8 points of the path, then at twice as many until the shares add up to the
-            difference within 1 %, at most at so many.
-        threads: of PyTorch in this process; null: as it is.
+        model_version: model to load.
+        max_steps: upper limit of integration steps; starting from 8, they double until the completeness error is below 1%.
+        threads: of PyTorch in this process; None: unchanged.
     """
 
-    def __init__(self, saved_model: ModelVersion, *, most_steps: int = _MOST_STEPS, threads: int | None = None):
+    def __init__(self, model_version: ModelVersion, *, max_steps: int = _MAX_STEPS, threads: int | None = None):
         if threads is not None:
             torch.set_num_threads(threads)
-        self.model, self.most_steps = load_model(saved_model).requires_grad_(False), most_steps
-        self.temperature = float(saved_model.card["temperature"])
-        self.decision = np.asarray(saved_model.decision)
-        self.tokens = tokens_of(saved_model)
-        ids = (self.tokens.tokenizer.token_to_id(name) for name in _HIDDEN)
-        self.hidden = next((found for found in ids if found is not None), 0)
+        self.model, self.max_steps = load_model(model_version).requires_grad_(False), max_steps
+        self.temperature = float(model_version.card["temperature"])
+        self.decision = np.asarray(model_version.decision)
+        self.tokens = tokenizer_of(model_version)
+        ids = (self.tokens.tokenizer.token_to_id(name) for name in _BASELINE_TOKENS)
+        self.baseline_id = next((token_id for token_id in ids if token_id is not None), 0)
 
     def explain(self, text: str) -> Explanation:
-        """The verdict on a text and the share of each of its words."""
-        read = self.tokens.reachable(text)
-        encoding = self.tokens.tokenizer.encode(read)
-        rows = self.tokens.cut(list(range(len(encoding.ids))))  # places of tokens
-        path = self._path([[encoding.ids[place] for place in row] for row in rows], encoding.special_tokens_mask, rows)
+        """Return the predicted label of a text and the attribution of each word."""
+        visible = self.tokens.reachable(text)
+        encoding = self.tokens.tokenizer.encode(visible)
+        rows = self.tokens.cut(list(range(len(encoding.ids))))  # positions of tokens
+        path = self._path(
+            [[encoding.ids[position] for position in row] for row in rows], encoding.special_tokens_mask, rows
+        )
         with torch.no_grad():
             logits = self._logits(path, torch.stack([path.start, path.end])).double()  # (2, K)
         probabilities = torch.softmax(logits[1], 0).numpy()
         label = int((probabilities * self.decision).argmax())
         before, after = _logit_of(logits, label).tolist()
-        shares, steps = self._shares(path, label, after - before)
-        by_place: dict[int, float] = {}
-        for row, line in zip(rows, shares):
-            for place, share in zip(row, line):
-                by_place[place] = by_place.get(place, 0.0) + share
-        spans = word_spans(read)
-        words = _words(read, spans, encoding.offsets, encoding.special_tokens_mask, by_place)
+        attributions, steps = self._attributions(path, label, after - before)
+        by_position: dict[int, float] = {}
+        for row, line in zip(rows, attributions):
+            for position, attribution in zip(row, line):
+                by_position[position] = by_position.get(position, 0.0) + attribution
+        spans = word_spans(visible)
+        words = _word_attributions(visible, spans, encoding.offsets, encoding.special_tokens_mask, by_position)
         return Explanation(
-            text=read,
+            text=visible,
             label=LABELS[label],
             probabilities=tuple(probabilities.tolist()),
             logit=after,
             hidden_logit=before,
             words=words,
-            rest=after - before - sum(word.share for word in words),
-            num_words=len(spans) if len(read) == len(text) else len(word_spans(text)),
+            rest=after - before - sum(word.attribution for word in words),
+            num_words=len(spans) if len(visible) == len(text) else len(word_spans(text)),
             num_steps=steps,
         )
 
     def _path(self, ids: list[list[int]], is_special: list[int], rows: list[list[int]]) -> _Path:
         tokens, lengths = padded(ids)
-        kept, _ = padded([[is_special[place] for place in row] for row in rows])
+        special, _ = padded([[is_special[position] for position in row] for row in rows])
         is_real = np.arange(tokens.shape[1]) < lengths[:, None]
-        hidden = np.where(is_real & (kept == 0), self.hidden, tokens)
+        masked_tokens = np.where(is_real & (special == 0), self.baseline_id, tokens)
         embed = self.model.encoder.get_input_embeddings()
-        placed, masked = (torch.from_numpy(x.astype(np.int64)) for x in (tokens, hidden))
-        return _Path(placed, torch.from_numpy(is_real.astype(np.int64)), embed(masked), embed(placed))
+        token_ids, masked = (torch.from_numpy(x.astype(np.int64)) for x in (tokens, masked_tokens))
+        return _Path(token_ids, torch.from_numpy(is_real.astype(np.int64)), embed(masked), embed(token_ids))
 
     def _logits(self, path: _Path, embedded: Tensor) -> Tensor:
-        """Logits (S, K), the mean over the text's rows, at S points (S, R, T, H) of its path."""
+        """Return logits (S, K), averaged over the rows of the text, at S points (S, R, T, H) of the path."""
         num, num_rows = embedded.shape[:2]
-        with _in_place_of(self.model.encoder.get_input_embeddings(), embedded.flatten(0, 1)):
+        with _override_output(self.model.encoder.get_input_embeddings(), embedded.flatten(0, 1)):
             logits = self.model(path.tokens.repeat(num, 1), path.mask.repeat(num, 1))  # (S * R, K)
         return logits.unflatten(0, (num, num_rows)).mean(1) / self.temperature
 
-    def _shares(self, path: _Path, label: int, wanted: float) -> tuple[list[list[float]], int]:
-        """What each token adds, (R, T), at as few points as give the sum that is wanted."""
-        steps = _LEAST_STEPS
+    def _attributions(self, path: _Path, label: int, difference: float) -> tuple[list[list[float]], int]:
+        """Return token attributions (R, T) and the number of steps needed for their sum to match the logit difference."""
+        steps = _MIN_STEPS
         while True:
-            shares = self._integrated(path, label, steps)
-            rest = abs(wanted - float(shares.sum()))
-            if rest <= _TOLERANCE * max(abs(wanted), 1.0) or 2 * steps > self.most_steps:
-                return shares.tolist(), steps
+            attributions = self._integrate(path, label, steps)
+            rest = abs(difference - float(attributions.sum()))
+            if rest <= _TOLERANCE * max(abs(difference), 1.0) or 2 * steps > self.max_steps:
+                return attributions.tolist(), steps
             steps *= 2
 
-    def _integrated(self, path: _Path, label: int, steps: int) -> Tensor:
-        """The gradient's integral along the path times its length, (R, T): by Gauss and Legendre, which few points suffice."""
+    def _integrate(self, path: _Path, label: int, steps: int) -> Tensor:
+        """Return the path integral of the gradient, (R, T), by Gauss-Legendre quadrature."""
         nodes, weights = np.polynomial.legendre.leggauss(steps)
         points = torch.from_numpy(((nodes + 1) / 2).astype(np.float32))[:, None, None, None]
         scales = torch.from_numpy((weights / 2).astype(np.float32))[:, None, None, None]
-        way, total = path.end - path.start, torch.zeros_like(path.start)
+        delta, total = path.end - path.start, torch.zeros_like(path.start)
         size = max(1, _BATCH_TOKENS // path.tokens.numel())
         for at, scale in zip(points.split(size), scales.split(size)):
-            embedded = (path.start + at * way).requires_grad_()
+            embedded = (path.start + at * delta).requires_grad_()
             score = _logit_of(self._logits(path, embedded), label).sum()
             (gradient,) = torch.autograd.grad(score, embedded)
             total += (gradient * scale).sum(0)
-        return (total * way).double().sum(-1)
+        return (total * delta).double().sum(-1)
 
 
 def _logit_of(logits: Tensor, label: int) -> Tensor:
-    """The log of p / (1 - p) of one verdict, (S,), from the logits of all, (S, K)."""
+    """Return log(p / (1 - p)) of one label, (S,), from the logits of all labels, (S, K)."""
     others = [k for k in range(logits.shape[-1]) if k != label]
     return logits[:, label] - logits[:, others].logsumexp(-1)
 
 
 @contextmanager
-def _in_place_of(module: torch.nn.Module, output: Tensor) -> Iterator[None]:
-    """The module gives `output`, whatever it is given."""
+def _override_output(module: torch.nn.Module, output: Tensor) -> Iterator[None]:
+    """Make the module return `output` whatever its input."""
     handle = module.register_forward_hook(lambda *_: output)
     try:
         yield
@@ -182,19 +183,19 @@ def _in_place_of(module: torch.nn.Module, output: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def _words(
+def _word_attributions(
     text: str,
     spans: list[Span],
     offsets: list[tuple[int, int]],
     is_special: list[int],
-    by_place: dict[int, float],
-) -> tuple[WordShare, ...]:
-    """The shares of the tokens of each word added up; a word of which no token was read is not among them."""
-    starts, found = [span.start for span in spans], dict[int, float]()
-    for place, (start, end) in enumerate(offsets):
-        if is_special[place] or place not in by_place:
+    by_position: dict[int, float],
+) -> tuple[WordAttribution, ...]:
+    """Sum token attributions by word; words without any token are left out."""
+    starts, sums = [span.start for span in spans], dict[int, float]()
+    for position, (start, end) in enumerate(offsets):
+        if is_special[position] or position not in by_position:
             continue
         word = bisect_right(starts, end - 1) - 1
         if word >= 0 and spans[word][1] > start:
-            found[word] = found.get(word, 0.0) + by_place[place]
-    return tuple(WordShare(text[slice(*spans[i])], *spans[i], share) for i, share in sorted(found.items()))
+            sums[word] = sums.get(word, 0.0) + by_position[position]
+    return tuple(WordAttribution(text[slice(*spans[i])], *spans[i], total) for i, total in sorted(sums.items()))

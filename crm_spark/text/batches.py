@@ -1,4 +1,4 @@
-"""Texts of like length together: most of the cost of a naive batch is padding."""
+"""Length-sorted batches, which avoid most of the padding."""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -10,9 +10,9 @@ Ints = NDArray[np.int64]
 
 
 def token_batches(lengths: list[int], *, max_tokens: int) -> list[Ints]:
-    """Positions of texts in batches of at most `max_tokens` padded tokens, longest first; every position exactly once.
+    """Return positions of texts in batches of at most `max_tokens` padded tokens, longest first.
 
-    A text longer than the budget is a batch of its own.
+    Every position occurs once. A text longer than the budget is a batch of its own.
     """
     order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
     batches: list[Ints] = []
@@ -27,12 +27,12 @@ def token_batches(lengths: list[int], *, max_tokens: int) -> list[Ints]:
 def feeds(
     ids: NDArray[np.int32], lengths: Ints, *, max_tokens: int
 ) -> Iterator[tuple[Ints, dict[str, NDArray[np.int64]]]]:
-    """Batches as a model's graphs take them, texts of like length together, padded to the longest of a batch.
+    """Yield input feeds of the ONNX graph in length-sorted batches, padded to the longest text of a batch.
 
     Args:
         ids: token ids (N, L).
-        lengths: how many of them are real (N,).
-        max_tokens: padded tokens in a batch.
+        lengths: number of tokens of each text (N,).
+        max_tokens: padded tokens per batch.
 
     Yields:
         Positions of the texts (B,), and their `tokens` and `mask` (B, T) int64.
@@ -43,7 +43,7 @@ def feeds(
 
 
 def padded(ids: list[list[int]]) -> tuple[NDArray[np.int32], Ints]:
-    """Token ids, shape (N, longest), and the length of each text, (N,); padding is id 0."""
+    """Return token ids (N, longest), padded with id 0, and the length of each text (N,)."""
     lengths = np.asarray([len(row) for row in ids], np.int64)
     tokens = np.zeros((len(ids), int(lengths.max())), np.int32)
     tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.fromiter(chain.from_iterable(ids), np.int32)

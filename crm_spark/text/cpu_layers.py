@@ -1,4 +1,4 @@
-"""What makes a processor read and learn faster: attention as plain products, cheap dropout, a residual stream in bf16."""
+"""Layers that are faster on a CPU: attention as matrix products, cheap dropout, bf16 residual stream."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from torch.nn.functional import dropout, scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
 PADDED = "crm_spark_padded"
-HIDDEN = -1e4
-"""Added to the attention score of a padding token: its weight is 0 in fp32, bf16 and fp16."""
+MASK_BIAS = -1e4
+"""Added to the attention score of a padding token: its weight becomes 0 in fp32, bf16 and fp16."""
 
 
 def _padded_attention(
@@ -22,10 +22,10 @@ def _padded_attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of a padded batch on a processor; query, key, value (N, heads, T, D), mask (N, 1, 1, T).
+    """Attention of a padded batch on a CPU; query, key, value (N, heads, T, D), mask (N, 1, 1, T).
 
-    Without dropout, as the packed one: the kernels that are fast drop nothing. While it learns as plain products: in bf16
-    the backward pass of the fused kernel takes four times as long.
+    There is no attention dropout: the fast kernels do not support it. Training uses matrix products, because the bf16
+    backward pass of the fused kernel takes four times as long.
     """
     num_texts, num_heads, length, width = query.shape
     bias = query.new_zeros(num_texts, 1, 1, length) if attention_mask is None else attention_mask.to(query.dtype)
@@ -39,30 +39,30 @@ def _padded_attention(
 
 
 def _padding_mask(*_: Any, attention_mask: Tensor | None = None, **__: Any) -> Tensor | None:
-    """What is added to the scores, (N, 1, 1, T), of a mask (N, T)."""
-    return None if attention_mask is None else (1.0 - attention_mask[:, None, None, :].float()) * HIDDEN
+    """Return the bias of the attention scores, (N, 1, 1, T), for a mask (N, T)."""
+    return None if attention_mask is None else (1.0 - attention_mask[:, None, None, :].float()) * MASK_BIAS
 
 
 class Dropout(nn.Dropout):
-    """Dropout that draws sixteen bits a value: on a processor five times as fast as PyTorch's, which draws a double.
+    """Dropout with 16 random bits per value: on a CPU five times as fast as PyTorch's.
 
-    The probability is met to one in 65,536.
+    The probability is exact to 1/65,536.
     """
 
     def forward(self, states: Tensor) -> Tensor:
-        """The states, some of them zero and the others as much larger."""
+        """Zero a random part of the states and scale up the rest."""
         if states.is_cuda or not self.training or self.p == 0:
             return dropout(states, self.p, self.training)
         words = torch.empty(-(-states.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
         draw = words.view(torch.int16)[: states.numel()].view(states.shape)
-        kept = draw >= round(self.p * 65_536) - 32_768
-        return states * kept.to(states.dtype).mul_(1 / (1 - self.p))
+        is_kept = draw >= round(self.p * 65_536) - 32_768
+        return states * is_kept.to(states.dtype).mul_(1 / (1 - self.p))
 
 
-def learn_fast(encoder: PreTrainedModel) -> None:
-    """Gives the encoder the cheap dropout, and under autocast states in bf16 from the embeddings on.
+def optimise_for_cpu_training(encoder: PreTrainedModel) -> None:
+    """Replace the dropout layers, and under autocast keep the states in bf16 from the embeddings on.
 
-    The states between the layers would else be fp32 and be cast for each product.
+    Otherwise the states between layers would be fp32 and cast for each matrix product.
     """
     for module in list(encoder.modules()):
         for name, child in module.named_children():

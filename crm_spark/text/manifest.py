@@ -1,4 +1,4 @@
-"""The manifest of a shard set: which files, with which digests, made from what. Written last; a reader trusts nothing else."""
+"""Manifest of a shard set: files, digests and inputs. Written last, it makes the shard set complete."""
 
 import json
 import os
@@ -11,36 +11,36 @@ from crm_spark.core.signing import require_signature, sign
 
 MANIFEST = "manifest.json"
 TRAIN, VALIDATION, TEST = SPLITS = "train", "validation", "test"
-"""The sides of a shard set."""
+"""Splits of a shard set."""
 UNLABELLED = "unlabelled"
-"""Beside them: texts that nobody rated."""
+"""Additional split of texts without a label."""
 
 
 @dataclass(frozen=True)
 class ShardFile:
-    """One Parquet file of one row group."""
+    """A Parquet file with one row group."""
 
     name: str
     split: str
     sha256: str
     num_rows: int
     num_examples: int
-    """Rows that are examples; the others are padding of weight 0."""
+    """Number of examples; the other rows are padding with weight 0."""
 
 
 @dataclass(frozen=True)
 class ShardManifest:
-    """What a shard set holds.
+    """Contents of a shard set.
 
     Attributes:
-        files: every file.
-        max_length: tokens in each row, padding included.
-        max_world_size: number of ranks that divides the row groups of every split.
-        encoder: the encoder whose tokenizer made the token ids.
-        classes: examples per label for each split.
-        dropped: rows left out, by reason.
+        files: all files.
+        max_length: tokens per row, including padding.
+        max_world_size: largest world size; the number of row groups of every split is a multiple of it.
+        encoder: encoder whose tokenizer produced the token ids.
+        classes: number of texts per label and split.
+        dropped: number of dropped texts by reason.
         inputs: versions of the source tables and the configuration's digest.
-        long_texts: what of a text longer than `max_length` is there.
+        long_texts: truncation strategy for texts longer than `max_length`.
     """
 
     files: tuple[ShardFile, ...]
@@ -53,16 +53,16 @@ class ShardManifest:
     long_texts: str = "head"
 
     def of(self, split: str) -> list[ShardFile]:
-        """The files of a split, by name."""
+        """Return the files of a split, sorted by name."""
         return sorted((f for f in self.files if f.split == split), key=lambda f: f.name)
 
     def num_examples(self, split: str) -> int:
-        """Examples in a split."""
+        """Return the number of examples of a split."""
         return sum(f.num_examples for f in self.of(split))
 
 
 def write_manifest(manifest: ShardManifest, folder: Path) -> None:
-    """Puts the manifest in place whole, its signature before it."""
+    """Write the signature and then, atomically, the manifest."""
     content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
     sign(content, folder / MANIFEST)
     draft = folder / f".{MANIFEST}.draft"
@@ -74,16 +74,16 @@ def write_manifest(manifest: ShardManifest, folder: Path) -> None:
 
 
 def read_manifest(folder: Path) -> ShardManifest:
-    """The manifest, once every file it names was found unaltered.
+    """Read the manifest and verify all files.
 
     Raises:
-        ArtifactError: there is none, it is not signed though there is a key, or a file is missing, altered or elsewhere.
+        ArtifactError: the manifest is missing or its signature invalid, or a file is missing, altered or outside the folder.
     """
     from crm_spark.models.registry import sha256_of_file
 
     path = folder / MANIFEST
     if not path.exists():
-        raise ArtifactError(f"{folder}: no {MANIFEST}; the shard set is not complete. Run the shard stage again.")
+        raise ArtifactError(f"{folder}: no {MANIFEST}; the shard set is incomplete. Run the shard stage again.")
     require_signature(path)
     content = json.loads(path.read_text(encoding="utf-8"))
     content["files"] = tuple(ShardFile(**entry) for entry in content["files"])
@@ -92,10 +92,11 @@ def read_manifest(folder: Path) -> ShardManifest:
     for file in manifest.files:
         if not (folder / file.name).resolve().is_relative_to(root):
             raise ArtifactError(
-                f"{folder}: {MANIFEST} names {file.name}, which lies elsewhere; nothing of it is opened."
+                f"{folder}: {MANIFEST} names {file.name}, which is outside the folder. The shard set is rejected."
+                " Run the shard stage again."
             )
         if not (folder / file.name).exists() or sha256_of_file(folder / file.name) != file.sha256:
             raise ArtifactError(
-                f"{folder}: {file.name} is missing or not the file the manifest names. Run the shard stage again."
+                f"{folder}: {file.name} is missing or differs from its digest in the manifest. Run the shard stage again."
             )
     return manifest

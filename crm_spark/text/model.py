@@ -1,4 +1,4 @@
-"""A BERT encoder with a classification head. It knows no cluster, no rank, no file layout but a model's."""
+"""BERT encoder with a classification head; loading and saving."""
 
 import itertools
 import json
@@ -22,17 +22,17 @@ from crm_spark.text.hardware import BF16, cpu_flags
 from crm_spark.text.labels import LABELS
 
 MEAN, FIRST = "mean", "first"
-"""What of a text's states the head reads: their mean, or the state of the first token."""
+"""Pooling of the token states: their mean, or the first token."""
 _PACKED = "crm_spark_packed"
 
 
 class Packing(NamedTuple):
-    """Where the texts of a packed batch lie: N texts, T tokens one after another and none of padding.
+    """Layout of a packed batch: N texts, T tokens, no padding.
 
     Attributes:
-        positions: (1, T) int64, each token's position in its text.
-        offsets: (N + 1,) int32, where each text begins.
-        longest: tokens of the longest text.
+        positions: (1, T) int64, position of each token in its text.
+        offsets: (N + 1,) int32, start of each text.
+        longest: number of tokens of the longest text.
     """
 
     positions: Tensor
@@ -41,7 +41,7 @@ class Packing(NamedTuple):
 
 
 class TextClassifier(nn.Module):
-    """Logits of the verdicts from token ids."""
+    """Text classifier: token ids to logits of the labels."""
 
     def __init__(self, encoder: PreTrainedModel, *, pooling: str = MEAN, dropout: float = 0.1):
         super().__init__()
@@ -49,7 +49,7 @@ class TextClassifier(nn.Module):
         self.head = nn.Linear(encoder.config.hidden_size, len(LABELS))
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None, packing: Packing | None = None) -> Tensor:
-        """Logits (N, K) of padded texts, tokens and mask (N, T), or of packed ones, tokens (1, T) and their packing."""
+        """Return logits (N, K) of padded texts (tokens and mask (N, T)) or packed texts (tokens (1, T) and packing)."""
         if packing is None:
             states = self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state  # (N, T, H)
             pooled = states[:, 0] if self.pooling == FIRST else _masked_mean(states, mask)
@@ -64,58 +64,58 @@ class TextClassifier(nn.Module):
         return self.head(self.dropout(pooled.to(self.head.weight.dtype)))
 
     def collate(self, ids: NDArray[Any], lengths: NDArray[Any]) -> tuple[Tensor, Tensor | None, Packing | None]:
-        """What `forward` takes, on the model's device: packed on a GPU, padded elsewhere.
+        """Return the arguments of `forward` on the device of the model, packed or padded.
 
         Args:
-            ids: token ids (N, L); what lies beyond a text's length is not looked at.
-            lengths: tokens of each text (N,), at least 1.
+            ids: token ids (N, L); ids beyond the length of a text are ignored.
+            lengths: number of tokens of each text (N,), at least 1.
         """
         is_real = np.arange(int(lengths.max())) < lengths[:, None]  # (N, T)
         ids = ids[:, : is_real.shape[1]]
         if not self.is_packed:
             return (
-                self.placed(np.where(is_real, ids, 0).astype(np.int64)),
-                self.placed(is_real.astype(np.int64)),
+                self.to_device(np.where(is_real, ids, 0).astype(np.int64)),
+                self.to_device(is_real.astype(np.int64)),
                 None,
             )
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         positions = np.nonzero(is_real)[1][None]
-        packing = Packing(self.placed(positions), self.placed(offsets), is_real.shape[1])
-        return self.placed(ids[is_real][None].astype(np.int64)), None, packing
+        packing = Packing(self.to_device(positions), self.to_device(offsets), is_real.shape[1])
+        return self.to_device(ids[is_real][None].astype(np.int64)), None, packing
 
-    def placed(self, array: NDArray[Any]) -> Tensor:
-        """The array on the model's device; a GPU goes on working while it is copied."""
+    def to_device(self, array: NDArray[Any]) -> Tensor:
+        """Copy an array to the device of the model; asynchronous on a GPU."""
         device, tensor = self.head.weight.device, torch.from_numpy(array)
         return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
     def use_packing(self, is_packed: bool = True) -> None:
-        """Batches are packed from now on: made for GPUs, elsewhere the texts go through attention one by one."""
+        """Switch between packed and padded batches. Packing suits GPUs; on a CPU attention then runs text by text."""
         self.encoder.set_attn_implementation(_PACKED if is_packed else PADDED)
 
     @property
     def is_packed(self) -> bool:
-        """Whether batches are packed."""
+        """Whether `collate` packs batches."""
         return bool(self.encoder.config._attn_implementation == _PACKED)
 
     @property
     def layers(self) -> nn.ModuleList:
-        """The encoder's layers, the one next to the embeddings first."""
+        """Layers of the encoder, lowest first."""
         stack = self.encoder.get_submodule("encoder.layer")
         assert isinstance(stack, nn.ModuleList)
         return stack
 
     def keep_layers(self, count: int) -> None:
-        """Drops layers until `count` are left, evenly from the first to the last.
+        """Keep `count` evenly spaced layers, including the first and the last.
 
         Raises:
-            ConfigError: there are fewer.
+            ConfigError: the encoder has fewer layers.
         """
         depth = len(self.layers)
         if count > depth:
             raise ConfigError(f"train.num_layers: {count}; the encoder has {depth} layers.")
-        kept = np.linspace(0, depth - 1, count).round().astype(int) if count > 1 else [0]
+        indices = np.linspace(0, depth - 1, count).round().astype(int) if count > 1 else [0]
         stack = self.encoder.get_submodule("encoder")
-        stack.layer = nn.ModuleList([self.layers[i] for i in kept])
+        stack.layer = nn.ModuleList([self.layers[i] for i in indices])
         self.encoder.config.num_hidden_layers = count
 
 
@@ -142,7 +142,7 @@ def _packed_attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Attention within each text of a packed batch; query, key, value (1, heads, T, D). Without attention dropout."""
+    """Attention within each text of a packed batch; query, key, value (1, heads, T, D). No attention dropout."""
     if not query.is_cuda:
         parts = [
             scaled_dot_product_attention(
@@ -160,7 +160,7 @@ def _packed_attention(
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
-    """Packed texts have no padding to hide."""
+    """Return no mask: packed batches have no padding."""
 
 
 AttentionInterface.register(_PACKED, _packed_attention)
@@ -168,7 +168,7 @@ AttentionMaskInterface.register(_PACKED, _no_mask)
 
 
 def pretrained(folder: Path, *, pooling: str = MEAN) -> TextClassifier:
-    """The encoder in a folder with a fresh head."""
+    """Load a pretrained encoder and add a new head."""
     encoder = AutoModel.from_pretrained(
         str(folder), add_pooling_layer=False, local_files_only=True, attn_implementation=PADDED
     )
@@ -176,31 +176,31 @@ def pretrained(folder: Path, *, pooling: str = MEAN) -> TextClassifier:
 
 
 def save_model(model: TextClassifier, folder: Path) -> None:
-    """Writes the weights and the encoder's configuration."""
+    """Write the weights and the encoder configuration."""
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, str(folder / WEIGHTS))
     (folder / ENCODER_CONFIG).write_text(
         json.dumps(model.encoder.config.to_dict(), indent=1, sort_keys=True, default=str)
     )
 
 
-def load_model(saved_model: ModelVersion) -> TextClassifier:
-    """The model of a verified model, ready to infer."""
-    config = AutoConfig.from_pretrained(str(saved_model.folder), local_files_only=True)
+def load_model(model_version: ModelVersion) -> TextClassifier:
+    """Load a model version in evaluation mode."""
+    config = AutoConfig.from_pretrained(str(model_version.folder), local_files_only=True)
     encoder = AutoModel.from_config(config, add_pooling_layer=False, attn_implementation=PADDED)
-    model = TextClassifier(encoder, pooling=saved_model.card.get("pooling", MEAN))
-    model.load_state_dict(load_file(str(saved_model.folder / WEIGHTS)))
+    model = TextClassifier(encoder, pooling=model_version.card.get("pooling", MEAN))
+    model.load_state_dict(load_file(str(model_version.folder / WEIGHTS)))
     return model.eval()
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether `bf16`, `fp32` or `auto` means bf16 here; auto: where it is faster.
+    """Return whether the precision setting selects bf16 on this machine; auto selects it where it is faster.
 
     Raises:
-        ConfigError: bf16 is asked for and nothing here multiplies it; it would be many times slower than fp32.
+        ConfigError: bf16 is set but neither GPU nor CPU supports it.
     """
     if precision == "bf16" and not (torch.cuda.is_available() or BF16 & cpu_flags()):
         raise ConfigError(
-            "precision: bf16: neither a GPU nor a processor with avx512_bf16 or amx_bf16 is here; "
+            "precision: bf16: this machine has neither a GPU nor a CPU with avx512_bf16 or amx_bf16; "
             "bf16 would be 7 to 12 times slower than fp32. Set precision to auto or fp32."
         )
     return precision == "bf16" or (precision == "auto" and has_fast_bf16())
@@ -208,9 +208,9 @@ def uses_bf16(precision: str) -> bool:
 
 @cache
 def has_fast_bf16() -> bool:
-    """Whether bf16 is faster than fp32 here; without hardware for it, it is many times slower.
+    """Return whether bf16 is faster than fp32 on this machine.
 
-    A processor that has the instruction is tried: some with it still multiply bf16 at a third of the speed of fp32.
+    CPUs with bf16 instructions are measured: some run bf16 at a third of the speed of fp32.
     """
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported())
@@ -219,11 +219,11 @@ def has_fast_bf16() -> bool:
 
 @torch.inference_mode()
 def _seconds_of_product(dtype: torch.dtype) -> float:
-    """The best of five matrix products of an encoder's size."""
+    """Return the best time of five matrix products of the size used in an encoder."""
     states, weights = torch.ones(512, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
-    taken = []
+    seconds = []
     for _ in range(6):
         started = time.perf_counter()
         linear(states, weights)
-        taken.append(time.perf_counter() - started)
-    return min(taken[1:])
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])

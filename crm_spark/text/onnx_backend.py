@@ -1,4 +1,4 @@
-"""A model's ONNX graph, run: by scoring, and by training to see whether int8 agrees."""
+"""ONNX Runtime backend, used for scoring and to check int8 graphs after training."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ _ONNX_TOKENS = 768
 
 
 class OnnxBackend:
-    """ONNX Runtime on a processor's threads; PyTorch is not loaded."""
+    """ONNX Runtime on the CPU, without PyTorch."""
 
     def __init__(self, graph: Path, *, threads: int, max_tokens: int | None):
         import onnxruntime
@@ -23,7 +23,7 @@ class OnnxBackend:
         self.max_tokens = max_tokens or _ONNX_TOKENS
 
     def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Texts of like length go together, padded to the longest of a batch."""
+        """Return logits (N, K) in input order; batches are sorted by length."""
         result = np.zeros((len(lengths), len(LABELS)), np.float32)
         for batch, feed in feeds(ids, lengths, max_tokens=self.max_tokens):
             (result[batch],) = self.session.run(None, feed)

@@ -1,4 +1,4 @@
-"""A model's graph, run by OpenVINO: the other engine for processors, the only one here that uses bf16 and int8 units well."""
+"""OpenVINO backend: CPU inference with bf16 and int8 instructions."""
 
 from pathlib import Path
 
@@ -13,13 +13,13 @@ _HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoBackend:
-    """OpenVINO on a processor's threads.
+    """OpenVINO on the CPU.
 
     Args:
-        graph: the ONNX graph, or the int8 one in OpenVINO's own form.
-        precision: fp32, bf16 or int8; what int8 leaves is computed in fp32.
+        graph: ONNX graph, or int8 graph in OpenVINO format.
+        precision: fp32, bf16 or int8; operations without int8 run in fp32.
         threads: of this process.
-        max_tokens: padded tokens in a batch; null: 1,024.
+        max_tokens: padded tokens per batch; None: 1,024.
     """
 
     def __init__(self, graph: Path, *, precision: str, threads: int, max_tokens: int | None):
@@ -34,7 +34,7 @@ class OpenVinoBackend:
         self.max_tokens = max_tokens or _OPENVINO_TOKENS
 
     def logits(self, ids: NDArray[np.int32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Texts of like length go together, padded to the longest of a batch."""
+        """Return logits (N, K) in input order; batches are sorted by length."""
         result = np.zeros((len(lengths), len(LABELS)), np.float32)
         for batch, feed in feeds(ids, lengths, max_tokens=self.max_tokens):
             result[batch] = self.request.infer(feed)[0]

@@ -1,4 +1,4 @@
-"""Which reading of a text counts: that of the model in use, or while it has not read the text, of the one before."""
+"""Current prediction of a text: of the model in production, or of an earlier one until the text is re-scored."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -7,12 +7,12 @@ from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.core.tables import TableStore
 
 
-def readings(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
-    """Grain: text_hash. scores.text by the first of the models that has read the text.
+def current_predictions(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
+    """Grain: text_hash. scores.text of the first version that has scored the text.
 
     Args:
-        tables: the lake.
-        versions: of models, the one that counts most first; `model.serving_order` gives them.
+        tables: tables of the lake.
+        versions: model versions in order of precedence, see `registry.serving_order`.
     """
     scores = tables.read(SCORE_TEXT).where(F.col("model_version").isin(*versions))
     rank = F.array_position(F.lit(list(versions)), F.col("model_version"))
@@ -22,5 +22,5 @@ def readings(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
 
 
 def sentiment() -> Column:
-    """Of probabilities as scores.text has them: P(recommends) - P(does_not_recommend), from -1 to 1."""
+    """Return P(recommends) - P(does_not_recommend), from -1 to 1."""
     return F.col("p_recommends") - F.col("p_does_not_recommend")

@@ -1,4 +1,4 @@
-"""The text a model sees: title and text, personal data taken out. The same in sharding and in scoring."""
+"""Model input text: title and text with personal data redacted; the same in shard and score."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,22 +9,22 @@ from crm_spark.core.tables import TableStore
 from crm_spark.governance.redaction import redacted, without_names
 
 
-def read_text(title: Column, text: Column) -> Column:
-    """Title and text in one, redacted; null where there is neither."""
-    return F.when(_is_written(title, text), redacted(F.concat_ws("\n", title, text)))
+def input_text(title: Column, text: Column) -> Column:
+    """Return title and text as one redacted string; null if both are empty."""
+    return F.when(_has_text(title, text), redacted(F.concat_ws("\n", title, text)))
 
 
-def _is_written(title: Column, text: Column) -> Column:
+def _has_text(title: Column, text: Column) -> Column:
     return F.concat_ws("\n", title, text).rlike(r"\S")
 
 
 def all_texts(tables: TableStore) -> DataFrame:
-    """Grain: system x entity x record_id. Every text in silver with its hash, writer, day and, for feedback, label.
+    """Grain: system x entity x record_id. All texts of silver with hash, writer, day and, for feedback, label.
 
-    `person_id` names the writer in one system, `customer_id` over all systems.
+    `person_id` identifies the writer within a system, `customer_id` across systems.
     """
-    # Rows without a text go first: a filter on what was redacted would redact each text once more.
-    feedback = tables.read(FEEDBACK).where(_is_written(F.col("plain_title"), F.col("plain_text")))
+    # Filter empty texts before redaction: a filter on the redacted text would redact every text twice.
+    feedback = tables.read(FEEDBACK).where(_has_text(F.col("plain_title"), F.col("plain_text")))
     feedback = feedback.select(
         "system",
         F.lit("feedback").alias("entity"),
@@ -34,11 +34,11 @@ def all_texts(tables: TableStore) -> DataFrame:
         "product_id",
         F.to_date("given_at").alias("written_on"),
         "label",
-        read_text(F.col("plain_title"), F.col("plain_text")).alias("text"),
+        input_text(F.col("plain_title"), F.col("plain_text")).alias("text"),
         "language",
     )
     interaction = tables.read(INTERACTION).where(
-        F.col("plain_text").isNotNull() & _is_written(F.col("topic"), F.col("plain_text"))
+        F.col("plain_text").isNotNull() & _has_text(F.col("topic"), F.col("plain_text"))
     )
     interaction = interaction.select(
         "system",
@@ -49,7 +49,7 @@ def all_texts(tables: TableStore) -> DataFrame:
         "product_id",
         F.to_date("happened_at").alias("written_on"),
         F.lit(None).cast("string").alias("label"),
-        read_text(F.col("topic"), F.col("plain_text")).alias("text"),
+        input_text(F.col("topic"), F.col("plain_text")).alias("text"),
         "language",
     )
     both = feedback.unionByName(interaction)

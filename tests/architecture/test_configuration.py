@@ -19,6 +19,7 @@ from crm_spark.stages.clean.names import load_names
 from crm_spark.stages.decide.stage import load_strategy
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.stages.score.aspects import load_aspects
+from crm_spark.stages.score.stop_words import load_stop_words
 from crm_spark.world.spec import WorldSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +43,8 @@ def test_configuration_loads(path):
         assert load_names(str(path)).split("Dr. Ada von Ach") == ("Dr. Ada", "von Ach")
     elif path.stem == "addresses":
         assert load_addresses(str(path)).country("Deutschland", None) == "DE"
+    elif path.stem == "stop_words":
+        assert load_stop_words(str(path)).of("en", ["the", "not"]) == {"the"}
     elif path.stem == "aspects":
         assert {"delivery", "price", "quality", "service"} <= set(load_aspects(str(path)).names)
     elif path.stem == "status_words":

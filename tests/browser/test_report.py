@@ -1,4 +1,4 @@
-"""The report in a real Chromium: it opens from disk without a network, fits its window, and can be used from the keyboard."""
+"""The report in Chromium: offline, responsive, accessible by keyboard."""
 
 import re
 
@@ -21,7 +21,7 @@ def browser(chromium):
 
 @pytest.fixture
 def opened(browser, generated):
-    """Opens the page offline; gives the page and everything the console said."""
+    """Return a function that opens the page offline and returns it with its console messages and requests."""
     contexts = []
 
     def open_page(size="wide", scheme="light", path=None):
@@ -30,15 +30,18 @@ def opened(browser, generated):
             viewport={"width": width, "height": height}, color_scheme=scheme, offline=True, reduced_motion="reduce"
         )
         contexts.append(context)
-        page, said = context.new_page(), []
-        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page, messages = context.new_page(), []
         page.on(
-            "request", lambda request: None if request.url.startswith(("file:", "data:")) else said.append(request.url)
+            "console", lambda message: messages.append(message.text) if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:")) else messages.append(request.url),
         )
         page.goto(f"file://{path or generated.report}")
         page.wait_for_selector("html[data-ready=true]")
-        return page, said
+        return page, messages
 
     yield open_page
     for context in contexts:
@@ -47,35 +50,35 @@ def opened(browser, generated):
 
 @pytest.mark.parametrize("size", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_opens_without_an_error_a_request_or_a_sideways_scroll(opened, size, scheme):
-    page, said = opened(size, scheme)
-    assert said == []
+def test_page_opens_without_errors_requests_or_horizontal_scrolling(opened, size, scheme):
+    page, messages = opened(size, scheme)
+    assert messages == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
 
 
 @pytest.mark.parametrize("size", WIDTHS)
-def test_every_chart_is_drawn_inside_its_section(opened, size):
+def test_every_chart_is_drawn_inside_the_window(opened, size):
     page, _ = opened(size)
-    found = page.evaluate(
+    charts = page.evaluate(
         """[...document.querySelectorAll('.chart')].map(c => {
             const svg = c.querySelector('svg.main-svg'), box = c.getBoundingClientRect();
             const marks = c.querySelectorAll('.trace, .sankey-node, .points path, .hm image, g.heatmaplayer').length;
             return {id: c.id, drawn: !!svg && marks > 0, inside: box.right <= innerWidth && box.left >= 0, tall: box.height >= 120};
         })"""
     )
-    assert len(found) >= 9
-    assert [chart for chart in found if not (chart["drawn"] and chart["inside"] and chart["tall"])] == []
+    assert len(charts) >= 9
+    assert [chart for chart in charts if not (chart["drawn"] and chart["inside"] and chart["tall"])] == []
 
 
-def test_charts_say_in_words_what_they_show_and_give_their_numbers(opened):
+def test_charts_have_alternative_text_and_data_table(opened):
     page, _ = opened()
     for chart in page.query_selector_all(".chart"):
         assert len(chart.get_attribute("aria-label")) > 20
         assert chart.evaluate("c => c.parentElement.querySelectorAll('details table tbody tr').length") > 0
 
 
-def test_keyboard_reaches_the_report_the_theme_and_every_section(opened):
+def test_keyboard_reaches_skip_link_theme_button_and_every_section(opened):
     page, _ = opened()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
@@ -88,8 +91,8 @@ def test_keyboard_reaches_the_report_the_theme_and_every_section(opened):
     assert set(reached) >= set(anchors) - {"#findings"}
 
 
-def test_theme_button_turns_the_page_dark_and_back(opened):
-    page, said = opened()
+def test_theme_button_switches_between_dark_and_light(opened):
+    page, messages = opened()
     light = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.focus("#theme")
     page.keyboard.press("Enter")
@@ -97,33 +100,33 @@ def test_theme_button_turns_the_page_dark_and_back(opened):
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     page.keyboard.press("Enter")
     page.wait_for_function("document.documentElement.dataset.theme === 'light'")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light and said == []
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light and messages == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(opened, scheme):
-    """WCAG AA: a contrast of 4.5 for every text on its card or on the page."""
+def test_text_contrast_meets_wcag_aa(opened, scheme):
+    """WCAG AA: every text has a contrast of at least 4.5 to its background."""
     page, _ = opened(scheme=scheme)
     colours = page.evaluate(
         """[...document.querySelectorAll('h1, h2, p, li, th, td, summary, figcaption, nav a, button')].map(e => {
-            const clear = g => getComputedStyle(g).backgroundColor === 'rgba(0, 0, 0, 0)';
-            let ground = e; while (clear(ground)) ground = ground.parentElement;
-            return [getComputedStyle(e).color, getComputedStyle(ground).backgroundColor, e.tagName];
+            const isClear = g => getComputedStyle(g).backgroundColor === 'rgba(0, 0, 0, 0)';
+            let parent = e; while (isClear(parent)) parent = parent.parentElement;
+            return [getComputedStyle(e).color, getComputedStyle(parent).backgroundColor, e.tagName];
         })"""
     )
     assert len(colours) > 100
-    assert {tag for ink, ground, tag in colours if contrast(ink, ground) < 4.5} == set()
+    assert {tag for foreground, background, tag in colours if contrast(foreground, background) < 4.5} == set()
 
 
 def contrast(one, two):
-    """Contrast ratio of two CSS colours (WCAG 2.2)."""
-    lights = sorted((luminance(one), luminance(two)))
-    return (lights[1] + 0.05) / (lights[0] + 0.05)
+    """Return the contrast ratio of two CSS colours (WCAG 2.2)."""
+    luminances = sorted((luminance(one), luminance(two)))
+    return (luminances[1] + 0.05) / (luminances[0] + 0.05)
 
 
 def luminance(colour):
-    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 

@@ -87,8 +87,8 @@ def test_a_killed_rank_and_a_killed_agent_change_nothing(shards, undisturbed, tm
     strikes = [(30, send(signal.SIGKILL), False), (90, send(signal.SIGKILL, to_agent=True), False)]
     disturber, said = disturbed(shards, tmp_path / "out", strikes, max_restarts=3)
     assert len(disturber.times) == 2 and digest(tmp_path / "out") == undisturbed
-    assert said.count("a rank died or hung") == 2
-    assert all(f"goes on from step-{step:08d}" in said for step in disturber.resumed_from)
+    assert said.count("a rank failed or hung") == 2
+    assert all(f"resumes from step-{step:08d}" in said for step in disturber.resumed_from)
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_three_hangs_are_found(shards, undisturbed, tmp_path):
         out = tmp_path / f"run-{run}"
         disturber, said = disturbed(shards, out, [(step, send(signal.SIGSTOP), False)], max_restarts=2)
         assert len(disturber.times) == 1 and digest(out) == undisturbed
-        assert said.count("a rank died or hung") == 1
+        assert said.count("a rank failed or hung") == 1
         found = os.path.getmtime(out / "train.log")
         print(
             f"hang at step {step}: the training was over {found - time.time() + time.monotonic() - disturber.times[0]:.0f} s later"
@@ -131,4 +131,4 @@ def test_a_training_that_cannot_be_done_is_not_tried_again(tmp_path, shards):
     with pytest.raises(CrmError, match="exit code 2"):
         train(shards, tmp_path / "out", max_restarts=3, frozen_layers=7)
     said = (tmp_path / "out" / "train.log").read_text()
-    assert "the encoder has 2 layers" in said and "a rank died or hung" not in said
+    assert "the encoder has 2 layers" in said and "a rank failed or hung" not in said

@@ -8,7 +8,7 @@ FAST = [
     "shard.max_length=48",
     "train.max_examples=320",
     "train.batch_rows=8",
-    # Hundreds of texts, seen once: counting words would win.
+    # Hundreds of texts, seen once: TF-IDF would win.
     'train.baselines=["class_prior"]',
     "train.learning_rate=3.0e-4",
     "segment.max_k=4",

@@ -48,7 +48,7 @@ def write_shards(
 ) -> ShardManifest:
     """A shard set of three splits of the same size; rows beyond the examples are padding."""
     from crm_spark.stages.shard.row_groups import group_writer
-    from crm_spark.stages.shard.tokenisation import reader
+    from crm_spark.stages.shard.token_rows import batch_tokeniser
 
     files, classes = [], {}
     for s, split in enumerate(("train", "validation", "test")):
@@ -57,7 +57,7 @@ def write_shards(
         rows["text_hash"], rows["split"], rows["source"] = [sha256_of(int(n)) for n in numbers], split, "made_up"
         rows["language"] = "en"
         classes[split] = rows["label"].value_counts().to_dict()
-        read = reader(str(encoder), max_length=max_length, long_texts="head", seed=1)
+        read = batch_tokeniser(str(encoder), max_length=max_length, long_texts="head", seed=1)
         (batch,) = read(iter([pa.RecordBatch.from_pandas(rows)]))
         rows["input_ids"] = batch.column("input_ids").flatten().to_pylist()
         rows["weight"] = np.ones(num_examples, np.float32)

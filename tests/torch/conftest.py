@@ -6,7 +6,7 @@ from support.tiny_bert import tiny_encoder, write_shards
 
 @pytest.fixture(scope="session")
 def encoder(tmp_path_factory):
-    """Folder of a BERT with two layers."""
+    """Folder of a two-layer BERT."""
     return tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 

@@ -1,4 +1,4 @@
-"""T32, F23: a worker loads the model once, and neither many batches nor texts of a megabyte make it grow."""
+"""Memory of a scoring worker."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from crm_spark.text.model import load_model
 
 
 @pytest.fixture(scope="module")
-def saved_model(encoder, tmp_path_factory):
+def model_version(encoder, tmp_path_factory):
     made = tiny_model_version(tmp_path_factory.mktemp("model"), encoder)
     _export(load_model(made), made.folder / ONNX)
     index = json.loads((made.folder / INDEX).read_text())
@@ -26,10 +26,10 @@ def saved_model(encoder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("engine", ["onnx", "openvino", "torch"])
-def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(saved_model, engine):
+def test_scoring_memory_is_constant_over_batches_and_long_texts(model_version, engine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(
-        [sys.executable, "tests/support/scored_batches.py", str(saved_model.folder), engine],
+        [sys.executable, "tests/support/scored_batches.py", str(model_version.folder), engine],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -37,9 +37,9 @@ def test_memory_is_flat_over_a_hundred_batches_and_a_hundred_megabytes(saved_mod
         timeout=280,
     )
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout.splitlines()[-1])
-    print(engine, said)
-    assert (said["loads"], said["rows"], said["big_rows"]) == (1, 22_000, 100)
-    assert said["texts"] >= 90, "the texts of the big batch are there"
-    assert said["grown_over_100_batches"] <= 30
-    assert said["grown_over_a_big_batch"] <= 300
+    statistics = json.loads(done.stdout.splitlines()[-1])
+    print(engine, statistics)
+    assert (statistics["loads"], statistics["rows"], statistics["big_rows"]) == (1, 22_000, 100)
+    assert statistics["texts"] >= 90, "the texts of the big batch are there"
+    assert statistics["grown_over_100_batches"] <= 30
+    assert statistics["grown_over_a_big_batch"] <= 300

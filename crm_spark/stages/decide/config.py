@@ -1,4 +1,4 @@
-"""What may vary in decide: everything, since the strategy is data."""
+"""Settings of the decide stage and the model of the strategy file."""
 
 from typing import Annotated, Literal
 
@@ -23,14 +23,14 @@ FACTS = {
     "last_text_label": "text",
     "num_campaign_contacts": "number",
     "num_campaign_responses": "number",
-    "has_recommendation": "truth",
+    "has_recommendation": "boolean",
 }
-"""What a condition can ask about a customer. An unknown fact never fulfils a condition."""
-_OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of"}, "truth": {"is"}}
+"""Facts available to conditions, with their type. A condition on an unknown fact is false."""
+_OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of"}, "boolean": {"is"}}
 
 
 class Condition(Config):
-    """One fact compared with one value."""
+    """Comparison of a fact with a value."""
 
     fact: str
     at_least: float | None = None
@@ -41,9 +41,9 @@ class Condition(Config):
     @model_validator(mode="after")
     def _one_comparison(self) -> "Condition":
         if self.fact not in FACTS:
-            raise ValueError(f"no such fact {self.fact}; known: {', '.join(sorted(FACTS))}")
-        named = {"at_least": self.at_least, "at_most": self.at_most, "is": self.is_, "is_one_of": self.is_one_of}
-        given = {name for name, value in named.items() if value is not None}
+            raise ValueError(f"unknown fact {self.fact}; known facts: {', '.join(sorted(FACTS))}")
+        comparisons = {"at_least": self.at_least, "at_most": self.at_most, "is": self.is_, "is_one_of": self.is_one_of}
+        given = {name for name, value in comparisons.items() if value is not None}
         allowed = _OPERATORS[FACTS[self.fact]]
         if len(given) != 1 or not given <= allowed:
             raise ValueError(f"{self.fact}: give exactly one of {', '.join(sorted(allowed))}")
@@ -51,25 +51,25 @@ class Condition(Config):
 
 
 class Action(Config):
-    """What to do for customers who fulfil all conditions; of several actions the first in the list is chosen."""
+    """An action for customers who meet all conditions; the first matching action of the list is chosen."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     title: str
-    """As the report says it."""
+    """Title in the report."""
     reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Reason code."""
     is_contact: bool = True
-    """Whether it reaches out to the customer and so needs consent."""
+    """Whether the action contacts the customer and therefore requires consent."""
     when: list[Condition] = []
 
 
 class Strategy(Config):
-    """The actions, best first, and who is left alone."""
+    """Actions in order of precedence, consent rule and control group."""
 
     require_consent: Literal["given", "not_refused"] = "not_refused"
-    """Contact only those who agreed, or all who have not refused."""
+    """given: contact only customers who consented; not_refused: contact all who have not refused."""
     holdout_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    """Share of the customers of each action who do not get it, so that its effect can be measured."""
+    """Fraction of the customers of each action that form the hold-out (control group)."""
     actions: list[Action]
 
     @model_validator(mode="after")
@@ -77,7 +77,7 @@ class Strategy(Config):
         names = [action.name for action in self.actions]
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
-            raise ValueError(f"actions: names stand more than once: {', '.join(repeated)}")
+            raise ValueError(f"actions: duplicate names: {', '.join(repeated)}")
         return self
 
 
@@ -85,4 +85,4 @@ class DecideConfig(Config):
     """Settings of the decide stage."""
 
     strategy: str = "conf/strategy/default.yaml"
-    """YAML with the strategy."""
+    """YAML file with the strategy."""

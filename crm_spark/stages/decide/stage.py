@@ -1,4 +1,4 @@
-"""Decide: scores + segments + what customers said -> actions.next_best, one action per customer."""
+"""Decide stage: write the next best action of every customer to actions.next_best."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from crm_spark.core.stage import Stage
 from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
-from crm_spark.text.predictions import readings
+from crm_spark.text.predictions import current_predictions
 
 INPUTS = (
     CUSTOMER,
@@ -33,13 +33,13 @@ INPUTS = (
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The strategy, since a changed rule is a reason to decide again, and the model whose readings count."""
+    """Return the strategy and the text model in production: a change of either requires a new run."""
     strategy = load_strategy(ctx.settings.decide.strategy).model_dump(mode="json")
     return {"strategy": strategy, "model": current_version(ctx.files_root)}
 
 
 def load_strategy(path: str) -> Strategy:
-    """The strategy in a YAML file.
+    """Load the strategy from a YAML file.
 
     Raises:
         ConfigError: names file, key, value and what is allowed.
@@ -48,9 +48,9 @@ def load_strategy(path: str) -> Strategy:
 
 
 def run(ctx: JobContext) -> StageResult:
-    """One action for every customer."""
+    """Assign one action to every customer."""
     if not ctx.tables.exists(FEATURE_CUSTOMER):
-        return skipped("no source names a person")
+        return skipped("no source provides persons")
     strategy = load_strategy(ctx.settings.decide.strategy)
     actions = decide(facts(ctx), strategy, seed=ctx.seed).withColumn("as_of", F.lit(ctx.as_of))
     result = ctx.tables.replace(
@@ -60,11 +60,11 @@ def run(ctx: JobContext) -> StageResult:
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},
     )
-    return StageResult(result.num_rows, note=f"{len(strategy.actions)} actions to choose from")
+    return StageResult(result.num_rows, note=f"strategy with {len(strategy.actions)} actions")
 
 
 def facts(ctx: JobContext) -> DataFrame:
-    """Grain: customer_id. What the strategy can ask about; whatever a company lacks is unknown."""
+    """Grain: customer_id. Facts for the conditions of the strategy; null if unknown."""
     tables, day = ctx.tables, F.col("as_of") == F.lit(ctx.as_of)
     features = tables.read(FEATURE_CUSTOMER).where(day).drop("as_of")
     consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
@@ -75,22 +75,24 @@ def facts(ctx: JobContext) -> DataFrame:
     value = tables.read(LIFETIME_VALUE).where(day).select("customer_id", "expected_revenue", "value_band")
     profile = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", F.col("name").alias("segment"))
     segment = tables.read(SEGMENT).where(day).join(F.broadcast(profile), "segment_id").select("customer_id", "segment")
-    offered = tables.read(RECOMMENDATION).where(day & (F.col("rank") == 1)).select("customer_id")
+    recommended = tables.read(RECOMMENDATION).where(day & (F.col("rank") == 1)).select("customer_id")
     joined = features.join(consent, "customer_id", "left")
     for part in (churn, value, segment, last_text_label(ctx)):
         joined = joined.join(part, "customer_id", "left")
-    joined = joined.join(offered.withColumn("has_recommendation", F.lit(True)), "customer_id", "left")
+    joined = joined.join(recommended.withColumn("has_recommendation", F.lit(True)), "customer_id", "left")
     return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", F.lit(False)))
 
 
 def last_text_label(ctx: JobContext) -> DataFrame:
-    """Grain: customer_id. `last_text_label`: what the newest text of the customer says, by the reading that counts."""
+    """Grain: customer_id. `last_text_label`: predicted label of the newest text of a customer."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     texts = ctx.tables.read(TEXT).where(F.col("written_on") <= F.lit(ctx.as_of))
-    scores = readings(ctx.tables, serving_order(ctx.files_root)).select("text_hash", F.col("label").alias("verdict"))
-    said = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
+    scores = current_predictions(ctx.tables, serving_order(ctx.files_root)).select(
+        "text_hash", F.col("label").alias("predicted_label")
+    )
+    labelled = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")
-    return said.groupBy("customer_id").agg(F.max_by("verdict", newest).alias("last_text_label"))
+    return labelled.groupBy("customer_id").agg(F.max_by("predicted_label", newest).alias("last_text_label"))
 
 
 STAGE = Stage("decide", run, reads=INPUTS, inputs=inputs)

@@ -1,4 +1,4 @@
-"""What customers did, under their customer id: the frames every feature is made from."""
+"""Customer activity by customer id: the input frames of all features."""
 
 from dataclasses import dataclass
 
@@ -19,11 +19,11 @@ class Activity:
     customers: DataFrame
     """customer_id, joined_on."""
     orders: DataFrame
-    """One row per order: status, channel, revenue (reporting currency, 0 where nothing was completed)."""
+    """Grain: order. status, channel, revenue (reporting currency; 0 unless completed)."""
     lines: DataFrame
-    """One row per completed line: product, null where the line names none."""
+    """Grain: completed order line. product, null if the line has none."""
     returned_lines: DataFrame
-    """One row per line of a completed order that came back."""
+    """Grain: returned line of a completed order."""
     interactions: DataFrame
     feedback: DataFrame
     contacts: DataFrame
@@ -31,7 +31,7 @@ class Activity:
 
 
 def activity(tables: TableStore) -> Activity:
-    """Reads the frames; a guest without an id belongs to no customer and is in none of them."""
+    """Read the frames; records without a customer are left out."""
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     orders = _linked(tables.read(ORDER), links, "ordered_at").select(
         "system", "order_id", "customer_id", "happened_on", "status", "channel"
@@ -45,7 +45,7 @@ def activity(tables: TableStore) -> Activity:
     lines = sold.join(orders.where(is_completed), ["system", "order_id"]).select(
         "customer_id",
         "happened_on",
-        # A line that names no product was sold all the same: null, which no count of products counts.
+        # A line without a product counts as sold, but not as a product.
         F.when(F.col("product_id").isNotNull(), F.concat_ws("|", "system", "product_id")).alias("product"),
     )
     returned = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")

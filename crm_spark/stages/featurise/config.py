@@ -1,4 +1,4 @@
-"""What may vary in featurise."""
+"""Settings of the featurise stage."""
 
 from typing import Annotated
 
@@ -11,5 +11,4 @@ class FeaturiseConfig(Config):
     """Settings of the featurise stage."""
 
     num_snapshots: Annotated[int, Field(ge=1, le=24)] = 3
-    """Days features are made for: as_of, and so many horizons back. Three are the least that can train a model on one
-    and test it on the next."""
+    """Number of snapshots: as_of and the days whole horizons before it. Predictions need at least three: train, test, score."""

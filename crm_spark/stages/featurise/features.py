@@ -1,7 +1,6 @@
-"""The features, in groups that share a pass over their events. A new feature: a column here and in the contract.
+"""Customer features in groups that share a pass over their events. Grain of each group: customer_id x as_of.
 
-Every function gets events of which each row is repeated for every snapshot that may know it, and returns one row per
-customer and snapshot: grain customer_id x as_of.
+To add a feature, add a column here and in the contract features.customer.
 """
 
 from collections.abc import Callable
@@ -19,13 +18,13 @@ KEY = ("customer_id", "as_of")
 
 
 def group(function: Group) -> Group:
-    """Makes a group of features part of the table."""
+    """Register a feature group."""
     GROUPS.append(function)
     return function
 
 
-def known(events: DataFrame, snapshots: list[date]) -> DataFrame:
-    """Each event once for every snapshot at whose end it had happened; `days_ago` counts from the snapshot back."""
+def as_of_snapshots(events: DataFrame, snapshots: list[date]) -> DataFrame:
+    """Return each event once per snapshot on or after it; `days_ago`: days from event to snapshot."""
     days = F.array(*(F.lit(day) for day in snapshots))
     repeated = events.withColumn("as_of", F.explode(days)).where(F.col("happened_on") <= F.col("as_of"))
     return repeated.withColumn("days_ago", F.datediff("as_of", "happened_on"))
@@ -41,32 +40,34 @@ def _recent(horizon_days: int) -> Column:
 
 @group
 def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
-    """Recency, frequency, monetary, cadence, returns, channels."""
-    done = F.col("status") == "completed"
+    """RFM, cadence, returns, channels."""
+    is_completed = F.col("status") == "completed"
     recent = _recent(horizon_days)
-    made = (
-        known(activity.orders, snapshots)
+    features = (
+        as_of_snapshots(activity.orders, snapshots)
         .groupBy(*KEY)
         .agg(
-            F.min(F.when(done, F.col("days_ago"))).cast("int").alias("recency_days"),
-            F.max(F.when(done, F.col("days_ago"))).alias("_first_days_ago"),
-            _count(done).alias("num_orders"),
-            _count(done & recent).alias("num_orders_recent"),
+            F.min(F.when(is_completed, F.col("days_ago"))).cast("int").alias("recency_days"),
+            F.max(F.when(is_completed, F.col("days_ago"))).alias("_first_days_ago"),
+            _count(is_completed).alias("num_orders"),
+            _count(is_completed & recent).alias("num_orders_recent"),
             F.sum("revenue").alias("monetary"),
             F.sum(F.when(recent, F.col("revenue")).otherwise(0.0)).alias("monetary_recent"),
-            _count(~done).alias("_num_orders_back"),
-            F.count_distinct(F.when(done, F.col("channel"))).cast("int").alias("num_channels"),
+            _count(~is_completed).alias("_num_returned_orders"),
+            F.count_distinct(F.when(is_completed, F.col("channel"))).cast("int").alias("num_channels"),
         )
     )
-    came_back = (
-        known(activity.returned_lines, snapshots).groupBy(*KEY).agg(_count(F.lit(True)).alias("_num_lines_back"))
+    returned = (
+        as_of_snapshots(activity.returned_lines, snapshots)
+        .groupBy(*KEY)
+        .agg(_count(F.lit(True)).alias("_num_returned_lines"))
     )
-    made = made.join(came_back, list(KEY), "left")
-    num_returns = F.col("_num_orders_back") + F.coalesce("_num_lines_back", F.lit(0))
+    features = features.join(returned, list(KEY), "left")
+    num_returns = F.col("_num_returned_orders") + F.coalesce("_num_returned_lines", F.lit(0))
     gaps = F.col("num_orders") - 1
     cadence = F.when(gaps > 0, (F.col("_first_days_ago") - F.col("recency_days")) / gaps)
     return (
-        made.withColumn("num_returns", num_returns.cast("int"))
+        features.withColumn("num_returns", num_returns.cast("int"))
         .withColumn("cadence_days", cadence)
         .withColumn("lateness", F.when(F.col("cadence_days") > 0, F.col("recency_days") / F.col("cadence_days")))
         .withColumn("mean_order_value", F.when(F.col("num_orders") > 0, F.col("monetary") / F.col("num_orders")))
@@ -76,24 +77,24 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
 
 @group
 def assortment(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
-    """How many different products."""
+    """Number of distinct products."""
     return (
-        known(activity.lines, snapshots)
+        as_of_snapshots(activity.lines, snapshots)
         .groupBy(*KEY)
         .agg(F.count_distinct("product").cast("int").alias("num_products"))
     )
 
 
 @group
-def contacts(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
-    """Tickets, calls, visits."""
-    asked, recent = F.col("kind").isin("ticket", "call"), _recent(horizon_days)
+def support(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
+    """Support tickets and calls, website visits."""
+    is_ticket, recent = F.col("kind").isin("ticket", "call"), _recent(horizon_days)
     return (
-        known(activity.interactions, snapshots)
+        as_of_snapshots(activity.interactions, snapshots)
         .groupBy(*KEY)
         .agg(
-            _count(asked).alias("num_tickets"),
-            _count(asked & recent).alias("num_tickets_recent"),
+            _count(is_ticket).alias("num_tickets"),
+            _count(is_ticket & recent).alias("num_tickets_recent"),
             _count((F.col("kind") == "web") & recent).alias("num_web_events_recent"),
         )
     )
@@ -101,11 +102,11 @@ def contacts(activity: Activity, snapshots: list[date], horizon_days: int) -> Da
 
 @group
 def satisfaction(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
-    """What customers said of themselves: 1 recommends, 0 no clear opinion, -1 does not recommend."""
+    """Satisfaction by label: 1 recommends, 0 no clear opinion, -1 does not recommend."""
     score = F.lit(None).cast("double")
     for label, value in SATISFACTION.items():
         score = F.when(F.col("label") == label, F.lit(value)).otherwise(score)
-    scored = known(activity.feedback, snapshots).withColumn("score", score)
+    scored = as_of_snapshots(activity.feedback, snapshots).withColumn("score", score)
     order = F.struct("happened_on", "score")
     return scored.groupBy(*KEY).agg(
         F.count(F.lit(1)).cast("int").alias("num_feedback"),
@@ -116,23 +117,31 @@ def satisfaction(activity: Activity, snapshots: list[date], horizon_days: int) -
 
 @group
 def campaigns(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
-    """How often the company wrote."""
-    return known(activity.contacts, snapshots).groupBy(*KEY).agg(_count(F.lit(True)).alias("num_campaign_contacts"))
+    """Number of campaign contacts."""
+    return (
+        as_of_snapshots(activity.contacts, snapshots)
+        .groupBy(*KEY)
+        .agg(_count(F.lit(True)).alias("num_campaign_contacts"))
+    )
 
 
 @group
 def responses(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
-    """How often the customer reacted."""
-    return known(activity.responses, snapshots).groupBy(*KEY).agg(_count(F.lit(True)).alias("num_campaign_responses"))
+    """Number of campaign responses."""
+    return (
+        as_of_snapshots(activity.responses, snapshots)
+        .groupBy(*KEY)
+        .agg(_count(F.lit(True)).alias("num_campaign_responses"))
+    )
 
 
 def snapshot_days(as_of: date, *, num_snapshots: int, horizon_days: int) -> list[date]:
-    """as_of and the days a whole number of horizons before it, newest first."""
+    """Return as_of and the days whole horizons before it, newest first."""
     return [as_of - timedelta(days=horizon_days * i) for i in range(num_snapshots)]
 
 
 def features(activity: Activity, snapshots: list[date], *, horizon_days: int) -> DataFrame:
-    """Grain: customer_id x as_of. Every customer the company knew by then, with explicit zeros."""
+    """Grain: customer_id x as_of. All customers who joined by as_of; counts are 0, not null."""
     days = F.array(*(F.lit(day) for day in snapshots))
     base = activity.customers.withColumn("as_of", F.explode(days))
     base = base.where(F.col("joined_on").isNull() | (F.col("joined_on") <= F.col("as_of")))

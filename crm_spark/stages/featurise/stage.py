@@ -1,4 +1,4 @@
-"""Featurise: gold + silver -> features.customer, one partition per snapshot day."""
+"""Featurise stage: features.customer from gold and silver, one partition per snapshot."""
 
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
@@ -15,15 +15,15 @@ INPUTS = (CUSTOMER, CUSTOMER_LINK, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAM
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Makes the snapshots as_of, as_of - horizon, as_of - 2 horizons ..."""
+    """Write the snapshots as_of, as_of - 1 horizon, as_of - 2 horizons ..."""
     if not ctx.tables.exists(CUSTOMER):
-        return skipped("no source names a person")
+        return skipped("no source provides persons")
     horizon_days = ctx.settings.company.horizon_days
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
-    made = features(activity(ctx.tables), days, horizon_days=horizon_days).persist(StorageLevel.MEMORY_AND_DISK)
+    table = features(activity(ctx.tables), days, horizon_days=horizon_days).persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = 0
     for day in days:
-        snapshot = made.where(F.col("as_of") == F.lit(day))
+        snapshot = table.where(F.col("as_of") == F.lit(day))
         result = ctx.tables.replace(
             FEATURE_CUSTOMER,
             snapshot,

@@ -1,4 +1,4 @@
-"""What may vary in monitor."""
+"""Settings of the monitor stage."""
 
 from typing import Annotated
 
@@ -11,6 +11,6 @@ class MonitorConfig(Config):
     """Settings of the monitor stage."""
 
     psi_threshold: Annotated[float, Field(gt=0)] = 0.1
-    """Population stability index from which a change matters, where there are customers enough to tell."""
+    """Smallest population stability index (PSI) that counts as drift. The threshold is higher for small snapshots."""
     min_customers: Annotated[int, Field(ge=100)] = 500
-    """Below this many customers in a snapshot drift is not judged."""
+    """Smallest number of customers per snapshot for drift detection."""

@@ -1,5 +1,6 @@
-"""How far features moved between two snapshots: PSI over bins that the earlier snapshot fixed."""
+"""Feature drift between two snapshots: PSI over bins of the earlier snapshot."""
 
+import math
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
@@ -11,20 +12,20 @@ _FLOOR = 1e-4
 
 
 def edges(reference: DataFrame, features: list[str]) -> dict[str, list[float]]:
-    """The inner bin edges of each feature: distinct deciles of the reference snapshot; nulls have a bin of their own."""
-    shares = [i / NUM_BINS for i in range(1, NUM_BINS)]
-    found = reference.approxQuantile(features, shares, 0.001)
-    return {name: sorted(set(values)) for name, values in zip(features, found)}
+    """Return the inner bin edges of each feature: distinct deciles of the reference snapshot."""
+    quantiles = [i / NUM_BINS for i in range(1, NUM_BINS)]
+    values_by_feature = reference.approxQuantile(features, quantiles, 0.001)
+    return {name: sorted(set(values)) for name, values in zip(features, values_by_feature)}
 
 
 def bin_of(value: Column, inner: list[float]) -> Column:
-    """0 for null, else 1 + the number of edges below the value."""
+    """Return the bin of a value: 0 for null, else 1 + the number of edges below it."""
     position = sum((F.when(value > edge, 1).otherwise(0) for edge in inner), F.lit(0))
     return F.when(value.isNull(), 0).otherwise(position + 1)
 
 
-def shares(frame: DataFrame, bins: dict[str, list[float]]) -> dict[str, list[int]]:
-    """Rows per bin for every feature, in one pass."""
+def bin_counts(frame: DataFrame, bins: dict[str, list[float]]) -> dict[str, list[int]]:
+    """Return the number of rows per bin of every feature, in one pass."""
     counts = [
         F.count(F.when(bin_of(F.col(name).cast("double"), inner) == i, 1)).alias(f"{name}:{i}")
         for name, inner in bins.items()
@@ -36,25 +37,23 @@ def shares(frame: DataFrame, bins: dict[str, list[float]]) -> dict[str, list[int
 
 
 def psi(before: list[int], after: list[int]) -> float:
-    """Population stability index of two histograms over the same bins; empty bins count as 0.0001."""
-    import math
-
+    """Return the population stability index of two histograms; empty bins count as 0.0001."""
     total_before, total_after = sum(before), sum(after)
     pairs = [(max(b / total_before, _FLOOR), max(a / total_after, _FLOOR)) for b, a in zip(before, after) if b or a]
     return sum((a - b) * math.log(a / b) for b, a in pairs)
 
 
 def noise_threshold(num_before: int, num_after: int, *, effect: float) -> float:
-    """PSI that chance alone exceeds once in a thousand at these sizes, but never below the effect that matters."""
+    """Return the PSI threshold: the 99.9% quantile under no drift at these sizes, at least `effect`."""
     return max(effect, float(chi2.ppf(0.999, NUM_BINS - 1)) * (1 / num_before + 1 / num_after))
 
 
 def drift_rows(
     before: DataFrame, after: DataFrame, features: list[str], *, days: tuple[date, date], effect: float
 ) -> list[tuple[str, date, date, float, float, int]]:
-    """feature, as_of, reference_as_of, psi, threshold, num_rows: one for each feature."""
+    """Return feature, as_of, reference_as_of, psi, threshold, num_rows of each feature."""
     bins = edges(before, features)
-    counts_before, counts_after = shares(before, bins), shares(after, bins)
+    counts_before, counts_after = bin_counts(before, bins), bin_counts(after, bins)
     rows = []
     for name in features:
         num_before, num_after = sum(counts_before[name]), sum(counts_after[name])

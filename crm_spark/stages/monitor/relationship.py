@@ -1,4 +1,4 @@
-"""How the relationship with customers stands: retention, revenue, satisfaction, response to campaigns."""
+"""Customer relationship metrics: retention, revenue, satisfaction, campaign response."""
 
 from datetime import date
 
@@ -11,7 +11,7 @@ OBSERVED = "observed"
 
 
 def activity_measures(features: DataFrame, *, newest: date, before: date | None, currency: str) -> list[Measure]:
-    """Active customers, revenue, satisfaction and open tickets of the newest horizon; retention from the one before."""
+    """Return active customers, revenue, satisfaction, tickets of the newest horizon, and retention from the previous one."""
     now = features.where(F.col("as_of") == F.lit(newest))
     row = now.agg(
         F.count(F.lit(1)).alias("customers"),
@@ -35,7 +35,7 @@ def activity_measures(features: DataFrame, *, newest: date, before: date | None,
 
 
 def retention(features: DataFrame, *, newest: date, before: date, currency: str) -> list[Measure]:
-    """Of those who ordered in the horizon before, the share who ordered in the newest; and the revenue of both."""
+    """Return the revenue of the previous horizon and the fraction of its customers who ordered in the newest horizon."""
     then = features.where((F.col("as_of") == F.lit(before)) & (F.col("num_orders_recent") > 0)).select("customer_id")
     now = features.where(F.col("as_of") == F.lit(newest)).select("customer_id", "num_orders_recent")
     row = (
@@ -52,17 +52,17 @@ def retention(features: DataFrame, *, newest: date, before: date, currency: str)
 
 
 def campaign_measures(contacts: DataFrame, responses: DataFrame) -> list[Measure]:
-    """Share of contacted customers who responded, and of the hold-out who did so anyway, over all campaigns.
+    """Return the response rate of contacted customers and of the hold-out over all campaigns.
 
     Args:
         contacts: campaign_id, customer_id, is_holdout.
         responses: campaign_id, customer_id.
     """
-    answered = responses.select("campaign_id", "customer_id").distinct().withColumn("has_responded", F.lit(1.0))
-    # A customer whom two records of the CRM stand for was still chosen once.
-    chosen = contacts.select("campaign_id", "customer_id", "is_holdout").distinct()
-    reached = chosen.join(answered, ["campaign_id", "customer_id"], "left")
-    rates = reached.groupBy("is_holdout").agg(
+    responded = responses.select("campaign_id", "customer_id").distinct().withColumn("has_responded", F.lit(1.0))
+    # A customer with several CRM records counts once per campaign.
+    targets = contacts.select("campaign_id", "customer_id", "is_holdout").distinct()
+    outcomes = targets.join(responded, ["campaign_id", "customer_id"], "left")
+    rates = outcomes.groupBy("is_holdout").agg(
         F.count(F.lit(1)).alias("n"), F.avg(F.coalesce("has_responded", F.lit(0.0))).alias("rate")
     )
     names = {False: ("contacted", False), True: ("holdout", True)}

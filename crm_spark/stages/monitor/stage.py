@@ -1,4 +1,4 @@
-"""Monitor: scores, features, outcomes -> ops.metric, ops.drift. The relationship, the drift, the information gap."""
+"""Monitor stage: customer relationship metrics, feature drift and information gap -> ops.metric, ops.drift."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import current_version
 from crm_spark.stages.monitor.config import MonitorConfig
 from crm_spark.stages.monitor.drift import drift_rows
-from crm_spark.stages.monitor.gap import gap_measures, with_shares
+from crm_spark.stages.monitor.gap import gap_measures, with_class_prior
 from crm_spark.stages.monitor.relationship import activity_measures, campaign_measures
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TEST
@@ -36,16 +36,16 @@ INPUTS = (
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The model in use: its readings are the ones that count."""
+    """Return the text model in production."""
     return {"model": current_version(ctx.files_root)}
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Takes the figures of this date."""
+    """Compute and record the metrics as of the date of the run."""
     measures: list[Measure] = []
     num_drifted = 0
     if ctx.tables.exists(FEATURE_CUSTOMER):
-        # One horizon before, not the snapshot of yesterday that an earlier refresh left.
+        # Compare with the snapshot one horizon earlier, not with the latest previous refresh.
         days = [ctx.as_of, ctx.as_of - timedelta(days=ctx.settings.company.horizon_days)]
         features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days)).cache()
         before = None if features.where(F.col("as_of") == F.lit(days[1])).isEmpty() else days[1]
@@ -58,7 +58,7 @@ def run(ctx: JobContext) -> StageResult:
     if ctx.tables.exists(SCORE_TEXT):
         measures += _gap(ctx)
     record(ctx, "monitor", measures)
-    return StageResult(len(measures), note=f"{num_drifted} features moved more than chance explains")
+    return StageResult(len(measures), note=f"{num_drifted} features drifted")
 
 
 def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
@@ -77,28 +77,28 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
 
 
 def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:
-    """What had happened by the end of the day; what has no date counts as known."""
+    """Return the events of customers up to as_of, including undated ones."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     return ctx.tables.read(table).where(is_known(F.to_date(event), ctx.as_of)).join(links, ["system", "person_id"])
 
 
 def _gap(ctx: JobContext) -> list[Measure]:
-    """Over the texts that training never saw, by source and by segment of the writer."""
+    """Return the information gap on the test split: overall, by source, by segment of the writer."""
     tables = ctx.tables
     labelled = tables.read(TEXT).where(F.col("label").isNotNull() & is_known(F.col("written_on"), ctx.as_of))
     scores = tables.read(SCORE_TEXT).where(F.col("model_version") == F.lit(current_version(ctx.files_root)))
     scores = scores.select("text_hash", *(f"p_{label}" for label in LABELS))
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    written = labelled.join(links, ["system", "person_id"], "left")
-    unseen = written.join(tables.read(EXAMPLE).where(F.col("split") == TEST).select("text_hash"), "text_hash")
-    read = with_shares(unseen.join(scores, "text_hash")).cache()
-    if read.isEmpty():
+    linked = labelled.join(links, ["system", "person_id"], "left")
+    test = linked.join(tables.read(EXAMPLE).where(F.col("split") == TEST).select("text_hash"), "text_hash")
+    predictions = with_class_prior(test.join(scores, "text_hash")).cache()
+    if predictions.isEmpty():
         return []
     day = F.col("as_of") == F.lit(ctx.as_of)
     segments = tables.read(SEGMENT).where(day).join(tables.read(SEGMENT_PROFILE).where(day), ["segment_id", "as_of"])
-    by_person = read.join(segments.select("customer_id", "name"), "customer_id")
-    measures = gap_measures(read.withColumn("slice", F.lit("all")), dimension="all")
-    measures += gap_measures(read.withColumn("slice", F.col("source")), dimension="source")
+    by_person = predictions.join(segments.select("customer_id", "name"), "customer_id")
+    measures = gap_measures(predictions.withColumn("slice", F.lit("all")), dimension="all")
+    measures += gap_measures(predictions.withColumn("slice", F.col("source")), dimension="source")
     measures += gap_measures(by_person.withColumn("slice", F.col("name")), dimension="segment")
     return measures
 

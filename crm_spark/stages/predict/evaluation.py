@@ -1,4 +1,4 @@
-"""How good a prediction was on days the model had not seen, beside the plain guess anyone could make."""
+"""Evaluation of churn and value predictions against baselines on a held-out snapshot."""
 
 import math
 
@@ -12,24 +12,24 @@ _FLOOR = 1e-6
 
 
 def churn_measures(scored: DataFrame, *, base_rate: float, model: str) -> list[Measure]:
-    """AUC and cross-entropy of the model; AUC of recency alone; cross-entropy of always saying the usual share.
+    """Return AUC and cross-entropy of the model, AUC of recency, and cross-entropy of the class prior.
 
     Args:
         scored: has_lapsed, probability, recency_days.
-        base_rate: share of lapsed customers in the training snapshot, which is all the plain guess knows.
-        model: the model's name.
+        base_rate: fraction of lapsed customers in the training snapshot (class prior).
+        model: name of the model.
     """
     num_rows = scored.count()
     frame = scored.withColumn("recency_days", F.nanvl("recency_days", F.lit(1e9))).cache()
     bits = _mean_bits(F.col("probability"))
-    guess = _mean_bits(F.lit(base_rate))
-    row = frame.agg(bits.alias("model"), guess.alias("guess"), F.avg("has_lapsed").alias("rate")).first()
+    prior = _mean_bits(F.lit(base_rate))
+    row = frame.agg(bits.alias("model"), prior.alias("prior"), F.avg("has_lapsed").alias("rate")).first()
     assert row is not None
     measures = [
         Measure("churn_auc", model, auc(frame, "probability"), "fraction", num_rows),
         Measure("churn_auc", "recency", auc(frame, "recency_days"), "fraction", num_rows, is_baseline=True),
         Measure("churn_cross_entropy", model, row["model"], "bits", num_rows),
-        Measure("churn_cross_entropy", "usual_share", row["guess"], "bits", num_rows, is_baseline=True),
+        Measure("churn_cross_entropy", "class_prior", row["prior"], "bits", num_rows, is_baseline=True),
         Measure("lapsed_fraction", "observed", row["rate"], "fraction", num_rows),
     ]
     frame.unpersist()
@@ -37,7 +37,7 @@ def churn_measures(scored: DataFrame, *, base_rate: float, model: str) -> list[M
 
 
 def auc(frame: DataFrame, score: str) -> float:
-    """Area under the ROC curve; nan where only one outcome occurs."""
+    """Return the area under the ROC curve; NaN if there is only one class."""
     outcomes = frame.agg(F.min("has_lapsed"), F.max("has_lapsed")).first()
     if outcomes is None or outcomes[0] == outcomes[1]:
         return math.nan
@@ -51,12 +51,12 @@ def _mean_bits(probability: Column) -> Column:
 
 
 def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Measure]:
-    """Mean absolute error, and the share of all revenue that the tenth predicted to spend most did spend.
+    """Return the mean absolute error and the revenue share of the top predicted 10% of customers.
 
     Args:
-        scored: revenue (what was spent), expected_revenue, monetary_recent (the last value, the plain guess).
+        scored: revenue (actual), expected_revenue, monetary_recent (baseline: revenue of the previous period).
         currency: of the amounts.
-        model: the model's name.
+        model: name of the model.
     """
     num_rows = scored.count()
     measures = []
@@ -70,7 +70,7 @@ def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Meas
 
 
 def revenue_of_top(scored: DataFrame, column: str, *, fraction: float) -> float:
-    """Share of the revenue that came from the customers ranked highest by `column`; ties by customer id."""
+    """Return the revenue share of the customers ranked highest by `column`; ties by customer id."""
     num_top = max(1, int(scored.count() * fraction))
     top = scored.orderBy(F.col(column).desc(), "customer_id").limit(num_top).agg(F.sum("revenue")).first()
     total = scored.agg(F.sum("revenue")).first()

@@ -1,4 +1,4 @@
-"""Boosted trees on Spark: the probability of lapsing, with reasons, and the revenue to expect."""
+"""Boosted trees on Spark: churn probability with reasons, and expected revenue."""
 
 import logging
 from typing import Any
@@ -31,14 +31,14 @@ def _trees(cfg: PredictConfig, *, seed: int) -> dict[str, Any]:
 
 
 def fit_churn(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
-    """A classifier of has_lapsed; its transform adds probability and each feature's contribution (exact SHAP, log-odds)."""
+    """Fit a classifier of has_lapsed that also returns SHAP contributions (log-odds) of the features."""
     return SparkXGBClassifier(label_col="has_lapsed", pred_contrib_col="contributions", **_trees(cfg, seed=seed)).fit(
         examples
     )
 
 
 def fit_value(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
-    """A regressor of revenue. Tweedie loss: most spend nothing, a few spend very much."""
+    """Fit a regressor of revenue with Tweedie loss, which suits many zeros and few large values."""
     return SparkXGBRegressor(
         label_col="revenue",
         prediction_col="expected_revenue",
@@ -49,7 +49,7 @@ def fit_value(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
 
 
 def score_churn(model: Any, customers: DataFrame) -> DataFrame:
-    """Grain as before; adds probability (double) and reasons (names of the features that raise it most)."""
+    """Grain unchanged; adds probability and reasons (features that raise it most)."""
     from pyspark.ml.functions import vector_to_array
 
     scored = model.transform(customers).withColumn("probability", vector_to_array(F.col("probability"))[1])
@@ -57,7 +57,7 @@ def score_churn(model: Any, customers: DataFrame) -> DataFrame:
 
 
 def top_reasons(contributions: Column) -> Column:
-    """The names of the features with the largest positive contributions, strongest first; the bias is none of them."""
+    """Return the features with the largest positive contributions, strongest first, without the bias term."""
     names = F.array(*(F.lit(name) for name in INPUTS))
     pairs = F.arrays_zip(F.slice(contributions, 1, len(INPUTS)).alias("weight"), names.alias("name"))
     positive = F.filter(pairs, lambda pair: pair["weight"] > 0)

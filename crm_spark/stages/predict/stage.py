@@ -1,4 +1,7 @@
-"""Predict: features -> scores.churn, scores.lifetime_value. Learned on one snapshot, judged on the next, used on the last."""
+"""Predict stage: scores.churn and scores.lifetime_value from customer features.
+
+The models are trained on one snapshot, evaluated on the next, and applied to the newest.
+"""
 
 from datetime import date, timedelta
 
@@ -21,31 +24,31 @@ MODEL = "xgboost"
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Churn and lifetime value for every customer who has ordered."""
+    """Predict churn and lifetime value of every customer with orders."""
     cfg: PredictConfig = ctx.settings.predict
-    # Whole horizons apart: snapshots of other days, which an earlier refresh left, would give the outcome away.
+    # Use snapshots exactly one horizon apart; others, from earlier refreshes, would leak the outcome.
     newest, middle, oldest = days = [
         ctx.as_of - i * timedelta(days=ctx.settings.company.horizon_days) for i in range(3)
     ]
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days))
     if features.select("as_of").distinct().count() < 3:
-        return skipped("the history is shorter than three horizons")
+        return skipped("fewer than three snapshots: the history is shorter than three horizons")
     features = features.persist(StorageLevel.MEMORY_AND_DISK)
-    train = labelled(features, known=oldest, outcome=middle).persist(StorageLevel.MEMORY_AND_DISK)
+    train = labelled(features, features_on=oldest, outcome_on=middle).persist(StorageLevel.MEMORY_AND_DISK)
     num_train, num_lapsed = _size(train)
     if num_train < cfg.min_customers or num_lapsed in (0, num_train):
         return skipped(
-            f"{num_train} customers had ordered by {oldest}, {num_lapsed} of them lapsed: too few to learn from"
+            f"too few training examples: {num_train} customers with orders by {oldest}, {num_lapsed} of them lapsed"
         )
-    test = labelled(features, known=middle, outcome=newest).persist(StorageLevel.MEMORY_AND_DISK)
+    test = labelled(features, features_on=middle, outcome_on=newest).persist(StorageLevel.MEMORY_AND_DISK)
     measures = _evaluate(ctx, train, test, base_rate=num_lapsed / num_train)
     both = train.unionByName(test)
     customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = _write_scores(ctx, both, customers, day=newest)
     record(ctx, "predict", measures)
-    said = {m.metric: m.value for m in measures if m.model == MODEL}
+    values = {m.metric: m.value for m in measures if m.model == MODEL}
     return StageResult(
-        num_rows, note=f"churn AUC {said.get('churn_auc', float('nan')):.3f} on {middle}, unseen by the model"
+        num_rows, note=f"churn AUC {values.get('churn_auc', float('nan')):.3f} on the test snapshot {middle}"
     )
 
 
@@ -67,7 +70,7 @@ def _evaluate(ctx: JobContext, train: DataFrame, test: DataFrame, *, base_rate: 
 
 
 def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *, day: date) -> int:
-    """Refits on both labelled snapshots and scores the newest one."""
+    """Refit on both labelled snapshots and score the newest one."""
     cfg: PredictConfig = ctx.settings.predict
     where, digest = {"as_of": str(day)}, ctx.fingerprint
     model = F.lit(f"{MODEL}:{ctx.fingerprint[:8]}")
@@ -90,11 +93,10 @@ def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *,
 
 
 def value_band(column: str) -> Column:
-    """high: the top tenth; medium: the next four tenths; low: the rest."""
-    # One ordering over all customers: a single number per row goes through it.
-    # Ties go by customer id: where many are expected to spend the same, a tenth is still a tenth.
-    place = F.row_number().over(Window.orderBy(F.col(column).desc(), "customer_id")) - 1
-    rank = place / F.count(F.lit(1)).over(Window.partitionBy())
+    """Return the value band: high for the top 10%, medium for the next 40%, low for the rest."""
+    # A global order over all customers, with one number per row. Ties by customer id keep the band sizes exact.
+    position = F.row_number().over(Window.orderBy(F.col(column).desc(), "customer_id")) - 1
+    rank = position / F.count(F.lit(1)).over(Window.partitionBy())
     return F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")
 
 

@@ -1,4 +1,4 @@
-"""What may vary in recommend."""
+"""Settings of the recommend stage."""
 
 from typing import Annotated
 
@@ -11,12 +11,14 @@ class RecommendConfig(Config):
     """Settings of the recommend stage."""
 
     num_recommendations: Annotated[int, Field(ge=1, le=100)] = 10
+    """Number of recommendations per customer."""
     rank: Annotated[int, Field(ge=2, le=256)] = 24
-    """Length of the vectors that stand for customers and products."""
+    """Number of latent factors of ALS."""
     num_iterations: Annotated[int, Field(ge=1, le=50)] = 8
     regularisation: Annotated[float, Field(gt=0)] = 0.05
     alpha: Annotated[float, Field(gt=0)] = 20.0
-    """How much more a bought product counts than one not bought."""
+    """Confidence weight of a purchase in implicit ALS."""
     num_popular: Annotated[int, Field(ge=20)] = 200
-    """The most bought products the popularity baseline chooses from."""
+    """Number of best sellers the popularity baseline selects from."""
     min_customers: Annotated[int, Field(ge=10)] = 50
+    """Smallest number of customers with purchases before the evaluation period."""

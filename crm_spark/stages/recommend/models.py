@@ -1,4 +1,4 @@
-"""What to offer next: implicit ALS over what was bought, and the most popular products as the baseline."""
+"""Recommenders: implicit ALS on purchases, and best sellers as baseline."""
 
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Window
@@ -7,24 +7,25 @@ from pyspark.sql import functions as F
 from crm_spark.stages.recommend.config import RecommendConfig
 
 SLACK = 40
-"""Offers computed beyond the wanted number, because those already bought are taken out."""
+"""Number of extra recommendations, since products already bought are removed."""
 
 
-def bought(lines: DataFrame) -> DataFrame:
-    """Grain: customer_id x product. `times`: on how many days."""
+def purchase_days(lines: DataFrame) -> DataFrame:
+    """Grain: customer_id x product. `times`: number of days with a purchase."""
     return lines.groupBy("customer_id", "product").agg(F.count_distinct("happened_on").alias("times"))
 
 
-def _numbered(frame: DataFrame, column: str) -> DataFrame:
-    """ALS wants whole numbers: the rank of each value in their order, so that reruns number them alike."""
+def _with_index(frame: DataFrame, column: str) -> DataFrame:
+    """Return the distinct values of a column with their position in sort order, as ALS needs integer ids."""
+    # StringIndexer gives the same order but keeps all values, here every customer id, in the memory of the driver.
     values = frame.select(column).distinct().orderBy(column)
     indexed = values.rdd.map(lambda row: row[0]).zipWithIndex()
     return indexed.toDF([column, f"{column}_index"]).withColumn(f"{column}_index", F.col(f"{column}_index").cast("int"))
 
 
 def als_offers(history: DataFrame, cfg: RecommendConfig, *, seed: int) -> DataFrame:
-    """Grain: customer_id x rank. product, score; none of the products in the customer's history."""
-    customers, products = _numbered(history, "customer_id").cache(), _numbered(history, "product").cache()
+    """Grain: customer_id x rank. ALS recommendations (product, score) without products already bought."""
+    customers, products = _with_index(history, "customer_id").cache(), _with_index(history, "product").cache()
     ratings = (
         history.join(customers, "customer_id")
         .join(products, "product")
@@ -51,19 +52,23 @@ def als_offers(history: DataFrame, cfg: RecommendConfig, *, seed: int) -> DataFr
     )
     named = flat.join(customers, "customer_id_index").join(F.broadcast(products), "product_index")
     ranked = _ranked(named.select("customer_id", "product", F.col("score").cast("double")), history, cfg)
-    return _filled_up(ranked, history, customers.select("customer_id"), cfg)
+    return _fill_with_best_sellers(ranked, history, customers.select("customer_id"), cfg)
 
 
-def _filled_up(ranked: DataFrame, history: DataFrame, customers: DataFrame, cfg: RecommendConfig) -> DataFrame:
-    """Who bought most of what the model offered gets best sellers behind it, with scores below zero."""
+def _fill_with_best_sellers(
+    ranked: DataFrame, history: DataFrame, customers: DataFrame, cfg: RecommendConfig
+) -> DataFrame:
+    """Append best sellers, with negative scores, for customers with too few ALS recommendations."""
     counts = ranked.groupBy("customer_id").agg(F.count(F.lit(1)).alias("num_offers"))
-    short = customers.join(counts, "customer_id", "left").withColumn("num_offers", F.coalesce("num_offers", F.lit(0)))
-    short = short.where(F.col("num_offers") < cfg.num_recommendations)
-    sellers = popular_offers(history, short.select("customer_id"), cfg)
-    sellers = sellers.join(ranked.select("customer_id", "product"), ["customer_id", "product"], "left_anti")
+    incomplete = customers.join(counts, "customer_id", "left").withColumn(
+        "num_offers", F.coalesce("num_offers", F.lit(0))
+    )
+    incomplete = incomplete.where(F.col("num_offers") < cfg.num_recommendations)
+    best_sellers = popular_offers(history, incomplete.select("customer_id"), cfg)
+    best_sellers = best_sellers.join(ranked.select("customer_id", "product"), ["customer_id", "product"], "left_anti")
     order = Window.partitionBy("customer_id").orderBy("rank")
     added = (
-        sellers.join(short, "customer_id")
+        best_sellers.join(incomplete, "customer_id")
         .withColumn("rank", F.row_number().over(order) + F.col("num_offers"))
         .where(F.col("rank") <= cfg.num_recommendations)
         .withColumn("score", -F.col("rank").cast("double"))
@@ -72,24 +77,26 @@ def _filled_up(ranked: DataFrame, history: DataFrame, customers: DataFrame, cfg:
 
 
 def popular_offers(history: DataFrame, customers: DataFrame, cfg: RecommendConfig) -> DataFrame:
-    """Grain: customer_id x rank. The products most customers bought, without those the customer has."""
+    """Grain: customer_id x rank. Best sellers (by number of customers) without products already bought."""
     buyers = history.groupBy("product").agg(F.count(F.lit(1)).cast("double").alias("score"))
-    most = buyers.orderBy(F.desc("score"), "product").limit(cfg.num_popular)
-    return _ranked(customers.crossJoin(F.broadcast(most)), history, cfg)
+    best_sellers = buyers.orderBy(F.desc("score"), "product").limit(cfg.num_popular)
+    return _ranked(customers.crossJoin(F.broadcast(best_sellers)), history, cfg)
 
 
 def _ranked(offers: DataFrame, history: DataFrame, cfg: RecommendConfig) -> DataFrame:
-    fresh = offers.join(history.select("customer_id", "product"), ["customer_id", "product"], "left_anti")
+    not_bought = offers.join(history.select("customer_id", "product"), ["customer_id", "product"], "left_anti")
     order = Window.partitionBy("customer_id").orderBy(F.desc("score"), "product")
-    return fresh.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= cfg.num_recommendations)
+    return not_bought.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= cfg.num_recommendations)
 
 
 def hit_rate(offers: DataFrame, later: DataFrame) -> tuple[float, int]:
-    """Share of customers who bought at least one offered product later, of those who bought anything new later.
+    """Return the hit rate and the number of customers with a first-time purchase.
+
+    The hit rate is the fraction of these customers who bought at least one recommended product.
 
     Args:
         offers: customer_id, product.
-        later: customer_id, product: bought afterwards for the first time.
+        later: customer_id, product: first-time purchases after the recommendation.
     """
     buyers = later.select("customer_id").distinct()
     hit = (

@@ -1,4 +1,4 @@
-"""Recommend: orders -> scores.recommendation. The model that did better on the last horizon, unseen, makes the offers."""
+"""Recommend stage: write scores.recommendation with the recommender that is better on the last horizon."""
 
 from datetime import timedelta
 
@@ -13,50 +13,50 @@ from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.recommend.config import RecommendConfig
-from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
+from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
 
 INPUTS = (ORDER, ORDER_LINE, CUSTOMER_LINK)
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Offers for every customer who has ordered."""
+    """Write recommendations for every customer with purchases."""
     cfg: RecommendConfig = ctx.settings.recommend
     lines = purchases(ctx).where(F.col("happened_on") <= F.lit(ctx.as_of)).persist(StorageLevel.MEMORY_AND_DISK)
     cut = ctx.as_of - timedelta(days=ctx.settings.company.horizon_days)
-    before = bought(lines.where(F.col("happened_on") <= F.lit(cut))).cache()
+    before = purchase_days(lines.where(F.col("happened_on") <= F.lit(cut))).cache()
     after = lines.where(F.col("happened_on") > F.lit(cut)).select("customer_id", "product").distinct()
-    fresh = after.join(before, ["customer_id", "product"], "left_anti").join(
+    new_purchases = after.join(before, ["customer_id", "product"], "left_anti").join(
         before.select("customer_id").distinct(), "customer_id"
     )
     if before.select("customer_id").distinct().count() < cfg.min_customers:
-        return skipped(f"fewer than {cfg.min_customers} customers bought a named product before {cut}")
+        return skipped(f"fewer than {cfg.min_customers} customers bought a product with an id up to {cut}")
     known = before.select("customer_id").distinct()
-    als, num_judged = hit_rate(als_offers(before, cfg, seed=ctx.seed), fresh)
-    popular, _ = hit_rate(popular_offers(before, known, cfg), fresh)
-    history = bought(lines).cache()
+    als, num_customers = hit_rate(als_offers(before, cfg, seed=ctx.seed), new_purchases)
+    popular, _ = hit_rate(popular_offers(before, known, cfg), new_purchases)
+    history = purchase_days(lines).cache()
     winner = "als" if als > popular else "popularity"
     customers = history.select("customer_id").distinct()
     offers = als_offers(history, cfg, seed=ctx.seed) if winner == "als" else popular_offers(history, customers, cfg)
     result = ctx.tables.replace(
         RECOMMENDATION,
-        _as_contract(offers, ctx, winner),
+        _to_contract(offers, ctx, winner),
         batch_id=ctx.batch_id(),
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},
     )
     name = f"hit_rate_at_{cfg.num_recommendations}"
     measures = [
-        Measure(name, "als", als, "fraction", num_judged),
-        Measure(name, "popularity", popular, "fraction", num_judged, is_baseline=True),
+        Measure(name, "als", als, "fraction", num_customers),
+        Measure(name, "popularity", popular, "fraction", num_customers, is_baseline=True),
     ]
     record(ctx, "recommend", measures)
     return StageResult(
-        result.num_rows, note=f"hit rate {als:.3f} (ALS) against {popular:.3f} (popularity); {winner} is used"
+        result.num_rows, note=f"hit rate {als:.3f} (ALS), {popular:.3f} (popularity); selected: {winner}"
     )
 
 
 def purchases(ctx: JobContext) -> DataFrame:
-    """Grain: completed order line of a known customer. customer_id, product (system|product_id), happened_on."""
+    """Grain: completed order line of a customer. customer_id, product (system|product_id), happened_on."""
     links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     orders = ctx.tables.read(ORDER).where("status = 'completed'").join(links, ["system", "person_id"])
     orders = orders.select("system", "order_id", "customer_id", F.to_date("ordered_at").alias("happened_on"))
@@ -65,7 +65,7 @@ def purchases(ctx: JobContext) -> DataFrame:
     return sold.join(orders, ["system", "order_id"]).select("customer_id", product, "happened_on")
 
 
-def _as_contract(offers: DataFrame, ctx: JobContext, model: str) -> DataFrame:
+def _to_contract(offers: DataFrame, ctx: JobContext, model: str) -> DataFrame:
     return offers.select(
         "customer_id",
         F.lit(ctx.as_of).alias("as_of"),

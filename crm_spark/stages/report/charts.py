@@ -1,4 +1,4 @@
-"""Plotly figures as plain data. Colours are roles (`@accepted`, `@c1`): the page gives them values, light or dark."""
+"""Plotly figures as plain data. Colours are roles (`@good`, `@c1`) that page.js replaces by values of the theme."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def bars(
     texts: list[str] | None = None,
     number: str = ",.0f",
 ) -> Figure:
-    """Horizontal bars, one group per name, first name on top."""
+    """Return horizontal bars, one group per name, first name on top."""
     colours = colours or list(SERIES)
     data = [
         {
@@ -46,7 +46,7 @@ def bars(
 def columns(
     names: list[str], series: dict[str, list[float]], *, unit: str, colours: list[str], height: int = 300
 ) -> Figure:
-    """Stacked columns over time or over ordered classes."""
+    """Return stacked columns over time or over ordered classes."""
     data = [
         {
             "type": "bar",
@@ -69,9 +69,9 @@ def columns(
 
 
 def flow(links: list[tuple[str, str, float, str]]) -> Figure:
-    """A flow of rows: (from, to, rows, colour role) for each stream."""
+    """Return a Sankey diagram; each link is (source, target, rows, colour role)."""
     names = list(dict.fromkeys(name for link in links for name in link[:2]))
-    place = {name: i for i, name in enumerate(names)}
+    index = {name: i for i, name in enumerate(names)}
     data = {
         "type": "sankey",
         "arrangement": "snap",
@@ -83,8 +83,8 @@ def flow(links: list[tuple[str, str, float, str]]) -> Figure:
             "hovertemplate": "%{label}: %{value:,} rows<extra></extra>",
         },
         "link": {
-            "source": [place[link[0]] for link in links],
-            "target": [place[link[1]] for link in links],
+            "source": [index[link[0]] for link in links],
+            "target": [index[link[1]] for link in links],
             "value": [link[2] for link in links],
             "color": [link[3] for link in links],
             "hovertemplate": "%{source.label} → %{target.label}: %{value:,} rows<extra></extra>",
@@ -98,7 +98,7 @@ def flow(links: list[tuple[str, str, float, str]]) -> Figure:
 
 
 def scatter(points: dict[str, tuple[list[float], list[float]]], *, x: str, y: str) -> Figure:
-    """A cloud of points per name."""
+    """Return a scatter chart with one group of points per name."""
     data = [
         {
             "type": "scatter",
@@ -121,7 +121,7 @@ def scatter(points: dict[str, tuple[list[float], list[float]]], *, x: str, y: st
 
 
 def matrix(rows: list[str], cols: list[str], values: list[list[float]], texts: list[list[str]], *, unit: str) -> Figure:
-    """A table of shaded cells with the figure written in each."""
+    """Return a heat map with a text in each cell."""
     data = {
         "type": "heatmap",
         "x": cols,
@@ -144,7 +144,7 @@ def matrix(rows: list[str], cols: list[str], values: list[list[float]], texts: l
 
 
 def lines(series: dict[str, tuple[list[float], list[float]]], *, x: str, y: str) -> Figure:
-    """A line per name, with a mark at each of few points."""
+    """Return one line per name, with markers on lines of at most 12 points."""
     data = [
         {
             "type": "scatter",
@@ -168,7 +168,7 @@ def lines(series: dict[str, tuple[list[float], list[float]]], *, x: str, y: str)
 
 
 def trend(names: list[str], values: list[float], errors: list[float], *, unit: str) -> Figure:
-    """A line over ordered names, with how far off each point may be."""
+    """Return a line over ordered names with error bars."""
     data = {
         "type": "scatter",
         "mode": "lines+markers",

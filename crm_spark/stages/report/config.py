@@ -1,4 +1,4 @@
-"""What may vary in the report."""
+"""Settings of the report stage."""
 
 from typing import Annotated
 
@@ -11,8 +11,8 @@ class ReportConfig(Config):
     """Settings of the report stage."""
 
     file_name: str = "report.html"
-    """Name of the page, below the lake's files."""
+    """File name of the report in the lake's file folder."""
     map_points: Annotated[int, Field(ge=100, le=20_000)] = 1500
-    """Customers drawn on the segment map."""
+    """Number of customers sampled for the segment map."""
     min_customers_per_cell: Annotated[int, Field(ge=1)] = 5
-    """What fewer customers wrote about is not told apart on the page."""
+    """Smallest number of customers a figure about their texts may be based on; figures of fewer are not shown."""

@@ -1,4 +1,4 @@
-"""Everything the report says, read from the lake as small aggregates. No figure is made anywhere else."""
+"""Facts of the report: small aggregates read from the lake. Panels format them and compute no figures of their own."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -18,14 +18,14 @@ from crm_spark.core.tables import TableStore
 from crm_spark.models.registry import ModelVersion
 from crm_spark.stages.report.quality_facts import quality_facts
 from crm_spark.stages.report.topic_facts import topic_facts
-from crm_spark.text.predictions import readings
+from crm_spark.text.predictions import current_predictions
 
 Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the lake says as of a day; a list is empty where this company has no such data."""
+    """Aggregates as of one day; a list is empty if the company has no such data."""
 
     company: str
     currency: str
@@ -36,27 +36,27 @@ class Facts:
     deliveries: Rows = field(default_factory=list)
     """source, files, bytes, rows, skipped."""
     reasons: Rows = field(default_factory=list)
-    """source, reason, n, and a pointer to one example."""
+    """source, entity, status, reason, n, and file and position of one example."""
     quarantined_by_day: Rows = field(default_factory=list)
-    noted: Rows = field(default_factory=list)
+    findings_in_accepted: Rows = field(default_factory=list)
     warnings: Rows = field(default_factory=list)
-    came_back: Rows = field(default_factory=list)
-    gave_way: Rows = field(default_factory=list)
-    unread: Rows = field(default_factory=list)
-    """These six as quality_facts has them."""
+    released: Rows = field(default_factory=list)
+    superseded: Rows = field(default_factory=list)
+    rejected_files: Rows = field(default_factory=list)
+    """These six are described in quality_facts."""
     num_customers: int = 0
     num_records: int = 0
     segments: Rows = field(default_factory=list)
     segment_map: Rows = field(default_factory=list)
     """name, x, y of sampled customers."""
     texts: Rows = field(default_factory=list)
-    """source, label, n: what the model reads in all texts."""
+    """source, label, n: predicted labels of all texts."""
     texts_by_month: Rows = field(default_factory=list)
     aspects: Rows = field(default_factory=list)
     sentiment_by_month: Rows = field(default_factory=list)
     product_sentiment: Rows = field(default_factory=list)
     segment_words: Rows = field(default_factory=list)
-    """These four as topic_facts has them."""
+    """These four are described in topic_facts."""
     min_customers_per_cell: int = 5
     risk: Rows = field(default_factory=list)
     """value_band, risk, n, expected_revenue, at_stake."""
@@ -65,12 +65,12 @@ class Facts:
     actions: Rows = field(default_factory=list)
     """action, reason, n, num_holdout, at_stake."""
     offers: Rows = field(default_factory=list)
-    """product, name, n: what is offered most often."""
+    """system, product_id, name, n: the products recommended most often."""
     metrics: Rows = field(default_factory=list)
     drift: Rows = field(default_factory=list)
     runs: Rows = field(default_factory=list)
     model_card: dict[str, Any] = field(default_factory=dict)
-    """The card of the text model in use."""
+    """Model card of the text model in production."""
 
 
 def collect_facts(
@@ -86,9 +86,19 @@ def collect_facts(
     min_customers_per_cell: int,
     seed: int,
 ) -> Facts:
-    """Reads the facts; every query returns a handful of rows however large the lake is.
+    """Collect the facts; every query returns a small number of rows, whatever the size of the lake.
 
-    `model` is the one in use, `versions` those whose readings count, it first.
+    Args:
+        tables: tables of the lake.
+        company: company name.
+        currency: reporting currency, ISO 4217.
+        horizon_days: length of the prediction and comparison period.
+        as_of: day of the report.
+        model: text model in production, or None.
+        versions: text model versions in order of precedence, see `current_predictions`.
+        map_points: number of customers sampled for the segment map.
+        min_customers_per_cell: smallest number of customers a figure about texts may be based on.
+        seed: of the customer sample.
     """
     day = F.col("as_of") == F.lit(as_of)
     return Facts(
@@ -134,17 +144,17 @@ def _flow(tables: TableStore) -> Rows:
 
 
 def _deliveries(tables: TableStore) -> Rows:
-    def number(status: str, what: str) -> Any:
-        return F.sum(F.when(F.col("status") == status, F.col(what)).otherwise(0))
+    def total(status: str, column: str) -> Any:
+        return F.sum(F.when(F.col("status") == status, F.col(column)).otherwise(0))
 
     frame = tables.read(DELIVERY).withColumn("one", F.lit(1))
     return _rows(
         frame.groupBy("source")
         .agg(
-            number("ingested", "one").alias("files"),
-            number("ingested", "num_bytes").alias("bytes"),
-            number("ingested", "num_rows").alias("rows"),
-            number("skipped", "one").alias("skipped"),
+            total("ingested", "one").alias("files"),
+            total("ingested", "num_bytes").alias("bytes"),
+            total("ingested", "num_rows").alias("rows"),
+            total("skipped", "one").alias("skipped"),
         )
         .orderBy("source")
     )
@@ -173,34 +183,33 @@ def _reasons(tables: TableStore) -> Rows:
 
 def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
     day = F.col("as_of") == F.lit(as_of)
-    placed = tables.read(SEGMENT).where(day & (F.col("segment_id") > 0))
+    positions = tables.read(SEGMENT).where(day & (F.col("segment_id") > 0))
     names = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", "name")
-    drawn = placed.orderBy(F.xxhash64(F.lit(seed), F.col("customer_id"))).limit(num_points)
-    # Ids stay in the lake: the page may be sent around.
+    sample = positions.orderBy(F.xxhash64(F.lit(seed), F.col("customer_id"))).limit(num_points)
+    # The page may be shared: no customer ids in it.
     return _rows(
-        drawn.join(F.broadcast(names), "segment_id").select(
+        sample.join(F.broadcast(names), "segment_id").select(
             "name", F.round("map_x", 3).alias("x"), F.round("map_y", 3).alias("y")
         )
     )
 
 
 def _texts(tables: TableStore, versions: tuple[str, ...], as_of: date) -> Rows:
-    said = tables.read(TEXT).where(is_known(F.col("written_on"), as_of)).join(_read(tables, versions), "text_hash")
-    return _rows(said.groupBy("source", "verdict").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "verdict"))
+    known = tables.read(TEXT).where(is_known(F.col("written_on"), as_of)).drop("label")
+    labelled = known.join(_predicted_labels(tables, versions), "text_hash")
+    return _rows(labelled.groupBy("source", "label").agg(F.count(F.lit(1)).alias("n")).orderBy("source", "label"))
 
 
 def _texts_by_month(tables: TableStore, versions: tuple[str, ...], as_of: date) -> Rows:
-    said = tables.read(TEXT).where(F.col("written_on").isNotNull()).join(_read(tables, versions), "text_hash")
+    dated = tables.read(TEXT).where(F.col("written_on") <= F.lit(as_of)).drop("label")
     month = F.date_format("written_on", "yyyy-MM").alias("month")
-    counted = (
-        said.where(F.col("written_on") <= F.lit(as_of)).groupBy(month, "verdict").agg(F.count(F.lit(1)).alias("n"))
-    )
-    return _rows(counted.orderBy("month", "verdict"))
+    labelled = dated.join(_predicted_labels(tables, versions), "text_hash")
+    return _rows(labelled.groupBy(month, "label").agg(F.count(F.lit(1)).alias("n")).orderBy("month", "label"))
 
 
-def _read(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
-    """Grain: text_hash. The verdict of the reading that counts."""
-    return readings(tables, versions).select("text_hash", F.col("label").alias("verdict"))
+def _predicted_labels(tables: TableStore, versions: tuple[str, ...]) -> DataFrame:
+    """Grain: text_hash. Current predicted label."""
+    return current_predictions(tables, versions).select("text_hash", "label")
 
 
 def _risk(tables: TableStore, as_of: date) -> Rows:

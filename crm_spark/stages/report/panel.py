@@ -1,4 +1,4 @@
-"""What a section of the page is made of."""
+"""Building blocks of a report section."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from crm_spark.stages.report import charts
 
 @dataclass(frozen=True)
 class Table:
-    """Header and rows, as texts; columns from `numeric_from` on are aligned as numbers."""
+    """Header and rows as text; columns from `numeric_from` on are right-aligned."""
 
     header: list[str]
     rows: list[list[str]]
@@ -16,7 +16,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with its title, what it shows in words for those who do not see it, and its numbers as a table."""
+    """A Plotly figure with title, alternative text for screen readers, and its data as a table."""
 
     title: str
     figure: charts.Figure
@@ -26,7 +26,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Panel:
-    """A section of the page; `is_empty` with the reason in `lead` where this company has no such data."""
+    """A section of the page. Without data for it, `lead` states the reason and the lists are empty."""
 
     anchor: str
     title: str

@@ -1,107 +1,123 @@
-"""The panel on data quality: why records were set aside, what was noted, what came back, how fresh the sources are."""
+"""Panel on data quality: quarantined records, findings in accepted records, released records, newest events."""
 
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.panel import Chart, Panel, Table
-from crm_spark.stages.report.words import NOTED, QUARANTINE, count, plain
+from crm_spark.stages.report.words import TREATMENTS, count, counted, reason_of, title_of
 
 
 def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
-    """Why records were set aside, and how fresh the sources are."""
-    bad = [r for r in facts.reasons if r["status"] == "quarantined"]
+    """Reasons for quarantine, with further quality tables below."""
+    title = "Data quality"
+    quarantined = [r for r in facts.reasons if r["status"] == "quarantined"]
+    tables, notes = _tables(facts), _notes(facts)
+    if not quarantined:
+        return Panel("quality", title, "No records are quarantined.", tables=tables, notes=notes)
     by_reason: dict[str, int] = {}
-    for row in bad:
+    for row in quarantined:
         by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
     ordered = sorted(by_reason.items(), key=lambda item: -item[1])[:10]
-    names = [QUARANTINE.get(code) or plain(code) for code, _ in ordered]
+    names = [reason_of(code) for code, _ in ordered]
     numbers = [float(n) for _, n in ordered]
     table = Table(
-        ["Source", "Entity", "Reason", "Example: file, record", "Records"],
+        ["Source", "Entity", "Reason", "Example (file, record)", "Records"],
         [
             [
-                plain(r["source"]),
-                plain(r["entity"]),
-                QUARANTINE.get(r["reason"]) or plain(r["reason"]),
+                title_of(r["source"]),
+                title_of(r["entity"]),
+                reason_of(r["reason"]),
                 f"{r['file']}, {r['position']}",
                 count(r["n"]),
             ]
-            for r in bad
+            for r in quarantined
         ],
         numeric_from=4,
     )
-    beside, notes = _quality_tables(facts), _quality_notes(facts)
-    if not bad:
-        return Panel("quality", "Data quality", "No record had to be set aside.", tables=beside, notes=notes)
     chart = Chart(
-        "Why records were set aside",
+        "Quarantined records by reason",
         charts.bars(names, {"records": numbers}, unit="records", colours=["@bad"], texts=[count(n) for n in numbers]),
-        "Bars: number of records set aside for each reason.",
+        "Bar chart: number of quarantined records for each reason.",
         table,
     )
     lead = (
-        f"{names[0].capitalize()} is the most frequent reason. A record that was set aside is not lost: "
-        "mend the rule or the source and it comes back."
+        f"Most frequent reason for quarantine: {names[0]}. Quarantined records are stored; they can be processed again once the "
+        "source or the rule has been corrected."
     )
-    return Panel("quality", "Data quality", lead, [chart], tables=beside, notes=notes)
+    return Panel("quality", title, lead, [chart], tables=tables, notes=notes)
 
 
-def _quality_tables(facts: Facts) -> list[tuple[str, Table]]:
-    """Those that have rows: set aside by day, noted and kept, come back, files not read, newest events."""
-
-    def reason(code: str) -> str:
-        return QUARANTINE.get(code) or plain(code)
-
+def _tables(facts: Facts) -> list[tuple[str, Table]]:
+    """Return the quality tables that have rows."""
     by_day = [
-        [str(r["day"]), plain(r["source"]), reason(r["reason"]), f"{r['file']}, {r['position']}", count(r["n"])]
+        [str(r["day"]), title_of(r["source"]), reason_of(r["reason"]), f"{r['file']}, {r['position']}", count(r["n"])]
         for r in facts.quarantined_by_day
     ]
-    noted = [
+    accepted = [
         [
-            plain(r["source"]),
-            f"{plain(r['entity'])}: {plain(r['column']).lower()}",
-            NOTED.get(r["severity"]) or plain(r["severity"]),
-            reason(r["code"]),
+            title_of(r["source"]),
+            f"{title_of(r['entity'])}: {title_of(r['column']).lower()}",
+            TREATMENTS.get(r["severity"]) or title_of(r["severity"]).lower(),
+            reason_of(r["code"]),
             f"{r['file']}, {r['position']}",
             count(r["n"]),
         ]
-        for r in facts.noted
+        for r in facts.findings_in_accepted
     ]
-    back = [
-        [str(r["day"]), r["released_by"], plain(r["source"]), ", ".join(reason(c) for c in r["reason"].split(", ")),
-         f"{r['rules_before'][:8]} → {r['rules'][:8]}", count(r["n"])]
-        for r in facts.came_back
-    ]  # fmt: skip
-    gave_way = [[plain(r["source"]), plain(r["entity"]), plain(r["by_source"]), count(r["n"])] for r in facts.gave_way]
-    unread = [[plain(r["source"]), reason(r["reason"]), r["file"], count(r["n"])] for r in facts.unread]
-    fresh = [
-        [plain(r["source"]), plain(r["entity"]), r["last_event_at"].strftime("%Y-%m-%d %H:%M")]
+    released = [
+        [
+            str(r["day"]),
+            r["released_by"],
+            title_of(r["source"]),
+            ", ".join(reason_of(code) for code in r["reason"].split(", ")),
+            f"{r['rules_before'][:8]} → {r['rules'][:8]}",
+            count(r["n"]),
+        ]
+        for r in facts.released
+    ]
+    superseded = [
+        [title_of(r["source"]), title_of(r["entity"]), title_of(r["by_source"]), count(r["n"])]
+        for r in facts.superseded
+    ]
+    rejected = [[title_of(r["source"]), reason_of(r["reason"]), r["file"], count(r["n"])] for r in facts.rejected_files]
+    newest = [
+        [title_of(r["source"]), title_of(r["entity"]), r["last_event_at"].strftime("%Y-%m-%d %H:%M")]
         for r in facts.flow
         if r["last_event_at"] is not None
     ]
     tables = (
-        ("Set aside, by day of arrival", ["Day", "Source", "Reason", "Example: file, record", "Records"], by_day, 4),
         (
-            "Noted in records that stayed",
-            ["Source", "What", "What follows", "Finding", "Example: file, record", "Records"],
-            noted,
+            "Quarantined records by day of arrival",
+            ["Day", "Source", "Reason", "Example (file, record)", "Records"],
+            by_day,
+            4,
+        ),
+        (
+            "Findings in accepted records",
+            ["Source", "Field", "Treatment", "Finding", "Example (file, record)", "Records"],
+            accepted,
             5,
         ),
         (
-            "Came back after something was mended",
-            ["Day", "By", "Source", "Had been set aside for", "Rules", "Records"],
-            back,
+            "Records released from quarantine",
+            ["Day", "Released by", "Source", "Reason for quarantine", "Rules version", "Records"],
+            released,
             5,
         ),
-        ("Gave way to a newer version since", ["Source", "Entity", "Newer one from", "Records"], gave_way, 3),
-        ("Files that could not be read", ["Source", "Reason", "Example", "Files"], unread, 3),
-        ("Newest event by source", ["Source", "Entity", "Newest event"], fresh, 3),
+        (
+            "Accepted records replaced by a newer version",
+            ["Source", "Entity", "Source of the newer version", "Records"],
+            superseded,
+            3,
+        ),
+        ("Files that could not be read", ["Source", "Reason", "Example", "Files"], rejected, 3),
+        ("Newest event by source (UTC)", ["Source", "Entity", "Newest event"], newest, 3),
     )
     return [(title, Table(header, rows, numeric_from=numeric)) for title, header, rows, numeric in tables if rows]
 
 
-def _quality_notes(facts: Facts) -> list[str]:
+def _notes(facts: Facts) -> list[str]:
     return [
-        f"{plain(r['source'])}, {plain(r['entity']).lower()}: {QUARANTINE.get(r['code']) or plain(r['code']).lower()} "
-        f"({count(r['n'])} {'delivery' if r['n'] == 1 else 'deliveries'})."
+        f"{title_of(r['source'])}, {title_of(r['entity']).lower()}: {reason_of(r['code'])} "
+        f"({counted(r['n'], 'delivery', 'deliveries')})."
         for r in facts.warnings
     ]

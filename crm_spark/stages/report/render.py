@@ -1,4 +1,4 @@
-"""Facts -> one HTML page that needs nothing else: styles, script and charts are inside it."""
+"""Render the facts as one self-contained HTML page with styles, scripts and charts."""
 
 import json
 from importlib.resources import files
@@ -8,48 +8,53 @@ import jinja2
 from plotly.offline import get_plotlyjs
 
 from crm_spark.sources.config import Source
+from crm_spark.stages.report.customers_panel import actions, customers_at_risk
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import findings, primary_entities
-from crm_spark.stages.report.panels import PANELS, Panel, actions, churn_and_value, tiles
+from crm_spark.stages.report.panel import Panel
+from crm_spark.stages.report.panels import PANELS, key_figures
 
-_ROOM = "crm_spark.stages.report"
+_PACKAGE = "crm_spark.stages.report"
 
 
 def render(facts: Facts, sources: tuple[Source, ...], action_titles: dict[str, str]) -> str:
-    """The page.
+    """Return the page as HTML.
 
     Args:
-        facts: what the lake says.
-        sources: tell which entity has one row per record of a source.
-        action_titles: what an action is called, by its name.
+        facts: figures to show.
+        sources: configured sources.
+        action_titles: display title of each action by name.
     """
     primary = primary_entities(sources)
-    shown: list[Panel] = [make(facts, primary) for make in PANELS]
-    shown.insert(PANELS.index(churn_and_value) + 1, actions(facts, primary, action_titles))
-    figures = {f"{p.anchor}-{i}": chart.figure for p in shown for i, chart in enumerate(p.charts)}
+    panels: list[Panel] = [build(facts, primary) for build in PANELS]
+    panels.insert(PANELS.index(customers_at_risk) + 1, actions(facts, primary, action_titles))
+    figures = {f"{p.anchor}-{i}": chart.figure for p in panels for i, chart in enumerate(p.charts)}
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(_ROOM, package_path="page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader(_PACKAGE, package_path="page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     page = environment.get_template("report.html.j2")
     return page.render(
         facts=facts,
         findings=findings(facts, primary),
-        tiles=tiles(facts),
-        panels=shown,
+        key_figures=key_figures(facts),
+        panels=panels,
         style=_text("style.css"),
         script=_text("page.js"),
-        # No `<` inside the script: neither its end nor a comment that would swallow it.
+        # Escape `<` so that no text can close the script element or open a comment in it.
         figures=json.dumps(figures).replace("<", "\\u003c"),
         plotly=get_plotlyjs(),
     )
 
 
 def _text(name: str) -> str:
-    return (files(_ROOM) / "page" / name).read_text(encoding="utf-8")
+    return (files(_PACKAGE) / "page" / name).read_text(encoding="utf-8")
 
 
 def write_page(page: str, path: Path) -> None:
-    """Writes the page beside its place and moves it there: who opens it meanwhile sees the old one whole."""
+    """Write the page atomically: a reader sees the old page or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     draft.write_text(page, encoding="utf-8")

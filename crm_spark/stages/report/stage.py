@@ -1,10 +1,10 @@
-"""Report: the lake's figures -> one self-contained HTML page."""
+"""Report stage: write the figures of the lake as one self-contained HTML page."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from crm_spark.contracts.features import TABLES as MADE
+from crm_spark.contracts.features import TABLES as FEATURE_TABLES
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.ops import DELIVERY, DRIFT, METRIC, QUARANTINE, RECONCILIATION
 from crm_spark.contracts.silver import PRODUCT
@@ -17,33 +17,33 @@ from crm_spark.stages.report.facts import collect_facts
 from crm_spark.stages.report.findings import findings, primary_entities
 from crm_spark.stages.report.render import render, write_page
 
-INPUTS = (*MADE, CUSTOMER, CUSTOMER_LINK, PRODUCT, RECONCILIATION, DELIVERY, DRIFT, METRIC, QUARANTINE)
+INPUTS = (*FEATURE_TABLES, CUSTOMER, CUSTOMER_LINK, PRODUCT, RECONCILIATION, DELIVERY, DRIFT, METRIC, QUARANTINE)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """What the actions are called, what the sources feed, and the model whose readings are shown."""
+    """Return action titles, entities of the sources and the text model in production."""
     sources = primary_entities(load_sources(Path(ctx.settings.ingest.sources_dir)))
     return {"titles": action_titles(ctx), "sources": sources, "model": current_version(ctx.files_root)}
 
 
 def action_titles(ctx: JobContext) -> dict[str, str]:
-    """The strategy's words for its actions, by name."""
+    """Return the title of each action in the strategy, by name."""
     strategy = read_yaml(Path(ctx.settings.decide.strategy))
     return {action["name"]: action["title"] for action in strategy.get("actions", [])}
 
 
 def must_run(ctx: JobContext) -> bool:
-    """A page that was deleted is made again."""
+    """Return whether the page is missing."""
     return not page_path(ctx).exists()
 
 
 def page_path(ctx: JobContext) -> Path:
-    """Where the page lies."""
+    """Return the path of the page."""
     return Path(ctx.files_root) / ctx.settings.report.file_name
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Reads the facts and writes the page."""
+    """Collect the facts and write the page and findings.json."""
     company, version = ctx.settings.company, current_version(ctx.files_root)
     facts = collect_facts(
         ctx.tables,

@@ -1,4 +1,7 @@
-"""What the page says of what customers talk about. Every list is small, and none is about fewer customers than may be."""
+"""Facts about customer texts: sentiment by aspect, month and product, words that drive the score.
+
+Every list is short and based on at least `min_customers_per_cell` customers per row.
+"""
 
 from datetime import date, timedelta
 from typing import Any
@@ -12,112 +15,116 @@ from crm_spark.contracts.scores import DRIVING_WORD, NO_ASPECT, SCORE_ASPECT
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
-from crm_spark.text.predictions import readings, sentiment
+from crm_spark.text.predictions import current_predictions, sentiment
 
 Rows = list[dict[str, Any]]
-_MOST_MONTHS, _MOST_PRODUCTS, _MOST_WORDS = 24, 5, 6
-_NOTICEABLE = 2.0
-"""Standard errors from which a change is shown."""
+_MAX_MONTHS, _MAX_PRODUCTS, _MAX_WORDS = 24, 5, 6
+_MIN_STANDARD_ERRORS = 2.0
+"""Smallest change that is reported, in standard errors."""
 
 
 def topic_facts(
     tables: TableStore, versions: tuple[str, ...], as_of: date, *, horizon_days: int, min_customers_per_cell: int
 ) -> dict[str, Rows]:
-    """All of them, by the names they have among the facts.
+    """Return aspects, sentiment_by_month, product_sentiment and segment_words, named as in `Facts`.
 
     Args:
-        tables: the lake.
-        versions: of models whose readings count, the one in use first.
-        as_of: what was written later is not known yet.
-        horizon_days: changes are of the last so many days on as many before.
-        min_customers_per_cell: who must have written what is counted.
+        tables: tables of the lake.
+        versions: text model versions in order of precedence, see `current_predictions`.
+        as_of: texts written after this day are ignored.
+        horizon_days: product changes compare this period with the equally long one before.
+        min_customers_per_cell: smallest number of customers per row.
     """
-    said = _said(tables, versions, as_of)
+    scored = _scored_texts(tables, versions, as_of)
     return {
-        "aspects": aspects(said, tables.read(SCORE_ASPECT), min_customers_per_cell),
-        "sentiment_by_month": sentiment_by_month(said, min_customers_per_cell),
-        "product_sentiment": product_sentiment(said, tables.read(PRODUCT), as_of, horizon_days, min_customers_per_cell),
+        "aspects": aspects(scored, tables.read(SCORE_ASPECT), min_customers_per_cell),
+        "sentiment_by_month": sentiment_by_month(scored, min_customers_per_cell),
+        "product_sentiment": product_sentiment(
+            scored, tables.read(PRODUCT), as_of, horizon_days, min_customers_per_cell
+        ),
         "segment_words": segment_words(tables, as_of, min_customers_per_cell),
     }
 
 
-def _said(tables: TableStore, versions: tuple[str, ...], as_of: date) -> DataFrame:
-    """Grain: system x entity x record_id. Every text with its writer, day, product and sentiment."""
+def _scored_texts(tables: TableStore, versions: tuple[str, ...], as_of: date) -> DataFrame:
+    """Grain: system x entity x record_id. Texts with writer, day, product and sentiment."""
     links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     texts = tables.read(TEXT).where(is_known(F.col("written_on"), as_of)).join(links, ["system", "person_id"], "left")
-    # Where nobody is named each text has a writer of its own.
+    # A text without a person counts as written by a customer of its own.
     writer = F.coalesce("customer_id", F.concat_ws(":", "system", F.coalesce("person_id", "record_id"))).alias("writer")
-    counted = readings(tables, versions).select("text_hash", "model_version", sentiment().alias("sentiment"))
-    return texts.select("system", "product_id", "written_on", "text_hash", writer).join(counted, "text_hash")
+    predictions = current_predictions(tables, versions).select(
+        "text_hash", "model_version", sentiment().alias("sentiment")
+    )
+    return texts.select("system", "product_id", "written_on", "text_hash", writer).join(predictions, "text_hash")
 
 
-def aspects(said: DataFrame, scored: DataFrame, min_customers_per_cell: int) -> Rows:
-    """aspect, n, sentiment, standard_error; most talked about first."""
-    spoken = scored.where(F.col("aspect") != NO_ASPECT).select("text_hash", "model_version", "aspect", "sentiment")
-    found = said.drop("sentiment").join(spoken, ["text_hash", "model_version"])
-    return _rows(_with_sentiment(found, min_customers_per_cell, "aspect").orderBy(F.desc("n"), "aspect"))
+def aspects(texts: DataFrame, scored: DataFrame, min_customers_per_cell: int) -> Rows:
+    """Return aspect, n, sentiment, standard_error; most frequent aspect first."""
+    sentiments = scored.where(F.col("aspect") != NO_ASPECT).select("text_hash", "model_version", "aspect", "sentiment")
+    mentions = texts.drop("sentiment").join(sentiments, ["text_hash", "model_version"])
+    return _rows(_with_sentiment(mentions, min_customers_per_cell, "aspect").orderBy(F.desc("n"), "aspect"))
 
 
-def sentiment_by_month(said: DataFrame, min_customers_per_cell: int) -> Rows:
-    """month, n, sentiment, standard_error; the last two years, in their order."""
-    dated = said.where(F.col("written_on").isNotNull()).withColumn("month", F.date_format("written_on", "yyyy-MM"))
-    return _rows(_with_sentiment(dated, min_customers_per_cell, "month").orderBy(F.desc("month")).limit(_MOST_MONTHS))[
+def sentiment_by_month(texts: DataFrame, min_customers_per_cell: int) -> Rows:
+    """Return month, n, sentiment, standard_error of the last 24 months, oldest first."""
+    dated = texts.where(F.col("written_on").isNotNull()).withColumn("month", F.date_format("written_on", "yyyy-MM"))
+    return _rows(_with_sentiment(dated, min_customers_per_cell, "month").orderBy(F.desc("month")).limit(_MAX_MONTHS))[
         ::-1
     ]
 
 
 def product_sentiment(
-    said: DataFrame, products: DataFrame, as_of: date, horizon_days: int, min_customers_per_cell: int
+    texts: DataFrame, products: DataFrame, as_of: date, horizon_days: int, min_customers_per_cell: int
 ) -> Rows:
-    """system, product_id, name, before, now, n_before, n_now, change: the products whose sentiment fell and rose most.
+    """Return system, product_id, name, before, now, n_before, n_now, change of the products with the largest changes.
 
-    Only changes of more than two standard errors.
+    Only changes of more than two standard errors are included.
     """
     middle, start = (as_of - timedelta(days=days) for days in (horizon_days, 2 * horizon_days))
-    recent = said.where(F.col("product_id").isNotNull() & (F.col("written_on") > F.lit(start)))
+    recent = texts.where(F.col("product_id").isNotNull() & (F.col("written_on") > F.lit(start)))
     keys = ["system", "product_id"]
-    sides = {"now": F.col("written_on") > F.lit(middle), "before": F.col("written_on") <= F.lit(middle)}
+    periods = {"now": F.col("written_on") > F.lit(middle), "before": F.col("written_on") <= F.lit(middle)}
     now, before = (
         _with_sentiment(recent.where(is_in), min_customers_per_cell, *keys).select(
             *keys,
-            F.col("n").alias(f"n_{side}"),
-            F.col("sentiment").alias(side),
-            F.col("standard_error").alias(f"error_{side}"),
+            F.col("n").alias(f"n_{period}"),
+            F.col("sentiment").alias(period),
+            F.col("standard_error").alias(f"error_{period}"),
         )
-        for side, is_in in sides.items()
+        for period, is_in in periods.items()
     )
     error = F.sqrt(F.col("error_now") ** 2 + F.col("error_before") ** 2)
     both = now.join(before, keys).withColumn("change", F.col("now") - F.col("before"))
-    both = both.where(F.abs("change") > _NOTICEABLE * error).drop("error_now", "error_before").persist()
-    fell = both.where("change < 0").orderBy("change", *keys).limit(_MOST_PRODUCTS)
-    rose = both.where("change > 0").orderBy(F.desc("change"), *keys).limit(_MOST_PRODUCTS)
+    both = both.where(F.abs("change") > _MIN_STANDARD_ERRORS * error).drop("error_now", "error_before").persist()
+    fell = both.where("change < 0").orderBy("change", *keys).limit(_MAX_PRODUCTS)
+    rose = both.where("change > 0").orderBy(F.desc("change"), *keys).limit(_MAX_PRODUCTS)
     named = fell.unionByName(rose).join(products.select(*keys, "name"), keys, "left")
     return _rows(named.orderBy("change", *keys))
 
 
 def segment_words(tables: TableStore, as_of: date, min_customers_per_cell: int) -> Rows:
-    """Segment's name, label, word, mean_attribution, num_texts: the words that speak most for a verdict."""
+    """Return segment name, label, word, mean_attribution, num_texts of the words that drive each label most."""
     day = F.col("as_of") == F.lit(as_of)
     words = tables.read(DRIVING_WORD).where(
         day & (F.col("mean_attribution") > 0) & (F.col("num_customers") >= min_customers_per_cell)
     )
     order = Window.partitionBy("segment_id", "label").orderBy(F.desc("mean_attribution"), "word")
-    first = words.withColumn("_rank", F.row_number().over(order)).where(F.col("_rank") <= _MOST_WORDS)
+    first = words.withColumn("_rank", F.row_number().over(order)).where(F.col("_rank") <= _MAX_WORDS)
     names = tables.read(SEGMENT_PROFILE).where(day).select("segment_id", "name", "revenue_fraction")
     ordered = first.join(F.broadcast(names), "segment_id").orderBy(F.desc("revenue_fraction"), "name", "label", "_rank")
     return _rows(ordered.select("name", "label", "word", "mean_attribution", "num_texts"))
 
 
-def _with_sentiment(said: DataFrame, min_customers_per_cell: int, *keys: str) -> DataFrame:
-    """Grain: keys. Number of texts, mean sentiment and its standard error, where enough customers wrote."""
+def _with_sentiment(texts: DataFrame, min_customers_per_cell: int, *keys: str) -> DataFrame:
+    """Grain: keys. Number of texts, mean sentiment and its standard error; only groups with enough customers."""
     error = F.stddev_samp("sentiment") / F.sqrt(F.count(F.lit(1)))
-    found = said.groupBy(*keys).agg(
+    grouped = texts.groupBy(*keys).agg(
         F.count(F.lit(1)).alias("n"),
         F.count_distinct("writer").alias("num_customers"),
         F.mean("sentiment").alias("sentiment"),
         error.alias("standard_error"),
     )
-    return found.where(F.col("num_customers") >= min_customers_per_cell).drop("num_customers")
+    return grouped.where(F.col("num_customers") >= min_customers_per_cell).drop("num_customers")
 
 
 def _rows(frame: DataFrame) -> Rows:

@@ -1,74 +1,75 @@
-"""The words a manager reads: figures with units, features and reasons in plain language."""
+"""Business wording of the report: figures with units, features and reason codes in plain language."""
 
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 FEATURES = {
     "recency_days": "a long time since the last order",
     "num_orders": "few orders so far",
-    "num_orders_recent": "no orders lately",
-    "monetary": "little spent so far",
-    "monetary_recent": "little spent lately",
-    "mean_order_value": "the size of the orders",
-    "tenure_days": "how long they have been a customer",
-    "cadence_days": "the usual time between orders",
-    "lateness": "later than they usually order",
-    "num_products": "how few different products they buy",
+    "num_orders_recent": "no recent orders",
+    "monetary": "low spending so far",
+    "monetary_recent": "low recent spending",
+    "mean_order_value": "order size",
+    "tenure_days": "length of the customer relationship",
+    "cadence_days": "usual time between orders",
+    "lateness": "next order overdue",
+    "num_products": "few different products bought",
     "num_returns": "returns and cancellations",
-    "return_fraction": "the share of orders that come back",
-    "num_channels": "the channels they use",
-    "num_tickets": "tickets so far",
-    "num_tickets_recent": "recent tickets",
-    "num_web_events_recent": "hardly any visits lately",
-    "num_feedback": "how much feedback they give",
-    "mean_satisfaction": "dissatisfaction",
-    "last_satisfaction": "an unhappy last word",
-    "num_campaign_contacts": "how often they were written to",
-    "num_campaign_responses": "no reaction to campaigns",
+    "return_fraction": "high share of returned orders",
+    "num_channels": "sales channels used",
+    "num_tickets": "support tickets so far",
+    "num_tickets_recent": "recent support tickets",
+    "num_web_events_recent": "few recent website visits",
+    "num_feedback": "amount of feedback given",
+    "mean_satisfaction": "low satisfaction",
+    "last_satisfaction": "negative latest feedback",
+    "num_campaign_contacts": "number of campaign messages received",
+    "num_campaign_responses": "no response to campaigns",
 }
-"""What a feature means when it raises the risk of leaving."""
+"""Feature name to its description as a reason for churn risk."""
 
-QUARANTINE = {
-    "malformed_record": "could not be split into columns",
-    "missing_required": "a value that must be there is missing",
-    "bad_date": "a date that is none",
-    "bad_number": "a number that is none",
-    "bad_boolean": "a yes or no that is neither",
-    "bad_email": "an e-mail address that is none",
-    "bad_phone": "a phone number that is none",
-    "conflicting_values": "lines of one order, or of one key, that do not agree",
-    "bad_rating": "a rating outside its scale",
-    "future_date": "a date in the future",
-    "non_positive_price": "a price of zero or less",
-    "non_positive_quantity": "a quantity of zero or less that is no return",
-    "unknown_value": "a code the mapping does not know",
-    "unknown_currency": "a currency without an exchange rate",
-    "unknown_status": "a status that is none of ours",
-    "unknown_kind": "a kind that is none of ours",
-    "missing_column": "the file lacks a column we count on",
-    "mostly_quarantined": "most of the delivery was bad, so all of it waits",
-    "placeholder": "a placeholder such as n/a",
-    "unknown_order": "an order nobody has told of",
-    "unknown_product": "a product nobody has told of",
+REASONS = {
+    "malformed_record": "record cannot be split into columns",
+    "missing_required": "missing required value",
+    "bad_date": "invalid date",
+    "bad_number": "invalid number",
+    "bad_boolean": "invalid yes/no value",
+    "bad_email": "invalid e-mail address",
+    "bad_phone": "invalid phone number",
+    "conflicting_values": "conflicting values for the same key",
+    "bad_rating": "rating outside the scale",
+    "future_date": "date in the future",
+    "non_positive_price": "non-positive price",
+    "non_positive_quantity": "non-positive quantity",
+    "unknown_value": "code not in the mapping",
+    "unknown_currency": "currency without an exchange rate",
+    "unknown_status": "unknown status",
+    "unknown_kind": "unknown kind",
+    "missing_column": "required column missing in the file",
+    "mostly_quarantined": "delivery blocked because most of its records are invalid",
+    "placeholder": "placeholder such as n/a",
+    "unknown_order": "order not found",
+    "unknown_product": "product not found",
     "unusually_few_rows": "far fewer records than usual",
     "unusually_many_rows": "far more records than usual",
-    "empty_file": "nothing is in it",
-    "truncated_file": "it is cut off",
-    "damaged_file": "its bytes are damaged",
-    "not_readable": "it may not or cannot be opened",
-    "wrong_encoding": "it is not in the encoding we were told",
-    "nul_bytes": "bytes without meaning are in it",
-    "unterminated_quote": "a quote is opened and never closed",
-    "too_large_unpacked": "it unpacks to far more than its size",
-    "unsafe_member": "the archive names places outside itself",
-    "duplicate_column": "two columns have one name",
-    "leads_outside": "it leads out of the data folder",
-    "unusable_name": "its name cannot be used",
-    "exact_duplicate": "the same record again",
-    "superseded": "an older version of a record",
+    "empty_file": "empty file",
+    "truncated_file": "incomplete file",
+    "damaged_file": "damaged file",
+    "not_readable": "file cannot be opened",
+    "wrong_encoding": "character encoding differs from the configured one",
+    "nul_bytes": "file contains NUL bytes",
+    "unterminated_quote": "quotation mark not closed",
+    "too_large_unpacked": "unpacked size far above the packed size",
+    "unsafe_member": "archive contains unsafe paths",
+    "duplicate_column": "two columns with the same name",
+    "leads_outside": "link to a place outside the data folder",
+    "unusable_name": "invalid file name",
+    "exact_duplicate": "exact duplicate",
+    "superseded": "older version of a record",
 }
+"""Reason code of a rejected file, a quarantined record or a data quality finding to its description."""
 
-NOTED = {"nulled": "read as empty", "warn": "kept as it is"}
-"""What follows from a finding in a record that stays."""
+TREATMENTS = {"nulled": "value removed", "warn": "value kept"}
+"""Severity of a finding in an accepted record to the treatment of the value."""
 
 LABELS = {
     "recommends": "recommends us",
@@ -76,24 +77,21 @@ LABELS = {
     "no_clear_opinion": "no clear opinion",
 }
 
-MODELS = {
-    "xgboost": "our model",
-    "als": "our model",
-    "reads_the_text": "our text model",
-    "recency": "longest without an order first",
-    "usual_share": "always the usual share",
-    "usual_shares": "always the usual shares",
-    "last_value": "as much as last time",
-    "popularity": "the best sellers",
-    "class_prior": "always the most common answer",
-    "production": "the model in use before",
-    "tfidf_lr": "counting words",
-    "tfidf_lr_balanced": "counting words, rare verdicts weighted up",
+BASELINES = {
+    "recency": "days since last order",
+    "class_prior": "class prior",
+    "last_value": "revenue of the previous period",
+    "popularity": "best sellers",
+    "production": "previous model in production",
+    "tfidf_lr": "TF-IDF + logistic regression",
+    "tfidf_lr_balanced": "TF-IDF + logistic regression, balanced class weights",
+    "holdout": "control group",
 }
+"""Name of a baseline in ops.metric to its description."""
 
 
 def money(amount: float, currency: str) -> str:
-    """An amount short enough to read: £8.89 million, €12,300."""
+    """Return an amount in short form: £8.89 million, €12,300."""
     symbol = SYMBOLS.get(currency, f"{currency} ")
     size = abs(amount)
     if size >= 1e9:
@@ -104,12 +102,17 @@ def money(amount: float, currency: str) -> str:
 
 
 def count(number: float) -> str:
-    """A whole number with thousands separated."""
+    """Return a whole number with thousands separators."""
     return f"{number:,.0f}"
 
 
+def counted(number: float, singular: str, plural: str | None = None) -> str:
+    """Return a count with its noun: `1 file`, `1,234 files`."""
+    return f"{count(number)} {singular if number == 1 else plural or f'{singular}s'}"
+
+
 def percent(fraction: float, digits: int = 0) -> str:
-    """A fraction as per cent; never 0 % or 100 % where a few rows are neither."""
+    """Return a fraction as a percentage; only exactly 0 and 1 become 0% and 100%."""
     shown = f"{fraction:.{digits}%}"
     if fraction > 0 and float(shown[:-1]) == 0:
         return f"under {10**-digits:.{digits}f}%"
@@ -118,6 +121,11 @@ def percent(fraction: float, digits: int = 0) -> str:
     return shown
 
 
-def plain(name: str) -> str:
-    """`win_back_offer` as Win back offer."""
+def title_of(name: str) -> str:
+    """Return a name as a title: `win_back_offer` becomes `Win back offer`."""
     return name.replace("_", " ").capitalize()
+
+
+def reason_of(code: str) -> str:
+    """Return the description of a reason code; an unlisted code becomes lower-case words."""
+    return REASONS.get(code) or title_of(code).lower()

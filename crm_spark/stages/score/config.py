@@ -1,4 +1,4 @@
-"""What may vary in score."""
+"""Settings of the score stage."""
 
 from typing import Annotated, Literal
 
@@ -11,34 +11,37 @@ class ScoreConfig(Config):
     """Settings of the score stage."""
 
     engine: Literal["auto", "onnx", "openvino", "torch"] = "auto"
-    """auto: PyTorch on a GPU; on a processor ONNX Runtime or OpenVINO, for many texts the faster one in a trial."""
+    """Inference engine. auto: PyTorch on a GPU; on a CPU ONNX Runtime or OpenVINO, whichever is faster in a benchmark run."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 on a GPU and where it is faster in the trial, else fp32; probabilities then differ in the third decimal."""
+    """auto: bf16 on a GPU or where the benchmark run shows it to be faster, else fp32. bf16 changes probabilities in the
+    third decimal place."""
     trial_texts: Annotated[int, Field(ge=1)] = 5_000
-    """From so many texts on the engines that may read are tried against each other first: a few seconds."""
+    """Number of texts from which the available engines are benchmarked first, which takes a few seconds."""
     is_int8_allowed: bool = False
-    """Eight-bit weights: 1.6 to 2.8 times as fast on a processor. A model has them only if they gave the verdicts of
-    fp32 to at least 99 in 100 texts of the validation side."""
+    """Allow int8 weights: 1.6 to 2.8 times as fast on a CPU. A model has them only if their labels agree with fp32 on at
+    least 99% of the validation texts."""
     max_tokens: Annotated[int, Field(ge=512)] | None = None
-    """Padded tokens in a batch; null: 768 with ONNX Runtime and 512 with OpenVINO (what fits a core's cache),
-    4,096 with PyTorch, 131,072 on a GPU."""
+    """Padded tokens per batch. null: 768 with ONNX Runtime, 1,024 with OpenVINO, 4,096 with PyTorch on a CPU, 131,072 on
+    a GPU."""
     window_rows: Annotated[int, Field(ge=1)] = 2048
-    """Texts among which those of like length are put together."""
+    """Number of texts that are sorted by length together before batching."""
     threads: Annotated[int, Field(ge=1)] = 1
-    """Threads of each Python worker; workers times threads should not exceed the cores."""
+    """Threads per Python worker; workers x threads should not exceed the number of cores."""
     num_partitions: Annotated[int, Field(ge=1)] = 2
-    """Tasks the texts are spread over."""
+    """Number of Spark partitions of the texts."""
     rescore_texts: Annotated[int, Field(ge=0)] | None = None
-    """After a new model took over: so many of the texts that the one before has read are read anew in a refresh, the newest
-    first; until all are, the older reading of the others counts. Null: all at once. New texts are always read."""
+    """After a new model is promoted: number of already scored texts that each refresh scores again, newest first. The
+    other texts keep the predictions of the previous model. null: score all texts again at once. New texts are always scored."""
     core_hour_price: Annotated[float, Field(ge=0)] | None = None
-    """What an hour of one core costs, in the company's currency; then the cost of a million texts is said."""
+    """Price of one core hour in the reporting currency; if set, the log states the cost per million texts."""
     annotation_candidates: Annotated[int, Field(ge=0)] = 100
-    """Texts that nobody rated and the model is least sure of, listed for a person to label; 0: none."""
+    """Number of unrated texts with the most uncertain predictions to list for manual labelling; 0: none."""
     aspects: str | None = None
-    """YAML of what customers talk about, by words; null: texts are not searched for aspects."""
+    """YAML file with the words of each aspect (topic); null: no aspects are extracted."""
+    stop_words: str | None = None
+    """YAML file with the stop words of each language, which are left out of scores.driving_word; null: no word is left out."""
     explain_texts_per_segment: Annotated[int, Field(ge=0)] = 50
-    """Texts of each segment, drawn by hash, whose words are told apart by what they add to the verdict; 0: none. A text
-    takes as long as reading some 60."""
+    """Number of sampled texts per segment for which word attributions are computed; 0: none. The attributions of a text
+    take as long as scoring about 60 texts."""
     min_customers_per_cell: Annotated[int, Field(ge=1)] = 5
-    """A word that fewer customers of a segment wrote is not kept."""
+    """Smallest number of customers of a segment who used a word for it to be stored."""

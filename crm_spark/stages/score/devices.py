@@ -1,4 +1,4 @@
-"""Which GPU a worker reads on, and that several workers of a machine use it one after another."""
+"""GPU assignment of a worker, and a lock so that workers on a machine share a GPU one at a time."""
 
 import fcntl
 import tempfile
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def gpu_of_task() -> int:
-    """The GPU that Spark gave to this task; the first where it gives out none (`spark.task.resource.gpu.amount`)."""
+    """Return the GPU that Spark assigned to this task (`spark.task.resource.gpu.amount`), else GPU 0."""
     from pyspark import TaskContext
 
     task = TaskContext.get()
@@ -17,11 +17,11 @@ def gpu_of_task() -> int:
 
 
 @contextmanager
-def taking_turns(gpu: int | None) -> Iterator[None]:
-    """Waits until no other process of this machine uses the GPU; null: a processor, which needs no turns."""
+def exclusive_gpu(gpu: int | None) -> Iterator[None]:
+    """Hold the GPU lock of this machine; without a GPU (None) there is no lock."""
     if gpu is None:
         yield
         return
     with (Path(tempfile.gettempdir()) / f"crm_spark-gpu-{gpu}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets it go when the process ends, however it ends
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases the lock when the process ends
         yield

@@ -1,35 +1,34 @@
-"""Which texts are read first where not all can be: the newest."""
+"""Select the newest texts within a budget."""
 
 from datetime import date
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-_NO_DAY = date(1000, 1, 1)
+_UNDATED = date(1000, 1, 1)
 
 
 def newest_of(texts: DataFrame, num_texts: int) -> DataFrame:
-    """So many of the texts, newest days first, what has no day last; the same ones whatever their order.
+    """Return the newest texts, undated ones last; deterministic whatever the row order.
 
-    No sort of all: whole days are taken while they fit, and of the day that does not fit whole the first by hash.
+    Avoids a global sort: complete days are taken while they fit, and the last day is filled up in hash order.
 
     Args:
         texts: text_hash, written_on.
-        num_texts: at most.
+        num_texts: maximum number of texts.
     """
-    day = F.coalesce("written_on", F.lit(_NO_DAY))
+    day = F.coalesce("written_on", F.lit(_UNDATED))
     sizes = {row["day"]: row["count"] for row in texts.groupBy(day.alias("day")).count().collect()}
-    whole, room, cut = [], num_texts, None
+    complete_days, remaining, partial_day = [], num_texts, None
     for each in sorted(sizes, reverse=True):
-        if sizes[each] > room:
-            cut = each
+        if sizes[each] > remaining:
+            partial_day = each
             break
-        whole.append(each)
-        room -= sizes[each]
-    # Days follow one another: all from the last whole one on.
-    taken = texts.where(day >= F.lit(whole[-1])) if whole else texts.limit(0)
-    if cut is None or room == 0:
-        return taken
+        complete_days.append(each)
+        remaining -= sizes[each]
+    selected = texts.where(day >= F.lit(complete_days[-1])) if complete_days else texts.limit(0)
+    if partial_day is None or remaining == 0:
+        return selected
     order = Window.partitionBy("written_on").orderBy("text_hash")
-    first = texts.where(day == F.lit(cut)).withColumn("_rank", F.row_number().over(order))
-    return taken.unionByName(first.where(F.col("_rank") <= room).drop("_rank"))
+    first = texts.where(day == F.lit(partial_day)).withColumn("_rank", F.row_number().over(order))
+    return selected.unionByName(first.where(F.col("_rank") <= remaining).drop("_rank"))

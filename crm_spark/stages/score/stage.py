@@ -1,4 +1,4 @@
-"""Score: every text of silver read by the model in use, equal texts once, only what has not been read before."""
+"""Score stage: predict the label of every new text with the model in production; equal texts are scored once."""
 
 import time
 from typing import Any
@@ -19,82 +19,91 @@ from crm_spark.stages.score.backends import Choice, choose
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.newest_texts import newest_of
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
-from crm_spark.stages.score.text_insights import write_details
+from crm_spark.stages.score.stop_words import load_stop_words
+from crm_spark.stages.score.text_insights import write_insights
 from crm_spark.text.prepare import all_texts
 
 INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK, SEGMENT)
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The model in use, and the words that aspects are known by."""
-    return {"model": current_version(ctx.files_root), "aspects": load_aspects(ctx.settings.score.aspects).version}
+    """Return the versions of the model in production, the aspects and the stop words."""
+    cfg: ScoreConfig = ctx.settings.score
+    return {
+        "model": current_version(ctx.files_root),
+        "aspects": load_aspects(cfg.aspects).version,
+        "stop_words": load_stop_words(cfg.stop_words).version,
+    }
 
 
 def must_run(ctx: JobContext) -> bool:
-    """A budget left texts that the model in use has not read yet."""
+    """Return whether `rescore_texts` left texts without a score by the model in production."""
     version = current_version(ctx.files_root)
     if version is None or ctx.settings.score.rescore_texts is None or not ctx.tables.exists(TEXT):
         return False
     texts = ctx.tables.read(TEXT).select("text_hash").distinct()
-    return not texts.join(_read_by(ctx, version), "text_hash", "left_anti").isEmpty()
+    return not texts.join(_scored_by(ctx, version), "text_hash", "left_anti").isEmpty()
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Reads what is new, and of what an earlier model has read as much as the budget allows."""
+    """Score new texts, and re-score texts of earlier models within the budget."""
     cfg: ScoreConfig = ctx.settings.score
     version = current_version(ctx.files_root)
     if version is None:
-        return skipped("there is no model in use to read texts with")
+        return skipped("no text model in production")
     model = open_model(models_dir(ctx.files_root) / version)
     texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
     columns = texts.select(*TEXT.column_names)
     ctx.tables.merge(TEXT, columns, batch_id=ctx.batch_id("text"), digest=ctx.fingerprint)
-    done = _read_by(ctx, version)
-    unread = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("written_on").alias("written_on"))
-    unread = unread.join(done, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
-    wanted, num_unread = unread, unread.count()
+    scored = _scored_by(ctx, version)
+    unscored = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("written_on").alias("written_on"))
+    unscored = unscored.join(scored, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    pending, num_unscored = unscored, unscored.count()
     if cfg.rescore_texts is not None:
-        wanted = _within_budget(ctx, unread, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
-    num_wanted = wanted.count()
-    choice = choose(model, cfg, num_texts=num_wanted)
-    recipe = make_scorer(str(model.folder.resolve()), cfg, choice)
-    read = wanted.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
-    read = read.withColumn("model_version", F.lit(version)).select(*SCORE_TEXT.column_names)
-    # Under a budget the same inputs are worked on in several runs: what is done already tells them apart.
-    part = "score" if cfg.rescore_texts is None else f"score:{version}:{done.count()}"
-    started = time.monotonic()
-    result = ctx.tables.merge(SCORE_TEXT, read, batch_id=ctx.batch_id(part), digest=ctx.fingerprint, insert_only=True)
-    seconds = time.monotonic() - started
-    said = f"{_said(ctx, choice, num_wanted, seconds)}; {write_details(ctx, texts, model, choice)}"
-    left = (
-        f"; {num_unread - num_wanted} are read by the model before until their turn" if num_unread > num_wanted else ""
+        pending = _within_budget(ctx, unscored, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
+    num_pending = pending.count()
+    choice = choose(model, cfg, num_texts=num_pending)
+    score = make_scorer(str(model.folder.resolve()), cfg, choice)
+    predictions = (
+        pending.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
     )
-    return StageResult(result.num_rows, note=f"model {version}, {said}{left}")
+    predictions = predictions.withColumn("model_version", F.lit(version)).select(*SCORE_TEXT.column_names)
+    # With a budget several runs have the same inputs; the number of scored texts makes the batch id unique.
+    part = "score" if cfg.rescore_texts is None else f"score:{version}:{scored.count()}"
+    started = time.monotonic()
+    result = ctx.tables.merge(
+        SCORE_TEXT, predictions, batch_id=ctx.batch_id(part), digest=ctx.fingerprint, insert_only=True
+    )
+    seconds = time.monotonic() - started
+    note = f"model {version}, {_throughput(ctx, choice, num_pending, seconds)}; {write_insights(ctx, texts, model, choice)}"
+    if num_unscored > num_pending:
+        note += f"; {num_unscored - num_pending} texts keep the predictions of the previous model for now"
+    return StageResult(result.num_rows, note=note)
 
 
-def _read_by(ctx: JobContext, version: str) -> DataFrame:
-    """Grain: text_hash. What a model has read."""
+def _scored_by(ctx: JobContext, version: str) -> DataFrame:
+    """Grain: text_hash. Texts scored by a model version."""
     return ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == version).select("text_hash")
 
 
-def _within_budget(ctx: JobContext, unread: DataFrame, num_texts: int) -> DataFrame:
-    """What no model has read, and so many of the others."""
+def _within_budget(ctx: JobContext, unscored: DataFrame, num_texts: int) -> DataFrame:
+    """Return all texts without any score, and the newest `num_texts` of the others."""
     known = ctx.tables.read(SCORE_TEXT).select("text_hash").distinct()
-    new, old = unread.join(known, "text_hash", "left_anti"), unread.join(known, "text_hash", "left_semi")
+    new, old = unscored.join(known, "text_hash", "left_anti"), unscored.join(known, "text_hash", "left_semi")
     return new.unionByName(newest_of(old, num_texts))
 
 
-def _said(ctx: JobContext, choice: Choice, num_texts: int, seconds: float) -> str:
-    """How fast it went and what a million texts cost at that rate, writing and waiting included."""
+def _throughput(ctx: JobContext, choice: Choice, num_texts: int, seconds: float) -> str:
+    """Return the throughput including writes, and the cost per million texts, for the log."""
     cfg: ScoreConfig = ctx.settings.score
     if not num_texts:
-        return "nothing to read"
+        return "no new texts"
     rate = num_texts / seconds
     hours = 1e6 / rate / 3600 * ctx.spark.sparkContext.defaultParallelism
     price = (
         "" if cfg.core_hour_price is None else f", {hours * cfg.core_hour_price:.2f} {ctx.settings.company.currency}"
     )
-    return f"{rate:.0f} texts/s, {hours:.1f} core hours{price} a million, with {choice}"
+    return f"{rate:.0f} texts/s, {hours:.1f} core hours{price} per million texts, {choice}"
 
 
 STAGE = Stage("score", run, reads=INPUTS, inputs=inputs, must_run=must_run)

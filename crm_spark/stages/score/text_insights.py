@@ -1,6 +1,4 @@
-"""What is made of the texts beside their verdicts: aspects and their sentiment, sentiment over time, the words behind the verdicts,
-and which texts a person should label.
-"""
+"""Further results from the texts: aspect sentiment, monthly sentiment, driving words, candidates for manual labelling."""
 
 from functools import reduce
 from operator import add
@@ -17,51 +15,56 @@ from crm_spark.stages.score.aspect_sentiment import aspect_sentiment, clauses, m
 from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.backends import Choice
 from crm_spark.stages.score.config import ScoreConfig
-from crm_spark.stages.score.driving_words import driving_words, sampled, word_shares
+from crm_spark.stages.score.driving_words import driving_words, sampled, word_attributions
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.stages.score.sentiment import sentiment_by_month
+from crm_spark.stages.score.stop_words import load_stop_words
 from crm_spark.text.labels import LABELS
-from crm_spark.text.predictions import readings, sentiment
+from crm_spark.text.predictions import current_predictions, sentiment
 
 
-def write_details(ctx: JobContext, texts: DataFrame, model: ModelVersion, choice: Choice) -> str:
-    """Brings features.annotation_candidate, scores.aspect, scores.driving_word and the sentiment tables up to what scores.text says.
+def write_insights(ctx: JobContext, texts: DataFrame, model: ModelVersion, choice: Choice) -> str:
+    """Update features.annotation_candidate, scores.aspect, scores.driving_word and the sentiment tables from scores.text.
 
     Args:
-        ctx: of the stage.
-        texts: as `all_texts` gives them.
-        model: the one in use.
-        choice: the engine that reads.
+        ctx: context of the stage.
+        texts: result of `all_texts`.
+        model: version in production.
+        choice: inference engine.
 
     Returns:
-        What was done, for the stage's line.
+        Summary for the log.
     """
-    read = ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == model.version)
-    # Under a budget the same inputs are worked on in several runs: what is read by now tells them apart.
-    state = f"{model.version}:{read.count()}"
+    scored = ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == model.version)
+    # With a budget several runs have the same inputs; the number of scored texts makes the batch ids unique.
+    state = f"{model.version}:{scored.count()}"
     if ctx.settings.score.annotation_candidates:
-        _write_to_label(ctx, read, state)
-    num_texts = _write_aspects(ctx, texts, read, model, choice, state)
+        _write_annotation_candidates(ctx, scored, state)
+    num_texts = _write_aspects(ctx, texts, scored, model, choice, state)
     _write_sentiment(ctx, texts, state)
-    num_explained = _write_words(ctx, texts, model, state) if ctx.settings.score.explain_texts_per_segment else 0
+    num_explained = (
+        _write_driving_words(ctx, texts, model, state) if ctx.settings.score.explain_texts_per_segment else 0
+    )
     return f"aspects of {num_texts} texts, {num_explained} explained"
 
 
-def _write_to_label(ctx: JobContext, read: DataFrame, state: str) -> None:
-    """Of the texts that nobody rated those that the model is least sure of."""
+def _write_annotation_candidates(ctx: JobContext, scored: DataFrame, state: str) -> None:
+    """Write the unrated texts with the highest prediction entropy."""
     rated = ctx.tables.read(TEXT).groupBy("text_hash").agg(F.max("label").alias("rated"))
-    shares = [F.col(f"p_{label}") for label in LABELS]
-    doubt = reduce(add, (F.when(p > 0, -p * F.log2(p)).otherwise(0.0) for p in shares))
-    unrated = read.join(rated.where(F.col("rated").isNull()), "text_hash")
-    listed = unrated.select("text_hash", F.col("label").alias("predicted_label"), doubt.alias("entropy_bits"))
-    listed = listed.orderBy(F.desc("entropy_bits"), "text_hash").limit(ctx.settings.score.annotation_candidates)
-    ctx.tables.replace(ANNOTATION_CANDIDATE, listed, batch_id=ctx.batch_id(f"to_label:{state}"), digest=ctx.fingerprint)
+    probabilities = [F.col(f"p_{label}") for label in LABELS]
+    entropy = reduce(add, (F.when(p > 0, -p * F.log2(p)).otherwise(0.0) for p in probabilities))
+    unrated = scored.join(rated.where(F.col("rated").isNull()), "text_hash")
+    candidates = unrated.select("text_hash", F.col("label").alias("predicted_label"), entropy.alias("entropy_bits"))
+    candidates = candidates.orderBy(F.desc("entropy_bits"), "text_hash").limit(ctx.settings.score.annotation_candidates)
+    ctx.tables.replace(
+        ANNOTATION_CANDIDATE, candidates, batch_id=ctx.batch_id(f"annotation_candidate:{state}"), digest=ctx.fingerprint
+    )
 
 
 def _write_aspects(
-    ctx: JobContext, texts: DataFrame, read: DataFrame, model: ModelVersion, choice: Choice, state: str
+    ctx: JobContext, texts: DataFrame, scored: DataFrame, model: ModelVersion, choice: Choice, state: str
 ) -> int:
-    """Of the texts that the model has read those whose clauses it has not, or not for these aspects; how many."""
+    """Write aspect sentiment of scored texts that have none yet for this model and these aspects; return their number."""
     cfg: ScoreConfig = ctx.settings.score
     aspects = load_aspects(cfg.aspects)
     if not aspects.names:
@@ -69,19 +72,19 @@ def _write_aspects(
     known = ctx.tables.read(SCORE_ASPECT)
     done = known.where((F.col("model_version") == model.version) & (F.col("aspects_version") == aspects.version))
     each = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("language").alias("language"))
-    todo = each.join(read.select("text_hash"), "text_hash", "left_semi")
+    todo = each.join(scored.select("text_hash"), "text_hash", "left_semi")
     todo = todo.join(done.select("text_hash").distinct(), "text_hash", "left_anti")
     todo = todo.persist(StorageLevel.MEMORY_AND_DISK)
     if not (num_texts := todo.count()):
         return 0
-    found = mentions(todo, aspects).persist(StorageLevel.MEMORY_AND_DISK)
+    mentioned = mentions(todo, aspects).persist(StorageLevel.MEMORY_AND_DISK)
     probabilities = ["text_hash", *(f"p_{label}" for label in LABELS)]
-    # A clause that is a whole text has been read already.
-    wanted = clauses(found).join(read.select("text_hash"), "text_hash", "left_anti")
-    recipe = make_scorer(str(model.folder.resolve()), cfg, choice)
-    fresh = wanted.repartition(cfg.num_partitions, "text_hash").mapInPandas(recipe, SCHEMA)
-    both = read.select(*probabilities).unionByName(fresh.select(*probabilities))
-    rows = aspect_sentiment(found, both, decision=model.decision)
+    # A clause that equals a complete text is already scored.
+    pending = clauses(mentioned).join(scored.select("text_hash"), "text_hash", "left_anti")
+    score = make_scorer(str(model.folder.resolve()), cfg, choice)
+    scored_clauses = pending.repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
+    both = scored.select(*probabilities).unionByName(scored_clauses.select(*probabilities))
+    rows = aspect_sentiment(mentioned, both, decision=model.decision)
     rows = rows.withColumns({"model_version": F.lit(model.version), "aspects_version": F.lit(aspects.version)}).select(
         *SCORE_ASPECT.column_names
     )
@@ -92,30 +95,38 @@ def _write_aspects(
 
 
 def _write_sentiment(ctx: JobContext, texts: DataFrame, state: str) -> None:
-    """Both tables anew: a text that is read again, or a person who turns out to be another's, changes the past."""
-    counted = readings(ctx.tables, serving_order(ctx.files_root)).select("text_hash", sentiment().alias("sentiment"))
+    """Replace both sentiment tables: re-scored texts and re-linked persons change past months."""
+    predictions = current_predictions(ctx.tables, serving_order(ctx.files_root)).select(
+        "text_hash", sentiment().alias("sentiment")
+    )
     dated = texts.where(F.col("written_on") <= F.lit(ctx.as_of)).drop("text", "language")
-    said = dated.join(counted, "text_hash").persist(StorageLevel.MEMORY_AND_DISK)
+    scored = dated.join(predictions, "text_hash").persist(StorageLevel.MEMORY_AND_DISK)
     for table, subject in ((CUSTOMER_SENTIMENT, ("customer_id",)), (PRODUCT_SENTIMENT, ("system", "product_id"))):
-        rows = sentiment_by_month(said.where(F.col(subject[-1]).isNotNull()), *subject)
+        rows = sentiment_by_month(scored.where(F.col(subject[-1]).isNotNull()), *subject)
         ctx.tables.replace(table, rows, batch_id=ctx.batch_id(f"sentiment:{state}"), digest=ctx.fingerprint)
 
 
-def _write_words(ctx: JobContext, texts: DataFrame, model: ModelVersion, state: str) -> int:
-    """Explains a sample of each segment's texts; how many in all."""
+def _write_driving_words(ctx: JobContext, texts: DataFrame, model: ModelVersion, state: str) -> int:
+    """Write the driving words of a sample of each segment's texts; return the number of texts."""
     cfg: ScoreConfig = ctx.settings.score
     segments = ctx.tables.read(SEGMENT).where(F.col("as_of") == F.lit(ctx.as_of)).select("customer_id", "segment_id")
     known = texts.where(is_known(F.col("written_on"), ctx.as_of) & F.col("customer_id").isNotNull())
     written = known.join(segments, "customer_id").select("segment_id", "text_hash", "customer_id").distinct()
     written = sampled(written, per_segment=cfg.explain_texts_per_segment, seed=ctx.seed)
     written = written.persist(StorageLevel.MEMORY_AND_DISK)
-    drawn = written.select("text_hash").distinct()
-    each = texts.join(drawn, "text_hash", "left_semi").groupBy("text_hash").agg(F.first("text").alias("text"))
+    sample = written.select("text_hash").distinct()
+    by_text = texts.join(sample, "text_hash", "left_semi").groupBy("text_hash")
+    each = by_text.agg(F.first("text").alias("text"), F.max("language").alias("language"))
     each = each.repartition(cfg.num_partitions, "text_hash")
-    shares = word_shares(each, folder=str(model.folder.resolve()), threads=cfg.threads)
-    rows = driving_words(written, shares, min_customers_per_cell=cfg.min_customers_per_cell)
+    attributions = word_attributions(
+        each,
+        folder=str(model.folder.resolve()),
+        threads=cfg.threads,
+        stop_words=load_stop_words(cfg.stop_words),
+    )
+    rows = driving_words(written, attributions, min_customers_per_cell=cfg.min_customers_per_cell)
     rows = rows.withColumns({"as_of": F.lit(ctx.as_of), "model_version": F.lit(model.version)})
     rows = rows.select(*DRIVING_WORD.column_names)
     where = {"as_of": ctx.as_of}
     ctx.tables.replace(DRIVING_WORD, rows, batch_id=ctx.batch_id(f"word:{state}"), digest=ctx.fingerprint, where=where)
-    return drawn.count()
+    return sample.count()

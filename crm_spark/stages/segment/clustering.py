@@ -1,4 +1,4 @@
-"""KMeans on standardised log features; the number of segments by silhouette; centres matched to those of last time."""
+"""k-means on standardised log features; k by silhouette; centres matched to the previous segmentation."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from scipy.optimize import linear_sum_assignment
 from crm_spark.stages.segment.config import Archetype, SegmentConfig
 
 INPUT_FEATURES = ("recency_days", "num_orders", "monetary")
-"""Recency, frequency, monetary: no attribute of the person."""
+"""RFM features only; no personal attributes."""
 _PARTITIONS = 4
 
 
 @dataclass(frozen=True)
 class Clustering:
-    """The fitted segmentation; `centres` in the scaled space, one row per cluster of the model."""
+    """Fitted segmentation; `centres` (k, features) in the scaled space."""
 
     model: KMeansModel
     centres: np.ndarray
@@ -30,9 +30,9 @@ class Clustering:
 
 
 def scaled(features: DataFrame) -> DataFrame:
-    """Grain as before; adds `scaled`: log1p of each input feature, mean 0, standard deviation 1, and `map` (2-D PCA)."""
+    """Grain unchanged; adds `scaled` (log1p features, standardised) and `map_x`, `map_y` (first two principal components)."""
     logs = [F.log1p(F.greatest(F.col(name).cast("double"), F.lit(0.0))).alias(f"log_{name}") for name in INPUT_FEATURES]
-    # The same rows in the same partitions whatever came before: the start of KMeans draws per partition.
+    # Fixed partitions and order: the initialisation of k-means samples per partition.
     frame = features.select("*", *logs).repartition(_PARTITIONS, "customer_id").sortWithinPartitions("customer_id")
     names = [f"log_{name}" for name in INPUT_FEATURES]
     assembled = VectorAssembler(inputCols=names, outputCol="logs").transform(frame)
@@ -40,19 +40,19 @@ def scaled(features: DataFrame) -> DataFrame:
     ready = scaler.transform(assembled)
     axes = PCA(k=2, inputCol="scaled", outputCol="map").fit(ready)
     loading = axes.pc.toArray()[INPUT_FEATURES.index("monetary")]
-    placed = axes.transform(ready).withColumn("map", vector_to_array(F.col("map")))
-    # A component's sign is arbitrary: let money grow to the right and upwards.
+    projected = axes.transform(ready).withColumn("map", vector_to_array(F.col("map")))
+    # The sign of a component is arbitrary: orient it so that monetary increases.
     x_sign, y_sign = (1.0 if value >= 0 else -1.0 for value in loading)
-    placed = placed.withColumn("map_x", F.col("map")[0] * x_sign).withColumn("map_y", F.col("map")[1] * y_sign)
-    return placed.drop("map", "logs", *names)
+    projected = projected.withColumn("map_x", F.col("map")[0] * x_sign).withColumn("map_y", F.col("map")[1] * y_sign)
+    return projected.drop("map", "logs", *names)
 
 
 def fit(ready: DataFrame, cfg: SegmentConfig, *, seed: int) -> Clustering:
-    """The clustering with the best silhouette among the allowed numbers of segments."""
+    """Return the clustering with the best silhouette among the allowed k."""
     num_rows = ready.count()
-    draw = F.pmod(F.xxhash64(F.lit(seed), F.col("customer_id")), F.lit(1_000_000))
+    bucket = F.pmod(F.xxhash64(F.lit(seed), F.col("customer_id")), F.lit(1_000_000))
     fraction = min(1.0, cfg.silhouette_rows / num_rows)
-    sample = ready.where(draw < F.lit(int(fraction * 1_000_000))).cache()
+    sample = ready.where(bucket < F.lit(int(fraction * 1_000_000))).cache()
     evaluator = ClusteringEvaluator(featuresCol="scaled", predictionCol="prediction")
     models, scores = {}, {}
     for k in range(cfg.min_k, min(cfg.max_k, max(cfg.min_k, num_rows - 1)) + 1):
@@ -69,15 +69,15 @@ def matched_ids(
     former: dict[int, np.ndarray],
     *,
     max_distance: float = 1.5,
-    taken: frozenset[int] = frozenset(),
+    used_ids: frozenset[int] = frozenset(),
 ) -> list[int]:
-    """A stable segment id for each centre: that of the former centre it continues, else the next free one.
+    """Return a stable segment id for each centre: that of the matching former centre, else the next unused id.
 
     Args:
         centres: shape (k, features).
-        former: segment id -> centre of the last refit, shape (features,).
-        max_distance: in standard deviations; farther is another segment.
-        taken: ids that were ever given; a segment that went does not lend its id to another.
+        former: segment id -> centre of the previous segmentation, shape (features,).
+        max_distance: largest distance of a match in standard deviations.
+        used_ids: all ids used so far; ids of ended segments are not reused.
     """
     ids: dict[int, int] = {}
     if former:
@@ -86,22 +86,24 @@ def matched_ids(
         for row, column in zip(*linear_sum_assignment(cost)):
             if cost[row, column] <= max_distance:
                 ids[int(row)] = names[int(column)]
-    given = taken | set(former)
-    free = (i for i in range(1, len(centres) + len(given) + 1) if i not in given)
+    used = used_ids | set(former)
+    free = (i for i in range(1, len(centres) + len(used) + 1) if i not in used)
     return [ids[row] if row in ids else next(free) for row in range(len(centres))]
 
 
-def archetype_names(centres: np.ndarray, archetypes: list[Archetype], *, wanted: list[int] | None = None) -> list[str]:
-    """A name for each wanted centre, no two alike: the assignment of archetypes with the least total distance.
+def archetype_names(
+    centres: np.ndarray, archetypes: list[Archetype], *, selected: list[int] | None = None
+) -> list[str]:
+    """Return a unique name for each selected centre by minimum-cost assignment of archetypes.
 
     Args:
-        centres: of all segments: a segment is what it is beside the others.
-        archetypes: the names that may be given.
-        wanted: rows of `centres` that need one; null: all.
+        centres: of all segments; names depend on the position relative to the others.
+        archetypes: available names.
+        selected: rows of `centres` to name; None: all.
     """
     spread = centres.std(axis=0)
     relative = (centres - centres.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    relative = relative if wanted is None else relative[wanted]
+    relative = relative if selected is None else relative[selected]
     ideal = np.array([[a.recency, a.frequency, a.monetary] for a in archetypes])
     cost = np.linalg.norm(relative[:, None, :] - ideal[None, :, :], axis=2)
     rows, columns = linear_sum_assignment(cost)

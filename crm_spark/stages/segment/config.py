@@ -1,4 +1,4 @@
-"""What may vary in segment."""
+"""Settings of the segment stage."""
 
 from typing import Annotated
 
@@ -8,11 +8,11 @@ from crm_spark.core.config import Config
 
 
 class Archetype(Config):
-    """A name for a segment and where it is to be found: -1 well below the other segments, 1 well above."""
+    """A segment name and its typical position: -1 well below the other segments, 1 well above."""
 
     name: str
     recency: Annotated[float, Field(ge=-2, le=2)]
-    """Days since the last order: -1 has just bought, 1 a long time ago."""
+    """Days since the last order: -1 recent, 1 long ago."""
     frequency: Annotated[float, Field(ge=-2, le=2)]
     monetary: Annotated[float, Field(ge=-2, le=2)]
 
@@ -21,10 +21,11 @@ class SegmentConfig(Config):
     """Settings of the segment stage."""
 
     min_k: Annotated[int, Field(ge=2)] = 4
-    """Fewest segments: fewer tell a manager little."""
+    """Smallest number of segments."""
     max_k: Annotated[int, Field(ge=2)] = 6
+    """Largest number of segments."""
     silhouette_rows: Annotated[int, Field(ge=1000)] = 50_000
-    """Customers sampled to choose the number of segments."""
+    """Number of customers sampled to compute the silhouette."""
     archetypes: list[Archetype] = [
         Archetype(name="Champions", recency=-1, frequency=1.3, monetary=1.3),
         Archetype(name="Loyal regulars", recency=-0.6, frequency=0.6, monetary=0.4),
@@ -35,10 +36,10 @@ class SegmentConfig(Config):
         Archetype(name="Lost good customers", recency=1.1, frequency=0.9, monetary=0.9),
         Archetype(name="Small but steady", recency=-0.4, frequency=0.4, monetary=-0.6),
     ]
-    """Names, matched to segments so that no two share one."""
+    """Available segment names; each is used at most once."""
 
     @model_validator(mode="after")
     def _enough_names(self) -> "SegmentConfig":
         if not self.min_k <= self.max_k <= len(self.archetypes):
-            raise ValueError(f"wanted min_k <= max_k <= {len(self.archetypes)} (the number of archetypes)")
+            raise ValueError(f"expected min_k <= max_k <= {len(self.archetypes)} (the number of archetypes)")
         return self

@@ -1,4 +1,4 @@
-"""Segment: features -> features.segment, features.segment_profile. Segments keep their id and name between refits."""
+"""Segment stage: features.segment and features.segment_profile; segments keep id and name between runs."""
 
 import json
 
@@ -19,29 +19,29 @@ _MIN_CUSTOMERS = 50
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Segments the customers who have ordered; the others are segment 0."""
+    """Segment the customers with orders; all others are segment 0."""
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") == F.lit(ctx.as_of))
     buyers = features.where("num_orders > 0")
     if buyers.count() < _MIN_CUSTOMERS:
-        return skipped(f"fewer than {_MIN_CUSTOMERS} customers have ordered")
+        return skipped(f"fewer than {_MIN_CUSTOMERS} customers with orders")
     ready = scaled(buyers).persist(StorageLevel.MEMORY_AND_DISK)
     clustering = fit(ready, ctx.settings.segment, seed=ctx.seed)
-    former = _former(ctx)
+    previous = _previous_profile(ctx)
     ids = matched_ids(
         clustering.centres,
-        {row["segment_id"]: np.array(json.loads(row["centre"])) for row in former},
-        taken=frozenset(
+        {row["segment_id"]: np.array(json.loads(row["centre"])) for row in previous},
+        used_ids=frozenset(
             row["segment_id"] for row in ctx.tables.read(SEGMENT_PROFILE).select("segment_id").distinct().collect()
         ),
     )
-    names = _names(clustering.centres, ids, former, ctx)
+    names = _names(clustering.centres, ids, previous, ctx)
     translation = F.create_map(*(F.lit(v) for pair in enumerate(ids) for v in pair))
     assigned = clustering.model.transform(ready).withColumn("segment_id", translation[F.col("prediction")])
-    placed = assigned.select("customer_id", "as_of", "segment_id", "map_x", "map_y")
+    segmented = assigned.select("customer_id", "as_of", "segment_id", "map_x", "map_y")
     others = features.where("num_orders = 0").select(
-        "customer_id", "as_of", F.lit(NOT_YET_BOUGHT).alias("segment_id"), *_nowhere()
+        "customer_id", "as_of", F.lit(NOT_YET_BOUGHT).alias("segment_id"), *_map_origin()
     )
-    everyone = placed.unionByName(others).persist(StorageLevel.MEMORY_AND_DISK)
+    everyone = segmented.unionByName(others).persist(StorageLevel.MEMORY_AND_DISK)
     where, digest = {"as_of": str(ctx.as_of)}, ctx.fingerprint
     result = ctx.tables.replace(SEGMENT, everyone, batch_id=ctx.batch_id("segment"), digest=digest, where=where)
     centres = {i: json.dumps([round(float(v), 6) for v in c]) for i, c in zip(ids, clustering.centres)}
@@ -50,15 +50,15 @@ def run(ctx: JobContext) -> StageResult:
     best = f"kmeans, k = {len(ids)}"
     record(ctx, "segment", [Measure("silhouette", best, clustering.silhouette, "fraction", clustering.num_rows)])
     tried = ", ".join(f"{k}: {v:.3f}" for k, v in clustering.silhouette_by_k.items())
-    return StageResult(result.num_rows, note=f"{len(ids)} segments (silhouette by number: {tried})")
+    return StageResult(result.num_rows, note=f"{len(ids)} segments (silhouette by k: {tried})")
 
 
-def _nowhere() -> list[Column]:
+def _map_origin() -> list[Column]:
     return [F.lit(0.0).alias("map_x"), F.lit(0.0).alias("map_y")]
 
 
-def _former(ctx: JobContext) -> list[Row]:
-    """The profile of the newest segmentation up to this day: a day that is done again keeps its own ids."""
+def _previous_profile(ctx: JobContext) -> list[Row]:
+    """Return the profile of the newest segmentation up to as_of; a rerun of a day keeps its ids."""
     table = ctx.tables.read(SEGMENT_PROFILE).where((F.col("as_of") <= F.lit(ctx.as_of)) & (F.col("segment_id") > 0))
     newest = table.agg(F.max("as_of")).first()
     if newest is None or newest[0] is None:
@@ -66,15 +66,15 @@ def _former(ctx: JobContext) -> list[Row]:
     return table.where(F.col("as_of") == F.lit(newest[0])).collect()
 
 
-def _names(centres: np.ndarray, ids: list[int], former: list[Row], ctx: JobContext) -> dict[int, str]:
-    """A segment that continues keeps its name; the others take the archetypes that are left."""
-    kept = {row["segment_id"]: row["name"] for row in former if row["segment_id"] in ids}
-    fresh = [i for i, segment_id in enumerate(ids) if segment_id not in kept]
-    left = [a for a in ctx.settings.segment.archetypes if a.name not in kept.values()]
-    names = dict(kept)
-    if fresh:
-        picked = archetype_names(centres, left, wanted=fresh)
-        names.update({ids[i]: name for i, name in zip(fresh, picked)})
+def _names(centres: np.ndarray, ids: list[int], previous: list[Row], ctx: JobContext) -> dict[int, str]:
+    """Return the name of each segment: continued segments keep theirs, new ones get unused archetypes."""
+    continued = {row["segment_id"]: row["name"] for row in previous if row["segment_id"] in ids}
+    new = [i for i, segment_id in enumerate(ids) if segment_id not in continued]
+    unused = [a for a in ctx.settings.segment.archetypes if a.name not in continued.values()]
+    names = dict(continued)
+    if new:
+        assigned_names = archetype_names(centres, unused, selected=new)
+        names.update({ids[i]: name for i, name in zip(new, assigned_names)})
     return {**names, NOT_YET_BOUGHT: "Has not bought yet"}
 
 

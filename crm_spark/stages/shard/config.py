@@ -1,4 +1,4 @@
-"""What may vary in shard."""
+"""Settings of the shard stage."""
 
 from typing import Annotated, Literal
 
@@ -11,23 +11,23 @@ class ShardConfig(Config):
     """Settings of the shard stage."""
 
     encoder: str = "embedded"
-    """The encoder whose tokenizer makes the tokens: `embedded`, a folder with a BERT-family model, or one's name on the
-    Hugging Face hub (fetched once, unless HF_HUB_OFFLINE is set; every node must find it)."""
+    """Encoder and tokenizer: `embedded`, a folder with a BERT-family model, or a model name on the Hugging Face hub
+    (downloaded once, unless HF_HUB_OFFLINE is set). Every node must have access to it."""
     max_length: Annotated[int, Field(ge=8, le=512)] = 128
-    """Tokens in a row."""
+    """TextTokenizer in a row."""
     long_texts: Literal["head", "head_tail", "windows"] = "head"
-    """What is read of a longer text: its beginning; a quarter of the room its beginning and the rest its end; all of it,
-    up to eight rows one after another, whose logits are averaged."""
-    test_split: Literal["newest", "drawn"] = "newest"
-    """The test split: the newest fifth of the texts, as the model will read what is yet to come, or drawn by customer.
-    Where texts have no dates or nearly everybody wrote lately, it is drawn in any case, and that is said."""
+    """Truncation of longer texts. head: the beginning; head_tail: a quarter from the beginning, the rest from the end;
+    windows: up to eight consecutive rows, whose logits are averaged."""
+    test_split: Literal["newest", "random"] = "newest"
+    """newest: the newest 20% of the texts, which shows the quality on future texts; random: a random sample of customers.
+    Without dates, or if most customers wrote recently, a random sample is used and logged."""
     rows_per_group: Annotated[int, Field(ge=8)] = 512
-    """Most rows in a row group."""
+    """Maximum number of rows per row group."""
     max_world_size: Annotated[int, Field(ge=1, le=1024)] = 4
-    """Ranks that may share a shard set evenly: 4 serves 1, 2 and 4."""
+    """Largest number of ranks that can read the shard set evenly; 4 supports 1, 2 and 4 ranks."""
     min_examples: Annotated[int, Field(ge=12)] = 60
-    """Below this many labelled texts nothing is trained."""
+    """Smallest number of labelled texts for training."""
     label_check_texts: Annotated[int, Field(ge=0)] = 10_000
-    """So many texts of the training split are read without their labels, to find labels that are doubtful; 0: none."""
+    """Number of training texts whose labels are checked by confident learning; 0: none."""
     unlabelled_texts: Annotated[int, Field(ge=0)] = 0
-    """Texts without a label that are written too, drawn, for `train.consistency`; 0: none."""
+    """Number of sampled unlabelled texts for `train.consistency`; 0: none."""

@@ -1,7 +1,6 @@
-"""Labels that may be wrong: somebody liked it and clicked one star. Found by reading each text without its own label.
+"""Find probably wrong labels by confident learning (Northcutt, Jiang and Chuang 2021).
 
-Confident learning (Northcutt, Jiang and Chuang 2021): a model that has not seen a text is sure of another verdict, as sure
-as it usually is where that verdict is the label.
+A label is doubtful if out-of-fold predictions give another label with at least the mean probability of that label.
 """
 
 from pathlib import Path
@@ -13,21 +12,21 @@ from pyarrow import parquet as pq
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from crm_spark.text.labels import LABELS
-from crm_spark.text.tfidf_baseline import documents, word_counter
+from crm_spark.text.tfidf_baseline import documents, tfidf_classifier
 
 NUM_FOLDS = 3
 _COLUMNS = ["example_id", "input_ids", "num_tokens", "label"]
 
 
-class Doubt(NamedTuple):
-    """A text whose label is doubtful.
+class LabelIssue(NamedTuple):
+    """A text with a doubtful label.
 
     Attributes:
         text_hash: of the text.
-        label: what its writer gave.
-        suggested: what the words say.
-        p_label: probability of the label, by a model that has not seen the text.
-        p_suggested_label: probability of the other.
+        label: given by the writer.
+        suggested: predicted label.
+        p_label: out-of-fold probability of the label.
+        p_suggested_label: out-of-fold probability of the predicted label.
     """
 
     text_hash: str
@@ -37,12 +36,12 @@ class Doubt(NamedTuple):
     p_suggested_label: float
 
 
-def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, list[Doubt]]:
-    """How many texts were read, and those among them whose label is doubtful, the most doubtful first.
+def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, list[LabelIssue]]:
+    """Return the number of checked texts and the label issues, most doubtful first.
 
     Args:
-        paths: shard files; as many are read as hold `max_texts` texts.
-        max_texts: at most.
+        paths: shard files, read until `max_texts` texts are found.
+        max_texts: maximum number of texts.
         seed: of the folds.
     """
     ids, texts, labels = _first_rows(paths, max_texts)
@@ -53,28 +52,28 @@ def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, 
     ids, labels = ids[known], labels[known]
     texts = [text for text, is_known in zip(texts, known) if is_known]
     folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed % 2**32)
-    model = word_counter(seed=seed, with_pairs=False)
-    found = cross_val_predict(model, texts, labels, cv=folds, method="predict_proba")
-    return len(known), _doubts(ids, labels, found, np.unique(labels))
+    model = tfidf_classifier(seed=seed, use_bigrams=False)
+    probabilities = cross_val_predict(model, texts, labels, cv=folds, method="predict_proba")
+    return len(known), _issues(ids, labels, probabilities, np.unique(labels))
 
 
-def _doubts(
-    ids: NDArray[np.str_], labels: NDArray[np.int64], found: NDArray[np.float64], classes: NDArray[np.int64]
-) -> list[Doubt]:
-    """By the probabilities (N, C) of the classes (C,)."""
-    usual = np.array([found[labels == label, k].mean() for k, label in enumerate(classes)])
-    sure = np.where(found >= usual, found, -1.0)
-    suggested, own = sure.argmax(1), np.searchsorted(classes, labels)
+def _issues(
+    ids: NDArray[np.str_], labels: NDArray[np.int64], probabilities: NDArray[np.float64], classes: NDArray[np.int64]
+) -> list[LabelIssue]:
+    """Compare probabilities (N, C) with the mean probability of each class (C,)."""
+    thresholds = np.array([probabilities[labels == label, k].mean() for k, label in enumerate(classes)])
+    confident = np.where(probabilities >= thresholds, probabilities, -1.0)
+    suggested, own = confident.argmax(1), np.searchsorted(classes, labels)
     rows = np.arange(len(labels))
-    is_doubtful = (sure[rows, suggested] > 0) & (suggested != own)
-    margin = found[rows, own] - found[rows, suggested]
+    is_doubtful = (confident[rows, suggested] > 0) & (suggested != own)
+    margin = probabilities[rows, own] - probabilities[rows, suggested]
     return [
-        Doubt(
+        LabelIssue(
             str(ids[i]),
             LABELS[labels[i]],
             LABELS[classes[suggested[i]]],
-            float(found[i, own[i]]),
-            float(found[i, suggested[i]]),
+            float(probabilities[i, own[i]]),
+            float(probabilities[i, suggested[i]]),
         )
         for i in np.argsort(margin, kind="stable")
         if is_doubtful[i]
@@ -82,7 +81,7 @@ def _doubts(
 
 
 def _first_rows(paths: list[Path], max_texts: int) -> tuple[NDArray[np.str_], list[list[int]], NDArray[np.int64]]:
-    """Id, tokens and label of the texts in the first files, padding left out; of a text in several rows one."""
+    """Return id, tokens and label of the texts in the first files, one row per text, without padding."""
     ids: list[str] = []
     texts: list[list[int]] = []
     labels: list[int] = []

@@ -1,4 +1,4 @@
-"""Row groups of token ids: rows of fixed length, padding rows of weight 0."""
+"""Write row groups of token ids: fixed row length, padding rows with weight 0."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,34 +11,35 @@ from pyarrow import parquet as pq
 from crm_spark.models.registry import sha256_of_file
 from crm_spark.text.labels import LABELS
 
-WRITTEN = "name string, split string, sha256 string, num_rows long, num_examples long"
+FILE_SCHEMA = "name string, split string, sha256 string, num_rows long, num_examples long"
 NO_LABEL = -1
-"""Label of a text that nobody rated."""
+"""Label of an unlabelled text."""
 
 
 def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) -> Callable[[pa.Table], pa.Table]:
-    """A function of the rows of one group of a split: pads, writes `<split>/<group>.parquet`, says what it wrote.
+    """Return a function for `applyInArrow` that writes a row group as `<split>/<group>.parquet` and returns its entry.
 
-    A row has text_hash, split, group, position, label, source, language, input_ids, weight; one without text_hash is none.
+    Its input rows have text_hash, split, group, position, label, source, language, input_ids, weight. A row without
+    text_hash only makes sure that the group exists.
 
     Args:
         folder: of the shard set.
-        max_length: tokens in every row.
-        group_rows: rows of a group of each split, padding included.
+        max_length: tokens per row.
+        group_rows: rows per group of each split, including padding.
     """
     numbers = {label: number for number, label in enumerate(LABELS)}
 
     def write(rows: pa.Table) -> pa.Table:
         split, group = rows["split"][0].as_py(), rows["group"][0].as_py()
         rows = rows.filter(pc.is_valid(rows["text_hash"])).sort_by("position")
-        wanted, ids = group_rows[split], rows["input_ids"].combine_chunks()
-        num_padding, lengths = wanted - len(rows), ids.value_lengths().to_numpy(zero_copy_only=False)
-        tokens = np.zeros((wanted, max_length), np.int32)
+        num_rows, ids = group_rows[split], rows["input_ids"].combine_chunks()
+        num_padding, lengths = num_rows - len(rows), ids.value_lengths().to_numpy(zero_copy_only=False)
+        tokens = np.zeros((num_rows, max_length), np.int32)
         real = np.arange(max_length) < np.append(lengths, np.zeros(num_padding, np.int32))[:, None]
         tokens[real] = ids.flatten().to_numpy(zero_copy_only=False)
         labels = [numbers.get(label, NO_LABEL) for label in rows["label"].to_pylist()]
         languages = [language or "" for language in rows["language"].to_pylist()]
-        # A padding row repeats nothing and teaches nothing: one token, weight 0.
+        # Padding rows have one token and weight 0.
         table = pa.table(
             {
                 "example_id": pa.array(rows["text_hash"].to_pylist() + [""] * num_padding, pa.string()),
@@ -55,12 +56,12 @@ def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) ->
         path = Path(folder) / split / f"{group:05d}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.draft")
-        pq.write_table(table, draft, row_group_size=wanted, compression="snappy")
+        pq.write_table(table, draft, row_group_size=num_rows, compression="snappy")
         draft.replace(path)
-        said = (f"{split}/{path.name}", split, sha256_of_file(path), wanted, len(rows))
-        return pa.table({name: [value] for name, value in zip(_COLUMNS, said, strict=True)})
+        entry = (f"{split}/{path.name}", split, sha256_of_file(path), num_rows, len(rows))
+        return pa.table({name: [value] for name, value in zip(_COLUMNS, entry, strict=True)})
 
     return write
 
 
-_COLUMNS = [column.split()[0] for column in WRITTEN.split(", ")]
+_COLUMNS = [column.split()[0] for column in FILE_SCHEMA.split(", ")]

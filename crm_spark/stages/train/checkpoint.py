@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: written aside, synced, renamed, with their digest in the name."""
+"""Checkpoints, written atomically with their digest in the file name."""
 
 import io
 import os
@@ -13,7 +13,7 @@ KEEP = 2
 
 
 def save(state: dict[str, Any], folder: Path, *, step: int) -> Path:
-    """Writes `step-<step>-<digest>.pt` and keeps the newest two."""
+    """Write `step-<step>-<digest>.pt` and keep the newest two checkpoints."""
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -31,7 +31,7 @@ def save(state: dict[str, Any], folder: Path, *, step: int) -> Path:
 
 
 def newest_valid(folder: Path) -> dict[str, Any] | None:
-    """The newest checkpoint whose bytes are the ones its name promises; null where there is none."""
+    """Load the newest checkpoint with a valid digest; None if there is none."""
     for path in sorted(folder.glob("step-*.pt"), reverse=True):
         content = path.read_bytes()
         if digest(content)[:16] == path.stem.rsplit("-", 1)[1]:

@@ -1,4 +1,4 @@
-"""What may vary in train."""
+"""Settings of the train stage."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,91 +7,92 @@ from pydantic import Field, field_validator
 from crm_spark.core.config import Config
 
 MODEL = "bert"
-"""Under this name its figures stand beside the baselines'."""
+"""Name of the trained model in metrics."""
 
 
 class TrainConfig(Config):
     """Settings of the train stage."""
 
     launcher: Annotated[Literal["torchrun", "spark"], Field(exclude=True)] = "torchrun"
-    """Where the ranks run: beside the driver, or as tasks of Spark. A job that torchrun itself started uses its ranks.
-    The model is the same: a training that was begun one way may be ended another."""
+    """Where the ranks run: as local processes (torchrun) or as Spark tasks. A job started by torchrun uses its own ranks.
+    The result is the same, and a training can be resumed with another launcher."""
     num_ranks: Annotated[int, Field(ge=1)] = 2
-    """Processes that train together; beside the driver with GPUs at most one for each."""
+    """Number of ranks; with torchrun at most one per GPU if there are GPUs."""
     reader: Literal["petastorm", "direct"] = "petastorm"
+    """Parquet reader: petastorm, or pyarrow directly."""
     num_epochs: Annotated[int, Field(ge=1, le=50)] = 3
     patience: Annotated[int, Field(ge=1)] = 1
-    """Training ends after so many epochs in a row without a better cross-entropy on the validation split, at its best temperature."""
+    """Early stopping: number of epochs without a lower validation cross-entropy."""
     max_examples: Annotated[int, Field(ge=64)] | None = None
-    """Examples seen in an epoch at most, over all ranks; null: all."""
+    """Maximum number of examples per epoch over all ranks; null: all."""
     batch_rows: Annotated[int, Field(ge=1)] | None = None
-    """Rows of a step, over all ranks; a multiple of the shard set's max_world_size. Null: 64, or half or a quarter of it
-    where the texts are so few that the training would end before 200 steps."""
+    """Global batch size in rows, a multiple of shard.max_world_size. null: 64; for few texts 32 or 16, so that a training
+    has at least 200 steps where possible."""
     window_rows: Annotated[int, Field(ge=1)] = 1024
-    """Rows among which those of like length are put together, in each reader_shard."""
+    """Number of rows per reader shard that are sorted by length together before batching."""
     max_tokens: Annotated[int, Field(ge=512)] | None = None
-    """Padded tokens that a rank takes through the model at once; what a step has more follows, its gradients added.
-    Null: 8,192 on a processor, 131,072 on a GPU."""
+    """Padded tokens per forward pass of a rank; larger steps use gradient accumulation. null: 8,192 on a CPU, 131,072 on
+    a GPU."""
     pooling: Literal["mean", "first"] = "first"
-    """What the head reads: the mean of the tokens' states, or the state of the first token. They read equally well, and
-    for one token the last layer costs a processor next to nothing."""
+    """Pooling of the token states. Both are equally accurate; with first-token pooling the last layer is almost free on a
+    CPU."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Each layer learns at so many times the rate of the one above it (Howard and Ruder 2018); 1: all alike."""
+    """Layer-wise learning rate decay: factor per layer from top to bottom (Howard and Ruder 2018); 1: none."""
     frozen_layers: Annotated[int, Field(ge=0)] = 0
-    """Layers, from the embeddings on, that stay as they were pretrained; the embeddings with them."""
+    """Number of lowest layers to freeze together with the embeddings; 0: none, including the embeddings."""
     head_learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    """The head starts from nothing and may learn faster."""
+    """Learning rate of the classification head."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
     max_norm: Annotated[float, Field(gt=0)] = 1.0
-    """Gradients longer than this are shortened to it."""
+    """Gradient clipping: maximum norm."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Of the head's input; the encoder's own stands in its configuration."""
+    """Dropout before the head; that of the encoder is part of its own configuration."""
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    """Decay of the weights' running mean, which is judged and kept in their place; 0.99 looks back a hundred steps.
-    0: the weights themselves."""
+    """Decay of the exponential moving average of the weights, which is evaluated and kept; 0: no averaging."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     class_weights: bool = False
-    """Weight rare verdicts more: better macro-F1, worse calibration."""
+    """Weight labels by inverse frequency: better macro-F1, worse calibration."""
     decision: Literal["macro_f1", "likeliest"] = "macro_f1"
-    """Which verdict is given: the one that makes the macro-F1 to be expected best, or always the likeliest."""
+    """Predicted label: argmax with label weights that maximise the expected macro-F1, or plain argmax."""
     token_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of a text's tokens that are hidden while it is learned from, others each time; few texts then tell more."""
+    """Fraction of tokens that are randomly masked in training, as augmentation for few texts."""
     consistency: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of a second loss on texts that nobody rated (`shard.unlabelled_texts`): a text with a fifth of its tokens hidden
-    is to be read as it is read whole, where that reading is sure (Xie et al. 2020, UDA). 0: none."""
+    """Weight of a consistency loss on unlabelled texts (`shard.unlabelled_texts`): the prediction with a fifth of the tokens
+    masked should equal the confident prediction without masking (UDA, Xie et al. 2020). 0: none."""
     lora_rank: Annotated[int, Field(ge=1)] | None = None
-    """Only matrices of this rank beside the attention's are learned (Hu et al. 2022) and merged at the end: a tenth of the
-    optimiser's memory. It wants a learning rate about ten times as high. Null: all weights."""
+    """Rank of LoRA adapters (Hu et al. 2022), merged at the end: a tenth of the optimiser memory; needs a learning rate about
+    ten times as high. null: train all weights."""
     teacher: str | None = None
-    """Version of a model to learn from, too: its probabilities are to be met as well as the labels (Hinton et al. 2015).
-    Null: labels only."""
+    """Model version to use as teacher for knowledge distillation (Hinton et al. 2015). null: labels only."""
     num_layers: Annotated[int, Field(ge=1)] | None = None
-    """Layers of the model, taken evenly from the encoder, or from the teacher where there is one. Null: all."""
+    """Number of layers, taken at even distances from the encoder or the teacher. null: all."""
     distillation: Annotated[float, Field(ge=0, le=1)] = 0.7
-    """The teacher's part of the loss; the labels have the rest."""
+    """Weight of the distillation loss; the label loss has the rest."""
     baselines: tuple[Literal["class_prior", "tfidf_lr", "production"], ...] = ("class_prior", "tfidf_lr", "production")
-    """A model with a larger cross-entropy on the test split than one of these is kept as candidate and not used:
-    always the same answer, counting words, the model in use."""
+    """Baselines for promotion: class prior, TF-IDF + logistic regression, model in production. A model with a higher test
+    cross-entropy than one of them stays a candidate."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 where it is faster, else fp32."""
     int8: tuple[Literal["onnx", "openvino"], ...] = ("onnx",)
-    """Engines that the model is also written for with eight-bit weights. OpenVINO's takes half a minute, and is faster and
-    agrees better where the processor has an instruction for int8."""
+    """Engines to export int8 graphs for. The OpenVINO export takes half a minute; its graph is faster and more accurate on
+    CPUs with int8 instructions."""
     compile: bool = True
-    """On a GPU the encoder's layers are compiled: a minute at the start, faster from then on. Never on a processor."""
+    """Compile the encoder layers on a GPU, which takes a minute at the start; ignored on a CPU."""
     checkpoint_steps: Annotated[int, Field(ge=1)] = 100
+    """Number of steps between checkpoints."""
     timeout_seconds: Annotated[int, Field(ge=10)] = 45
-    """A rank that the others wait for so long is taken for dead. More where a checkpoint takes longer to write."""
+    """Timeout of collectives: a rank that does not respond for this long counts as failed. Must exceed the time to write a
+    checkpoint."""
     max_restarts: Annotated[int, Field(ge=0)] = 3
-    """So often ranks that died or hung are started anew from the last checkpoint; then the stage fails."""
+    """Maximum number of restarts from the last checkpoint after a rank failed or hung."""
     max_seconds: Annotated[int, Field(ge=30)] = 6 * 3600
-    """The whole training is ended after this."""
+    """Time limit of the training."""
     search_trials: Annotated[int, Field(ge=0)] = 0
-    """Trainings with settings drawn from `search_space` before the one that counts, which takes the best; 0: none."""
+    """Number of hyperparameter search trials before the final training; 0: no search."""
     search_seconds: Annotated[int, Field(ge=1)] = 4 * 3600
-    """The budget of the search: no trial goes on longer."""
+    """Time budget of the search."""
     search_space: dict[str, list[Any]] = {
         "learning_rate": [3e-5, 5e-5, 1e-4, 2e-4],
         "layer_decay": [0.8, 0.9, 1.0],
@@ -99,16 +100,20 @@ class TrainConfig(Config):
         "dropout": [0.1, 0.2],
         "label_smoothing": [0.0, 0.05],
     }
-    """Settings of this section, and the values to draw from."""
+    """Settings of this section with the values to sample from."""
     mlflow: str | None = None
-    """Where MLflow is to keep each training: a folder, a database or a server. Null: nowhere."""
+    """MLflow tracking URI (folder, database or server) for training runs. null: no MLflow."""
 
     @field_validator("search_space")
     @classmethod
     def _are_settings(cls, space: dict[str, list[Any]]) -> dict[str, list[Any]]:
         unknown = sorted(name for name in space if name not in cls.model_fields or name.startswith("search"))
         if unknown or not all(space.values()):
-            raise ValueError(f"search_space: {', '.join(unknown) or 'a list'} is no setting to draw, or empty")
+            raise ValueError(
+                f"search_space: {', '.join(unknown)}: not a setting of train"
+                if unknown
+                else "search_space: a list of values is empty"
+            )
         for name, values in space.items():
             for value in values:
                 cls.model_validate({name: value})

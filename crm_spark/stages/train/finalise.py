@@ -1,4 +1,4 @@
-"""What a training leaves: figures on the test split, the temperature, the files of the model."""
+"""Finalise a training run: calibration, test metrics, model card and model files."""
 
 import json
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from crm_spark.models.registry import CARD, TOKENIZER, open_model, sha256_of_file
 from crm_spark.stages.train.config import MODEL, TrainConfig
@@ -17,15 +18,14 @@ from crm_spark.stages.train.evaluation import (
     best_temperature,
     class_prior,
     evaluate,
-    softmax,
     tfidf_lr,
 )
 from crm_spark.stages.train.loop import logits_of
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.progress import History
-from crm_spark.stages.train.readers import Rows, joined, read_rows
+from crm_spark.stages.train.readers import Rows, concatenate, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
-from crm_spark.stages.train.slices import by_slice, most_wrong, slices_of
+from crm_spark.stages.train.slices import by_slice, highest_losses, slices_of
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import SPLITS, TEST, TRAIN, VALIDATION, ShardManifest
@@ -33,11 +33,11 @@ from crm_spark.text.model import TextClassifier, load_model, save_model, uses_bf
 
 
 class Split(NamedTuple):
-    """The examples of a split: R rows, padding left out, of N texts.
+    """Examples of a split without padding: R rows of N texts.
 
     Attributes:
-        rows: of the shards.
-        text: which text each row is of, (R,), from 0 in their order.
+        rows: shard rows.
+        text: index of the text of each row, (R,).
         label: of each text, (N,).
         columns: `source`, `language`, `length` and `example_id` of each text.
     """
@@ -48,7 +48,7 @@ class Split(NamedTuple):
     columns: dict[str, NDArray[Any]]
 
     def by_text(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The mean of each text's rows, (N, K), of values (R, K)."""
+        """Return the mean over the rows of each text, (N, K), of values (R, K)."""
         if len(self.label) == len(values):
             return values
         sums = np.zeros((len(self.label), values.shape[1]))
@@ -57,19 +57,19 @@ class Split(NamedTuple):
 
 
 def split_of(shards: Path, manifest: ShardManifest, split: str) -> Split:
-    """The examples of a split, without padding rows."""
-    rows = joined([read_rows(shards / file.name) for file in manifest.of(split)])
+    """Read the examples of a split without padding rows."""
+    rows = concatenate([read_rows(shards / file.name) for file in manifest.of(split)])
     rows, columns = rows.take(np.flatnonzero(rows.weight > 0)), slices_of(shards, manifest, split)
     _, first, text = np.unique(columns["example_id"], return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))  # texts in the order in which they are met
+    rank = np.argsort(np.argsort(first))  # texts in order of first occurrence
     first = np.sort(first)
     return Split(rows, rank[text], rows.label[first].astype(np.int64), {k: v[first] for k, v in columns.items()})
 
 
-def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out: Path, *, history: History) -> None:
-    """Temperature from the validation split, figures on the test split, `model/` and `result.json`.
+def finalise(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out: Path, *, history: History) -> None:
+    """Calibrate on the validation split, evaluate on the test split, write `model/` and `result.json`.
 
-    Of a trial of a search only what the validation split says is left.
+    A search trial writes only its validation cross-entropy.
     """
     if spec.get("is_trial"):
         (out / "result.json").write_text(json.dumps({"validation_bits": min(history.validation)}))
@@ -79,14 +79,14 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
     labels = {name: split.label for name, split in splits.items()}
     logits = {name: splits[name].by_text(logits_of(model, splits[name].rows, cfg)) for name in (VALIDATION, TEST)}
     temperature = best_temperature(logits[VALIDATION], labels[VALIDATION])
-    read = softmax(logits[TEST] / temperature)
-    decision = best_decision(softmax(logits[VALIDATION] / temperature)) if cfg.decision == "macro_f1" else None
+    probabilities = softmax(logits[TEST] / temperature, axis=1)
+    decision = best_decision(softmax(logits[VALIDATION] / temperature, axis=1)) if cfg.decision == "macro_f1" else None
     columns = splits[TEST].columns
     figures = {
-        MODEL: evaluate(read, labels[TEST], decision),
+        MODEL: evaluate(probabilities, labels[TEST], decision),
         **_baselines(splits[TRAIN], splits[TEST], seed=spec["seed"]),
     }
-    current = in_use(spec["production"], manifest, splits[TEST], cfg, model.head.weight.device)
+    production = evaluate_production(spec["production"], manifest, splits[TEST], cfg, model.head.weight.device)
     card: dict[str, Any] = {
         "temperature": temperature,
         "decision": [1.0] * len(LABELS) if decision is None else decision.tolist(),
@@ -97,9 +97,11 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
         "long_texts": manifest.long_texts,
         "examples": manifest.classes,
         "test": {name: asdict(figure) for name, figure in figures.items()},
-        "test_likeliest": asdict(evaluate(read, labels[TEST])),
-        "test_slices": {name: asdict(f) for name, f in by_slice(read, labels[TEST], decision, columns).items()},
-        "most_wrong": most_wrong(read, labels[TEST], columns["example_id"]),
+        "test_likeliest": asdict(evaluate(probabilities, labels[TEST])),
+        "test_slices": {
+            name: asdict(f) for name, f in by_slice(probabilities, labels[TEST], decision, columns).items()
+        },
+        "highest_losses": highest_losses(probabilities, labels[TEST], columns["example_id"]),
         "training": {
             "config": cfg.model_dump(),
             "seed": spec["seed"],
@@ -114,7 +116,7 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
             "precision": "bf16" if uses_bf16(cfg.precision) else "fp32",
         },
         "made_from": manifest.inputs,
-        "purpose": "Reading customers' texts: recommends, does not recommend, no clear opinion.",
+        "purpose": "Classify customer texts: recommends, does not recommend, no clear opinion.",
         "licence": "The embedded encoder is under the MIT licence.",
     }
     draft = out / "model"
@@ -123,39 +125,39 @@ def finish(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], out
     (draft / TOKENIZER).write_bytes((encoder_dir(manifest.encoder) / TOKENIZER).read_bytes())
     agreement = export_graphs(model, splits[VALIDATION].rows, draft, int8=cfg.int8)
     (draft / CARD).write_text(json.dumps(card, indent=1, sort_keys=True))
-    # Which model was in use is no property of this one: it is not in the card.
-    test = {**card["test"], **{name: asdict(figure) for name, figure in current.items()}}
+    # The result of the production model is not part of the model card.
+    test = {**card["test"], **{name: asdict(figure) for name, figure in production.items()}}
     result = {**card, "test": test, "int8_agreement": agreement, "seconds": history.seconds, "losses": history.losses}
     (out / "result.json").write_text(json.dumps(result))
 
 
 def _baselines(train: Split, test: Split, *, seed: int) -> dict[str, Evaluation]:
-    """What anyone could do without a model that reads: figures on the test split."""
-    found = {"class_prior": evaluate(class_prior(train.label, len(test.label)), test.label)}
+    """Return the test metrics of the baselines."""
+    baselines = {"class_prior": evaluate(class_prior(train.label, len(test.label)), test.label)}
     for name, is_balanced in (("tfidf_lr", False), ("tfidf_lr_balanced", True)):
-        read = tfidf_lr(train.rows, test.rows, seed=seed, is_balanced=is_balanced)
-        found[name] = evaluate(test.by_text(read), test.label)
-    return found
+        predicted = tfidf_lr(train.rows, test.rows, seed=seed, is_balanced=is_balanced)
+        baselines[name] = evaluate(test.by_text(predicted), test.label)
+    return baselines
 
 
-def in_use(
+def evaluate_production(
     folder: str | None, manifest: ShardManifest, test: Split, cfg: TrainConfig, device: torch.device
 ) -> dict[str, Evaluation]:
-    """The model in use on the same texts; nothing where there is none, or one that cuts texts into other tokens."""
+    """Return the test metrics of the model in production; empty without one or if its tokenizer differs."""
     if not folder:
         return {}
-    saved_model = open_model(Path(folder))
+    model_version = open_model(Path(folder))
     tokenizer = encoder_dir(manifest.encoder) / TOKENIZER
-    if sha256_of_file(saved_model.folder / TOKENIZER) != sha256_of_file(tokenizer):
+    if sha256_of_file(model_version.folder / TOKENIZER) != sha256_of_file(tokenizer):
         return {}
-    model = load_model(saved_model).to(device)
+    model = load_model(model_version).to(device)
     model.use_packing(device.type == "cuda")
-    probabilities = softmax(test.by_text(logits_of(model, test.rows, cfg)) / saved_model.card["temperature"])
-    return {"production": evaluate(probabilities, test.label, np.asarray(saved_model.decision))}
+    probabilities = softmax(test.by_text(logits_of(model, test.rows, cfg)) / model_version.card["temperature"], axis=1)
+    return {"production": evaluate(probabilities, test.label, np.asarray(model_version.decision))}
 
 
 def _curve(losses: list[float], *, points: int = 40) -> list[list[float]]:
-    """Mean loss in bits of up to `points` stretches of equal length, each with its last step."""
+    """Return [last step, mean loss in bits] of up to `points` intervals of equal length."""
     parts = np.array_split(np.asarray(losses), min(points, len(losses)))
     ends = np.cumsum([len(part) for part in parts])
     return [[int(end), round(float(part.mean()), 4)] for end, part in zip(ends, parts)]

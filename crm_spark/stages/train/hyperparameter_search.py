@@ -1,7 +1,6 @@
-"""A small search for better settings under a budget: settings drawn at random, judged on the validation split alone.
+"""Random hyperparameter search within a time budget (Bergstra and Bengio 2012), evaluated on the validation split.
 
-Random draws find as good settings as a grid with a fraction of its trials (Bergstra and Bengio 2012). The test split is not
-looked at: a trial that was chosen for what it says of the test split would say nothing of texts to come.
+The test split is not used: selecting on it would make the test metrics too optimistic.
 """
 
 import itertools
@@ -17,42 +16,44 @@ from crm_spark.stages.train.config import TrainConfig
 RESULT = "result.json"
 
 
-def settings_to_try(cfg: TrainConfig, *, seed: int) -> list[dict[str, Any]]:
-    """What each trial changes: first nothing, then different draws from `train.search_space`."""
+def sample_settings(cfg: TrainConfig, *, seed: int) -> list[dict[str, Any]]:
+    """Return the changed settings of each trial: none for the first, then distinct samples from `train.search_space`."""
     names = sorted(cfg.search_space)
-    every = [dict(zip(names, values)) for values in itertools.product(*(cfg.search_space[name] for name in names))]
+    combinations = [
+        dict(zip(names, values)) for values in itertools.product(*(cfg.search_space[name] for name in names))
+    ]
     own = {name: getattr(cfg, name) for name in names}
-    others = [changes for changes in every if changes != own]
-    drawn = random.Random(seed).sample(others, min(len(others), max(0, cfg.search_trials - 1)))
-    return [{}, *drawn]
+    others = [changes for changes in combinations if changes != own]
+    sampled = random.Random(seed).sample(others, min(len(others), max(0, cfg.search_trials - 1)))
+    return [{}, *sampled]
 
 
 def best_config(
     cfg: TrainConfig, out: Path, run_trial: Callable[[TrainConfig, Path, int], None], *, seed: int
 ) -> TrainConfig:
-    """The settings with the least cross-entropy on the validation split; those given where nothing beats them.
+    """Return the settings with the lowest validation cross-entropy.
 
-    A trial that is done stays done: a search that was killed goes on with the next. No trial begins once the budget is
-    used up, and one that is running then is ended.
+    Completed trials are kept, so an interrupted search resumes with the next one. When the budget is used up, no trial
+    is started and a running one is stopped.
 
     Args:
-        cfg: the settings to begin with, and the budget.
-        out: a folder; each trial has one of its own in it.
-        run_trial: trains with settings into a folder within so many seconds, and leaves `result.json` there.
-        seed: of the draws.
+        cfg: initial settings and budget.
+        out: folder for one sub-folder per trial.
+        run_trial: trains with the settings into a folder within the seconds given and writes `result.json`.
+        seed: of the sampling.
     """
-    ends, best, least = time.monotonic() + cfg.search_seconds, cfg, float("inf")
-    for number, changes in enumerate(settings_to_try(cfg, seed=seed)):
+    ends_at, best, lowest = time.monotonic() + cfg.search_seconds, cfg, float("inf")
+    for number, changes in enumerate(sample_settings(cfg, seed=seed)):
         trial, folder = TrainConfig.model_validate({**cfg.model_dump(), **changes}), out / f"trial-{number}"
-        left = int(ends - time.monotonic())
+        remaining = int(ends_at - time.monotonic())
         if not (folder / RESULT).exists():
-            if left <= 0:
+            if remaining <= 0:
                 break
             folder.mkdir(parents=True, exist_ok=True)
-            run_trial(trial, folder, left)
+            run_trial(trial, folder, remaining)
         if not (folder / RESULT).exists():
-            break  # the time was up
+            break  # time budget used up
         bits = json.loads((folder / RESULT).read_text())["validation_bits"]
-        if bits < least:
-            best, least = trial, bits
+        if bits < lowest:
+            best, lowest = trial, bits
     return best

@@ -1,4 +1,4 @@
-"""The training loop: every example once an epoch, the best epoch kept, exactly resumable."""
+"""Training loop: selects the best epoch, resumes exactly from checkpoints."""
 
 import time
 from collections.abc import Iterator
@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.evaluation import best_temperature, evaluate, softmax
+from crm_spark.stages.train.evaluation import best_temperature, evaluate
 from crm_spark.stages.train.loss import Loss, Teacher, autocast, mask_id_of
 from crm_spark.stages.train.optimiser import add_lora, freeze, optimiser_of
 from crm_spark.stages.train.progress import History, Meter, Run
 from crm_spark.stages.train.readers import Rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.batches import token_batches
-from crm_spark.text.cpu_layers import learn_fast
+from crm_spark.text.cpu_layers import optimise_for_cpu_training
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import TRAIN, UNLABELLED, ShardManifest
 from crm_spark.text.model import TextClassifier
@@ -32,17 +33,17 @@ _CPU_TOKENS, _GPU_TOKENS = 8_192, 131_072
 def train(
     model: TextClassifier, reader: ShardReader, validation: list[Rows], out: Path, *, teacher: Teacher | None = None
 ) -> History:
-    """Trains until the epochs are over or no longer help, and leaves the model as it was after its best epoch.
+    """Train with early stopping and restore the weights of the best epoch.
 
     Args:
-        model: on its device; every rank has the same weights.
-        reader: of this rank's examples.
-        validation: this rank's part of the validation split.
+        model: on its device, with the same weights on every rank.
+        reader: training examples of this rank.
+        validation: part of the validation split of this rank.
         out: folder for `checkpoints/` and `tensorboard/`.
-        teacher: what the model learns from beside the labels.
+        teacher: model for knowledge distillation, or None.
     """
     cfg, device = reader.cfg, model.head.weight.device
-    learn_fast(model.encoder)
+    optimise_for_cpu_training(model.encoder)
     freeze(model, cfg.frozen_layers)
     merge = add_lora(model, cfg) if cfg.lora_rank else None
     optimiser, schedule = optimiser_of(model, cfg, num_steps=reader.num_steps * cfg.num_epochs)
@@ -61,12 +62,12 @@ def train(
         for step, rows in enumerate(reader.steps(epoch)):
             others = next(unlabelled) if unlabelled else None
             if step < done:
-                continue  # read and passed over: the order is a function of the seed
+                continue  # skip steps done before the resumption; the order depends on the seed only
             number = epoch * reader.num_steps + step
-            # What is drawn depends on the step and the rank, not on what came before.
+            # Seed by step and rank, so that a resumed run draws the same numbers.
             seed = reader.seed * 1_000_003 + number * 997 + reader.rank
             torch.manual_seed(seed)
-            loss.draw = np.random.default_rng(seed)
+            loss.random = np.random.default_rng(seed)
             meter.add(*_step(wrapped, rows, others, optimiser, loss), num_tokens=int(rows.num_tokens.sum()))
             schedule.step()
             run.average()
@@ -74,7 +75,7 @@ def train(
                 meter.flush()
                 run.save()
         meter.flush()
-        run.judge(validation_bits(run.averaged, validation, cfg))
+        run.end_epoch(validation_bits(run.averaged, validation, cfg))
     run.restore_best()
     if merge:
         merge()
@@ -83,13 +84,13 @@ def train(
 
 
 def _unlabelled(reader: ShardReader, *, epoch: int) -> Iterator[Rows]:
-    """This rank's texts that nobody rated, step by step, without an end.
+    """Return an endless iterator over the unlabelled rows of this rank.
 
     Raises:
-        ValueError: the shard set holds none.
+        ValueError: the shard set has no unlabelled texts.
     """
     if not reader.manifest.of(UNLABELLED):
-        raise ValueError("train.consistency: the shard set holds no unlabelled texts. Set shard.unlabelled_texts.")
+        raise ValueError("train.consistency: the shard set has no unlabelled texts. Set shard.unlabelled_texts.")
     return replace(reader, split=UNLABELLED).endless(epoch)
 
 
@@ -100,20 +101,20 @@ def _step(
     optimiser: torch.optim.Optimizer,
     loss: Loss,
 ) -> tuple[Tensor, Tensor]:
-    """One update; returns this rank's summed cross-entropy in nats and all ranks' weight of the step's examples."""
+    """Run one optimiser step; return the summed cross-entropy of this rank in nats and the example weight of all ranks."""
     model, device, cfg = wrapped.module, loss.weights.device, loss.cfg
-    total = model.placed(rows.weight.sum(keepdims=True))[0]
+    total = model.to_device(rows.weight.sum(keepdims=True))[0]
     dist.all_reduce(total)
-    pieces = token_batches(rows.num_tokens.tolist(), max_tokens=_budget(device, cfg))
+    micro_batches = token_batches(rows.num_tokens.tolist(), max_tokens=_max_tokens(device, cfg))
     summed = torch.zeros((), device=device)
-    for position, piece in enumerate(pieces):
-        # Only the last backward pass exchanges gradients.
-        is_last = position + 1 == len(pieces) and others is None
+    for position, micro_batch in enumerate(micro_batches):
+        # Gradients are all-reduced in the last backward pass only.
+        is_last = position + 1 == len(micro_batches) and others is None
         with nullcontext() if is_last else wrapped.no_sync():
-            each, given = loss.of_labelled(wrapped, rows.take(piece))
-            # DDP averages gradients over ranks; the mean over all examples is wanted, padding rows counting nothing.
-            (each * dist.get_world_size() / total.clamp(min=1)).backward()
-        summed += given
+            objective, plain = loss.of_labelled(wrapped, rows.take(micro_batch))
+            # DDP averages over ranks; rescale to the mean over all examples without padding rows.
+            (objective * dist.get_world_size() / total.clamp(min=1)).backward()
+        summed += plain
     if others is not None:
         (cfg.consistency * loss.of_unlabelled(wrapped, others)).backward()
     nn.utils.clip_grad_norm_(model.parameters(), cfg.max_norm)
@@ -122,24 +123,24 @@ def _step(
     return summed, total
 
 
-def _budget(device: torch.device, cfg: TrainConfig) -> int:
-    """Padded tokens that go through the model at once."""
+def _max_tokens(device: torch.device, cfg: TrainConfig) -> int:
+    """Return the number of padded tokens per forward pass."""
     return cfg.max_tokens or (_GPU_TOKENS if device.type == "cuda" else _CPU_TOKENS)
 
 
 def class_weights(manifest: ShardManifest, cfg: TrainConfig) -> Tensor:
-    """Weight of each label, shape (K,): the inverse of its share, or 1."""
+    """Return the weight of each label, (K,): inverse frequency, or 1."""
     counts = torch.tensor([float(manifest.classes[TRAIN].get(label, 0)) for label in LABELS]).clamp(min=1)
     return counts.sum() / (len(LABELS) * counts) if cfg.class_weights else torch.ones(len(LABELS))
 
 
 @torch.inference_mode()
 def logits_of(model: TextClassifier, rows: Rows, cfg: TrainConfig) -> np.ndarray:
-    """Logits of the rows, padding rows too, shape (N, K), in their order."""
+    """Return the logits of all rows, including padding rows, (N, K), in input order."""
     model.eval()
     device = model.head.weight.device
     result = np.zeros((len(rows), len(LABELS)))
-    for positions in token_batches(rows.num_tokens.tolist(), max_tokens=_budget(device, cfg)):
+    for positions in token_batches(rows.num_tokens.tolist(), max_tokens=_max_tokens(device, cfg)):
         part = rows.take(positions)
         with autocast(device, cfg):
             result[positions] = model(*model.collate(part.input_ids, part.num_tokens)).float().cpu().numpy()
@@ -147,16 +148,16 @@ def logits_of(model: TextClassifier, rows: Rows, cfg: TrainConfig) -> np.ndarray
 
 
 def validation_bits(model: TextClassifier, parts: list[Rows], cfg: TrainConfig) -> float:
-    """Cross-entropy in bits over all ranks' parts of the validation split, at its best temperature.
+    """Return the cross-entropy in bits on the validation split of all ranks, at the best temperature.
 
-    The temperature is set before the model is used: what it mends must not decide which epoch is kept.
+    The deployed model is calibrated, so miscalibration must not decide which epoch is selected.
     """
-    found = [(logits_of(model, rows, cfg)[real], rows.label[real]) for rows in parts for real in [rows.weight > 0]]
-    everyone: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(everyone, found)
-    pairs = [pair for rank in everyone for pair in rank]
+    own_part = [(logits_of(model, rows, cfg)[real], rows.label[real]) for rows in parts for real in [rows.weight > 0]]
+    all_parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(all_parts, own_part)
+    pairs = [pair for part in all_parts for pair in part]
     if not pairs:
         return 0.0
     logits, labels = (np.concatenate(part) for part in zip(*pairs))
     temperature = best_temperature(logits, labels.astype(np.int64))
-    return evaluate(softmax(logits / temperature), labels.astype(np.int64)).cross_entropy_bits
+    return evaluate(softmax(logits / temperature, axis=1), labels.astype(np.int64)).cross_entropy_bits

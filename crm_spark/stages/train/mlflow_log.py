@@ -1,4 +1,4 @@
-"""A training in MLflow: settings, figures, the model's files. For those who keep all their models there."""
+"""Log a training run to MLflow: settings, metrics, model files."""
 
 import os
 from pathlib import Path
@@ -11,24 +11,26 @@ EXPERIMENT = "crm_spark"
 
 
 def log_training(uri: str, result: dict[str, Any], model: Path, *, version: str, is_promoted: bool) -> None:
-    """Logs a run named after the model.
+    """Log a run named after the model version.
 
     Args:
-        uri: a folder, a database or a server, as MLflow takes it.
-        result: of the training.
-        model: its folder.
-        version: its name.
-        is_promoted: whether it is in use.
+        uri: MLflow tracking URI: folder, database or server.
+        result: content of result.json.
+        model: folder of the model.
+        version: of the model.
+        is_promoted: whether the model was promoted to production.
 
     Raises:
         ConfigError: MLflow is not installed.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # it would report its use to its makers
-    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # a folder needs no database
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no usage reports
+    os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # allow a folder as tracking URI
     try:
         import mlflow
     except ImportError:
-        raise ConfigError("train.mlflow: MLflow is not installed. `pip install mlflow-skinny`, or set null.") from None
+        raise ConfigError(
+            "train.mlflow: MLflow is not installed. Run `pip install mlflow-skinny` or set null."
+        ) from None
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(run_name=version):

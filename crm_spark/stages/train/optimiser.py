@@ -1,4 +1,4 @@
-"""AdamW with its groups, and the learning rate's way up and down."""
+"""AdamW parameter groups, learning rate schedule, frozen layers and LoRA."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ from crm_spark.text.model import TextClassifier
 
 
 def freeze(model: TextClassifier, num_layers: int) -> None:
-    """The embeddings and the first `num_layers` layers stay as they are; 0: all learn.
+    """Freeze the embeddings and the first `num_layers` layers; 0: freeze nothing.
 
     Raises:
-        ValueError: the encoder has not so many layers.
+        ValueError: the encoder has fewer layers.
     """
     if num_layers > len(model.layers):
         raise ValueError(f"train.frozen_layers: {num_layers}; the encoder has {len(model.layers)} layers.")
@@ -25,7 +25,7 @@ def freeze(model: TextClassifier, num_layers: int) -> None:
 
 
 def add_lora(model: TextClassifier, cfg: TrainConfig) -> Callable[[], None]:
-    """Freezes the encoder and puts matrices of a low rank beside its queries and values; what is returned merges them."""
+    """Freeze the encoder and add LoRA adapters to queries and values; return a function that merges them."""
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
 
@@ -46,7 +46,10 @@ def add_lora(model: TextClassifier, cfg: TrainConfig) -> Callable[[], None]:
 
 
 def optimiser_of(model: TextClassifier, cfg: TrainConfig, *, num_steps: int) -> tuple[torch.optim.AdamW, LambdaLR]:
-    """AdamW: no decay on biases and norms, lower layers slower, a faster head; linear warm-up, then linear to zero."""
+    """Return AdamW and a linear warm-up and decay schedule.
+
+    No weight decay on biases and norms, layer-wise learning rate decay, a separate learning rate for the head.
+    """
     groups = _groups(model.head, rate=cfg.head_learning_rate, decay=0.0)
     depth = len(model.layers)
     for height, part in enumerate((model.encoder.embeddings, *model.layers)):
@@ -62,8 +65,8 @@ def optimiser_of(model: TextClassifier, cfg: TrainConfig, *, num_steps: int) -> 
 
 
 def _groups(part: nn.Module, *, rate: float, decay: float) -> list[dict[str, Any]]:
-    learned = [p for p in part.parameters() if p.requires_grad]
-    matrices, others = [p for p in learned if p.ndim >= 2], [p for p in learned if p.ndim < 2]
+    trainable = [p for p in part.parameters() if p.requires_grad]
+    matrices, others = [p for p in trainable if p.ndim >= 2], [p for p in trainable if p.ndim < 2]
     groups: list[dict[str, Any]] = [
         {"params": matrices, "weight_decay": decay, "lr": rate},
         {"params": others, "weight_decay": 0.0, "lr": rate},

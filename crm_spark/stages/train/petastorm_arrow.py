@@ -1,4 +1,4 @@
-"""Lets the unmodified petastorm 0.13.1 run on pyarrow >= 18 and numpy >= 2.
+"""Compatibility layer: run the unmodified petastorm 0.13.1 on pyarrow >= 18 and numpy >= 2.
 
 Import this module once per process, before petastorm::
 

@@ -1,11 +1,11 @@
-"""Shards through petastorm: the only importer of petastorm, behind the interface of `readers`."""
+"""Row group reader based on petastorm; the only module that imports petastorm."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from crm_spark.stages.train import petastorm_arrow  # noqa: F401  (first: it lets petastorm run on this Arrow)
+from crm_spark.stages.train import petastorm_arrow  # noqa: F401  (must be imported before petastorm)
 from crm_spark.stages.train.readers import COLUMNS, Rows
 
 from petastorm import make_batch_reader  # isort: skip
@@ -14,7 +14,7 @@ _URL_PREFIX = "file://"
 
 
 def row_groups(paths: list[Path], *, reader_shard: int, num_reader_shards: int, seed: int) -> Iterator[Rows]:
-    """The row groups of a reader_shard in an order drawn from `seed` (at least 1: petastorm takes 0 for no seed)."""
+    """Yield the row groups of a reader shard in an order given by `seed` (at least 1: petastorm treats 0 as no seed)."""
     reader = make_batch_reader(
         [f"{_URL_PREFIX}{path}" for path in paths],
         schema_fields=[f"^{name}$" for name in COLUMNS],

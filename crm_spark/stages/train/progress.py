@@ -1,4 +1,4 @@
-"""How far a training is: what it has learned so far, what a checkpoint holds of it, what a person sees."""
+"""Training progress: history, checkpointed state, progress bar and TensorBoard."""
 
 import time
 from dataclasses import dataclass, field
@@ -21,14 +21,14 @@ _REPORT_STEPS = 20
 
 @dataclass
 class History:
-    """What happened in a training; the same on all ranks.
+    """History of a training run; the same on all ranks.
 
     Attributes:
-        losses: cross-entropy in bits of each step's examples, before the step.
-        validation: cross-entropy in bits on the validation split after each epoch, at its best temperature.
-        num_tokens: tokens that were learned from, padding not counted.
-        rates: real tokens a second over all ranks, of each twenty steps of this run.
-        seconds: of the loop, without what happened before a resumption.
+        losses: training loss of each step in bits.
+        validation: validation cross-entropy after each epoch in bits, at the best temperature.
+        num_tokens: number of training tokens without padding.
+        rates: tokens per second over all ranks, for every 20 steps of this run.
+        seconds: duration of the loop since the last resumption.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -39,37 +39,37 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the least cross-entropy on the validation split, from 0."""
+        """Epoch with the lowest validation loss, from 0."""
         return int(np.argmin(self.validation))
 
     def is_over(self, cfg: TrainConfig) -> bool:
-        """All epochs are done, or none of the last ones was better than the best before them."""
+        """Return whether all epochs are done or the patience of early stopping is exhausted."""
         done = len(self.validation)
         return done >= cfg.num_epochs or (done > 0 and done - 1 - self.best_epoch >= cfg.patience)
 
 
 class Meter:
-    """Losses stay on the device until they are shown: asking for one number makes a GPU wait."""
+    """Collects losses on the device and reports every 20 steps: fetching single values would stall a GPU."""
 
     def __init__(self, history: History, *, total: int, out: Path | None):
         self.history, self.tokens = history, 0
-        self.waiting: list[Tensor] = []
+        self.pending: list[Tensor] = []
         self.bar, self.started = ProgressBar("train", total), time.monotonic()
         self.board = _board(out / "tensorboard") if out else None
 
     def add(self, summed: Tensor, total: Tensor, *, num_tokens: int) -> None:
-        """A step: this rank's summed loss in nats, all ranks' weight of its examples, this rank's tokens."""
-        self.waiting.append(torch.stack([summed, total]))
+        """Add a step: summed loss of this rank in nats, example weight of all ranks, tokens of this rank."""
+        self.pending.append(torch.stack([summed, total]))
         self.tokens += num_tokens
-        if len(self.waiting) == _REPORT_STEPS:
+        if len(self.pending) == _REPORT_STEPS:
             self.flush()
 
     def flush(self) -> None:
-        """Adds what is waiting to the history, the same on all ranks."""
-        if not self.waiting:
+        """Reduce the pending steps over all ranks and add them to the history."""
+        if not self.pending:
             return
-        device = self.waiting[0].device
-        sums = torch.stack(self.waiting).double()  # (steps, 2)
+        device = self.pending[0].device
+        sums = torch.stack(self.pending).double()  # (steps, 2)
         tokens = torch.tensor([float(self.tokens)], dtype=torch.float64, device=device)
         totals = sums[:, 1].clone()
         reduced = torch.cat([sums[:, 0], tokens])
@@ -78,7 +78,7 @@ class Meter:
         first = len(self.history.losses)
         self.history.losses += bits
         self.history.num_tokens += int(reduced[-1])
-        self.waiting, self.tokens = [], 0
+        self.pending, self.tokens = [], 0
         rate = float(reduced[-1]) / max(time.monotonic() - self.started, 1e-9)
         self.history.rates.append(rate)
         if self.board is not None:
@@ -96,7 +96,7 @@ def _board(folder: Path) -> Any:
 
 
 def _memory(device: torch.device) -> str:
-    """Peak memory of this process on its device."""
+    """Return the peak memory of this process on its device."""
     if device.type == "cuda":
         return f"{torch.cuda.max_memory_allocated(device) / 2**30:.1f} GiB"
     import resource
@@ -105,12 +105,12 @@ def _memory(device: torch.device) -> str:
 
 
 class Run:
-    """What a training is made of: all that a checkpoint holds."""
+    """State of a training run: everything a checkpoint stores."""
 
     def __init__(
         self, model: TextClassifier, optimiser: Any, schedule: Any, out: Path, *, decay: float, is_writer: bool
     ):
-        self.mean, self.decay = AveragedModel(model, multi_avg_fn=self._pull) if decay else None, decay
+        self.mean, self.decay = AveragedModel(model, multi_avg_fn=self._update_mean) if decay else None, decay
         self.parts = {"model": model, "optimiser": optimiser, "schedule": schedule}
         self.model, self.folder, self.is_writer = model, out / "checkpoints", is_writer
         if self.mean is not None:
@@ -119,7 +119,7 @@ class Run:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Goes on from the newest checkpoint that is whole, if there is one of such a training."""
+        """Load the newest valid checkpoint with the same parts, if any."""
         state = checkpoint.newest_valid(self.folder)
         if state is None or not {*self.parts, "best"} <= state.keys():
             return
@@ -132,24 +132,24 @@ class Run:
 
     @property
     def averaged(self) -> TextClassifier:
-        """What is judged and kept: the running mean of the weights, or the model itself."""
+        """Model to evaluate and keep: averaged weights, or the model itself without averaging."""
         module = self.model if self.mean is None else self.mean.module
         assert isinstance(module, TextClassifier)
         return module
 
     def average(self) -> None:
-        """Takes the weights after a step into their running mean."""
+        """Update the running mean of the weights after a step."""
         if self.mean is not None:
             self.mean.update_parameters(self.model)
 
-    def _pull(self, former: Any, weights: Any, _: Any) -> None:
-        """Exponential decay that looks back a third of the steps at first: a short training is not held at its beginning."""
-        # The number of steps stays in main memory: to ask a GPU for it would make it wait.
+    def _update_mean(self, former: Any, weights: Any, _: Any) -> None:
+        """Update the exponential moving average; the decay is smaller in the first steps, for short trainings."""
+        # n_averaged is in main memory, so that reading it does not stall a GPU.
         steps = int(self.mean.n_averaged) if self.mean is not None else 0
         torch._foreach_lerp_(former, weights, 1 - min(self.decay, (1 + steps) / (4 + steps)))
 
     def save(self) -> None:
-        """Leaves a checkpoint; one rank does."""
+        """Write a checkpoint on the writing rank."""
         if self.is_writer:
             state = {name: part.state_dict() for name, part in self.parts.items()}
             history = {
@@ -159,13 +159,13 @@ class Run:
             }
             checkpoint.save({**state, **history, "best": self.best}, self.folder, step=len(self.history.losses))
 
-    def judge(self, bits: float) -> None:
-        """Ends an epoch with what the validation split says of it."""
+    def end_epoch(self, bits: float) -> None:
+        """Record the validation loss of an epoch, keep the weights if it is the best, and save."""
         self.history.validation.append(bits)
         if self.history.best_epoch == len(self.history.validation) - 1:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.state_dict().items()}
         self.save()
 
     def restore_best(self) -> None:
-        """The model as it was after its best epoch."""
+        """Restore the weights of the best epoch."""
         self.model.load_state_dict(self.best)

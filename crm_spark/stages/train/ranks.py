@@ -1,6 +1,6 @@
-"""Ranks that torchrun started with the job: `torchrun --nproc-per-node=2 jobs/train.py --lake DIR`, on one machine or more.
+"""Ranks of a job started with torchrun: `torchrun --nproc-per-node=2 jobs/train.py --lake DIR`, on one or more machines.
 
-Rank 0 runs the stage, and Spark with it; the others hold no session and train with it what it asks them to.
+Rank 0 runs the stage with Spark. The other ranks have no Spark session and wait for trainings that rank 0 announces.
 """
 
 import json
@@ -17,13 +17,13 @@ from crm_spark.core.errors import CrmError
 from crm_spark.stages.train.processes import end_with_parent
 from crm_spark.stages.train.worker import train_rank
 
-_BEAT, _NUM_ASKED, _OVER = "crm_spark/beat", "crm_spark/num_asked", -1
-_BEAT_SECONDS, _SILENCE_SECONDS = 5.0, 60.0
-"""How often rank 0 gives a sign of life, and after how long without one the others give up."""
+_HEARTBEAT, _ANNOUNCED, _END = "crm_spark/heartbeat", "crm_spark/announced", -1
+_HEARTBEAT_SECONDS, _HEARTBEAT_TIMEOUT_SECONDS = 5.0, 60.0
+"""Interval of the heartbeat of rank 0, and the time without one after which the other ranks stop."""
 
 
 def run(lead: Callable[[], int]) -> int:
-    """The job on this rank: rank 0 does `lead`, the others follow it until it has ended.
+    """Run the job on this rank: rank 0 calls `lead`, the other ranks train with it until it ends.
 
     Returns:
         Exit code.
@@ -31,56 +31,56 @@ def run(lead: Callable[[], int]) -> int:
     end_with_parent()
     if int(os.environ["RANK"]) > 0:
         return _follow(_store())
-    threading.Thread(target=_beat, args=(_store(),), daemon=True).start()
+    threading.Thread(target=_send_heartbeats, args=(_store(),), daemon=True).start()
     try:
         return lead()
     finally:
-        _store().set(_NUM_ASKED, str(_OVER))
+        _store().set(_ANNOUNCED, str(_END))
 
 
 def train_together(spec: dict[str, Any]) -> None:
-    """Rank 0's: trains as the specification says, with all the ranks there are."""
+    """Train with all ranks; called on rank 0."""
     store = _store()
     number = store.add("crm_spark/trainings", 1)
     store.set(_spec_of(number), json.dumps(spec))
-    store.set(_NUM_ASKED, str(number))
+    store.set(_ANNOUNCED, str(number))
     train_rank(spec, store=_store_of(number, store))
 
 
 def _follow(store: Store) -> int:
     number = 0
-    while (asked := _next(store, number)) != _OVER:
-        number = asked
+    while (announced := _next(store, number)) != _END:
+        number = announced
         train_rank(json.loads(store.get(_spec_of(number))), store=_store_of(number, store))
     return 0
 
 
 def _next(store: Store, number: int) -> int:
-    """Waits for a training after this one, or the end.
+    """Wait for the next training or the end of the job.
 
     Raises:
-        CrmError: rank 0 has gone silent. Its own torchrun may have ended it without this one's knowing.
+        CrmError: no heartbeat of rank 0, for example because its torchrun has ended.
     """
-    beat, heard_at = b"", time.monotonic()
-    while (asked := int(store.get(_NUM_ASKED)) if store.check([_NUM_ASKED]) else 0) == number:
-        newest = store.get(_BEAT) if store.check([_BEAT]) else b""
-        if newest != beat:
-            beat, heard_at = newest, time.monotonic()
-        if time.monotonic() - heard_at > _SILENCE_SECONDS:
-            raise CrmError(f"train: no sign of life of rank 0 for {_SILENCE_SECONDS:.0f} s")
+    heartbeat, received_at = b"", time.monotonic()
+    while (announced := int(store.get(_ANNOUNCED)) if store.check([_ANNOUNCED]) else 0) == number:
+        newest = store.get(_HEARTBEAT) if store.check([_HEARTBEAT]) else b""
+        if newest != heartbeat:
+            heartbeat, received_at = newest, time.monotonic()
+        if time.monotonic() - received_at > _HEARTBEAT_TIMEOUT_SECONDS:
+            raise CrmError(f"train: no heartbeat of rank 0 for {_HEARTBEAT_TIMEOUT_SECONDS:.0f} s")
         time.sleep(0.2)
-    return asked
+    return announced
 
 
-def _beat(store: Store) -> None:
+def _send_heartbeats(store: Store) -> None:
     while True:
-        store.set(_BEAT, str(time.time()))
-        time.sleep(_BEAT_SECONDS)
+        store.set(_HEARTBEAT, str(time.time()))
+        time.sleep(_HEARTBEAT_SECONDS)
 
 
 @cache
 def _store() -> Store:
-    """What torchrun's agent keeps for its ranks; of each round of restarts a part of its own."""
+    """Return the store of the torchrun agent, with a prefix per restart round."""
     store, _, _ = next(rendezvous("env://"))
     return PrefixStore(f"round-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 

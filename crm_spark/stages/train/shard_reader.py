@@ -1,4 +1,4 @@
-"""A rank's part of the training split, step by step."""
+"""Reader of the rows of a rank, step by step."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -8,34 +8,41 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.readers import Rows, direct_row_groups, joined, micro_batches, num_steps, reader_shards_of
+from crm_spark.stages.train.readers import (
+    Rows,
+    concatenate,
+    direct_row_groups,
+    micro_batches,
+    num_steps,
+    reader_shards_of,
+)
 from crm_spark.text.manifest import TRAIN, ShardManifest
 
-_MOST_ROWS, _LEAST_ROWS, _ENOUGH_STEPS = 64, 16, 200
+_MAX_ROWS, _MIN_ROWS, _MIN_STEPS = 64, 16, 200
 
 
-def usual_batch_rows(manifest: ShardManifest, cfg: TrainConfig) -> int:
-    """Rows of a step where none are set: few texts are learned from in more, smaller steps."""
+def default_batch_rows(manifest: ShardManifest, cfg: TrainConfig) -> int:
+    """Return the default rows per step: smaller for few texts, for enough steps."""
     num_reader_shards, num_rows = manifest.max_world_size, sum(file.num_rows for file in manifest.of(TRAIN))
     num_rows = min(num_rows, cfg.max_examples or num_rows)
-    rows = _MOST_ROWS
-    while rows > _LEAST_ROWS and num_rows * cfg.num_epochs < rows * _ENOUGH_STEPS:
+    rows = _MAX_ROWS
+    while rows > _MIN_ROWS and num_rows * cfg.num_epochs < rows * _MIN_STEPS:
         rows //= 2
     return num_reader_shards * max(1, rows // num_reader_shards)
 
 
 @dataclass
 class ShardReader:
-    """A rank's part of the training split.
+    """Rows of a split for one rank.
 
     Attributes:
         folder: of the shard set.
         manifest: of the shard set.
-        cfg: of the training.
+        cfg: settings of the train stage.
         seed: of the order.
         rank: of this process.
-        world_size: number of processes.
-        split: which texts.
+        world_size: number of ranks.
+        split: split to read.
     """
 
     folder: Path
@@ -48,7 +55,7 @@ class ShardReader:
 
     def __post_init__(self) -> None:
         num_reader_shards = self.manifest.max_world_size
-        self.batch_rows = self.cfg.batch_rows or usual_batch_rows(self.manifest, self.cfg)
+        self.batch_rows = self.cfg.batch_rows or default_batch_rows(self.manifest, self.cfg)
         if self.batch_rows % num_reader_shards:
             raise ValueError(
                 f"train.batch_rows: {self.batch_rows} is not a multiple of the shard set's {num_reader_shards} reader "
@@ -60,7 +67,7 @@ class ShardReader:
 
     @cached_property
     def num_steps(self) -> int:
-        """Steps of an epoch, the same on all ranks."""
+        """Steps per epoch, the same on all ranks."""
         rows, num_reader_shards = [file.num_rows for file in self.manifest.of(self.split)], self.manifest.max_world_size
         batch_rows = self.batch_rows // num_reader_shards
         steps = num_steps(
@@ -71,24 +78,24 @@ class ShardReader:
         return steps
 
     def require_equal_steps(self) -> None:
-        """Asks for the number of steps: ValueError where the reader_shards differ in it."""
+        """Raise ValueError if the reader shards differ in their number of steps."""
         _ = self.num_steps
 
     def steps(self, epoch: int) -> Iterator[Rows]:
-        """This rank's rows of each step of an epoch; the same on every run."""
-        epoch_seed = 1 + (self.seed + epoch) % (2**31 - 2)  # petastorm takes 0 for no seed
-        reader_shards = [self._lane(reader_shard, epoch_seed) for reader_shard in self.reader_shards]
+        """Yield the rows of this rank for each step of an epoch; deterministic."""
+        epoch_seed = 1 + (self.seed + epoch) % (2**31 - 2)  # petastorm treats 0 as no seed
+        reader_shards = [self._micro_batches(reader_shard, epoch_seed) for reader_shard in self.reader_shards]
         for _ in range(self.num_steps):
-            yield joined([next(reader_shard) for reader_shard in reader_shards])
+            yield concatenate([next(reader_shard) for reader_shard in reader_shards])
         for reader_shard in reader_shards:
             reader_shard.close()
 
     def endless(self, epoch: int) -> Iterator[Rows]:
-        """Steps of this epoch and of those after it."""
+        """Yield the steps of this epoch and all following ones."""
         for number in itertools.count(epoch):
             yield from self.steps(number)
 
-    def _lane(self, reader_shard: int, seed: int) -> Any:
+    def _micro_batches(self, reader_shard: int, seed: int) -> Any:
         num_reader_shards = self.manifest.max_world_size
         paths = [self.folder / file.name for file in self.manifest.of(self.split)]
         groups = self._row_groups()(paths, reader_shard=reader_shard, num_reader_shards=num_reader_shards, seed=seed)

@@ -1,4 +1,4 @@
-"""Where a model reads well and where it does not: by source, language and length, and text by text."""
+"""Metrics by source, language and length, and the texts with the highest loss."""
 
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from crm_spark.stages.train.evaluation import Evaluation, Probabilities, evaluat
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import ShardManifest
 
-LEAST_ROWS = 30
-"""Of fewer texts no figure is given."""
+MIN_ROWS = 30
+"""Smallest number of texts of a slice."""
 _LENGTHS = (32, 64, 128, 256)
-"""Each twice the one before."""
+"""Upper bounds of the length bands in tokens; each is twice the previous one."""
 _FLOOR = 1e-9
 
 
 def slices_of(shards: Path, manifest: ShardManifest, split: str) -> dict[str, NDArray[Any]]:
-    """`source`, `language`, `length` and `example_id` of the examples of a split, in the order of `examples_of`."""
+    """Return `source`, `language`, `length` and `example_id` of the examples of a split, in shard order without padding."""
     names = ["example_id", "source", "language", "num_tokens", "weight"]
     tables = [pq.read_table(shards / file.name, columns=names) for file in manifest.of(split)]
     columns = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in names}
@@ -29,7 +29,7 @@ def slices_of(shards: Path, manifest: ShardManifest, split: str) -> dict[str, ND
 
 
 def length_band(num_tokens: int) -> str:
-    """The band of lengths that a text of so many tokens is in, in words."""
+    """Return the name of the length band of a text."""
     fits = [bound for bound in _LENGTHS if num_tokens <= bound]
     if not fits:
         return f"over {_LENGTHS[-1]} tokens"
@@ -42,20 +42,20 @@ def by_slice(
     decision: NDArray[np.float64] | None,
     columns: dict[str, NDArray[Any]],
 ) -> dict[str, Evaluation]:
-    """Figures of each value of source, language and length that enough texts have; `source=reviews` names one."""
-    found = {}
+    """Return the metrics of each slice with enough texts; keys are like `source=reviews`."""
+    evaluations = {}
     for name in ("source", "language", "length"):
         for value in sorted(set(columns[name].tolist())):
             chosen = columns[name] == value
-            if value and chosen.sum() >= LEAST_ROWS:
-                found[f"{name}={value}"] = evaluate(probabilities[chosen], labels[chosen], decision)
-    return found
+            if value and chosen.sum() >= MIN_ROWS:
+                evaluations[f"{name}={value}"] = evaluate(probabilities[chosen], labels[chosen], decision)
+    return evaluations
 
 
-def most_wrong(
+def highest_losses(
     probabilities: Probabilities, labels: NDArray[np.int64], example_ids: NDArray[Any], *, count: int = 50
 ) -> list[dict[str, Any]]:
-    """The texts whose own label surprises the model most: its errors, or the label's. `bits`: how much."""
+    """Return the misclassified texts with the highest loss (`bits`): model errors or wrong labels."""
     bits = -np.log2(np.clip(probabilities[np.arange(len(labels)), labels], _FLOOR, 1.0))
     return [
         {

@@ -1,4 +1,4 @@
-"""Train: shards -> model. Launches the ranks, registers the model, records how good it is."""
+"""Train stage: launch the ranks, register the model, record its metrics."""
 
 import json
 import shutil
@@ -18,17 +18,21 @@ from crm_spark.stages.train.processes import OutOfTime, is_rank, launch, num_loc
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import MANIFEST, read_manifest
 
-BASELINES = {"class_prior": "always the same answer", "tfidf_lr": "counting words", "production": "the model in use"}
+BASELINES = {
+    "class_prior": "class prior",
+    "tfidf_lr": "TF-IDF + logistic regression",
+    "production": "model in production",
+}
 
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
-    """The shard set in use."""
+    """Return the current shard set."""
     pointer = Path(ctx.files_root) / "shards" / "current"
     return {"shards": pointer.read_text() if pointer.exists() else None}
 
 
 def must_run(ctx: JobContext) -> bool:
-    """Models that were deleted are trained again."""
+    """Return whether there is a shard set but no model registry."""
     return _shards(ctx) is not None and not (models_dir(ctx.files_root) / REGISTRY).exists()
 
 
@@ -39,66 +43,67 @@ def _shards(ctx: JobContext) -> Path | None:
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Trains, judges on the test split, and promotes what is better than the plain guess."""
+    """Train, evaluate on the test split, and promote the model if no baseline has a lower cross-entropy."""
     cfg: TrainConfig = ctx.settings.train
     shards = _shards(ctx)
     if shards is None:
-        return skipped("there are no labelled texts to learn from")
+        return skipped("no labelled texts to train on")
     read_manifest(shards)
     if ctx.is_dry_run:
         return StageResult(note="dry run")
     out = Path(ctx.files_root) / "training" / ctx.fingerprint[:16]
     out.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(out / "model", ignore_errors=True)
-    model_dir = models_dir(ctx.files_root)
+    registry_dir = models_dir(ctx.files_root)
     current = current_version(ctx.files_root)
-    cfg = _settled(cfg, out)
+    cfg = _with_fixed_precision(cfg, out)
     spec = {
         "config": cfg.model_dump(),
         "shards": str(shards.resolve()),
         "out": str(out.resolve()),
         "seed": ctx.seed,
         "labels": LABELS,
-        "production": str((model_dir / current).resolve()) if current else None,
-        "teacher": str((model_dir / cfg.teacher).resolve()) if cfg.teacher else None,
+        "production": str((registry_dir / current).resolve()) if current else None,
+        "teacher": str((registry_dir / cfg.teacher).resolve()) if cfg.teacher else None,
     }
     if cfg.search_trials:
-        spec["config"] = best_config(cfg, out, _trial_of(ctx, spec), seed=ctx.seed).model_dump()
+        spec["config"] = best_config(cfg, out, _trial_runner(ctx, spec), seed=ctx.seed).model_dump()
     _launch(ctx, spec, cfg, seconds=cfg.max_seconds)
     result = json.loads((out / "result.json").read_text())
-    saved_model = seal(out / "model", model_dir)
+    model_version = seal(out / "model", registry_dir)
     test = result["test"]
-    if saved_model.version == current:
-        # Killed after it was registered and run again: it is no rival of itself.
+    if model_version.version == current:
+        # A run killed after registration and started again must not be compared with itself.
         test.pop("production", None)
-    lost_to = baselines_that_win(test, cfg.baselines)
+    better = better_baselines(test, cfg.baselines)
     record(ctx, "train", _measures(result))
-    register(model_dir, saved_model.version, is_promoted=not lost_to)
+    register(registry_dir, model_version.version, is_promoted=not better)
     if cfg.mlflow:
-        log_training(cfg.mlflow, result, saved_model.folder, version=saved_model.version, is_promoted=not lost_to)
-    for left in (out / "checkpoints", *out.glob("trial-*")):
-        shutil.rmtree(left, ignore_errors=True)
-    kept = f"kept as candidate: {', '.join(BASELINES[name] for name in lost_to)} is less surprised by the test split"
-    counting = max(figures["macro_f1"] for name, figures in test.items() if name.startswith("tfidf"))
+        log_training(cfg.mlflow, result, model_version.folder, version=model_version.version, is_promoted=not better)
+    for folder in (out / "checkpoints", *out.glob("trial-*")):
+        shutil.rmtree(folder, ignore_errors=True)
+    names = " and ".join(BASELINES[name] for name in better)
+    status = f"registered as candidate (lower test cross-entropy: {names})" if better else "promoted to production"
+    tfidf_f1 = max(figures["macro_f1"] for name, figures in test.items() if name.startswith("tfidf"))
     note = (
-        f"macro-F1 {test[MODEL]['macro_f1']:.3f} (counting words {counting:.3f}, class_prior {test['class_prior']['macro_f1']:.3f}), "
-        f"{test[MODEL]['cross_entropy_bits']:.3f} bits (counting words {test['tfidf_lr']['cross_entropy_bits']:.3f}); "
-        f"model {saved_model.version} {kept if lost_to else 'in use'}; {result['seconds']:.0f} s of training"
+        f"macro-F1 {test[MODEL]['macro_f1']:.3f} (TF-IDF {tfidf_f1:.3f}, class prior {test['class_prior']['macro_f1']:.3f}), "
+        f"{test[MODEL]['cross_entropy_bits']:.3f} bits per text (TF-IDF {test['tfidf_lr']['cross_entropy_bits']:.3f}); "
+        f"model {model_version.version} {status}; {result['seconds']:.0f} s of training"
     )
     return StageResult(result["training"]["examples_seen"], note=note)
 
 
-def _settled(cfg: TrainConfig, out: Path) -> TrainConfig:
-    """The settings with a precision that all ranks and all rounds share: a trial in each could end otherwise."""
+def _with_fixed_precision(cfg: TrainConfig, out: Path) -> TrainConfig:
+    """Return the settings with `auto` precision resolved once, so that all ranks and restarts use the same."""
     from crm_spark.text.model import uses_bf16
 
-    begun = out / "spec.json"
-    wanted = json.loads(begun.read_text())["config"]["precision"] if begun.exists() else cfg.precision
-    return cfg.model_copy(update={"precision": "bf16" if uses_bf16(wanted) else "fp32"})
+    spec = out / "spec.json"
+    precision = json.loads(spec.read_text())["config"]["precision"] if spec.exists() else cfg.precision
+    return cfg.model_copy(update={"precision": "bf16" if uses_bf16(precision) else "fp32"})
 
 
 def _launch(ctx: JobContext, spec: dict[str, Any], cfg: TrainConfig, *, seconds: int) -> None:
-    """Trains as the specification says, in its folder."""
+    """Train with the configured launcher."""
     out = Path(spec["out"])
     (out / "spec.json").write_text(json.dumps(spec))
     if is_rank():
@@ -118,40 +123,40 @@ def _launch(ctx: JobContext, spec: dict[str, Any], cfg: TrainConfig, *, seconds:
     )
 
 
-def _trial_of(ctx: JobContext, spec: dict[str, Any]) -> Callable[[TrainConfig, Path, int], None]:
-    """A training like the one that is wanted, with other settings, of which only the validation split's figure is kept."""
+def _trial_runner(ctx: JobContext, spec: dict[str, Any]) -> Callable[[TrainConfig, Path, int], None]:
+    """Return a function that trains with other settings and keeps only the validation loss."""
 
     def run_trial(trial: TrainConfig, folder: Path, seconds: int) -> None:
-        own = {**spec, "config": trial.model_dump(), "out": str(folder.resolve()), "is_trial": True}
-        # At the end of the budget it leaves no figure.
+        trial_spec = {**spec, "config": trial.model_dump(), "out": str(folder.resolve()), "is_trial": True}
+        # A trial that runs out of time has no result.
         with suppress(OutOfTime):
-            _launch(ctx, own, trial, seconds=min(seconds, trial.max_seconds))
+            _launch(ctx, trial_spec, trial, seconds=min(seconds, trial.max_seconds))
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
     return run_trial
 
 
-def baselines_that_win(test: dict[str, Any], baselines: tuple[str, ...]) -> list[str]:
-    """The baselines that foresee the test split's labels better: less cross-entropy, in bits."""
-    ours = test[MODEL]["cross_entropy_bits"]
-    return [name for name in baselines if name in test and test[name]["cross_entropy_bits"] < ours]
+def better_baselines(test: dict[str, Any], baselines: tuple[str, ...]) -> list[str]:
+    """Return the baselines with a lower test cross-entropy than the model."""
+    bits = test[MODEL]["cross_entropy_bits"]
+    return [name for name in baselines if name in test and test[name]["cross_entropy_bits"] < bits]
 
 
 def _measures(result: dict[str, Any]) -> list[Measure]:
-    made = []
+    measures = []
     for slice_name, figures in result["test_slices"].items():
         base = {"model": MODEL, "num_rows": figures["num_rows"], "slice": slice_name}
-        made.append(Measure("macro_f1", value=figures["macro_f1"], unit="fraction", **base))
-        made.append(Measure("cross_entropy", value=figures["cross_entropy_bits"], unit="bits", **base))
+        measures.append(Measure("macro_f1", value=figures["macro_f1"], unit="fraction", **base))
+        measures.append(Measure("cross_entropy", value=figures["cross_entropy_bits"], unit="bits", **base))
     for model, figures in result["test"].items():
         base = {"model": model, "num_rows": figures["num_rows"], "is_baseline": model != MODEL}
-        made.append(Measure("accuracy", value=figures["accuracy"], unit="fraction", **base))
-        made.append(Measure("macro_f1", value=figures["macro_f1"], unit="fraction", **base))
-        made.append(Measure("cross_entropy", value=figures["cross_entropy_bits"], unit="bits", **base))
-        made.append(Measure("calibration_error", value=figures["calibration_error"], unit="fraction", **base))
+        measures.append(Measure("accuracy", value=figures["accuracy"], unit="fraction", **base))
+        measures.append(Measure("macro_f1", value=figures["macro_f1"], unit="fraction", **base))
+        measures.append(Measure("cross_entropy", value=figures["cross_entropy_bits"], unit="bits", **base))
+        measures.append(Measure("calibration_error", value=figures["calibration_error"], unit="fraction", **base))
         for label, recall in zip(LABELS, figures["recall"]):
-            made.append(Measure("recall", value=recall, unit="fraction", slice=f"label={label}", **base))
-    return made
+            measures.append(Measure("recall", value=recall, unit="fraction", slice=f"label={label}", **base))
+    return measures
 
 
 STAGE = Stage("train", run, inputs=inputs, must_run=must_run)

@@ -1,4 +1,4 @@
-"""One rank of a training, whoever started it: the stage by torchrun, a person by torchrun, or Spark."""
+"""Entry point of a training rank, started by the stage, by torchrun or by Spark."""
 
 import argparse
 import copy
@@ -18,7 +18,7 @@ import torch.distributed as dist
 from crm_spark.core.errors import CrmError
 from crm_spark.models.registry import open_model
 from crm_spark.stages.train.config import TrainConfig
-from crm_spark.stages.train.finalise import finish
+from crm_spark.stages.train.finalise import finalise
 from crm_spark.stages.train.loop import train
 from crm_spark.stages.train.loss import Teacher
 from crm_spark.stages.train.processes import REJECTED, end_with_parent
@@ -30,7 +30,7 @@ from crm_spark.text.model import TextClassifier, load_model, pretrained
 
 
 def main() -> None:
-    """A rank that the stage started."""
+    """Run a rank that was started by the stage."""
     end_with_parent()
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec", required=True)
@@ -38,12 +38,12 @@ def main() -> None:
 
 
 def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: int | None = None) -> None:
-    """Trains on this rank's part of the shards; rank 0 evaluates and leaves the model's files.
+    """Train on the shards of this rank; rank 0 evaluates and writes the model.
 
     Args:
-        spec: settings (`config`), folders (`shards`, `out`, `current`, `teacher`), `seed` and `labels`.
-        store: where the ranks meet; null: where the environment says.
-        threads: of this rank; null: it shares the machine's cores with the others there.
+        spec: settings (`config`), folders (`shards`, `out`, `production`, `teacher`), `seed` and `labels`.
+        store: rendezvous store; None: from the environment.
+        threads: of this rank; None: an equal share of the cores of the machine.
     """
     cfg, shards, out = TrainConfig(**spec["config"]), Path(spec["shards"]), Path(spec["out"])
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -52,26 +52,26 @@ def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: i
     device = _device()
     seed_everything(spec["seed"], is_deterministic=device.type == "cpu")
     manifest = read_manifest(shards)
-    # Before the first collective: unequal steps would leave the last rank waiting for ever.
+    # Checked before the first collective: with unequal steps a rank would wait for ever.
     reader = ShardReader(shards, manifest, cfg, spec["seed"], rank, world_size)
     reader.require_equal_steps()
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)[rank::world_size]]
     teacher = load_model(open_model(Path(spec["teacher"]))) if spec["teacher"] else None
-    model = prepared(begun(manifest.encoder, cfg, teacher), cfg, device)
+    model = prepare_model(initial_model(manifest.encoder, cfg, teacher), cfg, device)
     backend = "nccl" if device.type == "cuda" else "gloo"
-    meeting: dict[str, Any] = {} if store is None else {"store": store, "rank": rank, "world_size": world_size}
-    dist.init_process_group(backend, timeout=timedelta(seconds=cfg.timeout_seconds), **meeting)
-    taught = None if teacher is None else Teacher(packed(teacher.to(device)))
-    history = train(model, reader, validation, out, teacher=taught)
+    rendezvous: dict[str, Any] = {} if store is None else {"store": store, "rank": rank, "world_size": world_size}
+    dist.init_process_group(backend, timeout=timedelta(seconds=cfg.timeout_seconds), **rendezvous)
+    distillation = None if teacher is None else Teacher(for_inference(teacher.to(device)))
+    history = train(model, reader, validation, out, teacher=distillation)
     dist.barrier()
     dist.destroy_process_group()
     if rank == 0:
         torch.set_num_threads(threads or cores)
-        finish(model, reader, spec, out, history=history)
+        finalise(model, reader, spec, out, history=history)
 
 
 def _device() -> torch.device:
-    """A GPU of its own for each rank, or the processor."""
+    """Return the GPU of this rank, or the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
@@ -79,27 +79,27 @@ def _device() -> torch.device:
     return device
 
 
-def begun(encoder: str, cfg: TrainConfig, teacher: TextClassifier | None) -> TextClassifier:
-    """What the training begins with: the pretrained encoder, or a copy of the teacher, with as many layers as are wanted."""
+def initial_model(encoder: str, cfg: TrainConfig, teacher: TextClassifier | None) -> TextClassifier:
+    """Return the pretrained encoder or a copy of the teacher, reduced to `num_layers` layers if set."""
     model = pretrained(encoder_dir(encoder), pooling=cfg.pooling) if teacher is None else copy.deepcopy(teacher)
     if cfg.num_layers is not None:
         model.keep_layers(cfg.num_layers)
     return model
 
 
-def packed(model: TextClassifier) -> TextClassifier:
-    """The model as it reads fastest on its device."""
+def for_inference(model: TextClassifier) -> TextClassifier:
+    """Set evaluation mode and the fastest batch layout of the device."""
     model.use_packing(model.head.weight.is_cuda)
     return model.eval()
 
 
-def prepared(model: TextClassifier, cfg: TrainConfig, device: torch.device) -> TextClassifier:
-    """The model on its device; on a GPU packed and, if wanted, compiled."""
+def prepare_model(model: TextClassifier, cfg: TrainConfig, device: torch.device) -> TextClassifier:
+    """Move the model to its device; on a GPU use packed batches and, if configured, compile the layers."""
     model = model.to(device)
     model.dropout.p = cfg.dropout
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-        packed(model)
+        for_inference(model)
         if cfg.compile:
             for layer in model.layers:
                 layer.compile(dynamic=True)
@@ -107,7 +107,7 @@ def prepared(model: TextClassifier, cfg: TrainConfig, device: torch.device) -> T
 
 
 def seed_everything(seed: int, *, is_deterministic: bool) -> None:
-    """Seeds all that draws; deterministic: the same weights to the last bit, at the price of speed."""
+    """Seed all random generators; `is_deterministic` selects deterministic, slower algorithms."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
@@ -118,6 +118,6 @@ if __name__ == "__main__":
     try:
         main()
     except (CrmError, ValueError) as error:
-        # The others end with this one; to start all anew would not help.
+        # A restart would fail again: this exit code makes the launcher stop all ranks.
         traceback.print_exception(error)
         sys.exit(REJECTED)

@@ -1,4 +1,4 @@
-"""What a strategy can ask about a customer is read as of the day, and texts by the model in use."""
+"""Facts of the strategy as of the day, with labels of the model in production."""
 
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,7 @@ from crm_spark.models.registry import register
 from crm_spark.stages.decide import stage
 
 FORMER, CURRENT = "ffff", "aaaa"
-"""Versions are digests: the newer one may well be the smaller."""
+"""Versions are digests; the newer one may sort before the older one."""
 STRATEGY = """
 holdout_fraction: 0
 actions:
@@ -25,7 +25,7 @@ actions:
 
 @pytest.fixture(scope="module")
 def ctx(spark, tmp_path_factory):
-    """Three customers; only `anna` has said something, and only `ben` has scores."""
+    """Three customers; only `anna` wrote texts and only `ben` has scores."""
     root = tmp_path_factory.mktemp("lake")
     (root / "strategy.yaml").write_text(STRATEGY)
     ctx = lake_context(spark, root / "lake", f"decide.strategy={root / 'strategy.yaml'}")
@@ -36,7 +36,7 @@ def ctx(spark, tmp_path_factory):
     scored = {"customer_id": "ben", "as_of": AS_OF}
     put(ctx.tables, CHURN, [{**scored, "probability": 0.5, "risk": "medium"}])
     put(ctx.tables, LIFETIME_VALUE, [{**scored, "expected_revenue": Decimal(40), "value_band": "high"}])
-    texts = [  # what was said on 1 February is not known on 31 January
+    texts = [  # a text of 1 February is not known on 31 January
         ("r1", date(2025, 1, 5), "early"),
         ("r2", date(2025, 1, 20), "late"),
         ("r3", date(2025, 2, 1), "tomorrow"),
@@ -50,18 +50,18 @@ def ctx(spark, tmp_path_factory):
         ("tomorrow", CURRENT, "no_clear_opinion"),
     ]
     put(ctx.tables, SCORE_TEXT, [{"text_hash": h, "model_version": v, "label": label} for h, v, label in readings])
-    model_dir = ctx.files_root / "models"
-    model_dir.mkdir(parents=True)
-    register(model_dir, FORMER, is_promoted=True)
-    register(model_dir, CURRENT, is_promoted=True)
+    registry_dir = ctx.files_root / "models"
+    registry_dir.mkdir(parents=True)
+    register(registry_dir, FORMER, is_promoted=True)
+    register(registry_dir, CURRENT, is_promoted=True)
     return ctx
 
 
-def test_the_last_verdict_is_that_of_the_newest_text_by_the_model_in_use(ctx):
+def test_last_text_label_is_that_of_the_newest_text_by_the_model_in_production(ctx):
     assert [tuple(row) for row in stage.last_text_label(ctx).collect()] == [("anna", "does_not_recommend")]
 
 
-def test_every_customer_gets_an_action_whatever_is_unknown_of_them(ctx):
+def test_every_customer_gets_an_action_despite_unknown_facts(ctx):
     assert stage.run(ctx).num_rows == 3
     rows = ctx.tables.read(NEXT_BEST_ACTION).where("customer_id <> 'anna'").collect()
     assert {row["customer_id"]: (row["action"], row["priority"], row["as_of"]) for row in rows} == {

@@ -1,4 +1,4 @@
-"""One action per customer: the first rule that fits, unless contact was refused; a fair share is held out."""
+"""Policy: action order, consent, hold-out."""
 
 import pytest
 from pyspark.sql import functions as F
@@ -7,7 +7,7 @@ from crm_spark.core.config import validated
 from crm_spark.stages.decide.config import FACTS, Strategy
 from crm_spark.stages.decide.policy import decide, holds
 
-TYPES = {"number": "double", "text": "string", "truth": "boolean"}
+TYPES = {"number": "double", "text": "string", "boolean": "boolean"}
 SCHEMA = "customer_id string, has_marketing_consent boolean, " + ", ".join(f"{n} {TYPES[t]}" for n, t in FACTS.items())
 
 
@@ -64,18 +64,18 @@ def found(spark):
     return chosen(facts(spark, *EVERYONE), strategy())
 
 
-def test_every_customer_gets_exactly_one_decision(found):
+def test_every_customer_gets_one_action(found):
     assert set(found) == {row["customer_id"] for row in EVERYONE} and len(found) == 8
 
 
-def test_the_first_rule_that_fits_wins(found):
+def test_first_matching_action_is_chosen(found):
     assert found["fits_all"] == ("call", "unhappy")
     assert found["half_of_the_first"] == ("mail", "late")  # all conditions must hold; 1.5 is at least 1.5
     assert found["only_the_last"] == ("flag", "at_risk")
     assert found["fits_none"] == ("none", "no_rule_applies")
 
 
-def test_an_unknown_fact_fulfils_no_condition(spark, found):
+def test_condition_on_an_unknown_fact_is_false(spark, found):
     assert found["unknown"] == ("none", "no_rule_applies")
     conditions = [
         {"fact": "recency_days", "at_least": -1e9},
@@ -88,36 +88,36 @@ def test_an_unknown_fact_fulfils_no_condition(spark, found):
     assert list(facts(spark, {"customer_id": "a"}).select(*columns).first()) == [False] * 4
 
 
-def test_a_refusal_of_contact_wins_over_every_rule_that_contacts(found):
+def test_refused_consent_suppresses_contact_actions(found):
     assert found["rejected"] == ("none", "no_consent")
     assert found["refused_no_contact"] == ("flag", "at_risk")
     assert found["agreed"] == ("call", "unhappy")
 
 
-def test_where_consent_must_be_given_silence_is_no_consent(spark):
+def test_unknown_consent_suppresses_contact_if_consent_must_be_given(spark):
     found = chosen(facts(spark, *EVERYONE), strategy(require_consent="given"))
     assert found["fits_all"] == ("none", "no_consent")
     assert found["agreed"] == ("call", "unhappy")
 
 
-def test_an_action_without_conditions_is_for_everyone_else(spark):
+def test_action_without_conditions_matches_everyone(spark):
     rest = {"name": "rest", "title": "Rest", "reason": "else", "when": []}
     assert chosen(facts(spark, {"customer_id": "a"}), strategy(actions=[rest])) == {"a": ("rest", "else")}
 
 
-def test_priority_is_the_revenue_that_the_risk_may_take(spark):
+def test_priority_is_expected_revenue_at_risk(spark):
     frame = facts(
         spark,
         {"customer_id": "a", "churn_probability": 0.25, "expected_revenue": 120.5},
         {"customer_id": "b", "expected_revenue": 10.0},
     )
     found = {row["customer_id"]: row["priority"] for row in decide(frame, strategy(), seed=11).collect()}
-    assert found == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; nothing is known of b's risk
+    assert found == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; the churn risk of b is unknown
 
 
 @pytest.fixture(scope="module")
 def crowd(spark):
-    """4,000 customers for whom the same rule fits, and 1,000 for whom none does."""
+    """4,000 customers who match the same action, and 1,000 who match none."""
     made = facts(spark, {}).drop("customer_id", "lateness").crossJoin(spark.range(5000))
     lateness = F.when(F.col("id") < 4000, 2.0).otherwise(0.0)
     return made.select(F.concat(F.lit("c"), F.col("id")).alias("customer_id"), lateness.alias("lateness"), "*").drop(
@@ -127,13 +127,11 @@ def crowd(spark):
 
 def held(frame, *, seed):
     rows = decide(frame, strategy(holdout_fraction=0.1), seed=seed).collect()
-    assert {row["action"] for row in rows if row["is_holdout"]} == {
-        "mail"
-    }  # nothing is withheld where there is nothing
+    assert {row["action"] for row in rows if row["is_holdout"]} == {"mail"}  # no hold-out without an action
     return {row["customer_id"] for row in rows if row["is_holdout"]}
 
 
-def test_the_holdout_is_the_asked_share_and_the_same_after_repartitioning(crowd):
+def test_holdout_has_the_configured_size_and_is_independent_of_partitioning(crowd):
     first = held(crowd, seed=11)
     assert abs(len(first) / 4000 - 0.1) < 0.0142  # three standard deviations: 3 x sqrt(0.1 x 0.9 / 4000)
     assert held(crowd.repartition(7, "lateness"), seed=11) == first

@@ -1,4 +1,4 @@
-"""From silver to what customers did: whose it is, what it was worth, what came back."""
+"""Customer activity from silver: ownership, revenue, returns."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,7 +16,7 @@ ORDERS = [
     {"order_id": "o2", "person_id": "p2", "ordered_at": datetime(2025, 1, 31, 23, 59), "status": "completed"},
     {"order_id": "o3", "person_id": "p1", "ordered_at": datetime(2025, 1, 12, 12), "status": "cancelled"},
     {"order_id": "o4", "person_id": None, "ordered_at": datetime(2025, 1, 13, 12), "status": "completed"},  # a guest
-    {"order_id": "o5", "person_id": "p1", "ordered_at": datetime(2025, 2, 1), "status": "completed"},  # tomorrow
+    {"order_id": "o5", "person_id": "p1", "ordered_at": datetime(2025, 2, 1), "status": "completed"},  # after as_of
 ]
 LINES = [
     {"line_id": "1", "order_id": "o1", "product_id": "a", "amount": Decimal("10.50")},
@@ -31,7 +31,7 @@ LINES = [
 
 @pytest.fixture(scope="module")
 def customer(spark, tmp_path_factory):
-    """Features of the one customer whom two records of the shop name."""
+    """Features of a customer with two linked person records."""
     ctx = lake_context(spark, tmp_path_factory.mktemp("lake"), "featurise.num_snapshots=1")
     put(ctx.tables, CUSTOMER, [{"customer_id": "c1", "joined_at": datetime(2025, 1, 1)}])
     put(ctx.tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "c1"} for p in ("p1", "p2")])
@@ -43,15 +43,15 @@ def customer(spark, tmp_path_factory):
     return row
 
 
-def test_orders_of_all_records_of_a_customer_are_the_customers(customer):
+def test_customer_has_the_orders_of_all_linked_records(customer):
     assert (customer["num_orders"], customer["recency_days"]) == (2, 0)  # o1 of p1, o2 of p2 on the day itself
 
 
-def test_revenue_is_what_was_sold_and_kept(customer):
-    assert customer["monetary"] == 17.5  # 10.50 + 2.00 + 5.00; not the line that came back, not the cancelled order
+def test_revenue_excludes_returns_and_cancellations(customer):
+    assert customer["monetary"] == 17.5  # 10.50 + 2.00 + 5.00; without the returned line and the cancelled order
 
 
-def test_a_line_without_a_product_is_no_product(customer):
+def test_line_without_product_does_not_count_as_product(customer):
     assert customer["num_products"] == 1  # a
 
 

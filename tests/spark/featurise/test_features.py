@@ -1,4 +1,4 @@
-"""Features of three customers, counted by hand; nothing after the snapshot day is known."""
+"""Features of three customers; events after the snapshot are ignored."""
 
 from dataclasses import replace
 from datetime import date
@@ -15,7 +15,7 @@ HORIZON_DAYS = 30
 CUSTOMERS = [
     ("anna", date(2025, 1, 1)),
     ("ben", date(2025, 6, 1)),  # has never ordered
-    ("cleo", None),  # nobody knows when she joined
+    ("cleo", None),  # unknown joining date
     ("dora", date(2025, 7, 1)),  # joins on the day after the newest snapshot
 ]
 ORDERS = [
@@ -47,7 +47,7 @@ INTERACTIONS = [
 FEEDBACK = [
     ("anna", date(2025, 2, 1), "recommends"),
     ("anna", date(2025, 6, 15), "does_not_recommend"),
-    ("anna", date(2025, 6, 20), None),  # words without a rating
+    ("anna", date(2025, 6, 20), None),  # text without a rating
     ("anna", date(2025, 7, 1), "recommends"),
 ]
 CONTACTS = [("anna", date(2025, 4, 1)), ("anna", date(2025, 6, 1)), ("anna", date(2025, 7, 2))]
@@ -82,23 +82,23 @@ def table(spark):
     return collected(made(spark))
 
 
-def told(row, *names):
+def values(row, *names):
     return tuple(row[name] for name in names)
 
 
-def test_snapshots_lie_a_whole_number_of_horizons_apart():
+def test_snapshots_are_whole_horizons_apart():
     assert snapshot_days(JUNE_30, num_snapshots=3, horizon_days=30) == [JUNE_30, MAY_31, date(2025, 5, 1)]
 
 
 def test_recency_frequency_and_monetary_of_a_customer(table):
     anna = table["anna", JUNE_30]
-    assert told(anna, "recency_days", "num_orders", "num_orders_recent") == (
+    assert values(anna, "recency_days", "num_orders", "num_orders_recent") == (
         30,
         3,
         0,
     )  # 31 May is 30 days ago: not < 30
-    assert told(anna, "monetary", "monetary_recent", "mean_order_value") == (90.0, 0.0, 30.0)  # 10 + 20 + 60, over 3
-    assert told(anna, "num_products", "num_channels") == (2, 2)  # a, b; shop, market: the phone order came back
+    assert values(anna, "monetary", "monetary_recent", "mean_order_value") == (90.0, 0.0, 30.0)  # 10 + 20 + 60, over 3
+    assert values(anna, "num_products", "num_channels") == (2, 2)  # a, b; shop, market; the phone order was returned
     assert anna["tenure_days"] == 180  # 1 January to 30 June: 30 + 28 + 31 + 30 + 31 + 30
 
 
@@ -106,49 +106,49 @@ def test_cadence_and_lateness_of_a_customer(table):
     anna = table["anna", JUNE_30]
     assert anna["cadence_days"] == 45.0  # 2 March to 31 May: 90 days, 2 gaps
     assert anna["lateness"] == pytest.approx(0.6667, abs=1e-4)  # 30 / 45
-    assert told(table["cleo", JUNE_30], "cadence_days", "lateness") == (None, None)  # one order has no gap
+    assert values(table["cleo", JUNE_30], "cadence_days", "lateness") == (None, None)  # one order has no gap
 
 
-def test_returns_are_counted_beside_orders(table):
-    assert told(table["anna", JUNE_30], "num_returns", "return_fraction") == (1, 0.25)  # 1 / (3 + 1)
-    assert told(table["anna", MAY_31], "num_returns", "return_fraction") == (0, 0.0)
+def test_returns_are_counted_separately_from_orders(table):
+    assert values(table["anna", JUNE_30], "num_returns", "return_fraction") == (1, 0.25)  # 1 / (3 + 1)
+    assert values(table["anna", MAY_31], "num_returns", "return_fraction") == (0, 0.0)
 
 
 def test_tickets_calls_and_visits_are_counted_by_age(table):
     anna = table["anna", JUNE_30]
-    assert told(anna, "num_tickets", "num_tickets_recent") == (2, 1)  # 1 May is 60 days ago; a mail is no ticket
+    assert values(anna, "num_tickets", "num_tickets_recent") == (2, 1)  # 1 May is 60 days ago; a mail is no ticket
     assert anna["num_web_events_recent"] == 2  # 5 and 30 June; 31 May is 30 days ago
 
 
-def test_satisfaction_is_the_mean_and_the_newest_verdict(table):
+def test_satisfaction_mean_and_latest(table):
     anna = table["anna", JUNE_30]
-    assert told(anna, "num_feedback", "mean_satisfaction", "last_satisfaction") == (3, 0.0, -1.0)  # (1 - 1) / 2
-    assert told(table["anna", MAY_31], "num_feedback", "mean_satisfaction", "last_satisfaction") == (1, 1.0, 1.0)
+    assert values(anna, "num_feedback", "mean_satisfaction", "last_satisfaction") == (3, 0.0, -1.0)  # (1 - 1) / 2
+    assert values(table["anna", MAY_31], "num_feedback", "mean_satisfaction", "last_satisfaction") == (1, 1.0, 1.0)
 
 
 def test_campaign_contacts_and_responses_are_counted(table):
-    assert told(table["anna", JUNE_30], "num_campaign_contacts", "num_campaign_responses") == (2, 1)
-    assert told(table["anna", MAY_31], "num_campaign_contacts", "num_campaign_responses") == (1, 0)
+    assert values(table["anna", JUNE_30], "num_campaign_contacts", "num_campaign_responses") == (2, 1)
+    assert values(table["anna", MAY_31], "num_campaign_contacts", "num_campaign_responses") == (1, 0)
 
 
-def test_an_event_on_the_snapshot_day_counts_and_one_on_the_day_after_does_not(table):
-    assert told(table["cleo", JUNE_30], "recency_days", "num_orders", "monetary") == (0, 1, 5.0)
+def test_events_count_up_to_the_snapshot_day(table):
+    assert values(table["cleo", JUNE_30], "recency_days", "num_orders", "monetary") == (0, 1, 5.0)
     may = table["anna", MAY_31]
     # the order of 31 May is there, the returned one of 10 June is not
-    assert told(may, "recency_days", "num_orders", "num_orders_recent", "monetary_recent") == (0, 3, 1, 60.0)
-    assert told(may, "num_web_events_recent", "num_tickets_recent") == (1, 0)  # 31 May; the ticket is 30 days old
+    assert values(may, "recency_days", "num_orders", "num_orders_recent", "monetary_recent") == (0, 3, 1, 60.0)
+    assert values(may, "num_web_events_recent", "num_tickets_recent") == (1, 0)  # 31 May; the ticket is 30 days old
 
 
-def test_a_customer_without_orders_is_there_with_explicit_zeros(table):
+def test_customer_without_orders_has_zeros(table):
     ben = table["ben", JUNE_30]
     zeros = [c.name for c in FEATURE_COLUMNS if c.is_required]
     assert len(zeros) == 14 and all(ben[name] == 0 for name in zeros)
     nulls = ("recency_days", "mean_order_value", "cadence_days", "lateness", "mean_satisfaction", "last_satisfaction")
-    assert told(ben, *nulls) == (None,) * 6
+    assert values(ben, *nulls) == (None,) * 6
     assert ben["tenure_days"] == 29  # 1 to 30 June
 
 
-def test_a_customer_is_in_every_snapshot_by_which_the_company_knew_them(table):
+def test_customer_is_in_every_snapshot_after_joining(table):
     assert set(table) == {
         ("anna", JUNE_30),
         ("anna", MAY_31),
@@ -156,10 +156,10 @@ def test_a_customer_is_in_every_snapshot_by_which_the_company_knew_them(table):
         ("cleo", JUNE_30),
         ("cleo", MAY_31),
     }
-    assert told(table["cleo", MAY_31], "recency_days", "num_orders", "tenure_days") == (None, 0, None)
+    assert values(table["cleo", MAY_31], "recency_days", "num_orders", "tenure_days") == (None, 0, None)
 
 
-def test_events_after_the_snapshot_change_nothing(spark, table):
+def test_events_after_the_snapshot_are_ignored(spark, table):
     activity = made(spark)
     past = {
         name: getattr(activity, name).where(F.col("happened_on") <= F.lit(JUNE_30))

@@ -1,4 +1,4 @@
-"""What decides who comes back is found and proved on days the model had not seen; too little history predicts nothing."""
+"""Predict stage: planted signal, metrics, skipped runs."""
 
 import math
 from collections import Counter
@@ -22,12 +22,12 @@ NUM_BUYERS, NUM_VISITORS = 240, 10
 
 
 def has_just_bought(customer, snapshot):
-    """Whether customer i is a recent buyer in snapshot k (0 the oldest); half are, others in each snapshot."""
+    """Whether customer i is a recent buyer in snapshot k (0: oldest): half of them, varying by snapshot."""
     return (customer * 7 + snapshot * snapshot * 5 + customer // 16 * snapshot) % 16 < 8
 
 
 def history(days):
-    """Who has just bought buys again within the horizon, the others do not; nothing else tells them apart."""
+    """Recent buyers buy again within the horizon, others do not; no other feature is informative."""
     rows = []
     for k, day in enumerate(days):
         for i in range(NUM_BUYERS):
@@ -55,23 +55,23 @@ def context(spark, lake, *overrides):
 
 @pytest.fixture(scope="module")
 def predicted(spark, tmp_path_factory):
-    """A lake after the stage, its churn scores by customer, and what the stage said."""
+    """Lake, churn scores by customer and result of the stage."""
     ctx = context(spark, tmp_path_factory.mktemp("lake"))
     put(ctx.tables, FEATURE_CUSTOMER, history([OLDEST, MIDDLE, AS_OF]))
     result = stage.run(ctx)
     return ctx, ctx.tables.read(CHURN).collect(), result
 
 
-def test_a_planted_sign_is_found_on_days_the_model_had_not_seen(predicted):
+def test_planted_signal_is_found_on_the_test_snapshot(predicted):
     ctx, _, result = predicted
     measured = {(r["metric"], r["model"]): r["value"] for r in ctx.tables.read(METRIC).collect()}
     assert measured["churn_auc", "xgboost"] > 0.9
-    assert measured["churn_cross_entropy", "usual_share"] == pytest.approx(1, abs=0.01)  # half lapse: one bit each
+    assert measured["churn_cross_entropy", "class_prior"] == pytest.approx(1, abs=0.01)  # half lapse: one bit each
     assert measured["churn_cross_entropy", "xgboost"] < 0.5
-    assert "on 2024-11-01, unseen by the model" in result.note
+    assert "on the test snapshot 2024-11-01" in result.note
 
 
-def test_scores_tell_who_leaves_and_why(predicted):
+def test_scores_have_churn_probability_and_reasons(predicted):
     _, churn, _ = predicted
     for row in churn:
         is_leaving = not has_just_bought(int(row["customer_id"][1:]), 2)
@@ -79,40 +79,43 @@ def test_scores_tell_who_leaves_and_why(predicted):
         assert not is_leaving or row["reasons"][0] == "recency_days"
 
 
-def test_everyone_who_has_ordered_gets_one_score_of_each_kind(predicted):
+def test_every_customer_with_orders_gets_one_score_of_each_kind(predicted):
     ctx, churn, result = predicted
-    buyers = [f"c{i:03d}" for i in range(240)]  # and none of the ten who never ordered
+    buyers = [f"c{i:03d}" for i in range(240)]  # without the ten customers who never ordered
     assert result.num_rows == 240
     assert sorted(row["customer_id"] for row in churn) == buyers
     assert sorted(r["customer_id"] for r in ctx.tables.read(LIFETIME_VALUE).collect()) == buyers
     assert {row["as_of"] for row in churn} == {AS_OF}
 
 
-def test_fewer_than_three_snapshots_are_too_little_history(spark, tmp_path):
+def test_fewer_than_three_snapshots_are_skipped(spark, tmp_path):
     ctx = context(spark, tmp_path)
     put(ctx.tables, FEATURE_CUSTOMER, history([MIDDLE, AS_OF]))
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "the history is shorter than three horizons")
+    assert (result.status, result.note) == (
+        "skipped",
+        "fewer than three snapshots: the history is shorter than three horizons",
+    )
     assert not ctx.tables.exists(CHURN)
 
 
-def test_snapshots_of_an_earlier_refresh_are_not_taken_for_a_horizon(spark, tmp_path):
-    # Refreshes of the day before and of the day after left their own snapshots: examples still span whole horizons.
+def test_snapshots_of_other_days_are_ignored(spark, tmp_path):
+    # Snapshots of other refreshes exist; examples must still span whole horizons.
     days = [date(2024, 8, 1), OLDEST, date(2024, 10, 31), MIDDLE, date(2025, 1, 30), AS_OF, date(2025, 2, 1)]
     ctx = context(spark, tmp_path, "predict.min_customers=100000")
     put(ctx.tables, FEATURE_CUSTOMER, history(days))
-    assert "customers had ordered by 2024-08-02" in stage.run(ctx).note
+    assert "customers with orders by 2024-08-02" in stage.run(ctx).note
 
 
-def test_too_few_buyers_are_said_with_their_number(spark, tmp_path):
+def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
     ctx = context(spark, tmp_path, "predict.min_customers=241")
     put(ctx.tables, FEATURE_CUSTOMER, history([OLDEST, MIDDLE, AS_OF]))
     result = stage.run(ctx)
     assert result.status == "skipped"
-    assert result.note == "240 customers had ordered by 2024-08-02, 120 of them lapsed: too few to learn from"
+    assert result.note == "too few training examples: 240 customers with orders by 2024-08-02, 120 of them lapsed"
 
 
-def test_examples_hold_what_was_known_then_and_what_happened_after(spark, tmp_path):
+def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
     schema = FEATURE_CUSTOMER.schema
     names = ("customer_id", "as_of", "recency_days", "num_orders", "num_orders_recent", "monetary_recent")
     rows = [
@@ -125,25 +128,25 @@ def test_examples_hold_what_was_known_then_and_what_happened_after(spark, tmp_pa
     ]
     given = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
     others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in names]
-    found = labelled(given.select("*", *others), known=MIDDLE, outcome=AS_OF).collect()
-    told = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
-    assert told == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
+    found = labelled(given.select("*", *others), features_on=MIDDLE, outcome_on=AS_OF).collect()
+    values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
+    assert values == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
 
 
-def test_auc_is_the_share_of_pairs_in_the_right_order(spark):
+def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):
     frame = spark.createDataFrame([(1, 0.9), (0, 0.8), (1, 0.4), (0, 0.1)], "has_lapsed int, score double")
-    assert auc(frame, "score") == pytest.approx(0.75)  # of 4 pairs only 0.4 against 0.8 is the wrong way round
+    assert auc(frame, "score") == pytest.approx(0.75)  # 3 of 4 pairs are in the right order
     assert math.isnan(auc(frame.where("has_lapsed = 1"), "score"))
 
 
-def test_churn_is_measured_in_bits_beside_the_plain_guesses(spark):
+def test_churn_metrics_of_model_and_baselines(spark):
     rows = [(1, 0.5, 90.0), (0, 0.5, 1.0), (0, 0.5, 2.0), (0, 0.5, float("nan"))]
     scored = spark.createDataFrame(rows, "has_lapsed int, probability double, recency_days double")
     found = {(m.metric, m.model): m.value for m in churn_measures(scored, base_rate=0.25, model="ours")}
-    assert found["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # a coin: one bit
+    assert found["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # probability 0.5: one bit
     # -(log2 0.25 + 3 log2 0.75) / 4 = (2 + 1.2451) / 4
-    assert found["churn_cross_entropy", "usual_share"] == pytest.approx(0.8113, abs=1e-4)
-    assert found["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 lies above 1 and 2; unknown counts as longest
+    assert found["churn_cross_entropy", "class_prior"] == pytest.approx(0.8113, abs=1e-4)
+    assert found["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 is above 1 and 2; unknown ranks highest
     assert found["lapsed_fraction", "observed"] == 0.25
 
 
@@ -154,15 +157,15 @@ def spenders(spark):
     )
 
 
-def test_the_revenue_of_the_top_tenth_is_a_share_of_all_revenue(spark):
+def test_revenue_share_of_the_top_tenth(spark):
     scored = spenders(spark)
-    # 400 in all. The two expected to spend most are c00 and c01: 100. By the half: c00 to c09.
+    # Total 400; top two by expected revenue: c00 and c01, 100; top half: c00 to c09.
     assert revenue_of_top(scored, "expected_revenue", fraction=0.1) == 0.25
     assert revenue_of_top(scored, "expected_revenue", fraction=0.5) == 1.0
     assert math.isnan(revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1))
 
 
-def test_the_error_of_expected_revenue_is_its_mean_distance(spark):
+def test_mean_absolute_error_of_expected_revenue(spark):
     rows = [("a", 10.0, 12.0, 0.0), ("b", 5.0, 1.0, 1.0)]
     scored = spark.createDataFrame(
         rows, "customer_id string, expected_revenue double, revenue double, monetary_recent double"
@@ -176,18 +179,18 @@ def bands(frame):
     return Counter(row[0] for row in frame.select(value_band("expected_revenue")).collect())
 
 
-def test_a_tenth_is_of_high_value_four_tenths_of_medium_and_the_rest_of_low(spark):
+def test_value_bands_have_10_40_and_50_percent(spark):
     assert bands(spenders(spark)) == {"high": 2, "medium": 8, "low": 10}
 
 
-def test_shares_of_value_hold_where_many_are_expected_to_spend_the_same(spark):
+def test_value_band_sizes_hold_with_ties(spark):
     alike = spenders(spark).withColumn("expected_revenue", F.lit(7.0))
     assert bands(alike)["high"] <= 2
 
 
-def test_reasons_are_the_three_strongest_contributions_that_raise_the_risk(spark):
+def test_reasons_are_the_three_largest_positive_contributions(spark):
     weights = {"monetary": 0.9, "recency_days": 0.5, "num_tickets": 0.2, "lateness": 0.1, "num_orders": -0.3}
-    row = [weights.get(name, 0.0) for name in INPUTS] + [5.0]  # the last one is the bias
+    row = [weights.get(name, 0.0) for name in INPUTS] + [5.0]  # the last value is the bias
     frame = spark.createDataFrame([(row,), ([0.0] * len(row),)], "contributions array<double>")
     found = [r[0] for r in frame.select(top_reasons(F.col("contributions"))).collect()]
     assert found == [["monetary", "recency_days", "num_tickets"], []]

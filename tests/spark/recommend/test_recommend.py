@@ -1,4 +1,4 @@
-"""Offers are of what a customer has not bought, whoever the customer is and in whatever order the rows lie."""
+"""Recommenders and the recommend stage."""
 
 import math
 from datetime import date, datetime
@@ -12,7 +12,7 @@ from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.stages.recommend import stage
 from crm_spark.stages.recommend.config import RecommendConfig
-from crm_spark.stages.recommend.models import als_offers, bought, hit_rate, popular_offers
+from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
 
 SMALL = RecommendConfig(num_recommendations=2, rank=4, num_iterations=3)
 PURCHASES = [("c1", "a"), ("c1", "b"), ("c2", "a"), ("c2", "c"), ("c3", "a"), ("c3", "b"), ("c3", "c"), ("c4", "d")]
@@ -34,14 +34,14 @@ def by_customer(offers):
     return found
 
 
-def test_the_most_bought_products_are_offered_to_who_has_not_bought_them(spark):
+def test_best_sellers_are_recommended_to_non_buyers(spark):
     known = history(spark, PURCHASES)
     offers = popular_offers(known, known.select("customer_id").distinct(), SMALL)
     # buyers: a 3, b 2, c 2, d 1; b goes before c by name
     assert by_customer(offers) == {"c1": ["c", "d"], "c2": ["b", "d"], "c3": ["d"], "c4": ["a", "b"]}
 
 
-def test_hit_rate_is_a_share_of_those_who_bought_something_new(spark):
+def test_hit_rate_is_a_fraction_of_customers_with_new_purchases(spark):
     offers = pairs(spark, [("c1", "x"), ("c1", "y"), ("c2", "x"), ("c3", "z"), ("c9", "x")])
     later = pairs(spark, [("c1", "x"), ("c1", "y"), ("c2", "z"), ("c3", "z"), ("c4", "x")])
     # c1 and c3 of c1, c2, c3, c4; c1 counts once, c9 bought nothing later
@@ -50,14 +50,14 @@ def test_hit_rate_is_a_share_of_those_who_bought_something_new(spark):
     assert math.isnan(rate) and num_buyers == 0
 
 
-def test_buying_a_product_twice_a_day_is_one_time(spark):
+def test_two_purchases_on_a_day_count_once(spark):
     rows = [("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 1)), ("c1", "a", date(2025, 1, 5))]
     lines = spark.createDataFrame(rows, "customer_id string, product string, happened_on date")
-    assert [tuple(row) for row in bought(lines).collect()] == [("c1", "a", 2)]
+    assert [tuple(row) for row in purchase_days(lines).collect()] == [("c1", "a", 2)]
 
 
 def tastes():
-    """Customers of two tastes; one who bought nearly everything; one who bought one product."""
+    """Customers with two tastes, one with nearly all products, one with a single product."""
     rows = {("heavy", f"p{i:02d}") for i in range(90)} | {("light", "p03")}
     for i in range(40):
         half = 50 * (i % 2)
@@ -67,11 +67,11 @@ def tastes():
 
 @pytest.fixture(scope="module")
 def tasted(spark):
-    """What ALS offers each of those customers."""
+    """ALS recommendations of these customers."""
     return by_customer(als_offers(history(spark, tastes()), SMALL, seed=11))
 
 
-def test_offers_are_of_a_customers_taste_and_never_of_what_was_bought(tasted):
+def test_recommendations_match_the_taste_and_exclude_bought_products(tasted):
     had = set(tastes())
     assert not [(who, what) for who, offers in tasted.items() for what in offers if (who, what) in had]
     fitting = [
@@ -81,11 +81,11 @@ def test_offers_are_of_a_customers_taste_and_never_of_what_was_bought(tasted):
     assert len(tasted["light"]) == 2
 
 
-def test_who_bought_nearly_everything_is_offered_the_rest(tasted):
+def test_customer_with_few_products_left_gets_the_rest(tasted):
     assert len(tasted.get("heavy", [])) == 2  # ten products are left
 
 
-def test_the_order_of_rows_changes_no_offer(spark, tasted):
+def test_recommendations_are_independent_of_the_row_order(spark, tasted):
     shuffled = history(spark, tastes()[::-1]).repartition(5)
     assert by_customer(als_offers(shuffled, SMALL, seed=11)) == tasted
 
@@ -94,7 +94,7 @@ AUTUMN, JANUARY, TOMORROW = datetime(2024, 10, 1), datetime(2025, 1, 15), dateti
 
 
 def orders():
-    """Twelve customers who bought `a` in autumn; six of them `b` in January; what else there is does not count."""
+    """Twelve customers bought `a` in autumn, six of them `b` in January; all other rows must be ignored."""
     made = [(f"o{i}", f"p{i:02d}", AUTUMN, "completed", "a", False) for i in range(12)]
     made += [(f"n{i}", f"p{i:02d}", JANUARY, "completed", "b|2", False) for i in range(6)]
     made += [
@@ -124,22 +124,22 @@ def recommended(spark, tmp_path_factory):
     return ctx.tables.read(RECOMMENDATION).collect(), ctx.tables.read(METRIC).collect(), result
 
 
-def test_everyone_is_offered_what_they_have_not_bought_by_then(recommended):
+def test_recommendations_exclude_products_bought_up_to_as_of(recommended):
     offers, _, result = recommended
     found = {row["customer_id"]: (row["rank"], row["system"], row["product_id"]) for row in offers}
-    # Cancelled, sent back, without a name, or bought tomorrow is not bought: six of twelve can still be offered `b|2`.
+    # Cancelled, returned, without product or after as_of: not a purchase; six of twelve customers can get `b|2`.
     assert found == {f"c{i:02d}": (1, "shop", "b|2") for i in range(6, 12)}
     assert result.num_rows == len(offers) == 6
     assert {row["as_of"] for row in offers} == {AS_OF}
 
 
-def test_models_are_judged_on_the_last_horizon_alone(recommended):
+def test_recommenders_are_evaluated_on_the_last_horizon(recommended):
     _, measured, _ = recommended
-    # Before the horizon only `a` had been sold, and everyone had it: nothing could be offered, six bought something new.
+    # Before the horizon everyone had bought `a`, the only product: no recommendations, six customers with new purchases.
     assert {r["model"]: (r["value"], r["num_rows"]) for r in measured} == {"als": (0.0, 6), "popularity": (0.0, 6)}
 
 
-def test_a_company_without_products_is_told_so(spark, tmp_path):
+def test_company_without_products_is_skipped(spark, tmp_path):
     result = stage.run(lake_context(spark, tmp_path))
     assert result.status == "skipped"
-    assert result.note == "fewer than 50 customers bought a named product before 2024-11-01"
+    assert result.note == "fewer than 50 customers bought a product with an id up to 2024-11-01"

@@ -1,4 +1,4 @@
-"""Facts of a lake written by hand, and the page made of them."""
+"""Facts and page of a small hand-written lake."""
 
 import json
 from datetime import date, datetime
@@ -33,7 +33,7 @@ BEFORE = date(2024, 11, 1)
 DANGEROUS = "<script>alert('lamp')</script>"
 
 
-def status(entity, batch_id, *counts, newest=None):
+def reconciliation(entity, batch_id, *counts, newest=None):
     names = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
     return {
         "source": "orders",
@@ -57,9 +57,9 @@ SCORES = [
 ]
 CONTENT = {
     RECONCILIATION: [
-        status("order", "b1", 10, 7, 2, 1, newest=datetime(2025, 1, 20)),
-        status("order", "b2", 5, 5, 0, 0, newest=datetime(2025, 1, 25)),
-        status("person", "b1", 4, 4, 0, 0),
+        reconciliation("order", "b1", 10, 7, 2, 1, newest=datetime(2025, 1, 20)),
+        reconciliation("order", "b2", 5, 5, 0, 0, newest=datetime(2025, 1, 25)),
+        reconciliation("person", "b1", 4, 4, 0, 0),
     ],
     DELIVERY: [
         {"source": "orders", "file": "1", "file_sha256": "1", "num_bytes": 50, "num_rows": 10, "status": "ingested"},
@@ -67,7 +67,7 @@ CONTENT = {
         {"source": "orders", "file": "3", "file_sha256": "3", "num_bytes": 9, "num_rows": 0, "status": "rejected",
          "reason": "truncated_file"},
         {"source": "orders", "file": "2", "file_sha256": "2", "num_bytes": 20, "num_rows": 0, "status": "rejected",
-         "reason": "wrong_encoding"},  # read since, under another configuration
+         "reason": "wrong_encoding"},  # ingested later with another configuration
         {"source": "orders", "file": "1", "file_sha256": "4", "num_bytes": 9, "num_rows": 0, "status": "skipped"},
     ],
     QUARANTINE: [
@@ -128,16 +128,16 @@ CONTENT = {
     ],
     PRODUCT: [{"system": "shop", "product_id": "lamp", "name": DANGEROUS}],
     SCORE_TEXT: [
-        {"text_hash": "t1", "model_version": "in_use", "label": "recommends"},
-        {"text_hash": "t2", "model_version": "in_use", "label": "does_not_recommend"},
-        {"text_hash": "t1", "model_version": "rolling_out", "label": "no_clear_opinion"},
+        {"text_hash": "t1", "model_version": "production", "label": "recommends"},
+        {"text_hash": "t2", "model_version": "production", "label": "does_not_recommend"},
+        {"text_hash": "t1", "model_version": "candidate", "label": "no_clear_opinion"},
     ],
     TEXT: [
         {"system": "shop", "entity": "feedback", "record_id": record, "text_hash": text, "written_on": day,
          "source": "surveys" if record == "5" else "reviews"}
         for record, text, day in [
             ("1", "t1", date(2025, 1, 5)), ("2", "t1", date(2025, 1, 6)), ("3", "t2", date(2024, 12, 31)),
-            ("4", "t2", None), ("5", "t1", date(2025, 2, 1)), ("6", "unread", date(2025, 1, 5)),
+            ("4", "t2", None), ("5", "t1", date(2025, 2, 1)), ("6", "unscored", date(2025, 1, 5)),
         ]
     ],
     METRIC: [
@@ -166,15 +166,15 @@ def ctx(spark, tmp_path_factory):
     return ctx
 
 
-def collected(tables):
+def collect(tables):
     return collect_facts(
         tables,
         company="Us",
         currency="EUR",
         horizon_days=91,
         as_of=AS_OF,
-        model=ModelVersion(Path("."), "in_use", {}),
-        versions=("in_use",),
+        model=ModelVersion(Path("."), "production", {}),
+        versions=("production",),
         map_points=100,
         min_customers_per_cell=5,
         seed=11,
@@ -183,58 +183,64 @@ def collected(tables):
 
 @pytest.fixture(scope="module")
 def facts(ctx):
-    return collected(ctx.tables)
+    return collect(ctx.tables)
 
 
 @pytest.fixture(scope="module")
 def page(ctx):
-    """The page's text, after the stage."""
+    """HTML of the page after a run of the stage."""
     assert stage.must_run(ctx)
     stage.run(ctx)
     assert not stage.must_run(ctx)
     return stage.page_path(ctx).read_text(encoding="utf-8")
 
 
-def test_what_came_in_is_added_up_over_deliveries(facts):
+def test_record_counts_are_summed_over_deliveries(facts):
     assert [tuple(row.values()) for row in facts.flow] == [
         ("orders", "order", 15, 12, 2, 1, datetime(2025, 1, 25)),  # 10 + 5 = 12 + 2 + 1
         ("orders", "person", 4, 4, 0, 0, None),
     ]
-    told = {"source": "orders", "files": 2, "bytes": 70, "rows": 15, "skipped": 1}
-    assert facts.deliveries == [told]
+    expected = {"source": "orders", "files": 2, "bytes": 70, "rows": 15, "skipped": 1}
+    assert facts.deliveries == [expected]
 
 
-def test_quality_by_day_by_rule_and_what_came_back(facts):
+def test_quality_facts_by_day_rule_and_release(facts):
     assert [(str(r["day"]), r["reason"], r["n"], r["file"], r["position"]) for r in facts.quarantined_by_day] == [
         ("2025-01-01", "bad_date", 2, "a.csv", 3),
         ("2025-01-01", "bad_number", 1, "b.csv", 9),
     ]
-    noted = {"source": "orders", "entity": "order", "column": "person_id", "code": "placeholder", "severity": "nulled"}
-    assert facts.noted == [{**noted, "n": 7, "file": "b1.csv", "position": 4}]
+    finding = {
+        "source": "orders",
+        "entity": "order",
+        "column": "person_id",
+        "code": "placeholder",
+        "severity": "nulled",
+    }
+    assert facts.findings_in_accepted == [{**finding, "n": 7, "file": "b1.csv", "position": 4}]
     assert facts.warnings == [{"source": "orders", "entity": "order", "code": "unusually_few_rows", "n": 1}]
-    back = {
+    release = {
         "day": date(2025, 1, 26),
         "released_by": "ada",
         "source": "orders",
         "entity": "order",
         "reason": "unknown_value",
     }
-    assert facts.came_back == [{**back, "n": 1, "rules_before": "old", "rules": "new"}]
-    gave_way = [(r["source"], r["entity"], r["by_source"], r["n"]) for r in facts.gave_way]
-    assert gave_way == [("orders", "order", "orders", 2), ("orders", "order", "crm_orders", 1)]
-    assert facts.unread == [{"source": "orders", "reason": "truncated_file", "n": 1, "file": "3"}]
+    assert facts.released == [{**release, "n": 1, "rules_before": "old", "rules": "new"}]
+    superseded = [(r["source"], r["entity"], r["by_source"], r["n"]) for r in facts.superseded]
+    assert superseded == [("orders", "order", "orders", 2), ("orders", "order", "crm_orders", 1)]
+    assert facts.rejected_files == [{"source": "orders", "reason": "truncated_file", "n": 1, "file": "3"}]
 
 
-def test_reasons_are_counted_each_with_one_example(facts):
-    found = {(r["status"], r["reason"]): (r["n"], r["file"], r["position"]) for r in facts.reasons}
-    assert found == {
+def test_reasons_have_a_count_and_one_example(facts):
+    counts = {(r["status"], r["reason"]): (r["n"], r["file"], r["position"]) for r in facts.reasons}
+    assert counts == {
         ("quarantined", "bad_date"): (2, "a.csv", 3),
         ("quarantined", "bad_number"): (1, "b.csv", 9),
         ("duplicate", "exact_duplicate"): (1, "a.csv", 4),
     }
 
 
-def test_customers_are_counted_and_placed_without_their_ids(facts):
+def test_customers_are_counted_and_mapped_without_ids(facts):
     assert (facts.num_customers, facts.num_records) == (4, 5)
     assert [(row["name"], row["num_customers"]) for row in facts.segments] == [
         ("Champions", 1),
@@ -243,24 +249,24 @@ def test_customers_are_counted_and_placed_without_their_ids(facts):
     assert facts.segment_map == [{"name": "Champions", "x": 0.123, "y": -1.0}]
 
 
-def test_texts_are_counted_by_the_model_in_use(facts):
-    # t1 and t2 stand in two reviews each; the other model has read t1 only; one text nobody has read
-    found = [(row["source"], row["verdict"], row["n"]) for row in facts.texts if row["source"] == "reviews"]
-    assert found == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 2)]
+def test_texts_are_counted_by_label_of_the_model_in_production(facts):
+    # t1 and t2 occur in two reviews each; the other model scored t1 only; one text has no score
+    counts = [(row["source"], row["label"], row["n"]) for row in facts.texts if row["source"] == "reviews"]
+    assert counts == [("reviews", "does_not_recommend", 2), ("reviews", "recommends", 2)]
 
 
-def test_texts_written_after_the_day_are_not_counted(facts):
+def test_texts_written_after_as_of_are_not_counted(facts):
     assert {row["source"] for row in facts.texts} == {"reviews"}  # the survey was answered on 1 February
 
 
-def test_months_hold_what_was_written_by_the_day(facts):
-    found = [(row["month"], row["verdict"], row["n"]) for row in facts.texts_by_month]
-    assert found == [("2024-12", "does_not_recommend", 1), ("2025-01", "recommends", 2)]
+def test_texts_by_month_end_at_as_of(facts):
+    counts = [(row["month"], row["label"], row["n"]) for row in facts.texts_by_month]
+    assert counts == [("2024-12", "does_not_recommend", 1), ("2025-01", "recommends", 2)]
 
 
-def test_risk_and_value_meet_in_one_table(facts):
-    found = {(r["value_band"], r["risk"]): (r["n"], r["expected_revenue"], r["at_stake"]) for r in facts.risk}
-    assert found == {
+def test_risk_is_aggregated_by_value_band_and_risk(facts):
+    counts = {(r["value_band"], r["risk"]): (r["n"], r["expected_revenue"], r["at_stake"]) for r in facts.risk}
+    assert counts == {
         ("high", "high"): (2, 240.0, 190.0),  # 200 + 40; 0.75 x 200 + 1 x 40
         ("high", "medium"): (1, 100.0, 50.0),
         ("low", "low"): (1, 10.0, 1.25),
@@ -269,51 +275,51 @@ def test_risk_and_value_meet_in_one_table(facts):
     assert [(r["bucket"], r["n"]) for r in facts.churn_histogram] == [(2, 1), (10, 1), (15, 1), (19, 1)]
 
 
-def test_only_customers_at_risk_count_for_what_raises_it(facts):
+def test_churn_reasons_count_customers_at_risk_only(facts):
     assert facts.churn_reasons == [{"reason": "lateness", "n": 2}, {"reason": "monetary", "n": 1}]
 
 
-def test_a_customer_whose_risk_nothing_raises_is_counted_without_a_reason(spark, tmp_path):
+def test_customer_without_churn_reasons_is_in_the_histogram_only(spark, tmp_path):
     tables = lake_context(spark, tmp_path).tables
     put(tables, CHURN, [{"customer_id": "anna", "as_of": AS_OF, "probability": 0.5, "risk": "medium", "reasons": []}])
-    facts = collected(tables)
+    facts = collect(tables)
     assert (facts.churn_reasons, facts.churn_histogram) == ([], [{"bucket": 10, "n": 1}])
 
 
-def test_actions_and_offers_are_those_of_the_day(facts):
+def test_actions_and_recommendations_are_those_of_as_of(facts):
     assert [tuple(row.values()) for row in facts.actions] == [
         ("vip_care", "top_value", 2, 1, 200.0),
         ("none", "no_consent", 1, 0, 1.25),
     ]
-    found = [(row["product_id"], row["name"], row["n"]) for row in facts.offers]
-    assert found == [("lamp", DANGEROUS, 3), ("vase", None, 1)]  # the fourth offer is not among the first three
+    counts = [(row["product_id"], row["name"], row["n"]) for row in facts.offers]
+    assert counts == [("lamp", DANGEROUS, 3), ("vase", None, 1)]  # rank 4 is not in the top three
 
 
-def test_figures_drift_and_runs_are_the_newest(facts):
+def test_metrics_drift_and_runs_are_the_newest(facts):
     assert [row["value"] for row in facts.metrics] == [0.5]
     assert [row["psi"] for row in facts.drift] == [0.3]
     assert [(row["stage"], row["status"], row["num_rows"]) for row in facts.runs] == [("clean", "skipped", 0)]
 
 
-def test_numbers_on_the_page_are_those_of_the_lake(page):
+def test_page_shows_the_figures_of_the_lake(page):
     assert "<td>Personal care for the best customers</td>" in page  # the strategy's title of vip_care
     for cell in ("€240", "€190", "€200", "0.300", "50%"):
         assert f">{cell}<" in page
     assert ">9.000<" not in page and ">99<" not in page  # drift and segments of an earlier day
 
 
-def test_a_products_name_is_a_text_and_never_a_script(page):
+def test_product_name_is_escaped(page):
     assert "&lt;script&gt;alert(" in page and DANGEROUS not in page and "<script>alert" not in page
 
 
-def test_no_customer_is_named_on_the_page(page):
+def test_page_contains_no_customer_id(page):
     assert not [name for name in ("anna", "cleo", "dora") if name in page.split("<script>", 1)[0]]
 
 
-def test_findings_lie_beside_the_page(ctx, page):
-    said = json.loads((ctx.files_root / "findings.json").read_text())
-    assert "5 records of people turned out to be 4 customers: 20% were the same person again." in said
+def test_findings_are_written_as_json(ctx, page):
+    sentences = json.loads((ctx.files_root / "findings.json").read_text())
+    assert "5 person records belong to 4 customers: 20% were additional records of the same person." in sentences
 
 
-def test_a_page_that_cannot_be_made_leaves_no_half_page(ctx, page):
+def test_no_draft_of_the_page_is_left(ctx, page):
     assert sorted(path.name for path in ctx.files_root.iterdir()) == ["findings.json", "report.html"]

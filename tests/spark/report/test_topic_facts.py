@@ -1,4 +1,4 @@
-"""What customers talk about, counted by hand; what too few wrote is not there."""
+"""Facts about customer texts; rows with too few customers are left out."""
 
 from datetime import date
 
@@ -11,21 +11,21 @@ from crm_spark.contracts.scores import DRIVING_WORD, SCORE_ASPECT, SCORE_TEXT
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.stages.report.topic_facts import aspects, product_sentiment, sentiment_by_month, topic_facts
 
-SAID = "system string, product_id string, written_on date, text_hash string, writer string, model_version string, sentiment double"
+SCORED_TEXTS = "system string, product_id string, written_on date, text_hash string, writer string, model_version string, sentiment double"
 NOW, BEFORE = date(2025, 1, 20), date(2024, 10, 1)  # of 91 days the last begin on 2 November
 
 
-def said(spark, *rows):
-    """(product, day, text, writer, sentiment) for each text."""
-    made = [("shop", product, day, text, writer, "b", sentiment) for product, day, text, writer, sentiment in rows]
-    return spark.createDataFrame(made, SAID)
+def scored_texts(spark, *rows):
+    """Each row: product, day, text, writer, sentiment."""
+    rows = [("shop", product, day, text, writer, "b", sentiment) for product, day, text, writer, sentiment in rows]
+    return spark.createDataFrame(rows, SCORED_TEXTS)
 
 
-def test_an_aspect_counts_each_record_and_needs_its_customers(spark):
-    texts = said(
+def test_aspects_count_records_and_need_enough_customers(spark):
+    texts = scored_texts(
         spark,
         (None, NOW, "t1", "anna", 0.0),
-        (None, NOW, "t1", "ben", 0.0),  # the same words of another
+        (None, NOW, "t1", "ben", 0.0),  # the same text by another customer
         (None, NOW, "t2", "anna", 0.0),
         (None, None, "t3", "cleo", 0.0),
     )
@@ -35,7 +35,7 @@ def test_an_aspect_counts_each_record_and_needs_its_customers(spark):
         ("t3", "b", "price", 0.6),
         ("t2", "b", "service", 1.0),
     ]
-    rows += [("t1", "b", "none", None), ("t1", "old", "price", -1.0)]  # of a model that does not count
+    rows += [("t1", "b", "none", None), ("t1", "old", "price", -1.0)]  # by another model version
     scored = frame(
         spark,
         SCORE_ASPECT,
@@ -52,8 +52,8 @@ def test_an_aspect_counts_each_record_and_needs_its_customers(spark):
     assert aspects(texts, scored, 4) == []
 
 
-def test_months_are_in_their_order_and_those_of_few_are_left_out(spark):
-    texts = said(
+def test_months_are_ordered_and_need_enough_customers(spark):
+    texts = scored_texts(
         spark,
         (None, date(2025, 1, 31), "t1", "anna", 1.0),
         (None, date(2025, 1, 1), "t2", "ben", 0.5),
@@ -63,27 +63,29 @@ def test_months_are_in_their_order_and_those_of_few_are_left_out(spark):
         (None, date(2024, 11, 7), "t6", "cleo", 0.0),  # two texts of one customer
         (None, None, "t7", "dora", 0.0),
     )
-    found = [(row["month"], row["n"], row["sentiment"]) for row in sentiment_by_month(texts, 2)]
-    assert found == [("2024-12", 2, -0.5), ("2025-01", 2, 0.75)]
+    months = [(row["month"], row["n"], row["sentiment"]) for row in sentiment_by_month(texts, 2)]
+    assert months == [("2024-12", 2, -0.5), ("2025-01", 2, 0.75)]
 
 
-def both(product, before, now):
-    """Texts of as many customers as sentiments, before and in the last 91 days."""
-    sides = ((BEFORE, before), (NOW, now))
+def in_both_periods(product, before, now):
+    """One text per customer and sentiment, before and within the last 91 days."""
+    periods = ((BEFORE, before), (NOW, now))
     return [
-        (product, day, f"{product}{day}{i}", f"c{i}", t) for day, sentiments in sides for i, t in enumerate(sentiments)
+        (product, day, f"{product}{day}{i}", f"c{i}", t)
+        for day, sentiments in periods
+        for i, t in enumerate(sentiments)
     ]
 
 
-def test_products_that_fell_or_rose_beyond_chance_are_told(spark):
-    texts = said(
+def test_products_with_significant_change_are_listed(spark):
+    texts = scored_texts(
         spark,
-        *both("fell", [0.5, 0.7, 0.6], [-0.5, -0.4, -0.6]),
-        *both("rose", [0.0, 0.1, -0.1], [0.5, 0.6, 0.4]),
-        *both("noisy", [-1.0, 1.0, 0.9], [1.0, -1.0, 1.0]),  # a change within its error
-        *both("rare", [0.5, 0.5], [-0.5, -0.5]),
-        *both("young", [], [1.0, 1.0, 1.0]),
-        *both(None, [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]),
+        *in_both_periods("fell", [0.5, 0.7, 0.6], [-0.5, -0.4, -0.6]),
+        *in_both_periods("rose", [0.0, 0.1, -0.1], [0.5, 0.6, 0.4]),
+        *in_both_periods("noisy", [-1.0, 1.0, 0.9], [1.0, -1.0, 1.0]),  # a change within its standard error
+        *in_both_periods("rare", [0.5, 0.5], [-0.5, -0.5]),
+        *in_both_periods("young", [], [1.0, 1.0, 1.0]),
+        *in_both_periods(None, [1.0, 1.0, 1.0], [-1.0, -1.0, -1.0]),
     )
     products = frame(spark, PRODUCT, [{"system": "shop", "product_id": "fell", "name": "Lamp"}])
     rows = product_sentiment(texts, products, AS_OF, 91, 3)
@@ -91,13 +93,13 @@ def test_products_that_fell_or_rose_beyond_chance_are_told(spark):
         ("fell", "Lamp", 3, 3, -1.1),
         ("rose", None, 3, 3, 0.5),
     ]
-    assert [round(rows[0][side], 6) for side in ("before", "now")] == [0.6, -0.5]
+    assert [round(rows[0][period], 6) for period in ("before", "now")] == [0.6, -0.5]
 
 
-def test_facts_of_a_lake(spark, tmp_path):
+def test_topic_facts_of_a_lake(spark, tmp_path):
     tables = lake_context(spark, tmp_path).tables
     people = [f"p{i}" for i in range(4)]
-    put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "twice" if p in ("p0", "p1") else p}
+    put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "merged" if p in ("p0", "p1") else p}
                                 for p in people])  # fmt: skip
     record = {"system": "shop", "entity": "feedback", "source": "reviews", "text_hash": "t", "written_on": NOW}
     put(tables, TEXT, [*({**record, "record_id": p, "person_id": p} for p in people),
@@ -112,17 +114,17 @@ def test_facts_of_a_lake(spark, tmp_path):
     words = [("late", -0.5, 9), ("good", 0.25, 9), ("great", 0.5, 3), ("rare", 2.0, 2)]
     put(tables, DRIVING_WORD, [{"segment_id": 1, "label": "recommends", "word": word, "as_of": AS_OF, "mean_attribution": share,
                               "num_customers": n, "num_texts": n} for word, share, n in words])  # fmt: skip
-    found = topic_facts(tables, ("b",), AS_OF, horizon_days=91, min_customers_per_cell=3)
-    assert [(row["aspect"], row["n"], row["sentiment"]) for row in found["aspects"]] == [("price", 4, 0.5)]
-    assert [(row["month"], row["n"], row["sentiment"]) for row in found["sentiment_by_month"]] == [("2025-01", 4, 0.5)]
-    assert [tuple(row.values()) for row in found["segment_words"]] == [
+    facts = topic_facts(tables, ("b",), AS_OF, horizon_days=91, min_customers_per_cell=3)
+    assert [(row["aspect"], row["n"], row["sentiment"]) for row in facts["aspects"]] == [("price", 4, 0.5)]
+    assert [(row["month"], row["n"], row["sentiment"]) for row in facts["sentiment_by_month"]] == [("2025-01", 4, 0.5)]
+    assert [tuple(row.values()) for row in facts["segment_words"]] == [
         ("Champions", "recommends", "great", 0.5, 3),
         ("Champions", "recommends", "good", 0.25, 9),
     ]
-    # Of four people two are one customer: three wrote, and not four.
+    # Two of the four people are one customer: three customers wrote.
     assert topic_facts(tables, ("b",), AS_OF, horizon_days=91, min_customers_per_cell=4)["aspects"] == []
 
 
-def test_an_empty_lake_has_no_topics(spark, tmp_path):
-    found = topic_facts(lake_context(spark, tmp_path).tables, (), AS_OF, horizon_days=91, min_customers_per_cell=5)
-    assert set(map(len, found.values())) == {0}
+def test_empty_lake_has_no_topic_facts(spark, tmp_path):
+    facts = topic_facts(lake_context(spark, tmp_path).tables, (), AS_OF, horizon_days=91, min_customers_per_cell=5)
+    assert set(map(len, facts.values())) == {0}

@@ -1,4 +1,4 @@
-"""Every text is accounted for, and the sentiment of an aspect is the mean of its clauses'."""
+"""Aspect mentions and aspect sentiment."""
 
 import hashlib
 
@@ -16,7 +16,7 @@ KNOWN = Aspects(
 )
 TEXTS = [
     ("one", "Late delivery. The delivery came, but the price is fine", "en"),
-    ("two", "Late delivery. Preis", "en"),  # the price's word is another language's
+    ("two", "Late delivery. Preis", "en"),  # the price term is in another language
     ("three", "Lieferung und Preis", None),
     ("four", "Nothing of that", "en"),
 ]
@@ -31,7 +31,7 @@ def mentioned(spark):
     return mentions(spark.createDataFrame(TEXTS, "text_hash string, text string, language string"), KNOWN)
 
 
-def test_every_mention_is_found_and_a_text_without_one_says_so(mentioned):
+def test_mentions_of_every_text_and_none_for_texts_without(mentioned):
     assert sorted(tuple(row) for row in mentioned.collect()) == sorted(
         [
             ("one", "delivery", "Late delivery.", digest("Late delivery.")),
@@ -45,7 +45,7 @@ def test_every_mention_is_found_and_a_text_without_one_says_so(mentioned):
     )
 
 
-def test_equal_clauses_are_read_once(mentioned):
+def test_equal_clauses_are_scored_once(mentioned):
     assert sorted(row["text"] for row in clauses(mentioned).collect()) == [
         "Late delivery.", "Lieferung und Preis", "The delivery came", "but the price is fine",
     ]  # fmt: skip
@@ -66,7 +66,7 @@ def sentiments(spark, mentioned, decision):
     return {(row["text_hash"], row["aspect"]): (row["num_clauses"], row["sentiment"], row["label"]) for row in rows}
 
 
-def test_sentiment_is_the_mean_over_the_clauses(spark, mentioned):
+def test_sentiment_is_the_mean_over_clauses(spark, mentioned):
     found = sentiments(spark, mentioned, [1.0, 1.0, 1.0])
     assert found == {
         ("one", "delivery"): (2, -0.1, "does_not_recommend"),  # (-0.6 + 0.4) / 2; 0.3, 0.4, 0.3
@@ -79,6 +79,6 @@ def test_sentiment_is_the_mean_over_the_clauses(spark, mentioned):
     assert sum(found[key][0] for key in found) == 6  # the mentions with a clause
 
 
-def test_the_models_weights_decide_the_label_and_not_the_sentiment(spark, mentioned):
-    weighed = sentiments(spark, mentioned, [1.0, 4.0, 1.0])
-    assert weighed["one", "price"] == (1, 0.5, "does_not_recommend")  # 0.75 against 4 x 0.25
+def test_decision_weights_affect_the_label_but_not_the_sentiment(spark, mentioned):
+    weighted = sentiments(spark, mentioned, [1.0, 4.0, 1.0])
+    assert weighted["one", "price"] == (1, 0.5, "does_not_recommend")  # 0.75 against 4 x 0.25

@@ -1,34 +1,36 @@
-"""Which texts are explained, what Spark's workers say of them, and which words are kept."""
+"""Sampled texts, word attributions on Spark workers, aggregation, stop words."""
 
 import pytest
 from support.tiny_bert import tiny_encoder, tiny_model_version
 
-from crm_spark.stages.score.driving_words import driving_words, sampled, word_shares
+from crm_spark.stages.score.driving_words import driving_words, sampled, word_attributions
+from crm_spark.stages.score.stop_words import StopWordLists, StopWords, load_stop_words
 from crm_spark.text.attributions import Explainer
 
 WRITTEN = "segment_id int, text_hash string, customer_id string"
+TEXTS = "text_hash string, text string, language string"
 MANY = [(segment, f"t{i}", f"c{i}") for segment in (1, 2) for i in range(40)]
 
 
-def drawn(spark, rows, **how):
-    found = sampled(spark.createDataFrame(rows, WRITTEN).repartition(3), **{"per_segment": 5, "seed": 1, **how})
-    return {(row["segment_id"], row["text_hash"]) for row in found.collect()}
+def sample(spark, rows, **options):
+    frame = sampled(spark.createDataFrame(rows, WRITTEN).repartition(3), **{"per_segment": 5, "seed": 1, **options})
+    return {(row["segment_id"], row["text_hash"]) for row in frame.collect()}
 
 
-def test_so_many_texts_of_each_segment_are_drawn_whatever_their_order(spark):
-    found = drawn(spark, [*MANY, (3, "only", "c1")])
-    assert sorted(segment for segment, _ in found) == [1] * 5 + [2] * 5 + [3]
-    assert found == drawn(spark, [*MANY[::-1], (3, "only", "c1")])
-    assert found != drawn(spark, [*MANY, (3, "only", "c1")], seed=2)
+def test_sample_has_a_fixed_number_of_texts_per_segment_whatever_the_order(spark):
+    texts = sample(spark, [*MANY, (3, "only", "c1")])
+    assert sorted(segment for segment, _ in texts) == [1] * 5 + [2] * 5 + [3]
+    assert texts == sample(spark, [*MANY[::-1], (3, "only", "c1")])
+    assert texts != sample(spark, [*MANY, (3, "only", "c1")], seed=2)
 
 
-def test_more_texts_leave_most_of_the_draw_as_it_is(spark):
+def test_new_texts_leave_most_of_the_sample_unchanged(spark):
     more = [*MANY, *((1, f"new{i}", f"n{i}") for i in range(4))]
-    assert len(drawn(spark, MANY) - drawn(spark, more)) <= 4
-    assert {pair for pair in drawn(spark, MANY) if pair[0] == 2} < drawn(spark, more)
+    assert len(sample(spark, MANY) - sample(spark, more)) <= 4
+    assert {pair for pair in sample(spark, MANY) if pair[0] == 2} < sample(spark, more)
 
 
-def test_every_writer_of_a_drawn_text_stays(spark):
+def test_sample_keeps_all_writers_of_a_text(spark):
     rows = [(1, "same", f"c{i}") for i in range(4)]
     assert sampled(spark.createDataFrame(rows, WRITTEN), per_segment=1, seed=1).count() == 4
 
@@ -39,38 +41,47 @@ def model(tmp_path_factory):
     return tiny_model_version(root, tiny_encoder(root / "encoder"))
 
 
-def test_workers_say_what_one_process_says(spark, model):
+def test_attributions_on_workers_equal_those_of_one_process(spark, model):
     texts = {"a": "Good good parcel!", "b": "late, [name] wrote 3 times", "c": "!!!"}
-    frame = spark.createDataFrame(list(texts.items()), "text_hash string, text string").repartition(2)
-    rows = word_shares(frame, folder=str(model.folder), threads=1).collect()
-    found = {(row["text_hash"], row["word"]): row["share"] for row in rows}
-    assert set(found) == {("a", "good"), ("a", "parcel"), *(("b", word) for word in ("late", "wrote", "times"))}
-    explainer = Explainer(model, most_steps=16)
+    frame = spark.createDataFrame([(*item, "en") for item in texts.items()], TEXTS).repartition(2)
+    rows = word_attributions(frame, folder=str(model.folder), threads=1, stop_words=load_stop_words(None)).collect()
+    by_word = {(row["text_hash"], row["word"]): row["attribution"] for row in rows}
+    assert set(by_word) == {("a", "good"), ("a", "parcel"), *(("b", word) for word in ("late", "wrote", "times"))}
+    explainer = Explainer(model, max_steps=16)
     for key in ("a", "b"):
         alone = explainer.explain(texts[key])
         assert {row["label"] for row in rows if row["text_hash"] == key} == {alone.label}
-        shares = {}
+        expected = {}
         for word in alone.words:
-            shares[word.word.lower()] = shares.get(word.word.lower(), 0.0) + word.share
-        for (text, word), share in found.items():
+            expected[word.word.lower()] = expected.get(word.word.lower(), 0.0) + word.attribution
+        for (text, word), attribution in by_word.items():
             if text == key:
-                assert share == pytest.approx(shares[word], abs=1e-4)
-    assert max(map(abs, found.values())) > 0.02
+                assert attribution == pytest.approx(expected[word], abs=1e-4)
+    assert max(map(abs, by_word.values())) > 0.02
 
 
-def test_words_are_averaged_over_texts_and_those_of_few_are_left_out(spark):
+def test_stop_words_of_the_language_are_left_out(spark, model):
+    stop_words = StopWords(StopWordLists(stop_words={"en": ["the", "good"], "de": ["late"]}))
+    texts = [("a", "the good parcel", "en"), ("b", "the good late parcel", "de"), ("c", "the late parcel", None)]
+    frame = spark.createDataFrame(texts, TEXTS)
+    rows = word_attributions(frame, folder=str(model.folder), threads=1, stop_words=stop_words).collect()
+    words = {key: {row["word"] for row in rows if row["text_hash"] == key} for key in ("a", "b", "c")}
+    assert words == {"a": {"parcel"}, "b": {"the", "good", "parcel"}, "c": {"late", "parcel"}}
+
+
+def test_attributions_are_averaged_over_texts_and_need_enough_customers(spark):
     written = [(1, "t1", "anna"), (1, "t1", "ben"), (1, "t2", "cleo"), (1, "t3", "anna"), (2, "t1", "dora")]
-    shares = [
+    attributions = [
         ("t1", "recommends", "good", 1.0),
         ("t2", "recommends", "good", 0.5),
         ("t3", "no_clear_opinion", "good", 0.25),
         ("t1", "recommends", "rare", 2.0),
         ("t3", "no_clear_opinion", "rare", 2.0),
     ]
-    frame = spark.createDataFrame(shares, "text_hash string, label string, word string, share double")
+    frame = spark.createDataFrame(attributions, "text_hash string, label string, word string, attribution double")
     every = driving_words(spark.createDataFrame(written, WRITTEN), frame, min_customers_per_cell=1)
     assert {tuple(row) for row in every.collect()} == {
-        (1, "recommends", "good", 2, 3, 0.75),  # t1 counts once, though two wrote it
+        (1, "recommends", "good", 2, 3, 0.75),  # t1 counts once, although two customers wrote it
         (1, "recommends", "rare", 1, 2, 2.0),
         (1, "no_clear_opinion", "good", 1, 1, 0.25),
         (1, "no_clear_opinion", "rare", 1, 1, 2.0),

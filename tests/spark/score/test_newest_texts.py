@@ -1,4 +1,4 @@
-"""The newest texts first, as many as fit, the same ones whatever their order."""
+"""Selection of the newest texts within a budget."""
 
 from datetime import date, timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from crm_spark.stages.score.newest_texts import newest_of
 
 SCHEMA = "text_hash string, written_on date"
-# Five texts on each of four days, and three of no day.
+# Five texts on each of four days, and three undated ones.
 ROWS = [(f"d{day}-{i}", date(2025, 1, 1) + timedelta(days=day)) for day in range(4) for i in range(5)]
 ROWS += [(f"x-{i}", None) for i in range(3)]
 
@@ -31,5 +31,5 @@ def test_newest_first(spark, num_texts, expected):
     assert taken(spark, num_texts) == expected == taken(spark, num_texts, ROWS[::-1])
 
 
-def test_nothing_of_nothing(spark):
+def test_empty_input_yields_no_texts(spark):
     assert taken(spark, 5, []) == []

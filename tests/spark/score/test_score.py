@@ -1,4 +1,4 @@
-"""T33, T34, F21: texts get the scores one process would give them, once, whatever they are made of; an altered model reads none."""
+"""Score stage: distributed scoring, increments, re-scoring budget, altered models."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from crm_spark.stages.score import stage
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.scorer import SCHEMA, Scorer, make_scorer
 from crm_spark.text.labels import LABELS
-from crm_spark.text.predictions import readings
+from crm_spark.text.predictions import current_predictions
 
 MAX_LENGTH, TEMPERATURE = 24, 1.5
 ODD = {
@@ -50,9 +50,9 @@ def feedback(texts):
 TEXTS = [
     ("r1", None, "Same words"),
     ("r2", None, "Same words"),
-    ("r3", "Same", "words"),  # a title makes it another text
+    ("r3", "Same", "words"),  # a title makes it a different text
     ("r4", None, "Write to me@home.example"),
-    ("r5", None, "Write to you@work.example"),  # the same once addresses are taken out
+    ("r5", None, "Write to you@work.example"),  # equal after redaction
     ("r6", None, None),
     *((f"n{i}", None, f"Number {i} " + "and on " * (i % 9)) for i in range(20)),
 ]
@@ -69,8 +69,8 @@ TICKETS = [
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory):
-    """A BERT of two layers with random weights, sealed."""
+def model_version(tmp_path_factory):
+    """A registered two-layer BERT with random weights."""
     import torch
     from transformers import BertModel
 
@@ -82,7 +82,7 @@ def saved_model(tmp_path_factory):
     draft.mkdir()
     torch.manual_seed(3)
     model = TextClassifier(BertModel.from_pretrained(encoder, add_pooling_layer=False))
-    torch.nn.init.normal_(model.head.weight, std=3.0)  # so that scores differ well
+    torch.nn.init.normal_(model.head.weight, std=3.0)  # so that scores differ clearly
     save_model(model, draft)
     shutil.copyfile(encoder / "tokenizer.json", draft / "tokenizer.json")
     (draft / CARD).write_text(json.dumps({"temperature": TEMPERATURE, "max_length": MAX_LENGTH}))
@@ -90,8 +90,8 @@ def saved_model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def context(spark, tmp_path_factory, saved_model):
-    """Contexts on a lake with the texts and the model in use."""
+def context(spark, tmp_path_factory, model_version):
+    """Contexts on a lake with texts and a model in production."""
     lake = tmp_path_factory.mktemp("lake")
 
     def make(fingerprint):
@@ -107,15 +107,15 @@ def context(spark, tmp_path_factory, saved_model):
     ctx = make("0")
     put(ctx.tables, FEEDBACK, feedback(TEXTS))
     put(ctx.tables, INTERACTION, [{"happened_at": datetime(2025, 1, 5), **ticket} for ticket in TICKETS])
-    model_dir = ctx.files_root / "models"
-    shutil.copytree(saved_model.folder, model_dir / saved_model.version)
-    register(model_dir, saved_model.version, is_promoted=True)
+    registry_dir = ctx.files_root / "models"
+    shutil.copytree(model_version.folder, registry_dir / model_version.version)
+    register(registry_dir, model_version.version, is_promoted=True)
     return make
 
 
 @pytest.fixture(scope="module")
 def first(context):
-    """The first run: its result, and the scores by text."""
+    """Result and scores of the first run."""
     ctx = context("1")
     result = stage.run(ctx)
     rows = ctx.tables.read(SCORE_TEXT).collect()
@@ -124,11 +124,11 @@ def first(context):
     return result, found, ctx.tables.read(TEXT).collect()
 
 
-def test_equal_texts_are_read_once(first, saved_model):
+def test_equal_texts_are_scored_once(first, model_version):
     result, scores, texts = first
     # Same words, Same\nwords, Write to [email], 20 numbers; r6 has no text, t2 is a visit
     assert result.num_rows == len(scores) == 23
-    assert {row["model_version"] for row in scores.values()} == {saved_model.version}
+    assert {row["model_version"] for row in scores.values()} == {model_version.version}
     assert {row["text_hash"] for row in texts} == set(scores)
     records = {row["record_id"]: row["text_hash"] for row in texts}
     assert set(records) == {"r1", "r2", "r3", "r4", "r5", "t1", *(f"n{i}" for i in range(20))}
@@ -137,17 +137,17 @@ def test_equal_texts_are_read_once(first, saved_model):
     assert records["r4"] == records["r5"] == digest("Write to [email]")
 
 
-def alone(saved_model, texts):
-    """The probabilities of each text by itself: no batch, no padding."""
+def alone(model_version, texts):
+    """Probabilities of each text scored alone, without batch and padding."""
     import torch
     from tokenizers import Tokenizer
 
     from crm_spark.text.model import load_model
 
-    tokenizer = Tokenizer.from_file(str(saved_model.folder / TOKENIZER))
+    tokenizer = Tokenizer.from_file(str(model_version.folder / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=MAX_LENGTH)
-    model, found = load_model(saved_model), []
+    model, found = load_model(model_version), []
     with torch.inference_mode():
         for text in texts:
             tokens = torch.tensor([tokenizer.encode(text).ids])
@@ -156,20 +156,20 @@ def alone(saved_model, texts):
     return found
 
 
-def test_scores_are_those_of_a_single_process(first, saved_model):
+def test_scores_equal_those_of_a_single_process(first, model_version):
     _, scores, _ = first
     texts = ["Same words", "Same\nwords", "Write to [email]", *(text for key, _, text in TEXTS if key[0] == "n")]
-    expected = alone(saved_model, texts)
+    expected = alone(model_version, texts)
     for text, shares in zip(texts, expected):
         row = scores[digest(text)]
         found = [row[f"p_{label}"] for label in LABELS]
         assert found == pytest.approx(shares, abs=1e-5)
         assert row["label"] == LABELS[max(range(3), key=lambda k: found[k])]
     first_label = [shares[0] for shares in expected]
-    assert max(first_label) - min(first_label) > 0.01  # the texts are told apart
+    assert max(first_label) - min(first_label) > 0.01  # texts have different scores
 
 
-def test_a_second_run_reads_only_what_is_new(context, first):
+def test_second_run_scores_new_texts_only(context, first):
     _, scores, _ = first
     assert stage.run(context("2")).num_rows == 0
     ctx = context("3")
@@ -180,9 +180,9 @@ def test_a_second_run_reads_only_what_is_new(context, first):
     assert all(found[text] == row for text, row in scores.items())
 
 
-def test_texts_of_any_kind_get_a_row_of_probabilities(spark, saved_model):
+def test_any_text_gets_probabilities(spark, model_version):
     frame = spark.createDataFrame(list(ODD.items()), "text_hash string, text string").repartition(2)
-    recipe = make_scorer(str(saved_model.folder), ScoreConfig(max_tokens=512, window_rows=3))
+    recipe = make_scorer(str(model_version.folder), ScoreConfig(max_tokens=512, window_rows=3))
     found = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
     assert set(found) == set(ODD)
     for row in found.values():
@@ -193,40 +193,38 @@ def test_texts_of_any_kind_get_a_row_of_probabilities(spark, saved_model):
     )
 
 
-def test_a_text_longer_than_the_model_reads_is_read_up_to_there(saved_model):
-    scorer = Scorer(saved_model.folder, ScoreConfig(max_tokens=512))
-    # 22 words and the two marks around them are 24 tokens
+def test_long_text_is_truncated(model_version):
+    scorer = Scorer(model_version.folder, ScoreConfig(max_tokens=512))
+    # 22 words and two special tokens are 24 tokens
     whole, cut = scorer.probabilities(["word " * 10_000, "word " * 22])
     assert list(whole) == pytest.approx(list(cut), abs=1e-6)
 
 
-def test_an_altered_saved_model_is_refused_before_any_row(spark, saved_model, tmp_path):
+def test_altered_model_is_rejected_before_scoring(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path)
     put(ctx.tables, FEEDBACK, feedback(TEXTS))
-    folder = ctx.files_root / "models" / saved_model.version
-    shutil.copytree(saved_model.folder, folder)
-    register(folder.parent, saved_model.version, is_promoted=True)
+    folder = ctx.files_root / "models" / model_version.version
+    shutil.copytree(model_version.folder, folder)
+    register(folder.parent, model_version.version, is_promoted=True)
     content = bytearray((folder / WEIGHTS).read_bytes())
     content[len(content) // 2] ^= 1
     (folder / WEIGHTS).write_bytes(content)
-    with pytest.raises(ArtifactError, match=rf"{WEIGHTS} is missing or altered; nothing is scored with it"):
+    with pytest.raises(ArtifactError, match=rf"{WEIGHTS} is missing or altered, so the model is not used"):
         stage.run(ctx)
     assert not ctx.tables.exists(SCORE_TEXT) and not ctx.tables.exists(TEXT)
-    assert open_model(saved_model.folder).version == saved_model.version  # the original is whole
+    assert open_model(model_version.folder).version == model_version.version  # the original is valid
 
 
-def test_without_a_saved_model_in_use_nothing_is_read(spark, saved_model, tmp_path):
+def test_without_a_model_in_production_the_stage_is_skipped(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path)
-    model_dir = ctx.files_root / "models"
-    model_dir.mkdir(parents=True)
-    register(model_dir, saved_model.version, is_promoted=False)  # a candidate is not in use
+    registry_dir = ctx.files_root / "models"
+    registry_dir.mkdir(parents=True)
+    register(registry_dir, model_version.version, is_promoted=False)  # a candidate is not used for scoring
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "there is no model in use to read texts with")
+    assert (result.status, result.note) == ("skipped", "no text model in production")
 
 
-def test_a_new_saved_model_reads_anew_within_its_budget_and_the_older_reading_counts_meanwhile(
-    spark, saved_model, tmp_path
-):
+def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhile(spark, model_version, tmp_path):
     def make(fingerprint):
         return lake_context(spark, tmp_path, "score.rescore_texts=9", fingerprint=fingerprint * 64)
 
@@ -234,44 +232,46 @@ def test_a_new_saved_model_reads_anew_within_its_budget_and_the_older_reading_co
     days = [datetime(2025, 1, 1) + timedelta(days=day) for day in range(20)]
     old = [{**row, "given_at": day} for row, day in zip(feedback(TEXTS[6:]), days)]
     put(ctx.tables, FEEDBACK, old)
-    model_dir = ctx.files_root / "models"
-    shutil.copytree(saved_model.folder, model_dir / saved_model.version)
-    register(model_dir, saved_model.version, is_promoted=True)
-    assert stage.run(ctx).num_rows == 20  # new texts are read whatever the budget is
+    registry_dir = ctx.files_root / "models"
+    shutil.copytree(model_version.folder, registry_dir / model_version.version)
+    register(registry_dir, model_version.version, is_promoted=True)
+    assert stage.run(ctx).num_rows == 20  # new texts are scored regardless of the budget
     assert not stage.must_run(ctx)
-    second = another(saved_model, tmp_path / "draft", model_dir)
-    register(model_dir, second, is_promoted=True)
+    second = another(model_version, tmp_path / "draft", registry_dir)
+    register(registry_dir, second, is_promoted=True)
     put(ctx.tables, FEEDBACK, [*old, *feedback([("new", None, "Never seen before")])])
     ctx = make("2")
     steps, result = [], stage.run(ctx)
-    assert "; 11 are read by the model before until their turn" in result.note
+    assert "; 11 texts keep the predictions of the previous model for now" in result.note
     newest = {digest(text) for _, _, text in TEXTS[-9:]}
     read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).where(F.col("model_version") == second).collect()}
     assert read == {digest("Never seen before"), *newest}
-    counts = [row["model_version"] for row in readings(ctx.tables, serving_order(ctx.files_root)).collect()]
-    assert (counts.count(second), counts.count(saved_model.version)) == (10, 11)
+    counts = [row["model_version"] for row in current_predictions(ctx.tables, serving_order(ctx.files_root)).collect()]
+    assert (counts.count(second), counts.count(model_version.version)) == (10, 11)
     while stage.must_run(ctx) and len(steps) < 5:
         steps.append(stage.run(ctx).num_rows)
     assert steps == [9, 2]
-    counts = {row["model_version"] for row in readings(ctx.tables, serving_order(ctx.files_root)).collect()}
-    assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # both versions stay readable
-    assert ctx.tables.read(ANNOTATION_CANDIDATE).count() == 21  # nobody rated any, and the list grew with what was read
+    counts = {row["model_version"] for row in current_predictions(ctx.tables, serving_order(ctx.files_root)).collect()}
+    assert counts == {second} and ctx.tables.read(SCORE_TEXT).count() == 41  # the scores of both versions are kept
+    assert (
+        ctx.tables.read(ANNOTATION_CANDIDATE).count() == 21
+    )  # all texts are unrated; the list grows with the scored texts
 
 
-def another(saved_model, draft, model_dir):
-    """A model with another card: another version."""
-    shutil.copytree(saved_model.folder, draft)
+def another(model_version, draft, registry_dir):
+    """A model with a different card and therefore a different version."""
+    shutil.copytree(model_version.folder, draft)
     (draft / CARD).write_text(json.dumps({"temperature": 2.0, "max_length": MAX_LENGTH}))
-    return seal(draft, model_dir).version
+    return seal(draft, registry_dir).version
 
 
-def test_what_a_million_texts_cost_is_said(first, context):
+def test_cost_per_million_texts_is_logged(first, context):
     note = first[0].note
-    assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours a million, with torch fp32 \(", note)
+    assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours per million texts, torch fp32 \(", note)
 
 
-def test_windows_of_a_long_text_are_read_and_averaged(saved_model, tmp_path):
-    shutil.copytree(saved_model.folder, tmp_path / "draft")
+def test_windows_of_a_long_text_are_averaged(model_version, tmp_path):
+    shutil.copytree(model_version.folder, tmp_path / "draft")
     card = {"temperature": 1.0, "max_length": MAX_LENGTH, "long_texts": "windows"}
     (tmp_path / "draft" / CARD).write_text(json.dumps(card))
     scorer = Scorer(seal(tmp_path / "draft", tmp_path).folder, ScoreConfig(max_tokens=512))
@@ -282,13 +282,13 @@ def test_windows_of_a_long_text_are_read_and_averaged(saved_model, tmp_path):
     assert short == pytest.approx(np.log(scorer.probabilities(["good"]))[0], abs=1e-5)
 
 
-def test_texts_that_nobody_rated_and_the_saved_model_is_least_sure_of_are_listed(spark, saved_model, tmp_path):
+def test_annotation_candidates_are_unrated_texts_with_the_highest_entropy(spark, model_version, tmp_path):
     ctx = lake_context(spark, tmp_path, "score.annotation_candidates=3")
     rated = [{**row, "label": "recommends"} for row in feedback(TEXTS[6:16])]
     put(ctx.tables, FEEDBACK, [*rated, *feedback(TEXTS[16:])])
-    model_dir = ctx.files_root / "models"
-    shutil.copytree(saved_model.folder, model_dir / saved_model.version)
-    register(model_dir, saved_model.version, is_promoted=True)
+    registry_dir = ctx.files_root / "models"
+    shutil.copytree(model_version.folder, registry_dir / model_version.version)
+    register(registry_dir, model_version.version, is_promoted=True)
     stage.run(ctx)
     unrated = {digest(text) for _, _, text in TEXTS[16:]}
     scores = {row["text_hash"]: row for row in ctx.tables.read(SCORE_TEXT).collect() if row["text_hash"] in unrated}

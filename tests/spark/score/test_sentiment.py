@@ -1,4 +1,4 @@
-"""Sentiment by month: means, their errors, and what changed, by hand."""
+"""Monthly sentiment: means, standard errors, changes."""
 
 from datetime import date
 
@@ -13,21 +13,21 @@ SAID = [
 JANUARY, MARCH = date(2025, 1, 1), date(2025, 3, 1)
 
 
-def months(spark, said):
-    frame = spark.createDataFrame(said, "customer_id string, written_on date, sentiment double").repartition(2)
+def months(spark, texts):
+    frame = spark.createDataFrame(texts, "customer_id string, written_on date, sentiment double").repartition(2)
     rows = sentiment_by_month(frame, "customer_id").collect()
     found = {(row["customer_id"], row["month"]): tuple(row)[2:] for row in rows}
     assert len(found) == len(rows)
     return found
 
 
-def test_means_errors_and_changes(spark):
+def test_means_standard_errors_and_changes(spark):
     assert months(spark, SAID) == {
         ("a", JANUARY): (2, 0.5, 0.5, None),  # deviation sqrt(0.5) over sqrt(2)
-        ("a", MARCH): (1, -0.5, None, -1.0),  # since January: nothing was written in February
+        ("a", MARCH): (1, -0.5, None, -1.0),  # change from January: no texts in February
         ("b", JANUARY): (1, 0.25, None, None),
     }
 
 
-def test_the_order_of_texts_changes_nothing(spark):
+def test_result_is_independent_of_the_row_order(spark):
     assert months(spark, SAID[::-1]) == months(spark, SAID)

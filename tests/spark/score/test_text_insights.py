@@ -1,4 +1,4 @@
-"""What the stage makes of texts beside their verdicts: once, only of what is new, and by the words of the company's file."""
+"""Aspects, monthly sentiment and driving words of the score stage."""
 
 import hashlib
 import re
@@ -39,7 +39,7 @@ def feedback(writers, month=1):
 
 @pytest.fixture(scope="module")
 def lake(spark, tmp_path_factory):
-    """A lake with texts of four customers in two segments, and what makes a context on it."""
+    """A lake with texts of four customers in two segments, and a context factory."""
     root = tmp_path_factory.mktemp("lake")
     model = tiny_model_version(root / "made", tiny_encoder(root / "encoder"))
     shutil.copytree(model.folder, root / "files" / "models" / model.version)
@@ -63,7 +63,7 @@ def lake(spark, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def first(lake):
-    """The first run: what it said, and the tables then."""
+    """Note and tables of the first run."""
     make, _, _ = lake
     ctx = make("1")
     note = stage.run(ctx).note
@@ -78,7 +78,7 @@ def sentiment_of(scorer, *texts):
     return float((shares[:, 0] - shares[:, 1]).mean())
 
 
-def test_the_sentiment_of_an_aspect_is_what_one_process_reads_in_its_clauses(first, lake):
+def test_aspect_sentiment_equals_that_of_a_single_process(first, lake):
     _, tables = first
     found = {(row["text_hash"], row["aspect"]): row for row in tables["scores.aspect"]}
     assert {key: row["num_clauses"] for key, row in found.items()} == {
@@ -94,7 +94,7 @@ def test_the_sentiment_of_an_aspect_is_what_one_process_reads_in_its_clauses(fir
     assert found[digest(NONE), "none"]["sentiment"] is None
 
 
-def test_sentiment_by_month_is_the_mean_of_the_texts(first, lake):
+def test_monthly_sentiment_is_the_mean_of_the_texts(first, lake):
     _, tables = first
     by_customer = {row["customer_id"]: row for row in tables["scores.customer_sentiment"]}
     assert by_customer["ANNA"]["num_texts"] == 2 and by_customer["ANNA"]["month"] == date(2025, 1, 1)
@@ -104,12 +104,12 @@ def test_sentiment_by_month_is_the_mean_of_the_texts(first, lake):
     assert lamp["mean_sentiment"] == pytest.approx(sentiment_of(lake[2], BOTH, BOTH, ONE, BOTH), abs=1e-5)
 
 
-def test_words_of_one_customer_alone_are_not_kept(first):
+def test_words_of_a_single_customer_are_dropped(first):
     _, tables = first
     rows = tables["scores.driving_word"]
-    assert {row["segment_id"] for row in rows} == {1}  # dora is alone in the other
+    assert {row["segment_id"] for row in rows} == {1}  # dora is the only customer of the other segment
     assert {row["word"] for row in rows} >= {"good", "price", "but"}
-    assert "parcel" not in {row["word"] for row in rows}  # anna's
+    assert "parcel" not in {row["word"] for row in rows}  # used by anna only
     assert all(row["num_customers"] >= 2 for row in rows)
 
 
@@ -117,7 +117,7 @@ def num_done(note):
     return tuple(map(int, re.search(r"aspects of (\d+) texts, (\d+) explained", note).groups()))
 
 
-def test_a_second_run_searches_only_what_is_new(first, lake):
+def test_second_run_extracts_aspects_of_new_texts_only(first, lake):
     make, _, _ = lake
     assert num_done(first[0]) == (3, 3)
     ctx = make("2")
@@ -125,26 +125,26 @@ def test_a_second_run_searches_only_what_is_new(first, lake):
     assert {t: sorted(map(tuple, ctx.tables.read(c).collect())) for t, c in (("a", SCORE_ASPECT), ("w", DRIVING_WORD))} \
         == {"a": sorted(map(tuple, first[1]["scores.aspect"])), "w": sorted(map(tuple, first[1]["scores.driving_word"]))}  # fmt: skip
     put(ctx.tables, FEEDBACK, [*feedback(WRITERS), *feedback({"ben": ["Price!"], "cleo": [ONE]}, month=2)])
-    assert num_done(stage.run(make("3")).note) == (1, 3)  # what is written after as_of is read, and not counted yet
+    assert num_done(stage.run(make("3")).note) == (1, 3)  # texts after as_of are scored but not counted
     assert ctx.tables.read(SCORE_ASPECT).where(f"text_hash = '{digest('Price!')}'").count() == 1
     assert {row["month"] for row in ctx.tables.read(CUSTOMER_SENTIMENT).collect()} == {date(2025, 1, 1)}
 
 
-def test_other_aspects_in_the_file_are_looked_for_in_every_text(first, lake):
+def test_changed_aspects_are_extracted_from_all_texts(first, lake):
     make, words, scorer = lake
     before = stage.inputs(make("4"))
     words.write_text(SECOND)
     ctx = make("4")
-    assert stage.inputs(ctx) != before  # the refresh knows that there is something to do
+    assert stage.inputs(ctx) != before  # changed inputs trigger a new run
     stage.run(ctx)
     found = {(row["text_hash"], row["aspect"]): row for row in ctx.tables.read(SCORE_ASPECT).collect()}
     read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).collect()}
-    assert {text for text, _ in found} == read  # every text is accounted for
-    assert {aspect for _, aspect in found} == {"price", "none"}  # delivery is gone
+    assert {text for text, _ in found} == read  # every text has a row
+    assert {aspect for _, aspect in found} == {"price", "none"}  # delivery is no longer an aspect
     assert found[digest(NONE), "price"]["sentiment"] == pytest.approx(sentiment_of(scorer, NONE), abs=1e-5)
     assert found[digest(ONE), "none"]["num_clauses"] == 0
 
 
-def test_explaining_can_be_turned_off(first, lake):
+def test_driving_words_can_be_disabled(first, lake):
     make, _, _ = lake
     assert num_done(stage.run(make("5", "score.explain_texts_per_segment=0")).note)[1] == 0

@@ -1,4 +1,4 @@
-"""Every customer is in one segment, whatever the order of rows, and a segment that continues keeps its id and name."""
+"""Segment stage: complete assignment, stable ids and names."""
 
 from datetime import date
 
@@ -17,7 +17,7 @@ JANUARY = {  # days since the last order, orders, revenue: far apart on the scal
     "fading": (60, 2, 100.0),
 }
 FEBRUARY = {**{name: (r + 1, n, m * 1.05) for name, (r, n, m) in JANUARY.items()}, "lost_good": (400, 40, 4000.0)}
-del FEBRUARY["fading"]  # these customers are gone; good customers who do not come any more are a segment of their own
+del FEBRUARY["fading"]  # this group ends; good customers who stopped buying form a new segment
 
 
 def customers(groups, day):
@@ -36,7 +36,7 @@ def customers(groups, day):
 
 
 def groups_by_id(ctx):
-    """Segment id of each group; a group that is not in one segment has several."""
+    """Segment id of each group, or several if a group is split."""
     rows = ctx.tables.read(SEGMENT).where(f"as_of = '{ctx.as_of}'").collect()
     found = {}
     for row in rows:
@@ -68,7 +68,7 @@ def context(spark, lake):
 
 @pytest.fixture(scope="module")
 def january(context):
-    """What the stage made of the first snapshot."""
+    """Segments of the first snapshot."""
     ctx = context("1", AS_OF)
     put(ctx.tables, FEATURE_CUSTOMER, customers(JANUARY, AS_OF))
     assert stage.run(ctx).num_rows == 125  # 4 groups of 30, 5 visitors
@@ -77,21 +77,21 @@ def january(context):
 
 @pytest.fixture(scope="module")
 def february(context, january):
-    """The next snapshot: three groups go on, one is gone, another has come."""
+    """The next snapshot: three groups continue, one ended, one is new."""
     ctx = context("2", NEXT_MONTH)
     put(ctx.tables, FEATURE_CUSTOMER, customers(FEBRUARY, NEXT_MONTH))
     stage.run(ctx)
     return groups_by_id(ctx)[0], names(ctx)
 
 
-def test_every_customer_is_in_one_segment_and_who_has_not_bought_is_in_segment_0(january):
+def test_every_customer_is_in_one_segment_and_non_buyers_in_segment_0(january):
     ids, rows, _ = january
     assert len({row["customer_id"] for row in rows}) == len(rows) == 125
     assert ids["visitor"] == 0
     assert sorted(ids.values()) == [0, 1, 2, 3, 4]  # visitors, and four planted groups in four segments
 
 
-def test_names_say_what_the_customers_are_like(january):
+def test_names_match_the_customers(january):
     ids, _, profile = january
     assert profile[0]["name"] == "Has not bought yet"
     assert profile[ids["champions"]]["name"] == "Champions"
@@ -99,7 +99,7 @@ def test_names_say_what_the_customers_are_like(january):
     assert profile[ids["occasional"]]["name"] == "New and occasional"
 
 
-def test_profiles_add_up_to_all_customers_and_all_revenue(january):
+def test_profiles_sum_to_all_customers_and_revenue(january):
     ids, _, profile = january
     assert sum(row["num_customers"] for row in profile.values()) == 125
     assert sum(row["customer_fraction"] for row in profile.values()) == pytest.approx(1)
@@ -110,7 +110,7 @@ def test_profiles_add_up_to_all_customers_and_all_revenue(january):
     assert (champions["median_recency_days"], champions["median_num_orders"]) == (4.0, 40.0)  # of 3, 4, 5; of 40, 41
 
 
-def test_the_same_customers_in_another_order_get_the_same_ids(january, context):
+def test_ids_are_independent_of_the_row_order(january, context):
     _, rows, profile = january
     again = context("3", AS_OF)
     put(again.tables, FEATURE_CUSTOMER, customers(JANUARY, AS_OF)[::-1], num_partitions=7)
@@ -122,22 +122,22 @@ def test_the_same_customers_in_another_order_get_the_same_ids(january, context):
     assert names(again) == {segment_id: row["name"] for segment_id, row in profile.items()}
 
 
-def test_segments_that_continue_keep_their_id_and_name(january, february):
+def test_continued_segments_keep_id_and_name(january, february):
     (before, _, profile), (after, now) = january, february
     for group in ("champions", "occasional", "lost_small", "visitor"):
         assert after[group] == before[group]
         assert now[after[group]] == profile[before[group]]["name"]
 
 
-def test_a_segment_that_has_come_gets_a_fresh_id_and_the_name_that_fits_it(february):
+def test_new_segment_gets_a_new_id_and_a_matching_name(february):
     after, now = february
-    assert after["lost_good"] == 5  # 1 to 4 have been given
+    assert after["lost_good"] == 5  # ids 1 to 4 are used
     assert now[5] == "Lost good customers"
 
 
-def test_too_few_buyers_are_not_segmented(spark, tmp_path):
+def test_too_few_buyers_are_skipped(spark, tmp_path):
     ctx = lake_context(spark, tmp_path)
     put(ctx.tables, FEATURE_CUSTOMER, customers({"champions": JANUARY["champions"]}, AS_OF))
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "fewer than 50 customers have ordered")
+    assert (result.status, result.note) == ("skipped", "fewer than 50 customers with orders")
     assert not ctx.tables.exists(SEGMENT)

@@ -1,4 +1,4 @@
-"""Rows are dealt evenly, in an order that only the seed decides; cutting into buckets changes nothing of that."""
+"""Assignment of rows to row groups."""
 
 import pytest
 from pyspark.sql import functions as F
@@ -21,14 +21,14 @@ def frame(spark):
     return both.drop("id")
 
 
-def test_every_place_is_taken_once_and_groups_are_equal(frame):
+def test_positions_are_unique_and_groups_are_equal(frame):
     found = placed(frame, num_rows=1100, num_groups=8)
     assert sorted(position for position, _ in found.values()) == list(range(1100))
     sizes = [sum(group == g for _, group in found.values()) for g in range(8)]
     assert set(sizes) == {137, 138}
 
 
-def test_buckets_and_partitions_change_nothing_but_the_order_of_sorting(frame, monkeypatch):
+def test_order_is_independent_of_buckets_and_partitions(frame, monkeypatch):
     whole = placed(frame, num_rows=1100, num_groups=8)
     assert placed(frame.repartition(7), num_rows=1100, num_groups=8) == whole
     monkeypatch.setattr(layout, "_BUCKET_ROWS", 50)
@@ -37,6 +37,6 @@ def test_buckets_and_partitions_change_nothing_but_the_order_of_sorting(frame, m
     assert cut == placed(frame.orderBy("text_hash").repartition(3), num_rows=1100, num_groups=8)
 
 
-def test_another_seed_is_another_order(frame):
+def test_order_depends_on_the_seed(frame):
     one, other = (placed(frame, num_rows=1100, num_groups=8, seed=seed) for seed in (1, 2))
     assert sum(one[key] == other[key] for key in one) < 20

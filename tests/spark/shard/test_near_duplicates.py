@@ -1,11 +1,11 @@
-"""Near texts of two splits, whatever their order; how often pairs of a known similarity are found."""
+"""Near-duplicates across splits and their detection rate."""
 
 import random
 
 import pytest
 
 from crm_spark.stages.shard.near_duplicates import near_duplicates
-from crm_spark.stages.shard.tokenisation import read
+from crm_spark.stages.shard.token_rows import token_rows
 
 TEXT, SIDED = (
     "The sleeves are far too long for me, but the fabric is soft.",
@@ -15,11 +15,11 @@ TEXT, SIDED = (
 
 def found(spark, rows, *, partitions=1):
     frame = spark.createDataFrame(rows, SIDED).repartition(partitions)
-    assigned = read(frame, "embedded", max_length=32, long_texts="head", seed=11)
+    assigned = token_rows(frame, "embedded", max_length=32, long_texts="head", seed=11)
     return {r["text_hash"]: (r["near_duplicate_hash"], r["similarity"]) for r in near_duplicates(assigned).collect()}
 
 
-def test_the_side_before_keeps_its_text(spark):
+def test_near_duplicate_is_dropped_from_the_later_split(spark):
     rows = [
         ("t", TEXT, "test"),
         ("v", TEXT.lower(), "validation"),
@@ -36,7 +36,7 @@ def test_the_side_before_keeps_its_text(spark):
     assert found(spark, rows[::-1], partitions=3) == wanted
 
 
-def test_scripts_without_blanks_and_long_texts_are_told_too(spark):
+def test_near_duplicates_in_scripts_without_spaces_and_in_long_texts(spark):
     chinese = "这件衣服的颜色和图片上的不一样，袖子太长，但是面料很柔软，我会再买一件。"
     long = " ".join(f"word{i}" for i in range(5_000))
     rows = [
@@ -49,8 +49,8 @@ def test_scripts_without_blanks_and_long_texts_are_told_too(spark):
 
 
 @pytest.mark.parametrize(("changed", "least", "most"), [(3, 0.95, 1.0), (20, 0.0, 0.6), (200, 0.0, 0.0)])
-def test_near_pairs_are_found_and_far_ones_are_not(spark, changed, least, most):
-    """100 pairs of random letters; each changed letter spoils five shingles of some 496: similarity 0.94, 0.67, 0.04."""
+def test_near_duplicates_are_found_and_dissimilar_texts_are_not(spark, changed, least, most):
+    """100 pairs of random letters; each changed letter affects five of about 496 shingles: similarity 0.94, 0.67, 0.04."""
     draw, rows = random.Random(5), []
     for i in range(100):
         letters = draw.choices("abcdefghijklmnopqrstuvwxyz", k=500)

@@ -1,4 +1,4 @@
-"""T30: nothing is on two splits, every example is there once, every rank finds row groups on every split."""
+"""Shard stage: splits, row groups, manifest."""
 
 import hashlib
 from collections import Counter
@@ -20,8 +20,8 @@ from crm_spark.text.manifest import SPLITS, read_manifest
 NUM_CUSTOMERS, NUM_SHARED = 60, 12
 
 
-def said(key):
-    """A text of its own: none is near another's."""
+def distinct_text(key):
+    """A text without near-duplicates."""
     return "Text " + hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -40,11 +40,12 @@ def feedback():
     """A text in the shop and one in the CRM of each of 60 customers, 12 texts of two customers each, and two others."""
     rows = []
     for i in range(NUM_CUSTOMERS):
-        rows.append(record(f"{i}-shop", "shop", f"s{i}", said(f"shop {i}"), LABELS[i % 3]))
-        rows.append(record(f"{i}-crm", "crm", f"k{i}", said(f"survey {i}"), LABELS[(i + 1) % 3]))
+        rows.append(record(f"{i}-shop", "shop", f"s{i}", distinct_text(f"shop {i}"), LABELS[i % 3]))
+        rows.append(record(f"{i}-crm", "crm", f"k{i}", distinct_text(f"survey {i}"), LABELS[(i + 1) % 3]))
     for t in range(NUM_SHARED):
         rows += [
-            record(f"t{t}-{i}", "shop", f"s{i}", said(f"everybody {t}"), LABELS[t % 3]) for i in (5 * t, 5 * t + 1)
+            record(f"t{t}-{i}", "shop", f"s{i}", distinct_text(f"everybody {t}"), LABELS[t % 3])
+            for i in (5 * t, 5 * t + 1)
         ]
     rows.append(record("nobody", "shop", None, "Written by a guest", "recommends"))
     rows.append(record("unrated", "shop", "s1", "No stars", None))
@@ -63,8 +64,10 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-CUSTOMER_OF = {digest(said(f"{place} {i}")): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")}
-WRITERS_OF = {digest(said(f"everybody {t}")): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
+CUSTOMER_OF = {
+    digest(distinct_text(f"{place} {i}")): f"c{i}" for i in range(NUM_CUSTOMERS) for place in ("shop", "survey")
+}
+WRITERS_OF = {digest(distinct_text(f"everybody {t}")): (f"c{5 * t}", f"c{5 * t + 1}") for t in range(NUM_SHARED)}
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +107,15 @@ def split_by_text(made):
     return {row["example_id"]: split for split in SPLITS for row in examples(made, split)}
 
 
-def test_every_text_is_there_once_with_its_label(made):
+def test_every_text_occurs_once_with_its_label(made):
     result, _, _ = made
     every = [row for split in SPLITS for row in examples(made, split)]
     label_of = {digest(row["plain_text"]): row["label"] for row in feedback() if row["label"]}
-    assert len(every) == result.num_rows == 133  # 2 x 60 + 12 + 1; who gave no stars teaches nothing
+    assert len(every) == result.num_rows == 133  # 2 x 60 + 12 + 1; texts without stars have no label
     assert {row["example_id"]: LABELS[row["label"]] for row in every} == label_of
 
 
-def test_no_customer_is_on_two_sides_whatever_system_the_texts_come_from(made):
+def test_no_customer_is_in_two_splits(made):
     found = {}
     for text, split in split_by_text(made).items():
         if text in CUSTOMER_OF:
@@ -122,7 +125,7 @@ def test_no_customer_is_on_two_sides_whatever_system_the_texts_come_from(made):
     assert 30 < num_train < 54  # 70 of 100: 42, and three standard deviations of 3.5 around it
 
 
-def test_a_text_of_customers_on_several_sides_is_on_the_test_side_first(made):
+def test_text_of_customers_in_several_splits_is_in_the_test_split(made):
     where = split_by_text(made)
     split_of = {customer: where[text] for text, customer in CUSTOMER_OF.items()}
     wanted = {}
@@ -142,13 +145,13 @@ RECORDS = "system string, entity string, record_id string, customer_id string, t
 
 
 def random_splits(spark):
-    """The hash of the seed and the writer decides: one writer is looked up on each split."""
+    """Return one writer of each split of a random assignment."""
     frame = spark.createDataFrame([record_of(f"t{i}", f"c{i}") for i in range(40)], RECORDS)
-    drawn = assign_splits(frame, test_from=None, seed=11).collect()
-    return {split: next(r["customer_id"] for r in drawn if r["split"] == split) for split in SPLITS}
+    assigned = assign_splits(frame, test_from=None, seed=11).collect()
+    return {split: next(r["customer_id"] for r in assigned if r["split"] == split) for split in SPLITS}
 
 
-def test_one_row_stands_for_a_text_whatever_the_order(spark):
+def test_selected_row_of_a_text_is_independent_of_the_order(spark):
     by_split = random_splits(spark)
     rows = [
         record_of(text, by_split[split])
@@ -165,7 +168,7 @@ def test_one_row_stands_for_a_text_whatever_the_order(spark):
 
 
 def dated(spark, days_of):
-    """Records of customers, a text each, by the days on which they wrote."""
+    """One text per customer and day."""
     rows = [
         record_of(f"{customer}-{day}", customer, day=date(2025, 1, 1) + timedelta(days=day))
         for customer, days in days_of.items()
@@ -174,19 +177,19 @@ def dated(spark, days_of):
     return spark.createDataFrame(rows, RECORDS)
 
 
-def test_the_newest_fifth_is_the_test_side_and_its_writers_older_texts_are_on_none(spark):
-    # 100 customers, one text a day; who writes on days 90 and 95 had written on days 5 and 6
+def test_newest_fifth_is_the_test_split_and_older_texts_of_its_writers_are_dropped(spark):
+    # 100 customers, one text per day; the writers of days 90 and 95 also wrote on days 5 and 6
     days_of = {f"c{day}": [day] for day in range(98)} | {"again": [5, 90], "often": [6, 7, 95]}
     frame = dated(spark, days_of)
     found = newest_from(frame)
-    assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; with day 79 it would be over a fifth
+    assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; day 79 would exceed a fifth
     splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=found, seed=11).collect()}
     assert all((split == "test") == (int(text.split("-")[1]) >= 80) for text, split in splits.items())
     assert {text for text, split in splits.items() if split == EARLIER} == {"again-5", "often-6", "often-7"}
     assert 2 <= sum(split == "validation" for split in splits.values()) <= 20  # an eighth of 80: 10
 
 
-def test_a_text_of_nobody_and_of_no_day_is_learned_from(spark):
+def test_undated_text_without_writer_is_in_the_training_split(spark):
     rows = [record_of(f"t{i}", None, day=date(2025, 1, 1) + timedelta(days=i)) for i in range(60)]
     frame = spark.createDataFrame([*rows, record_of("undated", None)], RECORDS)
     found = newest_from(frame)
@@ -198,22 +201,22 @@ def test_a_text_of_nobody_and_of_no_day_is_learned_from(spark):
     "days_of",
     [
         {f"c{i}": [3] for i in range(50)},  # all on one day
-        {f"c{i}": [1, 2, 60] for i in range(50)},  # everybody wrote lately
+        {f"c{i}": [1, 2, 60] for i in range(50)},  # all customers wrote recently
         {f"c{i}": [i] for i in range(96)} | {f"d{i}": [97] for i in range(40)},  # the last day holds a third
     ],
 )
-def test_no_test_side_by_time_where_it_would_be_no_good_one(spark, days_of):
+def test_no_split_by_time_for_unsuitable_dates(spark, days_of):
     assert newest_from(dated(spark, days_of)) is None
 
 
-def test_no_test_side_by_time_where_many_texts_have_no_day(spark):
+def test_no_split_by_time_with_many_undated_texts(spark):
     rows = [record_of(f"t{i}", f"c{i}", day=date(2025, 1, 1) + timedelta(days=i)) for i in range(80)]
     assert newest_from(spark.createDataFrame(rows, RECORDS)) == date(2025, 1, 1) + timedelta(days=64)
     undated = [record_of(f"u{i}", f"u{i}") for i in range(10)]
     assert newest_from(spark.createDataFrame([*rows, *undated], RECORDS)) is None
 
 
-def test_the_manifest_counts_what_the_files_hold(made):
+def test_manifest_counts_match_the_files(made):
     result, manifest, rows = made
     for file in manifest.files:
         assert file.num_rows == len(rows[file.name])
@@ -222,28 +225,28 @@ def test_the_manifest_counts_what_the_files_hold(made):
         labels = Counter(LABELS[row["label"]] for row in examples(made, split))
         assert manifest.classes[split] == dict(labels) and manifest.num_examples(split) == sum(labels.values())
     assert manifest.dropped == {
-        "repeated_text": 12,
+        "duplicate_text": 12,
         "earlier_text": 0,
-        "near_text": 0,
-    }  # 12 texts stand in two records each
-    assert "; the test split is drawn; 12 repeated, earlier or near texts left out; " in result.note
+        "near_duplicate": 0,
+    }  # 12 texts occur in two records each
+    assert "; test split: random customers; 12 duplicate, near-duplicate or earlier texts dropped; " in result.note
 
 
-def test_row_groups_of_a_side_are_equal_and_shared_evenly_by_the_ranks(made):
+def test_row_groups_of_a_split_are_equal_and_divisible_by_the_world_size(made):
     _, manifest, _ = made
     for split in SPLITS:
         sizes = [file.num_rows for file in manifest.of(split)]
         assert len(sizes) % 2 == 0 and len(set(sizes)) == 1 and sizes[0] <= 16
 
 
-def test_padding_rows_weigh_nothing(made):
+def test_padding_rows_have_weight_zero(made):
     _, manifest, rows = made
     padding = [row for file in manifest.files for row in rows[file.name] if row["weight"] != 1.0]
     assert len(padding) == sum(file.num_rows - file.num_examples for file in manifest.files) > 0
     assert all((row["weight"], row["example_id"], row["num_tokens"]) == (0.0, "", 1) for row in padding)
 
 
-def test_tokens_are_those_of_the_encoder_cut_and_padded_to_one_length(made):
+def test_tokens_are_truncated_and_padded_to_one_length(made):
     row = next(
         row for split in SPLITS for row in examples(made, split) if row["example_id"] == digest("Written by a guest")
     )
@@ -252,7 +255,7 @@ def test_tokens_are_those_of_the_encoder_cut_and_padded_to_one_length(made):
     assert (row["num_tokens"], row["source"]) == (6, "reviews")
 
 
-def test_the_same_texts_in_another_order_make_the_same_files(context, made):
+def test_files_are_independent_of_the_row_order(context, made):
     _, manifest, _ = made
     ctx = context("2")
     put(ctx.tables, FEEDBACK, feedback()[::-1], num_partitions=5)
@@ -262,29 +265,29 @@ def test_the_same_texts_in_another_order_make_the_same_files(context, made):
     assert (ctx.files_root / "shards" / "current").read_text() == "2" * 24
 
 
-def test_more_ranks_than_texts_of_a_side_still_find_a_row_group_each(context, made):
+def test_every_rank_has_a_row_group_even_with_few_texts(context, made):
     ctx = context("3", "shard.max_world_size=64")
     stage.run(ctx)
     manifest = read_manifest(stage.shard_dir(ctx))
-    assert manifest.num_examples("validation") < 64  # a rank without a text gets padding
+    assert manifest.num_examples("validation") < 64  # ranks without texts get padding rows
     assert {split: len(manifest.of(split)) % 64 for split in SPLITS} == {"train": 0, "validation": 0, "test": 0}
 
 
-def test_too_few_texts_are_said_with_their_number_and_leave_nothing(context, made):
+def test_too_few_texts_are_skipped_with_their_number(context, made):
     ctx = context("4", "shard.min_examples=134")
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "133 different labelled texts; at least 134 are needed")
+    assert (result.status, result.note) == ("skipped", "133 distinct labelled texts; at least 134 are needed")
     assert not stage.shard_dir(ctx).exists()
 
 
-def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(context, made):
-    """The same text with a word more, by somebody on the training split, and once more by the one who wrote it."""
+def test_near_duplicate_of_a_held_out_text_is_dropped_and_counted(context, made):
+    """A held-out text with one more word, by a customer of the training split and by its own writer."""
     where, by = split_by_text(made), {customer: text for text, customer in CUSTOMER_OF.items()}
     tester = next(customer for customer, text in by.items() if where[text] == "test")
     trainer = next(customer for customer, text in by.items() if where[text] == "train")
-    long = " ".join(said(f"word {i}") for i in range(5))
+    long = " ".join(distinct_text(f"word {i}") for i in range(5))
     near = [
-        record("far", "shop", f"s{trainer[1:]}", said("nothing like it"), "recommends"),
+        record("far", "shop", f"s{trainer[1:]}", distinct_text("nothing like it"), "recommends"),
         record("near", "shop", f"s{trainer[1:]}", f"{long.upper()}!", "recommends"),
         record("first", "shop", f"s{tester[1:]}", long, "recommends"),
         record("own", "shop", f"s{tester[1:]}", f"Indeed: {long}", "recommends"),
@@ -293,7 +296,7 @@ def test_a_text_that_nearly_repeats_a_held_out_one_is_left_out_and_declared(cont
     put(ctx.tables, FEEDBACK, [*feedback(), *near])
     stage.run(ctx)
     manifest = read_manifest(stage.shard_dir(ctx))
-    assert manifest.dropped == {"repeated_text": 12, "earlier_text": 0, "near_text": 1}
+    assert manifest.dropped == {"duplicate_text": 12, "earlier_text": 0, "near_duplicate": 1}
     (row,) = ctx.tables.read(TEXT_NEAR_DUPLICATE).collect()
     assert row["text_hash"] == digest(near[1]["plain_text"])
     assert row["near_duplicate_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))

@@ -1,11 +1,11 @@
-"""What a model never sees: addresses, numbers, and the names of who writes."""
+"""Redaction of model input texts."""
 
 import pytest
 from support.lake import lake_context, put
 
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
-from crm_spark.text.prepare import all_texts, read_text, without_names
+from crm_spark.text.prepare import all_texts, input_text, without_names
 
 
 @pytest.mark.parametrize(
@@ -18,12 +18,12 @@ from crm_spark.text.prepare import all_texts, read_text, without_names
         ("nothing known", None, None, "nothing known"),
         ("a.c (x)", "A.C", "(x", "a.c (x)"),
         ("MARK is here, and a remark", "Mark", None, "[name] is here, and a remark"),
-        ("Grüße, MARK", "mark", None, "Grüße, [name]"),  # not ASCII: asked of the pattern alone
+        ("Grüße, MARK", "mark", None, "Grüße, [name]"),  # non-ASCII names are matched by the pattern
         ("signed ÖZGÜR and özgür", "Özgür", None, "signed [name] and [name]"),
         ("O'Neil came", "Pat", "O'Neil", "[name] came"),
     ],
 )
-def test_the_writers_names_are_taken_out_as_whole_words(spark, text, given, family, expected):
+def test_names_of_the_writer_are_redacted_as_whole_words(spark, text, given, family, expected):
     frame = spark.createDataFrame([(text, given, family)], "text string, given string, family string")
     assert frame.select(without_names(frame.text, frame.given, frame.family)).first()[0] == expected
 
@@ -39,12 +39,12 @@ def test_the_writers_names_are_taken_out_as_whole_words(spark, text, given, fami
         ("size 38, order 12345, 2 for 19.99", "size 38, order 12345, 2 for 19.99"),
     ],
 )
-def test_addresses_and_numbers_are_taken_out_and_sizes_stay(spark, text, expected):
+def test_addresses_and_numbers_are_redacted_but_sizes_kept(spark, text, expected):
     frame = spark.createDataFrame([(None, text)], "title string, text string")
-    assert frame.select(read_text(frame.title, frame.text)).first()[0] == expected
+    assert frame.select(input_text(frame.title, frame.text)).first()[0] == expected
 
 
-def test_every_text_is_read_and_rows_without_one_are_not(spark, tmp_path):
+def test_all_texts_are_returned_and_empty_ones_left_out(spark, tmp_path):
     tables = lake_context(spark, tmp_path / "lake").tables
     rated = {"system": "shop", "label": "recommends"}
     put(

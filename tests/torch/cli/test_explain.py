@@ -1,4 +1,4 @@
-"""A text is explained in one command, for people and for programs; what cannot be explained is said in a sentence."""
+"""Command line explanation of texts."""
 
 import io
 import json
@@ -14,7 +14,7 @@ from crm_spark.models.registry import models_dir, register
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory, encoder):
-    """A lake with one model in use and one that is not."""
+    """A lake with a production model and an archived one."""
     root = tmp_path_factory.mktemp("lake")
     used = tiny_model_version(root / "files", encoder)
     tiny_model_version(root / "other", encoder, decision=[1.0, 1000.0, 1.0])
@@ -33,17 +33,17 @@ def explained(lake, capsys):
     return run
 
 
-def test_every_word_is_shown_with_its_share_in_the_order_of_the_text(explained):
+def test_words_are_listed_with_attribution_in_text_order(explained):
     lines = explained("--text", "The parcel came late").splitlines()
     assert lines[0].startswith("Predicted label: ")
     words = [line.split() for line in lines if line.startswith("  ")]
     assert [word[0] for word in words] == ["The", "parcel", "came", "late", "not"]
     for word, share, *bar in words[:4]:
-        assert set("".join(bar)) <= {share[0]}, word  # + for the verdict, - against it
+        assert set("".join(bar)) <= {share[0]}, word  # + supports the label, - opposes it
     assert max(len("".join(bar)) for _, _, *bar in words[:4]) == 24
 
 
-def test_json_has_the_sum_and_the_model(explained, lake):
+def test_json_output_has_sum_and_model(explained, lake):
     found = json.loads(explained("--text", "The parcel came late", "--json"))
     assert found["model_version"] == lake.used and len(found["words"]) == found["num_words"] == 4
     total = sum(word["share"] for word in found["words"]) + found["rest"]
@@ -51,52 +51,52 @@ def test_json_has_the_sum_and_the_model(explained, lake):
     assert sum(found["probabilities"].values()) == pytest.approx(1.0)
 
 
-def test_a_file_is_read_line_by_line_and_standard_input_whole(explained, tmp_path, monkeypatch):
+def test_file_is_read_by_line_and_standard_input_as_one_text(explained, tmp_path, monkeypatch):
     (tmp_path / "texts.txt").write_bytes(b"good shirt\n\n \nbad \xff shirt\n")
     found = [json.loads(line) for line in explained("--file", str(tmp_path / "texts.txt"), "--json").splitlines()]
-    # BERT drops what is no character.
+    # BERT drops control characters.
     assert [[word["word"] for word in one["words"]] for one in found] == [["good", "shirt"], ["bad", "shirt"]]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"good\nshirt\n")))
     assert [word["word"] for word in json.loads(explained("--json"))["words"]] == ["good", "shirt"]
 
 
-def test_another_model_can_be_asked(explained, lake):
+def test_other_model_can_be_selected(explained, lake):
     found = explained("--text", "good", "--model", lake.other)
     assert found.startswith("Predicted label: does not recommend")
-    assert "It is not the likeliest one" in found
-    assert "It is not the likeliest one" not in explained("--text", "good")
+    assert "This is not the most probable label" in found
+    assert "This is not the most probable label" not in explained("--text", "good")
 
 
-def test_of_a_long_text_the_strongest_words_are_shown_and_the_others_added_up(tmp_path, encoder, capsys):
+def test_long_text_shows_the_strongest_words_and_a_sum_of_the_rest(tmp_path, encoder, capsys):
     used = tiny_model_version(tmp_path / "files", encoder, max_length=64)
     text = " ".join(["good"] * 50 + ["bad"] * 2000)
     assert run("explain", ["--lake", str(tmp_path), "--model", used.version, "--text", text]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "Only 62 of 2,050 words fit the model; the others were not read." in lines
+    assert "Only the first 62 of 2,050 words fit into the model." in lines
     assert len([line for line in lines if line.startswith(("  good", "  bad"))]) == 40
     assert any(line.startswith("  22 weaker words in total ") for line in lines)
 
 
-def test_a_text_cannot_steer_the_terminal(explained):
+def test_control_characters_are_escaped(explained):
     assert "\x1b" not in explained("--text", "red \x1b[31m shirt")
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t"])
-def test_without_a_text_there_is_a_sentence(lake, capsys, text):
+def test_missing_text_is_reported(lake, capsys, text):
     assert run("explain", ["--lake", lake.path, "--text", text]) == 2
-    assert "there is nothing to read: the text is empty." in capsys.readouterr().err
+    assert "there is no text to explain." in capsys.readouterr().err
 
 
-def test_what_is_not_there_is_named(lake, tmp_path, capsys):
+def test_missing_model_is_named(lake, tmp_path, capsys):
     assert run("explain", ["--lake", lake.path, "--model", "0123", "--text", "good"]) == 2
-    assert "holds no model 0123." in capsys.readouterr().err
+    assert "no model 0123." in capsys.readouterr().err
     assert run("explain", ["--lake", str(tmp_path), "--text", "good"]) == 2
-    assert "no model is in use yet." in capsys.readouterr().err
+    assert "no model is in production." in capsys.readouterr().err
     assert run("explain", ["--lake", lake.path, "--file", str(tmp_path / "none.txt")]) == 2
     assert "none.txt: cannot be read" in capsys.readouterr().err
 
 
-def test_an_altered_model_explains_nothing(tmp_path, encoder, capsys):
+def test_altered_model_is_rejected(tmp_path, encoder, capsys):
     used = tiny_model_version(tmp_path / "files", encoder)
     (used.folder / "card.json").write_text("{}")
     assert run("explain", ["--lake", str(tmp_path), "--model", used.version, "--text", "good"]) == 1

@@ -1,4 +1,4 @@
-"""Shares of words add up to what the text changes, are those of a plain sum over the path, and belong to the right words."""
+"""Word attributions: completeness, exactness, word positions."""
 
 from types import SimpleNamespace
 
@@ -23,13 +23,13 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory, encoder):
+def model_version(tmp_path_factory, encoder):
     return tiny_model_version(tmp_path_factory.mktemp("head"), encoder)
 
 
 @pytest.fixture(scope="module")
-def explainer(saved_model):
-    return Explainer(saved_model)
+def explainer(model_version):
+    return Explainer(model_version)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def logit(explanation):
 
 
 def plainly(explainer, rows, label, steps=400):
-    """Shares of tokens by the midpoint rule, each row by itself and without padding: no hook, no batch."""
+    """Token attributions by the midpoint rule, row by row without padding."""
     model = explainer.model
     embed = model.encoder.get_input_embeddings()
     ends = [embed(torch.tensor(row)) for row in rows]
@@ -61,15 +61,15 @@ def plainly(explainer, rows, label, steps=400):
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=["sentence", "repeats", "short", "pieces", "long"])
-def test_shares_add_up_to_what_the_words_change(explainer, text):
+def test_attributions_sum_to_the_logit_difference(explainer, text):
     found = explainer.explain(text)
     changed = found.logit - found.hidden_logit
     assert abs(changed) > 0.02 and found.logit == pytest.approx(logit(found), abs=1e-6)
-    assert sum(word.share for word in found.words) + found.rest == pytest.approx(changed, abs=1e-9)
+    assert sum(word.attribution for word in found.words) + found.rest == pytest.approx(changed, abs=1e-9)
     assert abs(found.rest) <= 0.01 * max(abs(changed), 1.0)
 
 
-def test_the_logit_without_words_is_that_of_a_text_of_masks(explainer):
+def test_hidden_logit_is_that_of_the_masked_text(explainer):
     found = explainer.explain("late parcel")
     tokens = torch.tensor([[CLS, MASK, MASK, SEP]])
     with torch.no_grad():
@@ -78,26 +78,26 @@ def test_the_logit_without_words_is_that_of_a_text_of_masks(explainer):
     assert found.hidden_logit == pytest.approx(np.log(p / (1 - p)), abs=1e-5)
 
 
-def test_shares_are_those_of_a_plain_sum_over_the_path(explainer):
+def test_attributions_equal_a_riemann_sum(explainer):
     found = explainer.explain("late parcel")
     (row,) = plainly(explainer, [[CLS, 2397, 20463, SEP]], LABELS.index(found.label))
     assert explainer.tokens.tokenizer.encode("late parcel").ids == [CLS, 2397, 20463, SEP]
-    assert [word.share for word in found.words] == pytest.approx(row[1:3], abs=2e-3)
+    assert [word.attribution for word in found.words] == pytest.approx(row[1:3], abs=2e-3)
     assert row[0] == row[3] == 0.0 and max(map(abs, row)) > 0.02
 
 
-def test_windows_of_unlike_length_share_like_each_by_itself(windowed):
+def test_windows_of_different_length_are_attributed_independently(windowed):
     text = " ".join(str(i % 10) for i in range(30))  # 22 tokens in the first window, 8 in the second
     found = windowed.explain(text)
     ids = windowed.tokens.tokenizer.encode(text).ids[1:-1]
     rows = plainly(windowed, [[CLS, *ids[:22], SEP], [CLS, *ids[22:], SEP]], LABELS.index(found.label))
     expected = [*rows[0][1:-1], *rows[1][1:-1]]
     assert len(found.words) == found.num_words == 30
-    assert [word.share for word in found.words] == pytest.approx(expected, abs=2e-3)
+    assert [word.attribution for word in found.words] == pytest.approx(expected, abs=2e-3)
 
 
 class Counting(torch.nn.Module):
-    """A model whose first logit is the sum of its tokens' embeddings; the other two are 0."""
+    """A model whose first logit is the sum of the token embeddings; the other two are 0."""
 
     def __init__(self):
         super().__init__()
@@ -110,7 +110,7 @@ class Counting(torch.nn.Module):
 
 
 class Cliff(Counting):
-    """Likewise, but all that a text changes happens on a short stretch of the path."""
+    """Like `Counting`, but the logit changes only on a short part of the path."""
 
     def __init__(self):
         super().__init__()
@@ -121,8 +121,8 @@ class Cliff(Counting):
         return torch.tanh(20 * (super().forward(tokens, mask) - 0.37))
 
 
-def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(saved_model):
-    explainer = Explainer(saved_model)
+def test_attributions_of_an_additive_model_are_exact(model_version):
+    explainer = Explainer(model_version)
     explainer.model, explainer.temperature = Counting().requires_grad_(False), 1.0
     table = explainer.model.embedding.weight
     table.zero_()
@@ -130,12 +130,14 @@ def test_where_the_model_adds_its_words_up_each_gets_what_it_is_worth(saved_mode
     table[2204], table[6659], table[2397] = 2.0, 0.5, -0.75  # good, terrible, late
     found = explainer.explain("Good late GOOD terrible")
     assert found.label == "recommends"
-    shares = [(word.word, round(word.share, 5)) for word in found.words]
+    shares = [(word.word, round(word.attribution, 5)) for word in found.words]
     assert shares == [("Good", 1.75), ("late", -1.0), ("GOOD", 1.75), ("terrible", 0.25)]  # each less the mask's 0.25
-    assert found.num_steps == 8 and found.logit == pytest.approx(3.75 - np.log(2))  # two verdicts share the rest
+    assert found.num_steps == 8 and found.logit == pytest.approx(
+        3.75 - np.log(2)
+    )  # the other two labels share the rest
 
 
-def test_pieces_of_a_word_are_one_word_at_its_place(explainer):
+def test_word_pieces_are_summed_by_word(explainer):
     text = "  unbelievablyoverengineered   gadget, isn't it"
     found = explainer.explain(text)
     assert len(explainer.tokens.tokenizer.encode(text).ids) > len(found.words) + 2
@@ -143,22 +145,22 @@ def test_pieces_of_a_word_are_one_word_at_its_place(explainer):
     assert all(text[word.start : word.end] == word.word for word in found.words)
 
 
-def test_the_verdict_is_the_scorers(saved_model, explainer):
-    scorer = Scorer(saved_model.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
+def test_label_equals_that_of_the_scorer(model_version, explainer):
+    scorer = Scorer(model_version.folder, ScoreConfig(max_tokens=512, precision="fp32", engine="torch"))
     for text, shares in zip(TEXTS, scorer.probabilities(TEXTS)):
         found = explainer.explain(text)
         assert found.probabilities == pytest.approx(shares.tolist(), abs=1e-5)
         assert found.label == LABELS[int(shares.argmax())]
 
 
-def test_an_explanation_leaves_no_trace_in_the_model(explainer):
+def test_explaining_does_not_change_the_model(explainer):
     first = explainer.explain(TEXTS[0])
     explainer.explain(TEXTS[1])
     assert explainer.explain(TEXTS[0]) == first
 
 
-def test_too_few_points_leave_a_rest_and_it_is_said(saved_model):
-    coarse, fine = Explainer(saved_model, most_steps=8), Explainer(saved_model)
+def test_too_few_steps_leave_a_reported_rest(model_version):
+    coarse, fine = Explainer(model_version, max_steps=8), Explainer(model_version)
     coarse.model = fine.model = Cliff().requires_grad_(False)
     left, found = coarse.explain("good"), fine.explain("good")
     assert left.num_steps == 8 and found.num_steps == 32
@@ -166,19 +168,19 @@ def test_too_few_points_leave_a_rest_and_it_is_said(saved_model):
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\u200b"])
-def test_a_text_without_words_has_no_shares(explainer, text):
+def test_text_without_words_has_no_attributions(explainer, text):
     found = explainer.explain(text)
-    assert sum(word.share for word in found.words) == pytest.approx(found.logit - found.hidden_logit, abs=0.01)
+    assert sum(word.attribution for word in found.words) == pytest.approx(found.logit - found.hidden_logit, abs=0.01)
     assert [word.word for word in found.words] in ([], ["\u200b"])
 
 
-def test_half_a_character_and_a_megabyte_are_read_as_far_as_the_model_goes(explainer):
+def test_lone_surrogates_and_long_texts_are_explained(explainer):
     assert [word.word for word in explainer.explain("good \ud83d").words] == ["good", "?"]
     found = explainer.explain("a word " * 150_000)
     assert (len(found.words), found.num_words) == (22, 300_000)  # of 24 tokens two are special
 
 
-def test_both_ends_of_a_long_text_are_at_their_places(tmp_path, encoder):
+def test_head_and_tail_words_have_correct_positions(tmp_path, encoder):
     explainer = Explainer(tiny_model_version(tmp_path, encoder, long_texts="head_tail"))
     text = " ".join(str(i) for i in range(10)) + " x" * 50 + " 0 1"
     found = explainer.explain(text)

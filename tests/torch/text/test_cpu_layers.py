@@ -1,4 +1,4 @@
-"""Attention and dropout that are faster on a processor compute what the usual ones compute."""
+"""CPU attention and dropout compared with the standard layers."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,12 @@ import torch
 from torch import nn
 from transformers import AutoModel
 
-from crm_spark.text.cpu_layers import Dropout, learn_fast
+from crm_spark.text.cpu_layers import Dropout, optimise_for_cpu_training
 from crm_spark.text.model import pretrained
 
 
 @pytest.mark.parametrize("is_training", [True, False])
-def test_states_and_gradients_are_those_of_the_librarys_own_attention(encoder, is_training):
+def test_states_and_gradients_equal_those_of_the_library_attention(encoder, is_training):
     ids, lengths = np.random.default_rng(1).integers(1000, 2000, (5, 12)), np.array([12, 1, 7, 7, 3])
     ours = pretrained(encoder)
     tokens, mask, _ = ours.collate(ids, lengths)
@@ -29,7 +29,7 @@ def test_states_and_gradients_are_those_of_the_librarys_own_attention(encoder, i
 
 
 @pytest.mark.parametrize(("p", "dtype"), [(0.1, torch.float32), (0.5, torch.bfloat16)])
-def test_dropout_drops_its_share_and_keeps_the_mean(p, dtype):
+def test_dropout_has_the_configured_rate_and_keeps_the_mean(p, dtype):
     torch.manual_seed(3)
     states = torch.ones(1001, 999, dtype=dtype, requires_grad=True)
     found = Dropout(p)(states)
@@ -39,10 +39,10 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p, dtype):
     found.float().sum().backward()
     assert torch.equal(states.grad, found.detach())
     neighbours = ((found == 0)[:, :-1] & (found == 0)[:, 1:]).float().mean()
-    assert float(neighbours) == pytest.approx(p * p, abs=0.002)  # one draw says nothing of the next
+    assert float(neighbours) == pytest.approx(p * p, abs=0.002)  # neighbouring values are independent
 
 
-def test_the_seed_alone_decides_what_is_dropped():
+def test_dropout_depends_on_the_seed_only():
     drawn = []
     for seed in (4, 4, 5):
         torch.manual_seed(seed)
@@ -50,14 +50,14 @@ def test_the_seed_alone_decides_what_is_dropped():
     assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
 
 
-def test_nothing_is_dropped_when_it_does_not_learn():
+def test_dropout_is_inactive_in_evaluation():
     states = torch.ones(8, 8)
     assert torch.equal(Dropout(0.5).eval()(states), states) and torch.equal(Dropout(0.0)(states), states)
 
 
-def test_every_dropout_of_the_encoder_is_a_cheap_one_and_states_are_bf16_under_autocast(encoder):
+def test_encoder_dropouts_are_replaced_and_states_are_bf16_under_autocast(encoder):
     model = pretrained(encoder)
-    learn_fast(model.encoder)
+    optimise_for_cpu_training(model.encoder)
     assert {type(m) for m in model.encoder.modules() if isinstance(m, nn.Dropout)} == {Dropout}
     tokens = torch.tensor([[101, 2023, 102]])
     assert model.encoder(input_ids=tokens).last_hidden_state.dtype == torch.float32

@@ -1,4 +1,4 @@
-"""The model, its file form, and what a scorer says of texts of every kind."""
+"""Text classifier, model files and scorer."""
 
 import json
 
@@ -29,7 +29,7 @@ STRANGE = [
 
 
 @pytest.fixture(scope="module")
-def saved_model(tmp_path_factory, encoder):
+def model_version(tmp_path_factory, encoder):
     root = tmp_path_factory.mktemp("models")
     draft = root / "draft"
     draft.mkdir()
@@ -40,15 +40,15 @@ def saved_model(tmp_path_factory, encoder):
     return seal(draft, root)
 
 
-def test_a_loaded_model_says_what_the_saved_one_said(saved_model):
+def test_loaded_model_gives_the_same_logits(model_version):
     tokens = torch.tensor([[101, 2023, 2003, 102]])
-    first, second = load_model(saved_model), load_model(saved_model)
+    first, second = load_model(model_version), load_model(model_version)
     with torch.inference_mode():
         assert torch.equal(first(tokens, torch.ones_like(tokens)), second(tokens, torch.ones_like(tokens)))
 
 
-def test_padding_does_not_change_what_is_said(saved_model):
-    model = load_model(saved_model)
+def test_padding_does_not_change_logits(model_version):
+    model = load_model(model_version)
     tokens = torch.tensor([[101, 2023, 2003, 102]])
     padded, mask = torch.tensor([[101, 2023, 2003, 102, 0, 0]]), torch.tensor([[1, 1, 1, 1, 0, 0]])
     with torch.inference_mode():
@@ -57,7 +57,7 @@ def test_padding_does_not_change_what_is_said(saved_model):
 
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
-def test_packed_texts_say_what_padded_ones_say(encoder, pooling):
+def test_packed_and_padded_batches_give_the_same_logits(encoder, pooling):
     torch.manual_seed(2)
     model = pretrained(encoder, pooling=pooling).eval()
     ids, lengths = np.random.default_rng(1).integers(1000, 2000, (5, 12)), np.array([12, 1, 7, 7, 3])
@@ -68,7 +68,7 @@ def test_packed_texts_say_what_padded_ones_say(encoder, pooling):
     assert torch.allclose(model(tokens, mask, packing), padded, atol=1e-6)
 
 
-def test_bf16_is_refused_where_the_hardware_lacks_it(monkeypatch):
+def test_bf16_without_hardware_is_rejected(monkeypatch):
     monkeypatch.setattr(model_module, "cpu_flags", lambda: frozenset({"avx2"}))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ConfigError, match="7 to 12 times slower"):
@@ -79,34 +79,34 @@ def test_bf16_is_refused_where_the_hardware_lacks_it(monkeypatch):
 @pytest.mark.parametrize(
     ("seconds", "is_fast"), [({"bfloat16": 1, "float32": 2}, True), ({"bfloat16": 3, "float32": 2}, False)]
 )
-def test_bf16_is_used_where_the_processor_has_it_and_it_is_faster(monkeypatch, seconds, is_fast):
+def test_bf16_is_used_if_supported_and_faster(monkeypatch, seconds, is_fast):
     monkeypatch.setattr(model_module, "cpu_flags", lambda: frozenset({"avx512_bf16"}))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(model_module, "_seconds_of_product", lambda dtype: seconds[str(dtype).removeprefix("torch.")])
     assert model_module.has_fast_bf16.__wrapped__() == is_fast
-    assert uses_bf16("bf16")  # who asks for it gets it
+    assert uses_bf16("bf16")  # explicit settings are respected
 
 
-def test_every_text_gets_a_row_that_sums_to_one(saved_model):
-    found = Scorer(saved_model.folder, SMALL).probabilities(STRANGE)
+def test_probabilities_sum_to_one(model_version):
+    found = Scorer(model_version.folder, SMALL).probabilities(STRANGE)
     assert found.shape == (10, 3) and np.allclose(found.sum(1), 1.0) and np.isfinite(found).all()
 
 
-def test_neighbours_do_not_change_what_is_said_of_a_text(saved_model):
-    scorer = Scorer(saved_model.folder, SMALL)
+def test_probabilities_are_independent_of_the_batch(model_version):
+    scorer = Scorer(model_version.folder, SMALL)
     together = scorer.probabilities(STRANGE)
     alone = np.vstack([scorer.probabilities([text]) for text in STRANGE])
     assert np.abs(together - alone).max() < 1e-5
 
 
-def test_a_flipped_bit_in_the_weights_is_refused(saved_model):
-    path = saved_model.folder / "model.safetensors"
+def test_flipped_bit_in_the_weights_is_rejected(model_version):
+    path = model_version.folder / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     original = path.read_bytes()
     path.write_bytes(content)
     try:
         with pytest.raises(ArtifactError, match=r"model\.safetensors is missing or altered"):
-            Scorer(saved_model.folder, SMALL)
+            Scorer(model_version.folder, SMALL)
     finally:
         path.write_bytes(original)

@@ -1,4 +1,4 @@
-"""F20: a checkpoint that is torn or altered anywhere is passed over for the one before; two are kept."""
+"""Checkpoints: retention, damaged files, embedded code."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_newest_two_are_kept_and_the_newest_is_used(folder):
+def test_newest_two_checkpoints_are_kept_and_the_newest_is_loaded(folder):
     assert [path.name[:13] for path in sorted(folder.iterdir())] == ["step-00000020", "step-00000030"]
     found = newest_valid(folder)
     assert found["step"] == 30 and torch.equal(found["weights"], state(30)["weights"])
 
 
-def test_twenty_truncations_and_fifty_flipped_bits_are_all_seen(folder):
+def test_truncated_and_altered_checkpoints_are_detected(folder):
     newest = sorted(folder.glob("step-*.pt"))[-1]
     whole = newest.read_bytes()
     draw, used = np.random.default_rng(20), []
@@ -41,13 +41,13 @@ def test_twenty_truncations_and_fifty_flipped_bits_are_all_seen(folder):
     assert newest_valid(folder)["step"] == 30
 
 
-def test_a_draft_that_a_kill_left_is_no_checkpoint(folder):
+def test_draft_of_a_killed_process_is_ignored(folder):
     (folder / ".step-00000040-0123456789abcdef.pt.draft").write_bytes(b"half")
     assert newest_valid(folder)["step"] == 30
 
 
-def test_code_in_a_checkpoint_with_a_fitting_digest_does_not_run(folder, tmp_path):
-    """F22: the digest says that nothing was torn, not who wrote it."""
+def test_code_in_a_checkpoint_is_not_executed(folder, tmp_path):
+    """The digest protects against damage, not against forgery."""
     import hashlib
     import pickle
 

@@ -1,4 +1,4 @@
-"""The train job under torchrun, over two agents, and as tasks of Spark: whoever starts the ranks, the same model."""
+"""Train job under torchrun, with two agents, and as Spark tasks."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ SHORT = {
 
 @pytest.fixture
 def lake(shards, tmp_path):
-    """A lake that holds the tiny shard set and nothing else."""
+    """A lake with the tiny shard set only."""
     folder = tmp_path / "lake" / "files" / "shards"
     shutil.copytree(shards, folder / "tiny")
     (folder / "current").write_text("tiny")
@@ -44,7 +44,7 @@ def arguments(lake, **changes):
 
 
 def torchrun(lake, *options, job="train", cores=None, **changes):
-    """A job under torchrun, in a process group of its own that dies with the tests."""
+    """Start a job under torchrun in its own process group, which ends with the tests."""
 
     def begin():
         end_with_parent()
@@ -65,7 +65,7 @@ def torchrun(lake, *options, job="train", cores=None, **changes):
 
 
 def weights(lake):
-    """Digests of the weights of each model in the lake."""
+    """Digests of the weights of the models in the lake."""
     found = sorted((lake / "files" / "models").glob("*/model.safetensors"))
     return [sha256_of(path.read_bytes().hex()) for path in found]
 
@@ -79,42 +79,45 @@ def wait_until_gone(ids, *, seconds=30):
 
 @pytest.fixture(scope="module")
 def by_stage(shards, tmp_path_factory):
-    """The weights when the stage starts the ranks itself."""
+    """Weights of a training whose ranks are started by the stage."""
     lake = tmp_path_factory.mktemp("by_stage")
     folder = lake / "files" / "shards"
     shutil.copytree(shards, folder / "tiny")
     (folder / "current").write_text("tiny")
-    code, said = run("train", *arguments(lake))
-    assert code == 0, said
+    code, output = run("train", *arguments(lake))
+    assert code == 0, output
     (digest,) = weights(lake)
     return digest
 
 
-def test_torchrun_starts_the_job_and_its_ranks_train(lake, by_stage):
+def test_job_under_torchrun_trains_with_all_ranks(lake, by_stage):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2")
-    said = process.communicate(timeout=280)[0]
-    assert process.returncode == 0, said
+    output = process.communicate(timeout=280)[0]
+    assert process.returncode == 0, output
     assert weights(lake) == [by_stage]
     again = torchrun(lake, "--standalone", "--nproc-per-node=2")
-    said = again.communicate(timeout=280)[0]
-    assert again.returncode == 0 and "up to date" in said, said
+    output = again.communicate(timeout=280)[0]
+    assert again.returncode == 0 and "up to date" in output, output
 
 
-def test_two_agents_meet_and_train_as_one(lake, by_stage):
+def test_two_agents_train_together(lake, by_stage):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     meeting = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}"]
     cores = sorted(os.sched_getaffinity(0))
-    halves = [cores[: len(cores) // 2] or cores, cores[len(cores) // 2 :]]  # as many threads a rank as on one machine
+    halves = [
+        cores[: len(cores) // 2] or cores,
+        cores[len(cores) // 2 :],
+    ]  # the same number of threads per rank as on one machine
     agents = [torchrun(lake, *meeting, "--rdzv-id=7", cores=half) for half in halves]
-    said = [agent.communicate(timeout=280)[0] for agent in agents]
-    assert [agent.returncode for agent in agents] == [0, 0], said
+    output = [agent.communicate(timeout=280)[0] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], output
     assert weights(lake) == [by_stage]
 
 
 @pytest.mark.slow
-def test_a_killed_agent_leaves_no_rank_and_the_next_goes_on_from_its_checkpoint(lake, by_stage):
+def test_killed_agent_leaves_no_rank_and_training_resumes(lake, by_stage):
     long = {"train.num_epochs": 40, "train.patience": 40}
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
     folder, deadline = lake / "files" / "training", time.monotonic() + 240
@@ -127,31 +130,31 @@ def test_a_killed_agent_leaves_no_rank_and_the_next_goes_on_from_its_checkpoint(
     process.wait()
     wait_until_gone(ranks_and_jvm)
     again = torchrun(lake, "--standalone", "--nproc-per-node=2", **long)
-    said = again.communicate(timeout=280)[0]
-    assert again.returncode == 0, said
-    assert "resumed" in said, said
+    output = again.communicate(timeout=280)[0]
+    assert again.returncode == 0, output
+    assert "resumed" in output, output
 
 
-def test_a_training_that_cannot_be_done_ends_all_ranks(lake):
+def test_invalid_training_ends_all_ranks(lake):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **{"train.frozen_layers": 7})
-    said = process.communicate(timeout=280)[0]
-    assert process.returncode != 0 and "the encoder has 2 layers" in said
+    output = process.communicate(timeout=280)[0]
+    assert process.returncode != 0 and "the encoder has 2 layers" in output
 
 
-def test_spark_runs_the_ranks_as_tasks(lake, by_stage):
-    code, said = run("train", *arguments(lake, **{"train.launcher": "spark"}))
-    assert code == 0, said
+def test_ranks_run_as_spark_tasks(lake, by_stage):
+    code, output = run("train", *arguments(lake, **{"train.launcher": "spark"}))
+    assert code == 0, output
     assert weights(lake) == [by_stage]
 
 
 @pytest.mark.slow
-def test_what_fails_in_a_task_is_said(lake):
-    code, said = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
-    assert code != 0 and "the encoder has 2 layers" in said
+def test_task_failure_is_reported(lake):
+    code, output = run("train", *arguments(lake, **{"train.launcher": "spark", "train.frozen_layers": 7}))
+    assert code != 0 and "the encoder has 2 layers" in output
 
 
-def test_a_whole_refresh_is_not_started_once_a_rank(tmp_path):
+def test_refresh_is_rejected_under_torchrun(tmp_path):
     process = torchrun(tmp_path / "lake", "--standalone", "--nproc-per-node=2", job="refresh")
-    said = process.communicate(timeout=280)[0]
-    assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in said
+    output = process.communicate(timeout=280)[0]
+    assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in output
     assert not (tmp_path / "lake").exists()

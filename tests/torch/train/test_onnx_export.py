@@ -1,4 +1,4 @@
-"""The graphs say what the model says; int8 is kept only where it agrees."""
+"""ONNX and int8 export."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def model_of(encoder, pooling):
 
 @pytest.mark.parametrize("pooling", ["mean", "first"])
 @pytest.mark.parametrize("engine", ["onnx", "openvino"])
-def test_a_graph_says_what_the_model_says(encoder, sample, tmp_path, pooling, engine):
+def test_graph_and_model_give_the_same_logits(encoder, sample, tmp_path, pooling, engine):
     model = model_of(encoder, pooling)
     assert export_graphs(model, sample, tmp_path)["onnx"] >= 0.9
     found = ENGINES[engine](tmp_path / ONNX).logits(sample.input_ids, sample.num_tokens)
@@ -44,7 +44,7 @@ def test_a_graph_says_what_the_model_says(encoder, sample, tmp_path, pooling, en
     assert not model.training and np.abs(expected).max() > 1 and np.abs(found - expected).max() < 1e-4
 
 
-def test_the_same_model_gives_the_same_bytes(encoder, sample, tmp_path):
+def test_export_is_deterministic(encoder, sample, tmp_path):
     contents = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -53,15 +53,15 @@ def test_the_same_model_gives_the_same_bytes(encoder, sample, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_int8_that_does_not_agree_is_not_kept(encoder, sample, tmp_path, monkeypatch):
+def test_int8_graph_without_agreement_is_discarded(encoder, sample, tmp_path, monkeypatch):
     model = model_of(encoder, "mean")
-    monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 1.01)
+    monkeypatch.setattr(onnx_export, "MIN_AGREEMENT", 1.01)
     assert export_graphs(model, sample, tmp_path, int8=("onnx", "openvino")).keys() == {"onnx", "openvino"}
     assert [path.name for path in tmp_path.iterdir()] == [ONNX]
 
 
-def test_int8_for_openvino_gives_nearly_the_same_logits(encoder, sample, tmp_path, monkeypatch):
-    monkeypatch.setattr(onnx_export, "LEAST_AGREEMENT", 0.9)  # of 40 texts that a model of random weights reads
+def test_openvino_int8_logits_are_close_to_fp32(encoder, sample, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "MIN_AGREEMENT", 0.9)  # of 40 texts, by a model with random weights
     model = model_of(encoder, "first")
     assert export_graphs(model, sample, tmp_path, int8=("openvino",))["openvino"] >= 0.9
     lengths = sample.num_tokens.astype(np.int64)

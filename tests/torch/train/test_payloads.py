@@ -1,4 +1,4 @@
-"""F22: twelve inert payloads in six places. Each would leave a marker if it ran; none does, and with a key none is opened."""
+"""Files with executable payloads are rejected."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from crm_spark.text.manifest import MANIFEST, read_manifest
 from crm_spark.text.model import load_model
 from crm_spark.text.onnx_backend import OnnxBackend
 from crm_spark.text.openvino_backend import OpenVinoBackend
-from crm_spark.text.tokenise import tokens_of
+from crm_spark.text.tokenizer import tokenizer_of
 
 from petastorm.etl.dataset_metadata import get_schema_from_dataset_url  # isort: skip
 
@@ -30,7 +30,7 @@ UNISCHEMA = b"dataset-toolkit.unischema.v1"
 
 
 class Payload:
-    """What unpickles to an open file of this name."""
+    """An object whose unpickling opens a file of this name."""
 
     def __init__(self, marker):
         self.marker = str(marker)
@@ -46,7 +46,7 @@ def marker(tmp_path):
 
 @pytest.fixture
 def key(tmp_path, monkeypatch):
-    """Puts a key in place, as a deployment does."""
+    """Configure a signing key as in a deployment."""
     path = tmp_path / "key"
     path.write_bytes(bytes(range(65, 97)))
     monkeypatch.setenv(KEY_FILE, str(path))
@@ -54,7 +54,7 @@ def key(tmp_path, monkeypatch):
 
 
 def with_fitting_digests(folder):
-    """The index of the model as somebody makes it who may write to the folder and has no key."""
+    """Write the model index like an attacker with write access but without the key."""
     index = json.loads((folder / INDEX).read_text())
     index["sha256"] = {name: sha256_of_file(folder / name) for name in index["sha256"]}
     index["derived"] = {n: sha256_of_file(folder / n) for n in (ONNX, OPENVINO_INT8) if (folder / n).exists()}
@@ -64,10 +64,10 @@ def with_fitting_digests(folder):
 
 def in_model(name, content, then):
     def attempt(encoder, shards, root, marker):
-        saved_model = tiny_model_version(root, encoder)
-        (saved_model.folder / name).write_bytes(content(saved_model.folder, marker))
-        with_fitting_digests(saved_model.folder)
-        then(open_model(saved_model.folder))
+        model_version = tiny_model_version(root, encoder)
+        (model_version.folder / name).write_bytes(content(model_version.folder, marker))
+        with_fitting_digests(model_version.folder)
+        then(open_model(model_version.folder))
 
     return attempt
 
@@ -119,7 +119,7 @@ def in_common_metadata(key):
         schema = schema.with_metadata({**(schema.metadata or {}), key: pickle.dumps(Payload(marker))})
         for name in ("_common_metadata", "_metadata"):
             pq.write_metadata(schema, folder / "train" / name)
-        read_shards(folder)  # by their names: what lies beside them is not looked at
+        read_shards(folder)  # only files of the manifest are read
         assert not marker.exists()
         with pytest.raises(pickle.UnpicklingError, match="is not allowed") as blocked:
             get_schema_from_dataset_url(f"file://{folder / 'train'}")
@@ -129,7 +129,7 @@ def in_common_metadata(key):
 
 
 def in_a_shard(encoder, shards, root, marker):
-    """Metadata and a column of pickles in a file whose digest the manifest names."""
+    """Pickled metadata and a pickle column in a file whose digest is in the manifest."""
     folder = shutil.copytree(shards, root / "shards")
     manifest = json.loads((folder / MANIFEST).read_text())
     entry = next(file for file in manifest["files"] if file["split"] == "train")
@@ -166,15 +166,15 @@ PAYLOADS = {
     "weights: a pickle": in_model("model.safetensors", pickled, load_model),
     "weights: an archive of PyTorch": in_model("model.safetensors", archived, load_model),
     "configuration: code of its own": in_model("config.json", code_of_its_own, load_model),
-    "tokenizer: a pickle": in_model("tokenizer.json", pickled, tokens_of),
+    "tokenizer: a pickle": in_model("tokenizer.json", pickled, tokenizer_of),
     "graph: a pickle": in_model(
-        ONNX, pickled, lambda saved_model: run(OnnxBackend(saved_model.folder / ONNX, threads=1, max_tokens=None))
+        ONNX, pickled, lambda model_version: run(OnnxBackend(model_version.folder / ONNX, threads=1, max_tokens=None))
     ),
     "graph: an entity of another file": in_model(
         OPENVINO_INT8,
         entity,
-        lambda saved_model: run(
-            OpenVinoBackend(saved_model.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
+        lambda model_version: run(
+            OpenVinoBackend(model_version.folder / OPENVINO_INT8, precision="int8", threads=1, max_tokens=None)
         ),
     ),
     "metadata: petastorm's schema": in_common_metadata(UNISCHEMA),
@@ -185,33 +185,33 @@ PAYLOADS = {
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-def test_no_payload_runs_and_each_is_refused(encoder, shards, tmp_path, marker, name):
-    with pytest.raises(Exception):  # noqa: B017  (whichever library met it first)
+def test_no_payload_is_executed_and_each_is_rejected(encoder, shards, tmp_path, marker, name):
+    with pytest.raises(Exception):  # noqa: B017  (any library may reject it)
         PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("name", [name for name in PAYLOADS if not name.startswith("checkpoint")])
-def test_with_a_key_nothing_of_it_is_opened(encoder, shards, tmp_path, marker, key, name):
+def test_unsigned_files_are_not_opened_with_a_key(encoder, shards, tmp_path, marker, key, name):
     with pytest.raises(ArtifactError, match="is not signed"):
         PAYLOADS[name](encoder, shards, tmp_path / "place", marker)
     assert not marker.exists()
 
 
 @pytest.mark.parametrize("content", [pickled, archived])
-def test_with_a_key_a_checkpoint_of_others_is_passed_over(encoder, shards, tmp_path, marker, key, content):
+def test_foreign_checkpoint_is_ignored_with_a_key(encoder, shards, tmp_path, marker, key, content):
     in_checkpoint(content)(encoder, shards, tmp_path, marker)
     assert not marker.exists()
 
 
-def test_the_payloads_would_run_where_pickles_are_loaded(marker):
-    """The negative control."""
+def test_payloads_are_executed_by_plain_pickle(marker):
+    """Negative control: plain unpickling executes the payloads."""
     pickle.loads(pickled(None, marker)).close()
     assert marker.exists()
 
 
-def test_a_graph_that_is_one_is_loaded(encoder, tmp_path):
-    """The negative control of the graphs."""
-    saved_model = tiny_model_version(tmp_path, encoder)
-    _export(load_model(saved_model), saved_model.folder / ONNX)
-    run(OnnxBackend(saved_model.folder / ONNX, threads=1, max_tokens=None))
+def test_valid_graph_is_loaded(encoder, tmp_path):
+    """Negative control: a valid graph is loaded."""
+    model_version = tiny_model_version(tmp_path, encoder)
+    _export(load_model(model_version), model_version.folder / ONNX)
+    run(OnnxBackend(model_version.folder / ONNX, threads=1, max_tokens=None))

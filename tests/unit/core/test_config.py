@@ -34,7 +34,7 @@ def test_impossible_value_says_what_is_allowed():
 
 
 def test_thresholds_that_contradict_each_other_are_refused():
-    assert "wanted medium_risk < high_risk" in blocked({**MINIMAL, "predict": {"medium_risk": 0.8, "high_risk": 0.6}})
+    assert "expected medium_risk < high_risk" in blocked({**MINIMAL, "predict": {"medium_risk": 0.8, "high_risk": 0.6}})
 
 
 def test_missing_value_without_default_is_named():

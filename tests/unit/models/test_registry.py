@@ -1,4 +1,4 @@
-"""Another model is put in use in one command; one that is altered or not there is not."""
+"""Rollback and promotion of model versions on the command line."""
 
 import json
 
@@ -10,8 +10,8 @@ from crm_spark.models.registry import CARD, FILES, current_version, models_dir, 
 
 @pytest.fixture
 def lake(tmp_path):
-    """A lake with two models, the second in use."""
-    model_dir = models_dir(tmp_path / "files")
+    """A lake with two models, the second in production."""
+    registry_dir = models_dir(tmp_path / "files")
     for bits in (0.5, 0.4):
         draft = tmp_path / "draft"
         draft.mkdir()
@@ -20,22 +20,22 @@ def lake(tmp_path):
         test = {"bert": {"cross_entropy_bits": bits, "macro_f1": 0.7, "num_rows": 12}}
         card = {"test": test, "examples": {"train": {"recommends": 30, "does_not_recommend": 5}}}
         (draft / CARD).write_text(json.dumps(card))
-        register(model_dir, seal(draft, model_dir).version, is_promoted=True)
+        register(registry_dir, seal(draft, registry_dir).version, is_promoted=True)
     return tmp_path
 
 
 def versions(capsys):
-    """Bits of the models, by the stage they are in."""
+    """Cross-entropy of the models by registry stage."""
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if "macro-F1" in line]
     return {stage: bits for _, stage, bits, *_ in lines}
 
 
-def test_model_dir_are_listed_with_how_good_they_are(lake, capsys):
+def test_models_are_listed_with_stage_and_metrics(lake, capsys):
     assert run("models", ["--lake", str(lake)]) == 0
     assert versions(capsys) == {"archived": "0.500", "production": "0.400"}
 
 
-def test_rollback_and_back_again(lake, capsys):
+def test_rollback_and_promotion(lake, capsys):
     newest = current_version(lake / "files")
     assert run("models", ["--lake", str(lake), "--rollback"]) == 0
     assert versions(capsys) == {"production": "0.500", "archived": "0.400"}
@@ -45,7 +45,7 @@ def test_rollback_and_back_again(lake, capsys):
     )
 
 
-def test_an_altered_model_is_not_put_in_use(lake):
+def test_altered_or_unknown_model_is_not_promoted(lake):
     newest = current_version(lake / "files")
     (other,) = [f for f in models_dir(lake / "files").glob("*/") if f.name != newest]
     (other / FILES[0]).write_text("altered")

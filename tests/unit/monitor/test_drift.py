@@ -1,4 +1,4 @@
-"""Drift is told apart from noise."""
+"""PSI and its noise threshold."""
 
 from math import log
 
@@ -9,7 +9,7 @@ def test_equal_histograms_have_no_psi():
     assert psi([10, 20, 70], [100, 200, 700]) == 0
 
 
-def test_psi_of_two_bins_by_hand():
+def test_psi_of_two_bins():
     # shares 0.5/0.5 -> 0.8/0.2: (0.3) ln(1.6) + (-0.3) ln(0.4)
     assert abs(psi([50, 50], [80, 20]) - (0.3 * log(1.6) - 0.3 * log(0.4))) < 1e-12
 

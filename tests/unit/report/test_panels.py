@@ -1,4 +1,4 @@
-"""The page says what the facts say: their figures, why a panel is empty, and every text as a text."""
+"""Panels and page: figures, empty panels, escaping."""
 
 import json
 import re
@@ -10,16 +10,18 @@ from html.parser import HTMLParser
 import pytest
 
 from crm_spark.sources.config import Source
+from crm_spark.stages.report.customers_panel import actions, customers, customers_at_risk
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import findings, primary_entities
-from crm_spark.stages.report.model_panel import reading
-from crm_spark.stages.report.panels import actions, churn_and_value, customers, how_good, tiles, voice, what_came_in
+from crm_spark.stages.report.panels import data_received, feedback, key_figures
+from crm_spark.stages.report.predictions_panel import prediction_quality
 from crm_spark.stages.report.quality_panel import data_quality
 from crm_spark.stages.report.render import render, write_page
+from crm_spark.stages.report.text_model_panel import text_model
 
 
 def source(name, *entities):
-    """A source that feeds entities; `order*` is folded."""
+    """A source that feeds entities; a trailing `*` sets one_row_per_key."""
     columns = {
         "order_line": {"line_id": "a", "order_id": "b", "quantity": "c", "unit_price": "d"},
         "order": {"order_id": "b", "ordered_at": "e", "status": "f"},
@@ -84,9 +86,9 @@ REVIEWS_ONLY = Facts(
         }
     ],
     texts=[
-        {"source": "reviews", "verdict": "recommends", "n": 900},
-        {"source": "reviews", "verdict": "does_not_recommend", "n": 240},
-        {"source": "reviews", "verdict": "no_clear_opinion", "n": 60},
+        {"source": "reviews", "label": "recommends", "n": 900},
+        {"source": "reviews", "label": "does_not_recommend", "n": 240},
+        {"source": "reviews", "label": "no_clear_opinion", "n": 60},
     ],
 )
 SEGMENT = {
@@ -101,7 +103,7 @@ SEGMENT = {
     "median_monetary": 432.5,
     "mean_satisfaction": None,
 }
-WHOLE = replace(
+COMPLETE = replace(
     REVIEWS_ONLY,
     currency="EUR",
     flow=[
@@ -110,7 +112,7 @@ WHOLE = replace(
         flow("orders", "order_line", 2000, 1900, 70, 30, datetime(2025, 1, 30, 8, 15)),
     ],
     deliveries=[*REVIEWS_ONLY.deliveries, delivery("orders", 3, 2000), delivery("prices", 1, 77)],
-    unread=[{"source": "orders", "reason": "truncated_file", "n": 2, "file": "2/orders.csv.gz"}],
+    rejected_files=[{"source": "orders", "reason": "truncated_file", "n": 2, "file": "2/orders.csv.gz"}],
     quarantined_by_day=[
         {
             "day": DAY,
@@ -122,7 +124,7 @@ WHOLE = replace(
             "position": 7,
         }
     ],
-    noted=[
+    findings_in_accepted=[
         {
             "source": "orders",
             "entity": "order_line",
@@ -135,7 +137,7 @@ WHOLE = replace(
         }
     ],
     warnings=[{"source": "orders", "entity": "order", "code": "unusually_few_rows", "n": 2}],
-    came_back=[
+    released=[
         {
             "day": DAY,
             "released_by": "ada",
@@ -147,7 +149,7 @@ WHOLE = replace(
             "rules": "fedcba9876543210",
         }
     ],
-    gave_way=[{"source": "orders", "entity": "order_line", "by_source": "crm_orders", "n": 5}],
+    superseded=[{"source": "orders", "entity": "order_line", "by_source": "crm_orders", "n": 5}],
     aspects=[
         {"aspect": "delivery", "n": 1234, "sentiment": -0.354, "standard_error": 0.021},
         {"aspect": "fit and size", "n": 7, "sentiment": 0.5, "standard_error": None},
@@ -212,28 +214,28 @@ WHOLE = replace(
         metric("churn_auc", 0.9, model="xgboost"),
         metric("churn_auc", 0.75, model="recency", is_baseline=1),
         metric("churn_cross_entropy", 0.7, model="xgboost", unit="bits"),
-        metric("churn_cross_entropy", 0.6, model="usual_share", unit="bits", is_baseline=1),
+        metric("churn_cross_entropy", 0.6, model="class_prior", unit="bits", is_baseline=1),
     ],
     drift=[
         {"feature": "monetary", "psi": 0.3, "threshold": 0.1, "as_of": DAY, "num_rows": 9},
         {"feature": "num_orders", "psi": 0.05, "threshold": 0.1, "as_of": DAY, "num_rows": 9},
     ],
-    runs=[{"stage": "predict", "status": "done", "num_rows": 553, "seconds": 12.34, "note": "said so"}],
+    runs=[{"stage": "predict", "status": "done", "num_rows": 553, "seconds": 12.34, "note": "wrote 553 rows"}],
 )
 
 
 class Page(HTMLParser):
-    """What a reader sees: the words of each section, table rows as lists; and the tags."""
+    """Visible text of each section, table rows as lists, and tags of a page."""
 
     def __init__(self, page):
         super().__init__()
-        self.sections, self.rows, self.tags, self.here, self.is_hidden = {}, [], [], "", False
+        self.sections, self.rows, self.tags, self.section, self.is_hidden = {}, [], [], "", False
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         if tag in ("section", "nav"):
-            self.here = dict(attrs).get("id", tag)
+            self.section = dict(attrs).get("id", tag)
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th") and self.rows:
@@ -243,7 +245,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.is_hidden or not data.strip():
             return
-        self.sections[self.here] = f"{self.sections.get(self.here, '')} {' '.join(data.split())}".strip()
+        self.sections[self.section] = f"{self.sections.get(self.section, '')} {' '.join(data.split())}".strip()
         if self.rows and self.rows[-1]:
             self.rows[-1][-1] += data.strip()
 
@@ -259,45 +261,48 @@ def figures_of(page):
 
 @pytest.fixture(scope="module")
 def page():
-    return render(WHOLE, SOURCES, {"win_back": "Win them back"})
+    return render(COMPLETE, SOURCES, {"win_back": "Win them back"})
 
 
-def test_the_primary_entity_of_a_source_is_the_one_with_a_row_per_record():
+def test_primary_entity_of_a_source_has_one_row_per_record():
     assert primary_entities(SOURCES) == PRIMARY
     assert primary_entities((source("heads", "order*"),)) == {"heads": "order"}
 
 
-def test_a_company_with_nothing_but_reviews_gets_a_page_whose_empty_panels_say_why():
-    seen = Page(render(REVIEWS_ONLY, SOURCES, {})).sections
-    assert "There are too few customers with orders to tell groups of them." in seen["customers"]
-    assert "There is too little history of orders to predict who comes back." in seen["churn"]
-    assert "No rule of the strategy applies to any customer." in seen["actions"]
-    assert "Nothing has been predicted yet." in seen["how-good"]
-    assert "There is no earlier snapshot to compare with yet." in seen["watch"]
-    assert "Every text from 1 source was read by the model" in seen["voice"]
-    assert "1,234 records arrived in 1 files." in seen["came-in"]
+def test_empty_panels_state_the_reason():
+    sections = Page(render(REVIEWS_ONLY, SOURCES, {})).sections
+    assert "There are too few customers with orders to form segments." in sections["customers"]
+    assert "The order history is too short to predict which customers will order again." in sections["churn"]
+    assert "No action of the strategy applies to any customer." in sections["actions"]
+    assert "No predictions have been evaluated yet." in sections["prediction-quality"]
+    assert "There is no earlier snapshot to compare with yet." in sections["monitoring"]
+    assert "Every customer text from 1 source was classified automatically" in sections["feedback"]
+    assert "1,234 records arrived in 1 file." in sections["data-received"]
 
 
-def test_a_company_with_nothing_at_all_gets_a_page():
-    nothing = Facts(company="New", currency="EUR", horizon_days=91, as_of=DAY)
-    seen = Page(render(nothing, SOURCES, {})).sections
-    assert "There are no texts yet that a model has read." in seen["voice"]
-    assert "There are not enough texts yet to tell what customers talk about." in seen["topics"]
-    assert "No record had to be set aside." in seen["quality"]
-    assert tiles(nothing) == [] and findings(nothing, PRIMARY) == []
+def test_page_without_any_facts_renders():
+    empty = Facts(company="New", currency="EUR", horizon_days=91, as_of=DAY)
+    sections = Page(render(empty, SOURCES, {})).sections
+    assert "There are no classified customer texts yet." in sections["feedback"]
+    assert "There are too few customer texts yet to show topics." in sections["topics"]
+    assert "No records are quarantined." in sections["quality"]
+    assert key_figures(empty) == [] and findings(empty, PRIMARY) == []
 
 
-def test_every_panel_of_a_whole_company_is_on_the_page_and_in_the_menu(page):
-    seen = Page(page)
-    anchors = ("came-in", "quality", "customers", "voice", "topics", "churn", "actions", "how-good", "watch")
-    assert all(anchor in seen.sections and f'href="#{anchor}"' in page for anchor in anchors)
+def test_every_panel_is_on_the_page_and_in_the_menu(page):
+    sections = Page(page).sections
+    anchors = (
+        *("data-received", "quality", "customers", "feedback", "topics", "text-model"),
+        *("churn", "actions", "prediction-quality", "monitoring"),
+    )
+    assert all(anchor in sections and f'href="#{anchor}"' in page for anchor in anchors)
     assert set(json.loads(figures_of(page))) == {
-        "came-in-0", "quality-0", "customers-0", "customers-1", "voice-0", "topics-0", "topics-1",
+        "data-received-0", "quality-0", "customers-0", "customers-1", "feedback-0", "topics-0", "topics-1",
         "churn-0", "churn-1", "churn-2", "actions-0",
     }  # fmt: skip
 
 
-def test_numbers_on_the_page_are_those_of_the_facts(page):
+def test_page_shows_the_figures_of_the_facts(page):
     rows = Page(page).rows
     assert ["Orders", "2,000", "1,900", "30", "70"] in rows
     assert ["Reviews", "1,234", "1,200", "4", "30"] in rows
@@ -306,58 +311,62 @@ def test_numbers_on_the_page_are_those_of_the_facts(page):
     assert ["high", "high", "120", "€9,000", "€7,500"] in rows
     assert ["15–20%", "44"] in rows  # bucket 3 of twenty
     assert ["Win them back", "leaving", "150", "15", "€2,500"] in rows
-    assert ["Monetary", "0.300", "0.100", "moved"] in rows and ["Num orders", "0.050", "0.100", "steady"] in rows
-    assert ["Predict", "done", "553", "12.3", "said so"] in rows
+    assert ["Monetary", "0.300", "0.100", "drifted"] in rows and ["Num orders", "0.050", "0.100", "stable"] in rows
+    assert ["Predict", "done", "553", "12.3", "wrote 553 rows"] in rows
 
 
-def test_figures_of_the_charts_are_those_of_the_tables_beside_them(page):
+def test_charts_show_the_figures_of_their_tables(page):
     figures = json.loads(figures_of(page))
-    assert figures["came-in-0"]["data"][0]["link"]["value"] == [1200.0, 4.0, 30.0, 1900.0, 30.0, 70.0]
+    assert figures["data-received-0"]["data"][0]["link"]["value"] == [1200.0, 4.0, 30.0, 1900.0, 30.0, 70.0]
     assert [trace["x"] for trace in figures["actions-0"]["data"]] == [[135.0], [15.0]]  # 150 less 15
     assert figures["churn-0"]["data"][0]["z"] == [[0.0, 0.0, 7500.0], [100.0, 0.0, 0.0], [0.0, 0.0, 700.0]]
     assert [trace["x"] for trace in figures["customers-0"]["data"]] == [[25.0, 75.0], [62.5, 62.5]]
-    assert figures["voice-0"]["data"][0]["x"] == [75.0]  # 900 of 1,200
+    assert figures["feedback-0"]["data"][0]["x"] == [75.0]  # 900 of 1,200
 
 
-def test_records_of_a_entity_folded_into_another_are_not_counted_twice():
-    panel = what_came_in(WHOLE, PRIMARY)
-    assert panel.lead.startswith("3,234 records arrived in 5 files.")  # 1,234 + 2,000; 1 + 3 + 1
+def test_records_are_counted_once_per_source_whatever_the_number_of_entities():
+    panel = data_received(COMPLETE, PRIMARY)
+    assert panel.lead.startswith("To date, 3,234 records arrived in 5 files.")  # 1,234 + 2,000; 1 + 3 + 1
     assert panel.notes == [
-        "Prices: 77 records are kept as received; nothing is made of them yet.",
-        "2 files could not be read and were refused whole; ask for them again.",
+        "Prices: 77 records received. This source has no mapping yet, so its records are stored but not used.",
+        "2 files could not be read. Please ask the sender for a new copy.",
     ]
 
 
-def test_tiles_are_the_figures_at_a_glance():
-    assert tiles(WHOLE) == [
-        ("Customers", "6,000", "from 8,000 records"),
-        ("Bought lately", "1,500", "25% of all, last 91 days"),
-        ("Revenue", "€1,200", "+20% on the time before"),
-        ("Came back", "62%", "of those who bought in the time before"),
-        ("At stake", "€8,300", "revenue that may not come"),  # 7,500 + 700 + 100
+def test_key_figures_have_unit_period_and_comparison():
+    assert key_figures(COMPLETE) == [
+        ("Customers", "6,000", "from 8,000 person records"),
+        ("Active customers", "1,500", "ordered in the last 91 days; 25% of all customers"),
+        ("Revenue", "€1,200", "last 91 days; +20% on the previous 91 days"),
+        ("Repeat purchase rate", "62%", "of customers of the previous 91 days ordered again in the last 91 days"),
+        ("Revenue at risk", "€8,300", "expected revenue likely to be lost in the next 91 days"),  # 7,500 + 700 + 100
     ]
 
 
-def test_findings_say_what_the_facts_hold():
-    said = findings(WHOLE, PRIMARY)
-    assert said[0] == (
-        "3,234 records came in from 2 sources and every one is accounted for: 100 were set aside "
-        "(3.1%, most often a rating outside its scale), 34 were repeats or older versions."
+def test_findings_state_the_figures_of_the_facts():
+    sentences = findings(COMPLETE, PRIMARY)
+    assert sentences[0] == (
+        "3,234 records arrived from 2 sources. 100 were quarantined for correction (3.1%, most frequent reason: "
+        "rating outside the scale) and 34 were duplicates or older versions; all others were accepted."
     )
-    assert said[1] == "8,000 records of people turned out to be 6,000 customers: 25% were the same person again."
-    assert said[2] == (
-        "The last 91 days brought €1,200, 20% more than in the time before; 62% of those who bought then bought again."
+    assert sentences[1] == (
+        "8,000 person records belong to 6,000 customers: 25% were additional records of the same person."
     )
-    assert said[4] == (
-        "120 customers of high or medium value will probably not come back within 91 days: €7,500 of expected revenue "
-        "is at stake; the sign seen most often among customers at risk is a long time since the last order."
+    assert sentences[2] == (
+        "Revenue in the last 91 days was €1,200, 20% more than in the previous 91 days. Repeat purchase rate: 62% of the "
+        "customers who bought in the previous 91 days bought again."
     )
-    assert said[-1] == (
-        "There is a next action for 150 customers; it is withheld from 15 of them to measure whether it helps."
+    assert sentences[4] == (
+        "120 customers of high or medium value will probably not order in the next 91 days. Revenue at risk in this "
+        "period: €7,500. The most frequent reason for churn risk is a long time since the last order."
+    )
+    assert sentences[-1] == (
+        "A next best action is planned for 150 customers. 15 of them form a control group that does not receive it, so "
+        "that the effect can be measured."
     )
 
 
-def test_topics_have_their_sentiment_the_number_of_texts_and_the_words_of_each_segment(page):
+def test_topics_show_sentiment_number_of_texts_and_words_by_segment(page):
     rows = Page(page).rows
     assert ["Delivery", "1,234", "-0.35", "0.02"] in rows and ["Fit and size", "7", "+0.50", "–"] in rows
     assert ["2025-01", "5", "-0.12", "–"] in rows
@@ -376,81 +385,81 @@ def test_topics_have_their_sentiment_the_number_of_texts_and_the_words_of_each_s
     assert (line["x"], line["y"], line["error_y"]["array"]) == (["2024-12", "2025-01"], [0.25, -0.125], [0.1, 0.0])
 
 
-def test_what_to_do_follows_what_is_at_stake(page):
+def test_actions_follow_customers_at_risk(page):
     anchors = re.findall(r'<section id="([\w-]+)"', page)
-    assert anchors[anchors.index("churn") + 1] == "actions" and anchors[anchors.index("voice") + 1] == "topics"
+    assert anchors[anchors.index("churn") + 1] == "actions" and anchors[anchors.index("feedback") + 1] == "topics"
 
 
-def test_a_model_is_called_better_only_where_it_is():
-    rows = how_good(WHOLE, PRIMARY).tables[0][1].rows
+def test_model_is_better_only_if_it_beats_the_baseline():
+    rows = prediction_quality(COMPLETE, PRIMARY).tables[0][1].rows
     assert [(row[2], row[3], row[4]) for row in rows] == [
-        ("0.900", "0.750 (longest without an order first)", "better"),
-        ("0.700 bits", "0.600 bits (always the usual share)", "not better"),  # of bits, less is better
+        ("0.900", "0.750 (days since last order)", "better"),
+        ("0.700 bits", "0.600 bits (class prior)", "not better"),  # lower cross-entropy is better
     ]
-    assert "Ours is better in 1 of 2 comparisons." in how_good(WHOLE, PRIMARY).lead
+    assert "The model is better in 1 of 2 comparisons." in prediction_quality(COMPLETE, PRIMARY).lead
 
 
-def test_who_is_left_alone_is_said_with_the_reason():
-    panel = actions(WHOLE, PRIMARY, {})
+def test_customers_without_an_action_are_counted_by_reason():
+    panel = actions(COMPLETE, PRIMARY, {})
     assert panel.notes == [
-        "42 customers would get an action and are left alone because they refused contact.",
-        "5,808 customers need nothing now.",
+        "42 customers with a matching action may not be contacted (no marketing consent).",
+        "5,808 customers without a matching action.",
     ]
     assert panel.tables[0][1].rows == [["Lamp", "64"], ["p2", "8"]]  # a product without a name by its code
 
 
 def hostile(value, mark):
-    """The facts with `mark` behind every text that comes from a company's data or configuration."""
+    """The facts with `mark` appended to every text from a company's data or configuration."""
     if isinstance(value, list):
         return [hostile(item, mark) for item in value]
     if isinstance(value, dict):
-        kept = ("entity", "status", "reason", "verdict", "value_band", "risk", "metric", "slice", "unit")
+        unmarked = ("entity", "status", "reason", "label", "value_band", "risk", "metric", "slice", "unit")
         return {
-            key: f"{held}{mark}"
-            if isinstance(held, str) and key not in kept and held != "none"
-            else hostile(held, mark)
-            for key, held in value.items()
+            key: f"{item}{mark}"
+            if isinstance(item, str) and key not in unmarked and item != "none"
+            else hostile(item, mark)
+            for key, item in value.items()
         }
     return value
 
 
 FIXED = ("flow", "deliveries", "texts")
-"""Names of sources and verdicts are restricted where they are configured."""
+"""Names of sources and labels are validated by the configuration."""
 MARKS = ["<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "\"'><b>&amp;", "</script><h1>", "<!--<script>"]
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_texts_that_look_like_html_are_shown_as_they_are(page, mark):
-    rows = {f.name: hostile(getattr(WHOLE, f.name), mark) for f in fields(Facts) if f.name not in FIXED}
-    soiled = replace(WHOLE, **{**rows, "company": f"Shop{mark}"})
-    made = render(soiled, SOURCES, {f"win_back{mark}": f"Win them back{mark}"})
-    assert Page(made).tags == Page(page).tags
-    shown = unescape(re.sub(r"<script.*?</script>", "", made, flags=re.DOTALL))
-    for text in ("Shop", "Lamp", "Champions", "Win them back", "said so", "r.csv"):
+def test_html_in_texts_is_escaped(page, mark):
+    rows = {f.name: hostile(getattr(COMPLETE, f.name), mark) for f in fields(Facts) if f.name not in FIXED}
+    marked = replace(COMPLETE, **{**rows, "company": f"Shop{mark}"})
+    html = render(marked, SOURCES, {f"win_back{mark}": f"Win them back{mark}"})
+    assert Page(html).tags == Page(page).tags
+    shown = unescape(re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL))
+    for text in ("Shop", "Lamp", "Champions", "Win them back", "wrote 553 rows", "r.csv"):
         assert f"{text}{mark}" in shown
 
 
 @pytest.mark.parametrize("mark", MARKS)
-def test_no_text_can_end_or_hide_the_script_that_holds_the_charts(mark):
-    facts = replace(WHOLE, segments=[{**SEGMENT, "name": f"Champions{mark}"}], segment_map=[])
+def test_texts_cannot_close_or_hide_the_chart_script(mark):
+    facts = replace(COMPLETE, segments=[{**SEGMENT, "name": f"Champions{mark}"}], segment_map=[])
     figures = figures_of(render(facts, SOURCES, {}))
-    # After `<!--<script` a browser takes the next end of a script for text.
+    # After `<!--<script` a browser treats the next script end tag as text.
     assert "</" not in figures and "<!--" not in figures
     assert json.loads(figures)["customers-0"]["data"][0]["y"] == [f"Champions{mark}"]
 
 
-def test_amounts_are_in_the_companys_currency():
-    facts = replace(WHOLE, currency="CHF")
+def test_amounts_are_in_the_reporting_currency():
+    facts = replace(COMPLETE, currency="CHF")
     assert customers(facts, PRIMARY).tables[0][1].rows[0][6] == "CHF 432"
-    assert churn_and_value(facts, PRIMARY).charts[0].table.rows[0][3] == "CHF 9,000"
+    assert customers_at_risk(facts, PRIMARY).charts[0].table.rows[0][3] == "CHF 9,000"
 
 
-def test_a_verdict_no_text_got_is_a_zero():
-    facts = replace(WHOLE, texts=WHOLE.texts[:1])
-    assert voice(facts, PRIMARY).charts[0].table.rows == [["Reviews", "900", "900", "0", "0"]]
+def test_label_without_texts_counts_as_zero():
+    facts = replace(COMPLETE, texts=COMPLETE.texts[:1])
+    assert feedback(facts, PRIMARY).charts[0].table.rows == [["Reviews", "900", "900", "0", "0"]]
 
 
-def test_a_page_is_replaced_whole(tmp_path):
+def test_page_is_replaced_atomically(tmp_path):
     path = tmp_path / "report" / "page.html"
     for content in ("first", "second"):
         write_page(content, path)
@@ -458,24 +467,24 @@ def test_a_page_is_replaced_whole(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
 
 
-def test_quality_says_what_waits_what_was_noted_and_what_came_back():
-    panel = data_quality(WHOLE, {})
+def test_quality_lists_quarantined_accepted_released_and_superseded_records():
+    panel = data_quality(COMPLETE, {})
     assert {title: table.rows for title, table in panel.tables} == {
-        "Set aside, by day of arrival": [[str(DAY), "Orders", "a date that is none", "o.csv, 7", "15"]],
-        "Noted in records that stayed": [
-            ["Orders", "Order line: product id", "kept as it is", "a product nobody has told of", "o.csv, 9", "1,234"]
+        "Quarantined records by day of arrival": [[str(DAY), "Orders", "invalid date", "o.csv, 7", "15"]],
+        "Findings in accepted records": [
+            ["Orders", "Order line: product id", "value kept", "product not found", "o.csv, 9", "1,234"]
         ],
-        "Came back after something was mended": [
-            [str(DAY), "ada", "Orders", "a code the mapping does not know", "01234567 → fedcba98", "30"]
+        "Records released from quarantine": [
+            [str(DAY), "ada", "Orders", "code not in the mapping", "01234567 → fedcba98", "30"]
         ],
-        "Gave way to a newer version since": [["Orders", "Order line", "Crm orders", "5"]],
-        "Files that could not be read": [["Orders", "it is cut off", "2/orders.csv.gz", "2"]],
-        "Newest event by source": [["Orders", "Order line", "2025-01-30 08:15"]],
+        "Accepted records replaced by a newer version": [["Orders", "Order line", "Crm orders", "5"]],
+        "Files that could not be read": [["Orders", "incomplete file", "2/orders.csv.gz", "2"]],
+        "Newest event by source (UTC)": [["Orders", "Order line", "2025-01-30 08:15"]],
     }
     assert panel.notes == ["Orders, order: far fewer records than usual (2 deliveries)."]
 
 
-def card():
+def model_card():
     figures = {"cross_entropy_bits": 0.5, "macro_f1": 0.7, "accuracy": 0.8, "calibration_error": 0.012, "num_rows": 10}
     confusion = [[3, 1, 0], [1, 2, 0], [0, 1, 2]]
     return {
@@ -495,13 +504,14 @@ def card():
     }
 
 
-def test_the_text_models_learning_and_what_it_mixes_up_are_shown():
-    panel = reading(replace(REVIEWS_ONLY, model_card=card()), PRIMARY)
-    assert "0.500 bits a text are left of 1.250" in panel.lead and "off by 1.2 points" in panel.lead
-    assert "10 of other customers, written from 2025-01-20 on: " in panel.lead
-    assert "Of 40 ratings 3 say something else than their words" in panel.lead
-    drawn = reading(replace(REVIEWS_ONLY, model_card={**card(), "made_from": {}}), PRIMARY)
-    assert "10 of other customers: " in drawn.lead and "ratings" not in drawn.lead
+def test_text_model_panel_shows_loss_curve_confusion_and_slices():
+    panel = text_model(replace(REVIEWS_ONLY, model_card=model_card()), PRIMARY)
+    assert "Test cross-entropy: 0.500 bits per text (class prior: 1.250)" in panel.lead
+    assert "Calibration error: 1.2 percentage points." in panel.lead
+    assert "10 texts of other customers, written since 2025-01-20. " in panel.lead
+    assert "3 of 40 customer ratings seem to contradict their text" in panel.lead
+    without_dates = text_model(replace(REVIEWS_ONLY, model_card={**model_card(), "made_from": {}}), PRIMARY)
+    assert "10 texts of other customers. " in without_dates.lead and "ratings" not in without_dates.lead
     curve, confusion = panel.charts
     # Two epochs of ten steps.
     assert [(line["x"], line["y"]) for line in curve.figure["data"]] == [
@@ -515,9 +525,6 @@ def test_the_text_models_learning_and_what_it_mixes_up_are_shown():
     ]
 
 
-def test_without_a_text_model_or_with_one_that_tells_nothing_the_panel_says_so():
-    assert "No text model" in reading(REVIEWS_ONLY, PRIMARY).lead
-    assert (
-        "before its learning was written down"
-        in reading(replace(REVIEWS_ONLY, model_card={"training": {}}), PRIMARY).lead
-    )
+def test_text_model_panel_without_model_or_loss_curve_states_the_reason():
+    assert "No text model" in text_model(REVIEWS_ONLY, PRIMARY).lead
+    assert "contains no loss curve" in text_model(replace(REVIEWS_ONLY, model_card={"training": {}}), PRIMARY).lead

@@ -1,12 +1,12 @@
-"""Figures as people read them."""
+"""Formatting of amounts, counts and percentages."""
 
 import pytest
 
-from crm_spark.stages.report.words import money, percent
+from crm_spark.stages.report.words import counted, money, percent, reason_of
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "said"),
+    ("amount", "currency", "expected"),
     [
         (8887208.894, "GBP", "£8.89 million"),
         (12345.6, "EUR", "€12,346"),
@@ -14,12 +14,23 @@ from crm_spark.stages.report.words import money, percent
         (2.5e9, "CHF", "CHF 2.50 billion"),
     ],
 )
-def test_money(amount, currency, said):
-    assert money(amount, currency) == said
+def test_money(amount, currency, expected):
+    assert money(amount, currency) == expected
 
 
 @pytest.mark.parametrize(
-    ("fraction", "said"), [(0.5, "50%"), (0.001, "under 1%"), (0.9999, "over 99%"), (0, "0%"), (1, "100%")]
+    ("fraction", "expected"), [(0.5, "50%"), (0.001, "under 1%"), (0.9999, "over 99%"), (0, "0%"), (1, "100%")]
 )
-def test_percent_never_rounds_something_to_nothing(fraction, said):
-    assert percent(fraction) == said
+def test_percent_shows_0_and_100_only_for_exact_values(fraction, expected):
+    assert percent(fraction) == expected
+
+
+@pytest.mark.parametrize(
+    ("number", "plural", "expected"), [(1, None, "1 file"), (1234, None, "1,234 files"), (0, "feet", "0 feet")]
+)
+def test_counted(number, plural, expected):
+    assert counted(number, "file" if plural is None else "foot", plural) == expected
+
+
+def test_reason_of_an_unlisted_code_is_its_words():
+    assert (reason_of("bad_date"), reason_of("my_own_rule")) == ("invalid date", "my own rule")

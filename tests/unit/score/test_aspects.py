@@ -1,4 +1,4 @@
-"""Clauses of a text and the aspects they speak of, by words of a file."""
+"""Clauses of a text and the aspects they mention."""
 
 import pickle
 from pathlib import Path
@@ -22,7 +22,7 @@ KNOWN = load_aspects(str(ROOT / "conf/domains/aspects.yaml"))
         ("It cost 3.50 and weighs 1.5kg", ["It cost 3.50 and weighs 1.5kg"]),
         ("Title\nText", ["Title", "Text"]),
         ("质量很好。快递很慢。", ["质量很好", "快递很慢"]),
-        ("butter and buttons", ["butter and buttons"]),  # no word of its own
+        ("butter and buttons", ["butter and buttons"]),  # part of another word
         ("But why", ["But why"]),
         ("... !!! ;;", ["...", "!!!"]),
         ("", []),
@@ -47,7 +47,7 @@ def aspects_of(text, language=None):
         ("Great value  for\tmoney", "en", ["price"]),
         ("the STRASSE is long", "en", []),
         ("zu GROSS", "de", ["fit and size"]),  # ß folded
-        ("nur die Form passt", "fr", []),  # the language that is known rules
+        ("nur die Form passt", "fr", []),  # the known language is used
         ("nur die Form passt", None, ["fit and size"]),
         ("nur die Form passt", "it", ["fit and size"]),
         ("nothing of that", "en", []),
@@ -57,7 +57,7 @@ def test_aspects_of_a_text(text, language, expected):
     assert aspects_of(text, language) == expected
 
 
-def test_a_clause_counts_once_for_an_aspect_and_for_each_of_its_aspects():
+def test_a_clause_yields_one_mention_per_aspect():
     found = KNOWN.mentions("The price and the cost of delivery. Delivery was late, but cheap.", "en")
     assert [(mention.aspect, mention.clause) for mention in found] == [
         ("delivery", "The price and the cost of delivery."),
@@ -67,8 +67,8 @@ def test_a_clause_counts_once_for_an_aspect_and_for_each_of_its_aspects():
     ]
 
 
-def test_every_term_that_ships_finds_itself_and_no_aspect_lacks_a_language():
-    words = KNOWN._of
+def test_every_delivered_term_matches_and_every_aspect_has_all_languages():
+    words = KNOWN._words
     for name, languages in words.aspects.items():
         assert set(languages) >= {"en", "de", "fr"}
         for language, terms in languages.items():
@@ -77,7 +77,7 @@ def test_every_term_that_ships_finds_itself_and_no_aspect_lacks_a_language():
                 assert name in aspects_of(f"so {term.rstrip('*').upper()} is", language), term
 
 
-def test_an_aspect_is_added_in_the_file(tmp_path):
+def test_aspects_can_be_added_in_the_file(tmp_path):
     path = tmp_path / "aspects.yaml"
     path.write_text("aspects:\n  taste:\n    en: [tast*, flavour*]\n")
     found = load_aspects(str(path))
@@ -85,32 +85,32 @@ def test_an_aspect_is_added_in_the_file(tmp_path):
     assert found.version != KNOWN.version and load_aspects(str(path)).version == found.version
 
 
-def test_without_a_file_no_text_speaks_of_any():
+def test_without_a_file_there_are_no_mentions():
     assert load_aspects(None).mentions("The delivery was late", "en") == []
 
 
-def test_patterns_do_not_travel_but_are_made_again():
+def test_patterns_are_not_pickled_but_rebuilt():
     KNOWN.mentions("The delivery was late", "en")
-    again = pickle.loads(pickle.dumps(KNOWN))
-    assert again._patterns == {} and again.mentions("late delivery", "en") == KNOWN.mentions("late delivery", "en")
+    copy = pickle.loads(pickle.dumps(KNOWN))
+    assert copy._patterns == {} and copy.mentions("late delivery", "en") == KNOWN.mentions("late delivery", "en")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("aspects: {price: {en: ['*']}}", "aspects.price.en.0"),
         ("aspects: {price: {english: [price]}}", "aspects.price.english"),
         ("aspect: {price: {en: [price]}}", "did you mean 'aspects'?"),
         ("aspects: {price: {en: [a*b]}}", "aspects.price.en.0"),
-        ("aspects: {none: {en: [nothing]}}", "stands for texts that speak of no aspect"),
+        ("aspects: {none: {en: [nothing]}}", "is reserved for texts without an aspect"),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_refused(tmp_path, content, said):
+def test_invalid_file_is_rejected(tmp_path, content, message):
     (tmp_path / "a.yaml").write_text(content)
-    with pytest.raises(ConfigError, match=said.replace("?", r"\?")):
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")):
         load_aspects(str(tmp_path / "a.yaml"))
 
 
-def test_a_term_is_text_and_not_a_pattern():
+def test_terms_are_literal_text():
     found = Aspects(AspectWords(aspects={"x": {"en": ["c.t"]}}))
     assert found.mentions("the cat", "en") == [] and len(found.mentions("the c.t", "en")) == 1

@@ -1,4 +1,4 @@
-"""The engine follows from the processor's flags, the model's graphs and what is allowed; what is not there is refused."""
+"""Choice of the inference engine by CPU flags, graphs of the model and settings."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ BOTH = (ONNX, ONNX_INT8)
 ALL = (*BOTH, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS)
 
 
-def found(monkeypatch, *, flags=AVX2, graphs=BOTH, gpu=False, **settings):
+def candidates(monkeypatch, *, flags=AVX2, graphs=BOTH, gpu=False, **settings):
     monkeypatch.setattr(backends, "cpu_flags", lambda: flags)
     monkeypatch.setattr(backends, "has_gpu", lambda: gpu)
     choices = backends.candidates(ModelVersion(Path("."), "v1", {}, graphs), ScoreConfig(**settings))
@@ -48,24 +48,24 @@ FP32 = [("onnx", "fp32"), ("openvino", "fp32")]
         ({"gpu": True, "engine": "onnx"}, [("onnx", "fp32")]),
     ],
 )
-def test_engines_and_precisions_that_may_read(monkeypatch, given, expected):
-    assert found(monkeypatch, **given) == expected
+def test_candidate_engines_and_precisions(monkeypatch, given, expected):
+    assert candidates(monkeypatch, **given) == expected
 
 
 @pytest.mark.parametrize(("num_texts", "expected"), [(4_999, "onnx"), (5_000, "openvino")])
-def test_many_texts_are_read_by_the_engine_that_is_faster_in_the_trial(monkeypatch, num_texts, expected):
+def test_many_texts_use_the_engine_that_is_faster_in_the_benchmark(monkeypatch, num_texts, expected):
     monkeypatch.setattr(backends, "cpu_flags", lambda: AVX2)
-    monkeypatch.setattr(backends, "_trial", lambda _, __, choice: {"onnx": 0.2, "openvino": 0.1}[choice.engine])
+    monkeypatch.setattr(backends, "_benchmark", lambda _, __, choice: {"onnx": 0.2, "openvino": 0.1}[choice.engine])
     choice = backends.choose(ModelVersion(Path("."), "v1", {}, BOTH), ScoreConfig(), num_texts=num_texts)
     assert choice.engine == expected
     assert ("openvino fp32 160, onnx fp32 80" in str(choice)) == (expected == "openvino")
 
 
-def test_bf16_without_hardware_is_refused(monkeypatch):
+def test_bf16_without_hardware_is_rejected(monkeypatch):
     with pytest.raises(ConfigError, match="7 times slower"):
-        found(monkeypatch, precision="bf16")
+        candidates(monkeypatch, precision="bf16")
 
 
-def test_an_engine_without_its_graph_is_refused(monkeypatch):
-    with pytest.raises(ConfigError, match=r"score\.engine: onnx: model v1 holds no graph for it"):
-        found(monkeypatch, engine="onnx", graphs=())
+def test_engine_without_its_graph_is_rejected(monkeypatch):
+    with pytest.raises(ConfigError, match=r"score\.engine: onnx: model v1 has no graph for this engine"):
+        candidates(monkeypatch, engine="onnx", graphs=())

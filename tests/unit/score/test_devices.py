@@ -1,4 +1,4 @@
-"""Workers of a machine use its GPU one after another; another GPU and a processor need not wait."""
+"""Workers of a machine use a GPU one at a time; other GPUs and CPUs are not locked."""
 
 import itertools
 import multiprocessing
@@ -11,14 +11,14 @@ from crm_spark.stages.score import devices
 
 def use(folder, gpu, seconds, out):
     devices.tempfile.tempdir = str(folder)
-    with devices.taking_turns(gpu):
+    with devices.exclusive_gpu(gpu):
         started = time.monotonic()
         time.sleep(seconds)
         out.put((started, time.monotonic()))
 
 
-@pytest.mark.parametrize(("gpus", "is_apart"), [((0, 0, 0), True), ((0, 1, 2), False), ((None, None, None), False)])
-def test_turns(tmp_path, gpus, is_apart):
+@pytest.mark.parametrize(("gpus", "is_exclusive"), [((0, 0, 0), True), ((0, 1, 2), False), ((None, None, None), False)])
+def test_gpu_is_used_by_one_process_at_a_time(tmp_path, gpus, is_exclusive):
     context = multiprocessing.get_context("fork")
     out = context.Queue()
     processes = [context.Process(target=use, args=(tmp_path, gpu, 0.4, out)) for gpu in gpus]
@@ -27,10 +27,10 @@ def test_turns(tmp_path, gpus, is_apart):
     spans = sorted(out.get(timeout=30) for _ in processes)
     for process in processes:
         process.join()
-    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans)) == is_apart
+    assert all(end <= start for (_, end), (start, _) in itertools.pairwise(spans)) == is_exclusive
 
 
-def test_a_process_that_died_does_not_keep_the_gpu(tmp_path):
+def test_killed_process_releases_the_gpu(tmp_path):
     context = multiprocessing.get_context("fork")
     out = context.Queue()
     holder = context.Process(target=use, args=(tmp_path, 0, 60, out))
@@ -44,5 +44,5 @@ def test_a_process_that_died_does_not_keep_the_gpu(tmp_path):
     assert out.get(timeout=5)
 
 
-def test_outside_of_a_task_it_is_the_first_gpu():
+def test_outside_of_a_task_the_first_gpu_is_used():
     assert devices.gpu_of_task() == 0

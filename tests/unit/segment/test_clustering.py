@@ -1,4 +1,4 @@
-"""Segments keep their id and get names that differ."""
+"""Segment ids and names."""
 
 import numpy as np
 
@@ -12,15 +12,15 @@ def test_first_segments_are_numbered_from_one():
     assert matched_ids(CENTRES, {}) == [1, 2, 3]
 
 
-def test_a_centre_that_moved_a_little_keeps_its_id():
+def test_centre_close_to_a_former_one_keeps_its_id():
     former = {7: CENTRES[1] + 0.1, 4: CENTRES[0] - 0.1, 9: CENTRES[2]}
     assert matched_ids(CENTRES, former) == [4, 7, 9]
 
 
-def test_a_centre_far_from_all_former_ones_gets_a_fresh_id():
+def test_centre_far_from_all_former_ones_gets_a_new_id():
     assert matched_ids(CENTRES, {1: CENTRES[0], 2: CENTRES[1], 3: CENTRES[2] + 9}) == [1, 2, 4]
 
 
-def test_names_differ_and_fit():
+def test_names_are_unique_and_match_the_centres():
     names = archetype_names(CENTRES, SegmentConfig().archetypes)
     assert names[0] == "Champions" and names[1] == "Lost small buyers" and len(set(names)) == 3

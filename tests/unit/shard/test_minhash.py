@@ -1,4 +1,4 @@
-"""MinHashes tell how much two texts have in common."""
+"""MinHash signatures and LSH bands."""
 
 import numpy as np
 import pytest
@@ -14,23 +14,23 @@ def jaccard(one, other):
 
 
 @pytest.mark.parametrize("num_changed", [1, 4, 12])
-def test_the_share_of_equal_minhashes_is_the_jaccard_similarity(num_changed):
-    draw, errors, expected = np.random.default_rng(num_changed), [], []
-    words = ["".join(draw.choice(list("abcdefghijklmnopqrstuvwxyz"), draw.integers(2, 10))) for _ in range(3000)]
+def test_fraction_of_equal_minhashes_estimates_the_jaccard_similarity(num_changed):
+    random, errors, expected = np.random.default_rng(num_changed), [], []
+    words = ["".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), random.integers(2, 10))) for _ in range(3000)]
     for seed in range(200):
-        one = list(draw.choice(words, 60))
+        one = list(random.choice(words, 60))
         other = list(one)
-        for place in draw.choice(60, num_changed, replace=False):
-            other[place] = draw.choice(words)
+        for position in random.choice(60, num_changed, replace=False):
+            other[position] = random.choice(words)
         similarity = jaccard(" ".join(one), " ".join(other))
-        found = signatures([" ".join(one), " ".join(other)], seed=seed)
-        errors.append(np.mean(found[0] == found[1]) - similarity)
+        minhashes = signatures([" ".join(one), " ".join(other)], seed=seed)
+        errors.append(np.mean(minhashes[0] == minhashes[1]) - similarity)
         expected.append(similarity * (1 - similarity) / NUM_HASHES)
     assert abs(np.mean(errors)) < 4 * np.sqrt(np.mean(expected) / len(errors))
     assert np.std(errors) < 1.2 * np.sqrt(np.mean(expected))  # as of 64 independent draws
 
 
-def test_case_signs_and_spaces_tell_no_texts_apart_and_letters_of_any_script_do():
+def test_case_punctuation_and_spaces_are_ignored_but_letters_of_any_script_count():
     texts = [
         "Good  value_for--the money!",
         "good value for the money",
@@ -46,7 +46,7 @@ def test_case_signs_and_spaces_tell_no_texts_apart_and_letters_of_any_script_do(
     assert (bands[0] == bands[1]).all() and not (bands[4] == bands[5]).all()
 
 
-def test_a_signature_does_not_depend_on_the_texts_beside_it():
+def test_signature_is_independent_of_the_other_texts_of_a_batch():
     texts = [f"text number {number} about something {number * 7919}" for number in range(250)]
     _, together, _ = bands_and_signatures(texts, seed=1)
     alone = np.concatenate([bands_and_signatures([text], seed=1)[1] for text in texts])

@@ -14,7 +14,7 @@ from crm_spark.text.manifest import ShardFile, ShardManifest, read_manifest, wri
 LENGTHS = [5, 120, 7, 7, 64, 3, 128, 9]
 
 
-def test_batches_hold_every_text_exactly_once():
+def test_batches_contain_every_text_once():
     batches = token_batches(LENGTHS, max_tokens=256)
     assert sorted(int(i) for batch in batches for i in batch) == list(range(8))
 
@@ -24,7 +24,7 @@ def test_batches_keep_the_token_budget():
         assert len(batch) * max(LENGTHS[i] for i in batch) <= 256
 
 
-def test_a_text_over_the_budget_is_a_batch_of_its_own():
+def test_text_over_the_budget_is_a_batch_of_its_own():
     assert [len(b) for b in token_batches([500, 2, 2], max_tokens=100)] == [1, 2]
 
 
@@ -40,7 +40,7 @@ def draft_model(folder):
     return folder
 
 
-def test_model_is_named_by_its_content(tmp_path):
+def test_model_version_is_a_content_hash(tmp_path):
     one = seal(draft_model(tmp_path / "a"), tmp_path / "models")
     two = seal(draft_model(tmp_path / "b"), tmp_path / "models")
     assert one.version == two.version and len(one.version) == 16
@@ -48,7 +48,7 @@ def test_model_is_named_by_its_content(tmp_path):
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("fault", ["altered", "deleted"])
-def test_a_model_with_a_file_altered_or_deleted_is_refused(tmp_path, name, fault):
+def test_model_with_altered_or_missing_file_is_rejected(tmp_path, name, fault):
     model = seal(draft_model(tmp_path / "draft"), tmp_path / "models")
     path = model.folder / name
     path.unlink() if fault == "deleted" else path.write_bytes(path.read_bytes()[:-1] + b"]")
@@ -56,7 +56,7 @@ def test_a_model_with_a_file_altered_or_deleted_is_refused(tmp_path, name, fault
         open_model(model.folder)
 
 
-def test_promotion_retires_the_model_before(tmp_path):
+def test_promotion_archives_the_previous_model(tmp_path):
     register(tmp_path, "one", is_promoted=True)
     register(tmp_path, "two", is_promoted=False)
     assert read_registry(tmp_path) == {"production": "one", "candidate": "two", "archived": []}
@@ -64,7 +64,7 @@ def test_promotion_retires_the_model_before(tmp_path):
     assert read_registry(tmp_path) == {"production": "three", "candidate": None, "archived": ["one"]}
 
 
-def test_shards_with_a_flipped_bit_are_refused(tmp_path):
+def test_shards_with_a_flipped_bit_are_rejected(tmp_path):
     content = b"0123456789" * 100
     (tmp_path / "train").mkdir()
     path = tmp_path / "train" / "00000.parquet"
@@ -75,17 +75,17 @@ def test_shards_with_a_flipped_bit_are_refused(tmp_path):
     flipped = np.frombuffer(content, np.uint8).copy()
     flipped[500] ^= 1
     path.write_bytes(flipped.tobytes())
-    with pytest.raises(ArtifactError, match=r"00000\.parquet is missing or not the file"):
+    with pytest.raises(ArtifactError, match=r"00000\.parquet is missing or differs"):
         read_manifest(tmp_path)
 
 
-def test_shards_without_a_manifest_are_refused(tmp_path):
-    with pytest.raises(ArtifactError, match="not complete"):
+def test_shards_without_a_manifest_are_rejected(tmp_path):
+    with pytest.raises(ArtifactError, match="incomplete"):
         read_manifest(tmp_path)
 
 
 @pytest.mark.parametrize("fault", ["altered", "deleted"])
-def test_a_model_whose_graph_was_touched_is_refused_and_its_version_does_not_hang_on_it(tmp_path, fault):
+def test_model_with_altered_graph_is_rejected_but_graphs_are_not_part_of_the_version(tmp_path, fault):
     plain = seal(draft_model(tmp_path / "a"), tmp_path / "plain")
     draft = draft_model(tmp_path / "b")
     (draft / ONNX).write_bytes(b"graph")

@@ -1,10 +1,10 @@
-"""Words of any script, with their places."""
+"""Word spans in any script."""
 
 import itertools
 
 import pytest
 
-from crm_spark.text.words import folded, word_spans
+from crm_spark.text.words import normalised, word_spans
 
 
 def words(text):
@@ -31,7 +31,7 @@ def test_words_of_a_text(text, expected):
     assert words(text) == expected
 
 
-def test_spans_are_in_order_and_leave_out_only_blanks():
+def test_spans_are_ordered_and_cover_all_but_whitespace():
     text = "One, two;\tthree – vier\u200d 五 «six» a\x00b"
     spans = word_spans(text)
     assert all(before.end <= after.start for before, after in itertools.pairwise(spans))
@@ -42,5 +42,5 @@ def test_spans_are_in_order_and_leave_out_only_blanks():
     ("word", "expected"),
     [("GREAT", "great"), ("Straße", "strasse"), ("42", ""), ("!", ""), ("[name]", ""), ("4k", "4k")],
 )
-def test_words_are_counted_together_by_their_folded_form(word, expected):
-    assert folded(word) == expected
+def test_normalised_word(word, expected):
+    assert normalised(word) == expected

@@ -1,4 +1,4 @@
-"""A training is found again in a real MLflow store; without MLflow a sentence says what to do."""
+"""Training runs in an MLflow store, and the error without MLflow."""
 
 import sys
 
@@ -21,13 +21,13 @@ RESULT = {
 }
 
 
-def test_without_mlflow_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+def test_missing_mlflow_is_reported_with_advice(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(ConfigError, match=r"train\.mlflow: MLflow is not installed"):
         log_training(str(tmp_path), RESULT, tmp_path, version="v1", is_promoted=True)
 
 
-def test_settings_figures_and_files_are_there(tmp_path):
+def test_settings_metrics_and_files_are_logged(tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="MLflow is optional: pip install mlflow-skinny")
     model = tmp_path / "model"
     model.mkdir()
@@ -38,7 +38,7 @@ def test_settings_figures_and_files_are_there(tmp_path):
     (run,) = client.search_runs([client.get_experiment_by_name(EXPERIMENT).experiment_id])
     assert run.info.run_name == "abcd" and run.data.tags["is_promoted"] == "False"
     assert run.data.params["learning_rate"] == "0.0001" and run.data.params["seed"] == "3"
-    assert run.data.metrics["test.macro_f1"] == 0.7 and run.data.metrics["test_majority.cross_entropy_bits"] == 1.2
+    assert run.data.metrics["test.macro_f1"] == 0.7 and run.data.metrics["test_class_prior.cross_entropy_bits"] == 1.2
     bits = client.get_metric_history(run.info.run_id, "validation.bits")
     assert sorted((each.step, each.value) for each in bits) == [(1, 0.7), (2, 0.6)]
     assert [each.path for each in client.list_artifacts(run.info.run_id, "model")] == ["model/card.json"]

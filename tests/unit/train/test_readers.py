@@ -1,4 +1,4 @@
-"""T25, T26: steps are equal on all ranks, or the plan is refused; batches are a permutation of the rows."""
+"""Reader shards, steps and micro-batches of the ranks; evaluation metrics."""
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +9,14 @@ from crm_spark.stages.shard.layout import num_groups
 from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_decision, calibration_error, evaluate
 from crm_spark.stages.train.readers import Rows, micro_batches, num_steps, reader_shards_of
-from crm_spark.stages.train.shard_reader import ShardReader, usual_batch_rows
-from crm_spark.stages.train.slices import length_band, most_wrong
+from crm_spark.stages.train.shard_reader import ShardReader, default_batch_rows
+from crm_spark.stages.train.slices import highest_losses, length_band
 from crm_spark.text.manifest import TRAIN, ShardFile, ShardManifest
 
 
 def rows(start, count, seed=0):
-    draw = np.random.default_rng(seed + start)
-    lengths = draw.integers(1, 8, count).astype(np.int32)
+    random = np.random.default_rng(seed + start)
+    lengths = random.integers(1, 8, count).astype(np.int32)
     ids = np.zeros((count, 8), np.int32)
     ids[:, 0] = np.arange(start, start + count)
     return Rows(ids, lengths, np.zeros(count, np.int32), np.ones(count, np.float32))
@@ -27,13 +27,13 @@ def test_equal_row_groups_give_equal_steps():
     assert num_steps([50] * 4, num_reader_shards=2, batch_rows=16, window_rows=1000) == 7
 
 
-def test_unequal_row_groups_are_refused_with_the_numbers():
+def test_unequal_row_groups_are_rejected_with_the_step_counts():
     with pytest.raises(ValueError, match=r"3 row groups in 2 reader shards give \[7, 4\] steps"):
         num_steps([50, 50, 50], num_reader_shards=2, batch_rows=16, window_rows=1000)
 
 
-def test_fewer_row_groups_than_lanes_are_refused():
-    with pytest.raises(ValueError, match="wanted the same number, not 0"):
+def test_fewer_row_groups_than_reader_shards_are_rejected():
+    with pytest.raises(ValueError, match="expected the same positive number"):
         num_steps([50], num_reader_shards=2, batch_rows=16, window_rows=1000)
 
 
@@ -41,19 +41,19 @@ def test_fewer_row_groups_than_lanes_are_refused():
     ("world_size", "expected"),
     [(1, [[0, 1, 2, 3]]), (2, [[0, 2], [1, 3]]), (3, [[0, 3], [1], [2]]), (4, [[0], [1], [2], [3]])],
 )
-def test_every_lane_is_read_by_one_rank(world_size, expected):
+def test_every_reader_shard_is_read_by_one_rank(world_size, expected):
     assert [
         reader_shards_of(rank, num_reader_shards=4, world_size=world_size) for rank in range(world_size)
     ] == expected
 
 
-def test_more_ranks_than_lanes_are_refused_with_the_numbers():
-    with pytest.raises(ValueError, match=r"5 ranks for 4 reader shards .* shard\.max_world_size=5"):
+def test_more_ranks_than_reader_shards_are_rejected():
+    with pytest.raises(ValueError, match=r"5 ranks exceed the number of reader shards \(4\).* shard\.max_world_size=5"):
         reader_shards_of(4, num_reader_shards=4, world_size=5)
 
 
 def shard_set(folder, *, num_groups, group_rows):
-    """Row groups whose first token numbers the row."""
+    """Row groups whose first token is the row number."""
     (folder / TRAIN).mkdir()
     files = []
     for group in range(num_groups):
@@ -65,7 +65,7 @@ def shard_set(folder, *, num_groups, group_rows):
 
 
 def examples_of_steps(folder, manifest, *, world_size, epoch):
-    """The numbers of the rows of each step, over all ranks."""
+    """Row numbers of each step over all ranks."""
     cfg = TrainConfig(batch_rows=16, window_rows=30, reader="direct")
     readers = [ShardReader(folder, manifest, cfg, 7, rank, world_size) for rank in range(world_size)]
     return [
@@ -74,7 +74,7 @@ def examples_of_steps(folder, manifest, *, world_size, epoch):
     ]
 
 
-def test_a_step_holds_the_same_examples_on_any_number_of_ranks(tmp_path):
+def test_steps_have_the_same_examples_for_any_number_of_ranks(tmp_path):
     manifest = shard_set(tmp_path, num_groups=8, group_rows=25)
     alone = examples_of_steps(tmp_path, manifest, world_size=1, epoch=0)
     assert sorted(i for step in alone for i in step) == list(range(200))
@@ -88,18 +88,18 @@ def test_a_step_holds_the_same_examples_on_any_number_of_ranks(tmp_path):
     [
         (15_832, 3, 4, 64),
         (4_000, 2, 4, 32),  # 8,000 rows: 125 steps of 64, 250 of 32
-        (1_264, 2, 4, 16),  # 158 steps of 16: there are no smaller ones
+        (1_264, 2, 4, 16),  # 158 steps of 16, the smallest size
         (1_264, 2, 3, 15),
         (100, 1, 64, 64),
     ],
 )
-def test_few_texts_are_learned_from_in_smaller_steps(num_rows, num_epochs, max_world_size, expected):
+def test_default_batch_is_smaller_for_few_texts(num_rows, num_epochs, max_world_size, expected):
     files = (ShardFile("train/0.parquet", TRAIN, "", num_rows, num_rows),)
     manifest = ShardManifest(files, 8, max_world_size, "", {TRAIN: {}}, {}, {})
-    assert usual_batch_rows(manifest, TrainConfig(num_epochs=num_epochs)) == expected
+    assert default_batch_rows(manifest, TrainConfig(num_epochs=num_epochs)) == expected
 
 
-def test_rows_of_a_step_that_the_lanes_cannot_share_are_refused(tmp_path):
+def test_batch_rows_must_be_a_multiple_of_the_reader_shards(tmp_path):
     manifest = shard_set(tmp_path, num_groups=4, group_rows=8)
     with pytest.raises(ValueError, match=r"train\.batch_rows: 30 is not a multiple of the shard set's 4 reader shards"):
         ShardReader(tmp_path, manifest, TrainConfig(batch_rows=30), 7, 0, 1)
@@ -111,7 +111,7 @@ def test_row_groups_are_a_multiple_of_the_largest_world_size(num_rows, expected)
 
 
 @pytest.mark.parametrize("window_rows", [1, 30, 1000])
-def test_micro_batches_hold_every_row_exactly_once(window_rows):
+def test_micro_batches_contain_every_row_once(window_rows):
     groups = iter([rows(0, 25), rows(25, 25), rows(50, 25)])
     seen = [
         int(i) for b in micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3) for i in b.input_ids[:, 0]
@@ -119,14 +119,14 @@ def test_micro_batches_hold_every_row_exactly_once(window_rows):
     assert sorted(seen) == list(range(75))
 
 
-def test_number_of_micro_batches_is_the_one_that_was_planned():
+def test_number_of_micro_batches_equals_num_steps():
     for window_rows in (1, 30, 1000):
         groups = iter([rows(0, 25), rows(25, 25)])
         found = len(list(micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3)))
         assert found == num_steps([25, 25], num_reader_shards=1, batch_rows=8, window_rows=window_rows)
 
 
-def test_order_of_micro_batches_is_a_function_of_the_seed():
+def test_order_of_micro_batches_depends_on_the_seed_only():
     def order(seed):
         return [
             b.input_ids[0, 0] for b in micro_batches(iter([rows(0, 64)]), batch_rows=4, window_rows=1000, seed=seed)
@@ -135,7 +135,7 @@ def test_order_of_micro_batches_is_a_function_of_the_seed():
     assert order(1) == order(1) != order(2)
 
 
-def test_figures_of_four_predictions_by_hand():
+def test_metrics_of_four_predictions():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.2, 0.2, 0.6]])
     found = evaluate(probabilities, np.array([0, 1, 1, 2]))
     assert found.accuracy == 0.75
@@ -146,12 +146,12 @@ def test_figures_of_four_predictions_by_hand():
     assert found.confusion == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 
-def test_calibration_error_of_a_sure_model_that_is_right_half_the_time():
+def test_calibration_error_of_a_confident_model_with_half_accuracy():
     probabilities = np.array([[0.9, 0.05, 0.05]] * 10)
     assert abs(calibration_error(probabilities, np.array([0] * 5 + [1] * 5)) - 0.4) < 1e-12
 
 
-def test_a_verdict_that_is_never_the_likeliest_is_given_where_that_pays():
+def test_decision_weights_predict_a_label_that_argmax_never_predicts():
     # Ten texts 0.6 : 0.4. Always the first: expected F1 of the classes 2*6/(10+6) = 0.75 and 0, mean 0.375.
     # Five of each would be better; equal texts cannot be told apart, so half of them are a little more likely.
     probabilities = np.array([[0.62, 0.38]] * 5 + [[0.58, 0.42]] * 5)
@@ -159,11 +159,11 @@ def test_a_verdict_that_is_never_the_likeliest_is_given_where_that_pays():
     assert (probabilities.argmax(1) == 0).all() and (probabilities * weights).argmax(1).tolist() == [0] * 5 + [1] * 5
 
 
-def test_a_sure_model_decides_by_the_likeliest():
+def test_decision_weights_of_a_confident_model_are_one():
     assert best_decision(np.array([[0.98, 0.01, 0.01], [0.01, 0.98, 0.01], [0.01, 0.01, 0.98]])).tolist() == [1, 1, 1]
 
 
-def test_verdicts_are_judged_as_decided_and_probabilities_as_they_are():
+def test_decision_changes_labels_but_not_cross_entropy():
     probabilities, labels = np.array([[0.6, 0.4], [0.6, 0.4], [0.9, 0.1]]), np.array([0, 1, 0])
     plain, decided = evaluate_two(probabilities, labels), evaluate_two(probabilities, labels, np.array([1.0, 2.0]))
     assert (plain.accuracy, decided.accuracy) == (2 / 3, 2 / 3)
@@ -172,7 +172,7 @@ def test_verdicts_are_judged_as_decided_and_probabilities_as_they_are():
 
 
 def evaluate_two(probabilities, labels, decision=None):
-    """Two of the three labels; nothing is said of the third."""
+    """Evaluate two of the three labels; the third has probability 0."""
     three = np.column_stack([probabilities, np.zeros(len(labels))])
     return evaluate(three, labels, None if decision is None else np.append(decision, 1.0))
 
@@ -187,13 +187,13 @@ def evaluate_two(probabilities, labels, decision=None):
         (257, "over 256 tokens"),
     ],
 )
-def test_lengths_are_told_in_bands(num_tokens, expected):
+def test_length_bands(num_tokens, expected):
     assert length_band(num_tokens) == expected
 
 
-def test_the_texts_a_model_is_most_wrong_about_come_first_and_right_ones_not_at_all():
+def test_highest_losses_are_misclassified_texts_with_the_highest_loss_first():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.0625, 0.9, 0.0375], [0.1, 0.8, 0.1]])
-    found = most_wrong(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
+    found = highest_losses(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
     assert [(row["text_hash"], row["predicted_label"], row["bits"]) for row in found] == [
         ("worst", "does_not_recommend", 4.0),
         ("unsure", "recommends", 2.0),

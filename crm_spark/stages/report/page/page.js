@@ -4,28 +4,28 @@
   var button = document.getElementById("theme");
   var figures = JSON.parse(document.getElementById("figures").textContent);
   var system = window.matchMedia("(prefers-color-scheme: dark)");
-  var chosen = null;
+  var darkChosen = null;
 
   function role(name) { return getComputedStyle(root).getPropertyValue("--" + name).trim(); }
 
-  // Replaces every "@role" by its colour in the present theme.
-  function coloured(value) {
+  // Replaces every "@role" by its colour in the current theme.
+  function withColours(value) {
     if (typeof value === "string") { return value.charAt(0) === "@" ? role(value.slice(1)) : value; }
-    if (Array.isArray(value)) { return value.map(coloured); }
+    if (Array.isArray(value)) { return value.map(withColours); }
     if (value && typeof value === "object") {
       var result = {};
-      Object.keys(value).forEach(function (key) { result[key] = coloured(value[key]); });
+      Object.keys(value).forEach(function (key) { result[key] = withColours(value[key]); });
       return result;
     }
     return value;
   }
 
-  function axis(own) {
+  function axis(options) {
     var base = { gridcolor: role("line"), linecolor: role("line"), zerolinecolor: role("line"), automargin: true, fixedrange: true };
-    return Object.assign(base, own || {});
+    return Object.assign(base, options || {});
   }
 
-  function wrapped(text, width) {
+  function wrap(text, width) {
     var lines = [""];
     String(text).split(" ").forEach(function (word) {
       var last = lines[lines.length - 1];
@@ -34,8 +34,8 @@
     return lines.join("<br>");
   }
 
-  function drawn(holder) {
-    var figure = coloured(figures[holder.dataset.figure]);
+  function draw(holder) {
+    var figure = withColours(figures[holder.dataset.figure]);
     var narrow = holder.clientWidth < 560;
     var layout = Object.assign({}, figure.layout, {
       autosize: true,
@@ -50,22 +50,22 @@
     });
     if (layout.showlegend) { layout.height += 46; layout.legend.y = -60 / Math.max(layout.height - 110, 60); }
     figure.data.forEach(function (trace) {
-      if (trace.type === "bar" && trace.orientation === "h") { trace.y = trace.y.map(function (name) { return wrapped(name, narrow ? 18 : 36); }); }
+      if (trace.type === "bar" && trace.orientation === "h") { trace.y = trace.y.map(function (name) { return wrap(name, narrow ? 18 : 36); }); }
     });
     return Plotly.react(holder, figure.data, layout, { responsive: true, displayModeBar: false });
   }
 
-  function show() {
-    var dark = chosen === null ? system.matches : chosen;
+  function drawAll() {
+    var dark = darkChosen === null ? system.matches : darkChosen;
     root.dataset.theme = dark ? "dark" : "light";
     button.setAttribute("aria-pressed", String(dark));
     button.textContent = dark ? "Light" : "Dark";
-    return Promise.all(Array.prototype.map.call(document.querySelectorAll(".chart"), drawn));
+    return Promise.all(Array.prototype.map.call(document.querySelectorAll(".chart"), draw));
   }
 
-  button.addEventListener("click", function () { chosen = root.dataset.theme !== "dark"; show(); });
-  system.addEventListener("change", show);
-  var wait = null;
-  window.addEventListener("resize", function () { clearTimeout(wait); wait = setTimeout(show, 200); });
-  show().then(function () { root.dataset.ready = "true"; });
+  button.addEventListener("click", function () { darkChosen = root.dataset.theme !== "dark"; drawAll(); });
+  system.addEventListener("change", drawAll);
+  var resizeTimer = null;
+  window.addEventListener("resize", function () { clearTimeout(resizeTimer); resizeTimer = setTimeout(drawAll, 200); });
+  drawAll().then(function () { root.dataset.ready = "true"; });
 })();

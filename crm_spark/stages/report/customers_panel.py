@@ -1,0 +1,203 @@
+"""Panels about customers: segments, customers at risk, next best actions."""
+
+from crm_spark.stages.report import charts
+from crm_spark.stages.report.facts import Facts
+from crm_spark.stages.report.panel import Chart, Panel, Table
+from crm_spark.stages.report.words import FEATURES, count, counted, money, percent, title_of
+
+
+def customers(facts: Facts, primary: dict[str, str]) -> Panel:
+    """Segments: size, revenue, typical customer, map."""
+    title = "Customer segments"
+    if not facts.segments:
+        return Panel("customers", title, "There are too few customers with orders to form segments.")
+    rows, currency = facts.segments, facts.currency
+    header = [
+        "Segment",
+        "Customers",
+        "Share of customers",
+        "Share of revenue",
+        "Orders per customer (median)",
+        "Days since last order (median)",
+        "Revenue per customer (median)",
+        "Satisfaction (average, -1 to +1)",
+    ]
+    table = Table(
+        header,
+        [
+            [
+                r["name"],
+                count(r["num_customers"]),
+                percent(r["customer_fraction"]),
+                percent(r["revenue_fraction"]),
+                count(r["median_num_orders"]),
+                "–" if r["median_recency_days"] is None else count(r["median_recency_days"]),
+                money(r["median_monetary"], currency),
+                "–" if r["mean_satisfaction"] is None else f"{r['mean_satisfaction']:+.2f}",
+            ]
+            for r in rows
+        ],
+    )
+    names = [r["name"] for r in rows]
+    shares = {
+        "share of customers": [100 * r["customer_fraction"] for r in rows],
+        "share of revenue": [100 * r["revenue_fraction"] for r in rows],
+    }
+    sizes = Chart(
+        "Share of customers and share of revenue by segment",
+        charts.bars(names, shares, unit="%", number=".1f"),
+        "Bar chart: share of customers and share of revenue of each segment.",
+        table,
+    )
+    lead = (
+        "Segments group customers by how recently, how often and for how much they buy. Orders and revenue cover all orders up "
+        f"to {facts.as_of.strftime('%-d %B %Y')}."
+    )
+    return Panel("customers", title, lead, [sizes, _segment_map(facts, names)], tables=[("Segment profiles", table)])
+
+
+def _segment_map(facts: Facts, names: list[str]) -> Chart:
+    points: dict[str, tuple[list[float], list[float]]] = {
+        name: ([], []) for name in names if any(p["name"] == name for p in facts.segment_map)
+    }
+    for point in facts.segment_map:
+        points.setdefault(point["name"], ([], []))[0].append(point["x"])
+        points[point["name"]][1].append(point["y"])
+    return Chart(
+        "Customer map: customers with similar buying behaviour are close together",
+        charts.scatter(points, x="buys more →", y="other differences in buying behaviour →"),
+        "Scatter chart: a sample of customers, placed by buying behaviour and coloured by segment.",
+        Table(["Segment", "Customers in the sample"], [[name, count(len(xs))] for name, (xs, _) in points.items()]),
+    )
+
+
+def customers_at_risk(facts: Facts, primary: dict[str, str]) -> Panel:
+    """Churn risk, expected revenue at risk and reasons."""
+    title, days = "Customers at risk", facts.horizon_days
+    if not facts.risk:
+        return Panel("churn", title, "The order history is too short to predict which customers will order again.")
+    panel_charts = [_risk_matrix(facts), _risk_histogram(facts)]
+    if facts.churn_reasons:
+        panel_charts.append(_risk_reasons(facts))
+    lead = (
+        f"Churn risk is the probability that a customer does not order in the next {days} days. Expected revenue is the forecast "
+        f"for the same {days} days. Revenue at risk is expected revenue multiplied by churn risk."
+    )
+    notes = [
+        "Customer value: high is the 10% of customers with the highest expected revenue, medium the next 40%, low the rest."
+    ]
+    return Panel("churn", title, lead, panel_charts, notes=notes)
+
+
+def _risk_matrix(facts: Facts) -> Chart:
+    bands, risks = ["high", "medium", "low"], ["low", "medium", "high"]
+    cells = {(r["value_band"], r["risk"]): r for r in facts.risk}
+    values = [[cells[(b, k)]["at_stake"] if (b, k) in cells else 0.0 for k in risks] for b in bands]
+    texts = [
+        [
+            f"{counted(cells[(b, k)]['n'], 'customer')}<br>{money(cells[(b, k)]['at_stake'], facts.currency)}"
+            if (b, k) in cells
+            else "0 customers"
+            for k in risks
+        ]
+        for b in bands
+    ]
+    table = Table(
+        ["Customer value", "Churn risk", "Customers", "Expected revenue", "Revenue at risk"],
+        [
+            [
+                b,
+                k,
+                count(cells[(b, k)]["n"]),
+                money(cells[(b, k)]["expected_revenue"], facts.currency),
+                money(cells[(b, k)]["at_stake"], facts.currency),
+            ]
+            for b in bands
+            for k in risks
+            if (b, k) in cells
+        ],
+        numeric_from=2,
+    )
+    return Chart(
+        f"Customers and revenue at risk in the next {facts.horizon_days} days, by customer value and churn risk",
+        charts.matrix([f"{b} value" for b in bands], [f"{k} risk" for k in risks], values, texts, unit=""),
+        "Table with shaded cells: customers and revenue at risk for each customer value and churn risk.",
+        table,
+    )
+
+
+def _risk_histogram(facts: Facts) -> Chart:
+    names = [f"{5 * r['bucket']}–{5 * r['bucket'] + 5}%" for r in facts.churn_histogram]
+    series = {"customers": [float(r["n"]) for r in facts.churn_histogram]}
+    return Chart(
+        f"Number of customers by churn risk (next {facts.horizon_days} days)",
+        charts.columns(names, series, unit="customers", colours=["@c1"], height=260),
+        "Column chart: number of customers by churn risk, in steps of 5%.",
+        Table(["Churn risk", "Customers"], [[n, count(r["n"])] for n, r in zip(names, facts.churn_histogram)]),
+    )
+
+
+def _risk_reasons(facts: Facts) -> Chart:
+    reasons = [FEATURES.get(r["reason"], title_of(r["reason"])) for r in facts.churn_reasons]
+    numbers = [float(r["n"]) for r in facts.churn_reasons]
+    return Chart(
+        "Main reason for churn risk (customers with medium or high risk)",
+        charts.bars(
+            reasons, {"customers": numbers}, unit="customers", colours=["@c1"], texts=[count(n) for n in numbers]
+        ),
+        "Bar chart: number of customers by the main reason for their churn risk.",
+        Table(["Reason", "Customers"], [[reason, count(n)] for reason, n in zip(reasons, numbers)]),
+    )
+
+
+def actions(facts: Facts, primary: dict[str, str], titles: dict[str, str]) -> Panel:
+    """Next best actions with the number of customers and the control group."""
+    title = "Next best actions"
+    chosen = [r for r in facts.actions if r["action"] != "none"]
+    if not chosen:
+        return Panel("actions", title, "No action of the strategy applies to any customer.")
+    names = [titles.get(r["action"], title_of(r["action"])) for r in chosen]
+    table = Table(
+        ["Action", "Reason", "Customers", "Control group", "Revenue at risk"],
+        [
+            [
+                n,
+                title_of(r["reason"]).lower(),
+                count(r["n"]),
+                count(r["num_holdout"]),
+                money(r["at_stake"], facts.currency),
+            ]
+            for n, r in zip(names, chosen)
+        ],
+        numeric_from=2,
+    )
+    series = {
+        "receive the action": [float(r["n"] - r["num_holdout"]) for r in chosen],
+        "control group (no action)": [float(r["num_holdout"]) for r in chosen],
+    }
+    chart = Chart(
+        "Customers by next best action",
+        charts.bars(names, series, unit="customers", is_stacked=True, colours=["@c1", "@neutral"]),
+        "Stacked bar chart: number of customers who receive each action, and its control group.",
+        table,
+    )
+    without_action = {r["reason"]: r["n"] for r in facts.actions if r["action"] == "none"}
+    notes = []
+    if num := without_action.get("no_consent"):
+        notes.append(f"{counted(num, 'customer')} with a matching action may not be contacted (no marketing consent).")
+    if num := without_action.get("no_rule_applies"):
+        notes.append(f"{counted(num, 'customer')} without a matching action.")
+    lead = (
+        "Each customer is assigned the first action of the strategy whose conditions apply. A random control group does not "
+        "receive the action; comparing both groups later shows the effect of the action."
+    )
+    tables = []
+    if facts.offers:
+        offered = [[r["name"] or r["product_id"], count(r["n"])] for r in facts.offers]
+        tables.append(
+            (
+                "Most recommended products (top three recommendations per customer)",
+                Table(["Product", "Customers"], offered),
+            )
+        )
+    return Panel("actions", title, lead, [chart], tables=tables, notes=notes)

@@ -1,0 +1,100 @@
+"""Panel about the text model in production: training, confusion matrix, quality by slice."""
+
+from typing import Any
+
+from crm_spark.stages.report import charts
+from crm_spark.stages.report.facts import Facts
+from crm_spark.stages.report.panel import Chart, Panel, Table
+from crm_spark.stages.report.words import LABELS, count, title_of
+from crm_spark.text import labels
+
+_NAMES = [LABELS[label] for label in labels.LABELS]
+
+
+def text_model(facts: Facts, primary: dict[str, str]) -> Panel:
+    """Loss curve, confusion matrix and quality by slice, from the model card."""
+    card = facts.model_card
+    title = "Text model"
+    if not card:
+        return Panel("text-model", title, "No text model is in production yet.")
+    if "curve" not in card["training"]:
+        return Panel("text-model", title, "The model card of the text model in production contains no loss curve.")
+    test, training = card["test"]["bert"], card["training"]
+    lead = (
+        f"The model was trained on {count(sum(card['examples']['train'].values()))} labelled texts and tested on "
+        f"{count(test['num_rows'])} texts of other customers{_test_period(card)}. Test cross-entropy: "
+        f"{test['cross_entropy_bits']:.3f} bits per text (class prior: "
+        f"{card['test']['class_prior']['cross_entropy_bits']:.3f}). Calibration error: "
+        f"{100 * test['calibration_error']:.1f} percentage points.{_label_check(card)}"
+    )
+    tables = [("Quality by source and language", _slices(card))] if card["test_slices"] else []
+    return Panel("text-model", title, lead, [_loss_curve(training), _confusion(test["confusion"])], tables=tables)
+
+
+def _test_period(card: dict[str, Any]) -> str:
+    # A test set written after the training set shows the quality to expect for new texts.
+    test_from = card["made_from"].get("test_from")
+    return f", written since {test_from}" if test_from else ""
+
+
+def _label_check(card: dict[str, Any]) -> str:
+    num_checked, num_doubtful = (card["made_from"].get(f"labels_{name}", 0) for name in ("checked", "doubtful"))
+    if not num_checked:
+        return ""
+    return (
+        f" Label check: {count(num_doubtful)} of {count(num_checked)} customer ratings seem to contradict their text "
+        "(listed in features.label_issue)."
+    )
+
+
+def _loss_curve(training: dict[str, Any]) -> Chart:
+    steps, bits = [point[0] for point in training["curve"]], [point[1] for point in training["curve"]]
+    steps_per_epoch = training["steps"] / len(training["validation_bits"])
+    epoch_ends = [round(steps_per_epoch * (i + 1)) for i in range(len(training["validation_bits"]))]
+    series = {"training": (steps, bits), "validation": (epoch_ends, training["validation_bits"])}
+    table = Table(
+        ["Epoch", "Validation loss (bits per text)", "Selected"],
+        [
+            [str(i + 1), f"{value:.3f}", "yes" if i + 1 == training["best_epoch"] else ""]
+            for i, value in enumerate(training["validation_bits"])
+        ],
+    )
+    return Chart(
+        "Training and validation loss",
+        charts.lines(series, x="step", y="bits per text"),
+        "Line chart: cross-entropy in bits per text over the training steps, for the training and the validation split.",
+        table,
+    )
+
+
+def _confusion(confusion: list[list[int]]) -> Chart:
+    shares = [[n / max(sum(row), 1) for n in row] for row in confusion]
+    cells = [[f"{count(n)}<br>{share:.0%}" for n, share in zip(row, line)] for row, line in zip(confusion, shares)]
+    return Chart(
+        "Confusion matrix: customer rating (rows) and predicted label (columns)",
+        charts.matrix(_NAMES, _NAMES, shares, cells, unit="texts"),
+        "Confusion matrix: for each customer rating, the number and share of texts by predicted label.",
+        Table(["Customer rating", *_NAMES], [[name, *(count(n) for n in row)] for name, row in zip(_NAMES, confusion)]),
+    )
+
+
+def _slices(card: dict[str, Any]) -> Table:
+    rows = sorted(card["test_slices"].items(), key=lambda item: item[1]["cross_entropy_bits"])
+    return Table(
+        ["Slice", "Texts", "Cross-entropy (bits per text)", "Macro-F1", "Accuracy"],
+        [
+            [
+                _slice_name(name),
+                count(figures["num_rows"]),
+                f"{figures['cross_entropy_bits']:.3f}",
+                f"{figures['macro_f1']:.3f}",
+                f"{figures['accuracy']:.3f}",
+            ]
+            for name, figures in rows
+        ],
+    )
+
+
+def _slice_name(name: str) -> str:
+    dimension, value = name.split("=", 1)
+    return {"source": title_of(value), "language": f"language {value}"}.get(dimension, value)
