@@ -6,6 +6,7 @@ import sys
 
 NAMES = {
     "refresh": "time and peak memory per stage for 10,000 and 100,000 generated customers",
+    "commits": "cost of a small write over 500 batches to one table",
     "cleaning": "ingest and clean of 1 and 10 million rows compared with pandas; small delivery; no rules",
     "conservation": "reconciliation of every record of 100,000 generated customers and of the examples, by batch",
     "truth": "results of the stages compared with the ground truth of 20,000 generated customers",

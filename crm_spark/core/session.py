@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from crm_spark.core.config import Config
 from crm_spark.core.errors import CrmError
 from crm_spark.core.java import find_java
+from crm_spark.core.parallelism import num_tasks
 from crm_spark.core.signing import KEY_FILE
 
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
@@ -78,9 +79,6 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         "spark.sql.legacy.javaCharsets": "true",
         # More batch ids than this (100 by default) are not listed in checksum files, and every write replays the log.
         "spark.databricks.delta.setTransactionsInCrc.maxAllowed": "1000",
-        # 50 state partitions by default: small commits cost nine times as much.
-        "spark.databricks.delta.snapshotPartitions": "2",
-        "spark.sql.sources.parallelPartitionDiscovery.parallelism": "4",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # By default ten thousand rows whatever they weigh: of long texts that is gigabytes in every Python worker.
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
@@ -95,9 +93,23 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
     for key, value in settings.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
+    _size_to_cluster(spark, config)
     spark.sparkContext.setLogLevel("ERROR")
     _require_delta(spark)
     return spark
+
+
+def _size_to_cluster(spark: SparkSession, config: SessionConfig) -> None:
+    """Set what depends on the number of cores, unless the configuration does."""
+    sizes = {
+        # 50 state partitions by default: small commits cost nine times as much.
+        "spark.databricks.delta.snapshotPartitions": max(2, spark.sparkContext.defaultParallelism // 4),
+        # Spark jobs that list directories: 10,000 tasks by default.
+        "spark.sql.sources.parallelPartitionDiscovery.parallelism": num_tasks(spark),
+    }
+    for key, value in sizes.items():
+        if key not in config.settings:
+            spark.conf.set(key, str(value))
 
 
 def _require_delta(spark: SparkSession) -> None:

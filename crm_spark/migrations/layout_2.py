@@ -16,7 +16,13 @@ from crm_spark.core.tables.migration import Transform, migrate_table, replaced
 
 VERSION = 2
 _CODES = {"exact_repeat": "exact_duplicate", "folded": "same_key", "folded_differs": "conflicting_values"}
-_MODELS = {"majority": "class_prior", "current": "production"}
+_MODELS = {
+    "majority": "class_prior",
+    "usual_share": "class_prior",
+    "usual_shares": "class_prior",
+    "current": "production",
+    "reads_the_text": "text_model",
+}
 
 
 def _reasons(frame: DataFrame) -> DataFrame:

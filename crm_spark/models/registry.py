@@ -20,6 +20,9 @@ OPENVINO_INT8, OPENVINO_INT8_WEIGHTS = "model.int8.xml", "model.int8.bin"
 DERIVED = (ONNX, ONNX_INT8, OPENVINO_INT8, OPENVINO_INT8_WEIGHTS)
 """Exported graphs for inference engines; without its graph an engine is not used."""
 
+_FORMER_KEYS = {"most_wrong": "highest_losses"}
+_FORMER_BASELINES = {"majority": "class_prior", "current": "production"}
+
 
 @dataclass(frozen=True)
 class ModelVersion:
@@ -89,7 +92,15 @@ def open_model(folder: Path) -> ModelVersion:
         raise ArtifactError(
             f"{folder}: the digests in {INDEX} do not match its version. Restore the file or train again."
         )
-    return ModelVersion(folder, version, json.loads((folder / CARD).read_text(encoding="utf-8")), tuple(derived))
+    card = with_current_keys(json.loads((folder / CARD).read_text(encoding="utf-8")))
+    return ModelVersion(folder, version, card, tuple(derived))
+
+
+def with_current_keys(card: dict[str, Any]) -> dict[str, Any]:
+    """A model card with today's keys: cards are part of a version's digest, so that those on disk keep theirs."""
+    test = {_FORMER_BASELINES.get(name, name): figures for name, figures in card.get("test", {}).items()}
+    renamed = {_FORMER_KEYS.get(key, key): value for key, value in card.items()}
+    return {**renamed, "test": test} if test else renamed
 
 
 def models_dir(files_root: Path) -> Path:

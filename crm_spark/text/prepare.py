@@ -3,9 +3,10 @@
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.tables import TableStore
+from crm_spark.customers.links import with_customer_id
 from crm_spark.governance.redaction import redacted, without_names
 
 
@@ -53,9 +54,8 @@ def all_texts(tables: TableStore) -> DataFrame:
         "language",
     )
     both = feedback.unionByName(interaction)
-    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     names = tables.read(CUSTOMER).select("customer_id", "given_name", "family_name")
-    both = both.join(links, ["system", "person_id"], "left").join(names, "customer_id", "left")
+    both = with_customer_id(both, tables, how="left").join(names, "customer_id", "left")
     both = both.withColumn("text", without_names(F.col("text"), F.col("given_name"), F.col("family_name")))
     both = both.drop("given_name", "family_name")
     return both.withColumn("text_hash", F.sha2("text", 256)).withColumn("num_characters", F.length("text").cast("int"))

@@ -37,7 +37,7 @@ _CONFLICTS = (
     ProtocolChangedException,
 )
 _MAX_ATTEMPTS = 12
-EXPIRE_AT, KEEP = 500, 250
+EXPIRE_AT, KEEP = 300, 100
 """With so many batch ids the oldest are expired, and so many are kept: a retried batch is among the newest few."""
 
 

@@ -94,7 +94,7 @@ class TableStore:
         return with_contract_columns(reader.load(self.path(table)), table)
 
     def committed(self, table: TableContract, batch_id: str, digest: str) -> bool:
-        """Whether this batch is in the table; the last 250 batch ids of a table, at least, are remembered.
+        """Whether this batch is in the table; at least the last 100 batch ids of a table are remembered.
 
         Raises:
             BatchConflictError: the batch id was committed with different content.

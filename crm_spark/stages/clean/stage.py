@@ -158,7 +158,7 @@ def _to_silver(ctx: JobContext, part: Validated) -> None:
     contract, digest = ENTITIES[part.work.entity], part.work.digest
     accepted = part.rows.where("_status = 'accepted'").select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
-    ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_stable=True)
+    ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_stable=True, is_unique=True)
     valid = part.rows.where("_status <> 'quarantined'").select(*contract.column_names, "_rank")
     update_histories(ctx, part.work.entity, valid, batch_id=batch_id, digest=digest)
 
@@ -193,7 +193,9 @@ def _write_reconciliation(
     quarantined = reduce(
         DataFrame.unionByName, [_quarantined(part.work.entity, part.rows, rules_version) for part in validated]
     )
-    ctx.tables.merge(QUARANTINE, quarantined, batch_id=batch_id, digest=digest, insert_only=True, is_stable=True)
+    ctx.tables.merge(
+        QUARANTINE, quarantined, batch_id=batch_id, digest=digest, insert_only=True, is_stable=True, is_unique=True
+    )
     for contract, rows in ((FINDING, findings), (RECONCILIATION, statuses)):
         filled = [tuple({"rules_version": rules_version, **row}[n] for n in contract.column_names) for row in rows]
         frame = ctx.spark.createDataFrame(filled, contract.schema)

@@ -13,6 +13,7 @@ from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SC
 from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.core.stage import Stage
+from crm_spark.customers.links import with_customer_id
 from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import Strategy
 from crm_spark.stages.decide.policy import decide
@@ -59,6 +60,7 @@ def run(ctx: JobContext) -> StageResult:
         batch_id=ctx.batch_id(),
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},
+        is_unique=True,
     )
     return StageResult(result.num_rows, note=f"strategy with {len(strategy.actions)} actions")
 
@@ -85,12 +87,11 @@ def facts(ctx: JobContext) -> DataFrame:
 
 def last_text_label(ctx: JobContext) -> DataFrame:
     """Grain: customer_id. `last_text_label`: predicted label of the newest text of a customer."""
-    links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
     texts = ctx.tables.read(TEXT).where(F.col("written_on") <= F.lit(ctx.as_of))
     scores = current_predictions(ctx.tables, serving_order(ctx.files_root)).select(
         "text_hash", F.col("label").alias("predicted_label")
     )
-    labelled = texts.join(links, ["system", "person_id"]).join(scores, "text_hash")
+    labelled = with_customer_id(texts, ctx.tables).join(scores, "text_hash")
     newest = F.struct("written_on", "record_id")
     return labelled.groupBy("customer_id").agg(F.max_by("predicted_label", newest).alias("last_text_label"))
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
+from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
 from crm_spark.core.tables import TableStore
+from crm_spark.customers.links import with_customer_id
 
 SATISFACTION = {"recommends": 1.0, "no_clear_opinion": 0.0, "does_not_recommend": -1.0}
 
@@ -32,8 +33,7 @@ class Activity:
 
 def activity(tables: TableStore) -> Activity:
     """Read the frames; records without a customer are left out."""
-    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    orders = _linked(tables.read(ORDER), links, "ordered_at").select(
+    orders = _events(tables, tables.read(ORDER), "ordered_at").select(
         "system", "order_id", "customer_id", "happened_on", "status", "channel"
     )
     sold = tables.read(ORDER_LINE).where(~F.col("is_return"))
@@ -56,16 +56,16 @@ def activity(tables: TableStore) -> Activity:
         returned_lines=returned.join(orders.where(is_completed), ["system", "order_id"]).select(
             "customer_id", "happened_on"
         ),
-        interactions=_linked(tables.read(INTERACTION), links, "happened_at").select(
+        interactions=_events(tables, tables.read(INTERACTION), "happened_at").select(
             "customer_id", "happened_on", "kind"
         ),
-        feedback=_linked(tables.read(FEEDBACK), links, "given_at").select("customer_id", "happened_on", "label"),
-        contacts=_linked(tables.read(CAMPAIGN_CONTACT).where(~F.col("is_holdout")), links, "contacted_at").select(
+        feedback=_events(tables, tables.read(FEEDBACK), "given_at").select("customer_id", "happened_on", "label"),
+        contacts=_events(tables, tables.read(CAMPAIGN_CONTACT).where(~F.col("is_holdout")), "contacted_at").select(
             "customer_id", "happened_on"
         ),
-        responses=_linked(tables.read(CAMPAIGN_RESPONSE), links, "responded_at").select("customer_id", "happened_on"),
+        responses=_events(tables, tables.read(CAMPAIGN_RESPONSE), "responded_at").select("customer_id", "happened_on"),
     )
 
 
-def _linked(frame: DataFrame, links: DataFrame, event: str) -> DataFrame:
-    return frame.join(links, ["system", "person_id"]).withColumn("happened_on", F.to_date(event))
+def _events(tables: TableStore, records: DataFrame, time: str) -> DataFrame:
+    return with_customer_id(records, tables).withColumn("happened_on", F.to_date(time))

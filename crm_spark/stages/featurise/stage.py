@@ -30,6 +30,7 @@ def run(ctx: JobContext) -> StageResult:
             batch_id=ctx.batch_id(str(day)),
             digest=ctx.fingerprint,
             where={"as_of": str(day)},
+            is_unique=True,
         )
         num_rows += result.num_rows
     return StageResult(num_rows, note=f"{len(days)} snapshots, newest {ctx.as_of}")

@@ -64,7 +64,13 @@ def ingest_jdbc(ctx: JobContext, source: Source, history: list[Row]) -> int:
             return num_rows
         _record(ctx, delivery, "planned")
         table, batch_id = bronze(source.name), delivery["batch_id"]
-        ctx.tables.append(table, _as_records(ctx, records, delivery), batch_id=batch_id, digest=delivery["file_sha256"])
+        ctx.tables.append(
+            table,
+            _as_records(ctx, records, delivery),
+            batch_id=batch_id,
+            digest=delivery["file_sha256"],
+            is_unique=True,
+        )
         _record(ctx, delivery, "ingested")
     return num_rows + delivery["num_rows"]
 

@@ -261,7 +261,8 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
         with readable_paths(delivery.files, source.files, scratch) as files:
             records, envelope = read_records(ctx.spark, source.files, files), _file_table(ctx, delivery, files)
             frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
-            ctx.tables.append(table, frame, batch_id=batch_id, digest=batch_id)
+            # File digest, block and position number the records: their ids are unique by construction.
+            ctx.tables.append(table, frame, batch_id=batch_id, digest=batch_id, is_unique=True)
     written = ctx.tables.read(table).where(F.col("_batch_id") == batch_id)
     by_digest = {row["_file_sha256"]: row for row in _counted(written, source.files).collect()}
     return [

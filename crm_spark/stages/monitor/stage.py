@@ -13,6 +13,7 @@ from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
 from crm_spark.core.context import JobContext, StageResult, is_known
 from crm_spark.core.stage import Stage
+from crm_spark.customers.links import with_customer_id
 from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import current_version
 from crm_spark.stages.monitor.config import MonitorConfig
@@ -78,8 +79,7 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
 
 def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:
     """Return the events of customers up to as_of, including undated ones."""
-    links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    return ctx.tables.read(table).where(is_known(F.to_date(event), ctx.as_of)).join(links, ["system", "person_id"])
+    return with_customer_id(ctx.tables.read(table).where(is_known(F.to_date(event), ctx.as_of)), ctx.tables)
 
 
 def _gap(ctx: JobContext) -> list[Measure]:
@@ -88,8 +88,7 @@ def _gap(ctx: JobContext) -> list[Measure]:
     labelled = tables.read(TEXT).where(F.col("label").isNotNull() & is_known(F.col("written_on"), ctx.as_of))
     scores = tables.read(SCORE_TEXT).where(F.col("model_version") == F.lit(current_version(ctx.files_root)))
     scores = scores.select("text_hash", *(f"p_{label}" for label in LABELS))
-    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    linked = labelled.join(links, ["system", "person_id"], "left")
+    linked = with_customer_id(labelled, tables, how="left")
     test = linked.join(tables.read(EXAMPLE).where(F.col("split") == TEST).select("text_hash"), "text_hash")
     predictions = with_class_prior(test.join(scores, "text_hash")).cache()
     if predictions.isEmpty():

@@ -23,8 +23,8 @@ class PredictConfig(Config):
     trees: TreesConfig = TreesConfig()
     min_customers: Annotated[int, Field(ge=50)] = 200
     """Smallest number of customers with orders in the training snapshot."""
-    num_workers: Annotated[int, Field(ge=1)] = 1
-    """Number of Spark tasks for training."""
+    num_workers: Annotated[int, Field(ge=1)] | None = None
+    """Spark tasks that train one model together; null: one per million examples, on at most half of the cores."""
     medium_risk: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """Churn probability from which the risk is medium."""
     high_risk: Annotated[float, Field(gt=0, lt=1)] = 0.7

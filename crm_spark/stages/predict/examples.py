@@ -6,9 +6,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_COLUMNS
+from crm_spark.core.parallelism import num_tasks
 
 INPUTS = tuple(column.name for column in FEATURE_COLUMNS)
-_PARTITIONS = 4
 
 
 def buyers(features: DataFrame, day: date) -> DataFrame:
@@ -19,7 +19,7 @@ def buyers(features: DataFrame, day: date) -> DataFrame:
         "customer_id", "as_of", *inputs
     )
     # A fixed row order makes the sums of gradients, and thus the trees, reproducible.
-    return frame.repartition(_PARTITIONS, "customer_id").sortWithinPartitions("customer_id")
+    return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")
 
 
 def labelled(features: DataFrame, *, features_on: date, outcome_on: date) -> DataFrame:
@@ -33,4 +33,4 @@ def labelled(features: DataFrame, *, features_on: date, outcome_on: date) -> Dat
         F.col("monetary_recent").alias("revenue"),
     )
     frame = buyers(features, features_on).join(later, "customer_id")
-    return frame.repartition(_PARTITIONS, "customer_id").sortWithinPartitions("customer_id")
+    return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")

@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from xgboost.spark import SparkXGBClassifier, SparkXGBRegressor
 
+from crm_spark.core.parallelism import num_training_workers
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import INPUTS
 
@@ -14,11 +15,11 @@ NUM_REASONS = 3
 logging.getLogger("XGBoost-PySpark").setLevel(logging.WARNING)
 
 
-def _trees(cfg: PredictConfig, *, seed: int) -> dict[str, Any]:
+def _trees(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> dict[str, Any]:
     trees = cfg.trees
     return {
         "features_col": list(INPUTS),
-        "num_workers": cfg.num_workers,
+        "num_workers": cfg.num_workers or num_training_workers(examples.sparkSession, examples.count()),
         "n_estimators": trees.num_trees,
         "max_depth": trees.max_depth,
         "learning_rate": trees.learning_rate,
@@ -32,9 +33,9 @@ def _trees(cfg: PredictConfig, *, seed: int) -> dict[str, Any]:
 
 def fit_churn(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
     """Fit a classifier of has_lapsed that also returns SHAP contributions (log-odds) of the features."""
-    return SparkXGBClassifier(label_col="has_lapsed", pred_contrib_col="contributions", **_trees(cfg, seed=seed)).fit(
-        examples
-    )
+    return SparkXGBClassifier(
+        label_col="has_lapsed", pred_contrib_col="contributions", **_trees(examples, cfg, seed=seed)
+    ).fit(examples)
 
 
 def fit_value(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
@@ -44,7 +45,7 @@ def fit_value(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> Any:
         prediction_col="expected_revenue",
         objective="reg:tweedie",
         tweedie_variance_power=1.5,
-        **_trees(cfg, seed=seed),
+        **_trees(examples, cfg, seed=seed),
     ).fit(examples)
 
 

@@ -78,7 +78,9 @@ def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *,
     churn = score_churn(fit_churn(examples, cfg, seed=ctx.seed), customers).select(
         "customer_id", "as_of", "probability", risk.otherwise("low").alias("risk"), "reasons", model.alias("model")
     )
-    result = ctx.tables.replace(CHURN, churn, batch_id=ctx.batch_id("churn"), digest=digest, where=where)
+    result = ctx.tables.replace(
+        CHURN, churn, batch_id=ctx.batch_id("churn"), digest=digest, where=where, is_unique=True
+    )
     value = fit_value(examples, cfg, seed=ctx.seed).transform(customers)
     value = value.withColumn("expected_revenue", F.col("expected_revenue").cast("decimal(18,4)"))
     banded = value.select(
@@ -88,7 +90,9 @@ def _write_scores(ctx: JobContext, examples: DataFrame, customers: DataFrame, *,
         value_band("expected_revenue").alias("value_band"),
         model.alias("model"),
     )
-    ctx.tables.replace(LIFETIME_VALUE, banded, batch_id=ctx.batch_id("value"), digest=digest, where=where)
+    ctx.tables.replace(
+        LIFETIME_VALUE, banded, batch_id=ctx.batch_id("value"), digest=digest, where=where, is_unique=True
+    )
     return result.num_rows
 
 

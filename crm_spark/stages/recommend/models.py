@@ -4,6 +4,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from crm_spark.core.parallelism import num_tasks
 from crm_spark.stages.recommend.config import RecommendConfig
 
 SLACK = 40
@@ -30,7 +31,7 @@ def als_offers(history: DataFrame, cfg: RecommendConfig, *, seed: int) -> DataFr
         history.join(customers, "customer_id")
         .join(products, "product")
         .select("customer_id_index", "product_index", F.log1p("times").cast("float").alias("rating"))
-        .repartition(4, "customer_id_index")
+        .repartition(num_tasks(history.sparkSession), "customer_id_index")
         .sortWithinPartitions("customer_id_index", "product_index")
     )
     model = ALS(
@@ -42,8 +43,8 @@ def als_offers(history: DataFrame, cfg: RecommendConfig, *, seed: int) -> DataFr
         maxIter=cfg.num_iterations,
         regParam=cfg.regularisation,
         alpha=cfg.alpha,
-        numUserBlocks=4,
-        numItemBlocks=4,
+        numUserBlocks=num_tasks(history.sparkSession),
+        numItemBlocks=num_tasks(history.sparkSession),
         seed=seed,
     ).fit(ratings)
     offers = model.recommendForAllUsers(cfg.num_recommendations + SLACK)

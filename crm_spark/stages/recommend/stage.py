@@ -11,6 +11,7 @@ from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.core.stage import Stage
+from crm_spark.customers.links import with_customer_id
 from crm_spark.models.metrics import Measure, record
 from crm_spark.stages.recommend.config import RecommendConfig
 from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
@@ -43,6 +44,7 @@ def run(ctx: JobContext) -> StageResult:
         batch_id=ctx.batch_id(),
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},
+        is_unique=True,
     )
     name = f"hit_rate_at_{cfg.num_recommendations}"
     measures = [
@@ -57,8 +59,7 @@ def run(ctx: JobContext) -> StageResult:
 
 def purchases(ctx: JobContext) -> DataFrame:
     """Grain: completed order line of a customer. customer_id, product (system|product_id), happened_on."""
-    links = ctx.tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    orders = ctx.tables.read(ORDER).where("status = 'completed'").join(links, ["system", "person_id"])
+    orders = with_customer_id(ctx.tables.read(ORDER).where("status = 'completed'"), ctx.tables)
     orders = orders.select("system", "order_id", "customer_id", F.to_date("ordered_at").alias("happened_on"))
     sold = ctx.tables.read(ORDER_LINE).where(~F.col("is_return") & F.col("product_id").isNotNull())
     product = F.concat_ws("|", "system", "product_id").alias("product")

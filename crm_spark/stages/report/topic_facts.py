@@ -10,11 +10,11 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import SEGMENT_PROFILE, TEXT
-from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.scores import DRIVING_WORD, NO_ASPECT, SCORE_ASPECT
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.tables import TableStore
+from crm_spark.customers.links import with_customer_id
 from crm_spark.text.predictions import current_predictions, sentiment
 
 Rows = list[dict[str, Any]]
@@ -48,8 +48,7 @@ def topic_facts(
 
 def _scored_texts(tables: TableStore, versions: tuple[str, ...], as_of: date) -> DataFrame:
     """Grain: system x entity x record_id. Texts with writer, day, product and sentiment."""
-    links = tables.read(CUSTOMER_LINK).select("system", "person_id", "customer_id")
-    texts = tables.read(TEXT).where(is_known(F.col("written_on"), as_of)).join(links, ["system", "person_id"], "left")
+    texts = with_customer_id(tables.read(TEXT).where(is_known(F.col("written_on"), as_of)), tables, how="left")
     # A text without a person counts as written by a customer of its own.
     writer = F.coalesce("customer_id", F.concat_ws(":", "system", F.coalesce("person_id", "record_id"))).alias("writer")
     predictions = current_predictions(tables, versions).select(

@@ -91,9 +91,13 @@ def _write(
     )
     golden = golden_record(linked.select(*_KEYS, "customer_id"), people, seen)
     ctx.tables.merge(
-        CUSTOMER_LINK, linked.select(*CUSTOMER_LINK.column_names), batch_id=ctx.batch_id("link"), digest=digest
+        CUSTOMER_LINK,
+        linked.select(*CUSTOMER_LINK.column_names),
+        batch_id=ctx.batch_id("link"),
+        digest=digest,
+        is_unique=True,
     )
-    ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest)
+    ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest, is_unique=True)
 
 
 def first_seen(ctx: JobContext) -> DataFrame:

@@ -27,8 +27,8 @@ class ScoreConfig(Config):
     """Number of texts that are sorted by length together before batching."""
     threads: Annotated[int, Field(ge=1)] = 1
     """Threads per Python worker; workers x threads should not exceed the number of cores."""
-    num_partitions: Annotated[int, Field(ge=1)] = 2
-    """Number of Spark partitions of the texts."""
+    num_partitions: Annotated[int, Field(ge=1)] | None = None
+    """Spark partitions of the texts; null: one per core."""
     rescore_texts: Annotated[int, Field(ge=0)] | None = None
     """After a new model is promoted: number of already scored texts that each refresh scores again, newest first. The
     other texts keep the predictions of the previous model. null: score all texts again at once. New texts are always scored."""

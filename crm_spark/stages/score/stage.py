@@ -18,6 +18,7 @@ from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.backends import Choice, choose
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.newest_texts import newest_of
+from crm_spark.stages.score.partitions import score_partitions
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.stages.score.stop_words import load_stop_words
 from crm_spark.stages.score.text_insights import write_insights
@@ -54,10 +55,12 @@ def run(ctx: JobContext) -> StageResult:
     model = open_model(models_dir(ctx.files_root) / version)
     texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
     columns = texts.select(*TEXT.column_names)
-    ctx.tables.merge(TEXT, columns, batch_id=ctx.batch_id("text"), digest=ctx.fingerprint)
+    ctx.tables.merge(TEXT, columns, batch_id=ctx.batch_id("text"), digest=ctx.fingerprint, is_unique=True)
     scored = _scored_by(ctx, version)
     unscored = texts.groupBy("text_hash").agg(F.first("text").alias("text"), F.max("written_on").alias("written_on"))
-    unscored = unscored.join(scored, "text_hash", "left_anti").persist(StorageLevel.MEMORY_AND_DISK)
+    if not ctx.is_forced:
+        unscored = unscored.join(scored, "text_hash", "left_anti")
+    unscored = unscored.persist(StorageLevel.MEMORY_AND_DISK)
     pending, num_unscored = unscored, unscored.count()
     if cfg.rescore_texts is not None:
         pending = _within_budget(ctx, unscored, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
@@ -65,14 +68,19 @@ def run(ctx: JobContext) -> StageResult:
     choice = choose(model, cfg, num_texts=num_pending)
     score = make_scorer(str(model.folder.resolve()), cfg, choice)
     predictions = (
-        pending.select("text_hash", "text").repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
+        pending.select("text_hash", "text").repartition(score_partitions(ctx), "text_hash").mapInPandas(score, SCHEMA)
     )
     predictions = predictions.withColumn("model_version", F.lit(version)).select(*SCORE_TEXT.column_names)
     # With a budget several runs have the same inputs; the number of scored texts makes the batch id unique.
     part = "score" if cfg.rescore_texts is None else f"score:{version}:{scored.count()}"
     started = time.monotonic()
     result = ctx.tables.merge(
-        SCORE_TEXT, predictions, batch_id=ctx.batch_id(part), digest=ctx.fingerprint, insert_only=True
+        SCORE_TEXT,
+        predictions,
+        batch_id=ctx.batch_id(part),
+        digest=ctx.fingerprint,
+        insert_only=not ctx.is_forced,
+        is_unique=True,
     )
     seconds = time.monotonic() - started
     note = f"model {version}, {_throughput(ctx, choice, num_pending, seconds)}; {write_insights(ctx, texts, model, choice)}"

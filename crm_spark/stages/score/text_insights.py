@@ -16,6 +16,7 @@ from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.backends import Choice
 from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.score.driving_words import driving_words, sampled, word_attributions
+from crm_spark.stages.score.partitions import score_partitions
 from crm_spark.stages.score.scorer import SCHEMA, make_scorer
 from crm_spark.stages.score.sentiment import sentiment_by_month
 from crm_spark.stages.score.stop_words import load_stop_words
@@ -82,7 +83,7 @@ def _write_aspects(
     # A clause that equals a complete text is already scored.
     pending = clauses(mentioned).join(scored.select("text_hash"), "text_hash", "left_anti")
     score = make_scorer(str(model.folder.resolve()), cfg, choice)
-    scored_clauses = pending.repartition(cfg.num_partitions, "text_hash").mapInPandas(score, SCHEMA)
+    scored_clauses = pending.repartition(score_partitions(ctx), "text_hash").mapInPandas(score, SCHEMA)
     both = scored.select(*probabilities).unionByName(scored_clauses.select(*probabilities))
     rows = aspect_sentiment(mentioned, both, decision=model.decision)
     rows = rows.withColumns({"model_version": F.lit(model.version), "aspects_version": F.lit(aspects.version)}).select(
@@ -117,7 +118,7 @@ def _write_driving_words(ctx: JobContext, texts: DataFrame, model: ModelVersion,
     sample = written.select("text_hash").distinct()
     by_text = texts.join(sample, "text_hash", "left_semi").groupBy("text_hash")
     each = by_text.agg(F.first("text").alias("text"), F.max("language").alias("language"))
-    each = each.repartition(cfg.num_partitions, "text_hash")
+    each = each.repartition(score_partitions(ctx), "text_hash")
     attributions = word_attributions(
         each,
         folder=str(model.folder.resolve()),

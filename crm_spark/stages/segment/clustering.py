@@ -11,11 +11,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from scipy.optimize import linear_sum_assignment
 
+from crm_spark.core.parallelism import num_tasks
 from crm_spark.stages.segment.config import Archetype, SegmentConfig
 
 INPUT_FEATURES = ("recency_days", "num_orders", "monetary")
 """RFM features only; no personal attributes."""
-_PARTITIONS = 4
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,11 @@ def scaled(features: DataFrame) -> DataFrame:
     """Grain unchanged; adds `scaled` (log1p features, standardised) and `map_x`, `map_y` (first two principal components)."""
     logs = [F.log1p(F.greatest(F.col(name).cast("double"), F.lit(0.0))).alias(f"log_{name}") for name in INPUT_FEATURES]
     # Fixed partitions and order: the initialisation of k-means samples per partition.
-    frame = features.select("*", *logs).repartition(_PARTITIONS, "customer_id").sortWithinPartitions("customer_id")
+    frame = (
+        features.select("*", *logs)
+        .repartition(num_tasks(features.sparkSession), "customer_id")
+        .sortWithinPartitions("customer_id")
+    )
     names = [f"log_{name}" for name in INPUT_FEATURES]
     assembled = VectorAssembler(inputCols=names, outputCol="logs").transform(frame)
     scaler = StandardScaler(inputCol="logs", outputCol="scaled", withMean=True, withStd=True).fit(assembled)

@@ -43,10 +43,14 @@ def run(ctx: JobContext) -> StageResult:
     )
     everyone = segmented.unionByName(others).persist(StorageLevel.MEMORY_AND_DISK)
     where, digest = {"as_of": str(ctx.as_of)}, ctx.fingerprint
-    result = ctx.tables.replace(SEGMENT, everyone, batch_id=ctx.batch_id("segment"), digest=digest, where=where)
+    result = ctx.tables.replace(
+        SEGMENT, everyone, batch_id=ctx.batch_id("segment"), digest=digest, where=where, is_unique=True
+    )
     centres = {i: json.dumps([round(float(v), 6) for v in c]) for i, c in zip(ids, clustering.centres)}
     profile = _profile(ctx, everyone.join(features, ["customer_id", "as_of"]), names, centres)
-    ctx.tables.replace(SEGMENT_PROFILE, profile, batch_id=ctx.batch_id("profile"), digest=digest, where=where)
+    ctx.tables.replace(
+        SEGMENT_PROFILE, profile, batch_id=ctx.batch_id("profile"), digest=digest, where=where, is_unique=True
+    )
     best = f"kmeans, k = {len(ids)}"
     record(ctx, "segment", [Measure("silhouette", best, clustering.silhouette, "fraction", clustering.num_rows)])
     tried = ", ".join(f"{k}: {v:.3f}" for k, v in clustering.silhouette_by_k.items())

@@ -58,3 +58,17 @@ def test_a_directory_is_renamed_once(spark, tmp_path):
     assert delta_log.rename_directory(spark, str(old), str(new))
     assert new.is_dir() and not old.exists()
     assert not delta_log.rename_directory(spark, str(old), str(new))
+
+
+def test_only_the_newest_transactions_are_kept_and_the_checksum_file_lists_them(spark, tmp_path):
+    path = str(tmp_path / "table")
+    for number in range(8):
+        write(spark, path, f"b{number}", 7)
+    delta_log.expire_transactions(spark, path, keep=3)
+    write(spark, path, "b8", 7)
+    assert delta_log.num_known_transactions(spark, path) == 4
+    spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
+    found = [delta_log.transaction_version(spark, path, f"b{number}") for number in range(9)]
+    assert found == [None] * 5 + [7] * 4
+    assert spark.read.format("delta").load(path).count() == 9
+    assert "delta.setTransactionRetentionDuration" not in delta_log.table_properties(spark, path)

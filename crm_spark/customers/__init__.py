@@ -1,0 +1,1 @@
+"""Customers: how records of the source systems belong to them."""
