@@ -1,16 +1,16 @@
-"""One logger for a run: a line per stage with rows and seconds, a progress bar where a person looks on."""
+"""The logger of a run, and the progress of long work."""
 
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LOGGER_NAME = "crm_spark"
 
 
 def get_logger() -> logging.Logger:
-    """The suite's logger; writes to standard error so that standard output stays a job's own result."""
+    """The project's logger; it writes to standard error, because standard output holds a job's result."""
     logger = logging.getLogger(LOGGER_NAME)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
@@ -23,26 +23,58 @@ def get_logger() -> logging.Logger:
 
 @contextmanager
 def timed(label: str) -> Iterator[None]:
-    """Logs the seconds that the block took."""
+    """Log the seconds that the block took."""
     started = time.monotonic()
     yield
     get_logger().info("%s  %.1f s", label, time.monotonic() - started)
 
 
-class ProgressBar:
-    """A line that grows on a terminal and is silent in a log file, for work that has no bar of its own."""
+PROGRESS_MARKER = "progress: "
+"""Starts the progress lines in the log of a child process; its parent repeats them in its own log."""
+LOG_INTERVAL_SECONDS = 60.0
 
-    def __init__(self, label: str, total: int):
+
+class ProgressBar:
+    """Progress of long work: a bar on a terminal, else a line a minute with percent and time left.
+
+    Args:
+        label: name of the work.
+        total: number of units.
+        clock: seconds; a parameter for tests.
+    """
+
+    def __init__(self, label: str, total: int, *, clock: Callable[[], float] = time.monotonic):
         self.label, self.total, self.shown = label, max(total, 1), -1
-        self.on_terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty()
+        self._clock = clock
+        self._started_at = self._logged_at = clock()
+        self._started_with: int | None = None
 
     def update(self, done: int, note: str = "") -> None:
-        """Shows `done` of `total` units."""
-        if not self.on_terminal or done == self.shown:
+        """Show that `done` of `total` units are finished."""
+        if self._started_with is None:
+            self._started_with = min(done, self.total)  # resumed work starts above zero
+        if done == self.shown:
             return
         self.shown = done
-        filled = 30 * done // self.total
-        end = "\n" if done >= self.total else ""
-        line = f"\r{self.label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{self.total} {note:<20}"
-        sys.stderr.write(line + end)
+        if self.is_terminal:
+            filled = 30 * done // self.total
+            end = "\n" if done >= self.total else ""
+            line = f"\r{self.label} [{'#' * filled}{'.' * (30 - filled)}] {done}/{self.total} {note:<20}"
+            sys.stderr.write(line + end)
+        elif self._clock() - self._logged_at >= LOG_INTERVAL_SECONDS:
+            self._logged_at = self._clock()
+            sys.stderr.write(f"{PROGRESS_MARKER}{self.line(done)}  {note}\n")
         sys.stderr.flush()
+
+    def line(self, done: int) -> str:
+        """Percent, units and estimated time left."""
+        gained = done - (self._started_with or 0)
+        left = (self._clock() - self._started_at) / gained * (self.total - done) if gained > 0 else None
+        return f"{self.label} {percent_and_time(done, self.total, left)}"
+
+
+def percent_and_time(done: int, total: int, seconds_left: float | None) -> str:
+    """`34 % (340 of 1,000), about 4 min left`."""
+    estimate = "" if seconds_left is None else f", about {max(1, round(seconds_left / 60))} min left"
+    return f"{100 * done // total} % ({done:,} of {total:,}){estimate}"

@@ -22,6 +22,7 @@ from crm_spark.core.tables import TableStore
 from crm_spark.migrations import upgrade_lake
 from crm_spark.pipeline.fingerprint import fingerprint
 from crm_spark.pipeline.ledger import Ledger
+from crm_spark.pipeline.progress import logged_progress
 from crm_spark.pipeline.stages import STAGES, load_stage
 from crm_spark.settings import Settings
 
@@ -93,7 +94,8 @@ class Pipeline:
     def _run_one(self, stage: Stage, ctx: JobContext) -> StageResult:
         started = time.monotonic()
         try:
-            result = stage.run(ctx)
+            with logged_progress(self.spark.sparkContext, stage.name):
+                result = stage.run(ctx)
         finally:
             self.spark.catalog.clearCache()  # frames that a stage cached, also if it returned early
         seconds = time.monotonic() - started

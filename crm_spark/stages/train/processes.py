@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from crm_spark.core.errors import CrmError
-from crm_spark.core.log import get_logger
+from crm_spark.core.log import PROGRESS_MARKER, get_logger
 
 REJECTED = 2
 """Exit code of a rank that a restart would not help: invalid settings or shards."""
 _PR_SET_PDEATHSIG = 1
+_POLL_SECONDS = 5.0
 
 
 class OutOfTime(CrmError):
@@ -106,14 +107,29 @@ def _run_once(spec: Path, *, num_ranks: int, seconds: float, log: Path) -> int |
         errors = None if sys.stderr.isatty() else out  # interactive: show the progress bar
         agent = subprocess.Popen(command, env=environment, start_new_session=True, stdout=out, stderr=errors)
         try:
-            return agent.wait(timeout=max(0.0, seconds))
-        except subprocess.TimeoutExpired:
-            return None
+            return _wait(agent, seconds=seconds, log=log)
         finally:
             # Ranks end with their agent; end the rest of its process group, too.
             with suppress(ProcessLookupError):
                 os.killpg(agent.pid, signal.SIGKILL)
             agent.wait()
+
+
+def _wait(agent: "subprocess.Popen[bytes]", *, seconds: float, log: Path) -> int | None:
+    """Wait for the ranks, and repeat their progress lines; return the exit code, or None if the time ran out."""
+    ends_at, position = time.monotonic() + max(0.0, seconds), log.stat().st_size
+    while True:
+        try:
+            return agent.wait(timeout=min(_POLL_SECONDS, max(0.0, ends_at - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            with log.open("rb") as lines:
+                lines.seek(position)
+                for line in lines:
+                    if line.endswith(b"\n") and line.startswith(PROGRESS_MARKER.encode()):
+                        get_logger().info("%s", line.decode(errors="replace").removeprefix(PROGRESS_MARKER).strip())
+                    position += len(line)
+            if time.monotonic() >= ends_at:
+                return None
 
 
 def run_agent() -> int:

@@ -1,0 +1,34 @@
+"""A long stage logs how far its Spark jobs are."""
+
+import time
+from types import SimpleNamespace
+
+from crm_spark.core.log import get_logger
+from crm_spark.pipeline.progress import describe, logged_progress
+
+
+def test_tasks_of_all_running_stages_are_summed():
+    tasks, seen_at = {7: (3, 10), 8: (5, 10)}, {7: 100.0, 8: 160.0}
+    line = describe(tasks, seen_at, 220.0, seconds=500)
+    assert line == "500 s; Spark tasks 40 % (8 of 20), about 3 min left"  # 12 tasks at 15 s
+
+
+def test_without_tasks_the_line_says_so():
+    assert describe({}, {}, 0.0, seconds=61) == "61 s; no Spark tasks at the moment"
+
+
+def test_lines_appear_at_the_interval_and_stop_with_the_block(caplog):
+    info = SimpleNamespace(numCompletedTasks=1, numTasks=4)
+    tracker = SimpleNamespace(getActiveStageIds=lambda: [3], getStageInfo=lambda _: info)
+    context = SimpleNamespace(statusTracker=lambda: tracker)
+    logger = get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        with logged_progress(context, "clean", interval_seconds=0.05):
+            time.sleep(0.4)
+        num_lines = len(caplog.records)
+        time.sleep(0.2)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert num_lines >= 2 and len(caplog.records) == num_lines
+    assert "clean      running" in caplog.records[0].getMessage() and "25 % (1 of 4)" in caplog.records[0].getMessage()
