@@ -96,6 +96,7 @@ def chromium() -> str:
     return path
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Mark tests by folder, and group those that must share a process."""
     for item in items:

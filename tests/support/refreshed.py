@@ -11,6 +11,8 @@ FAST = [
     # Hundreds of texts, seen once: TF-IDF would win.
     'train.baselines=["class_prior"]',
     "train.learning_rate=3.0e-4",
+    "train.int8=[]",
+    "score.explain_texts_per_segment=4",
     "segment.max_k=4",
     "predict.trees.num_trees=40",
     "recommend.rank=8",
