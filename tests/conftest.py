@@ -81,6 +81,26 @@ def generated(spark, tmp_path_factory):
     return refreshed_company(spark, tmp_path_factory.mktemp("generated"))
 
 
+@pytest.fixture(scope="session")
+def cleaned_company(spark, tmp_path_factory):
+    """Directory of the hand-made company with its lake after ingest and clean; tests that change it copy it."""
+    from dataclasses import replace
+
+    from support.company import lay_out
+    from support.lake import lake_context
+
+    from crm_spark.settings import load_settings
+    from crm_spark.stages.clean import stage as clean
+    from crm_spark.stages.ingest import stage as ingest
+
+    root = tmp_path_factory.mktemp("cleaned")
+    ctx = lake_context(spark, root / "lake", fingerprint="1" * 64)
+    ctx = replace(ctx, settings=load_settings(lay_out(root), []))
+    ingest.run(ctx)
+    clean.run(ctx)
+    return root
+
+
 def _chromium() -> str | None:
     return next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

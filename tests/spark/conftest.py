@@ -12,23 +12,3 @@ def plans_are_interpreted(spark):
     yield
     for name in settings:
         spark.conf.unset(name)
-
-
-@pytest.fixture(scope="session")
-def cleaned_company(spark, tmp_path_factory):
-    """Directory of the hand-made company with its lake after ingest and clean; tests that change it copy it."""
-    from dataclasses import replace
-
-    from support.company import lay_out
-    from support.lake import lake_context
-
-    from crm_spark.settings import load_settings
-    from crm_spark.stages.clean import stage as clean
-    from crm_spark.stages.ingest import stage as ingest
-
-    root = tmp_path_factory.mktemp("cleaned")
-    ctx = lake_context(spark, root / "lake", fingerprint="1" * 64)
-    ctx = replace(ctx, settings=load_settings(lay_out(root), []))
-    ingest.run(ctx)
-    clean.run(ctx)
-    return root
