@@ -58,13 +58,14 @@ class JobContext:
         settings: the whole configuration; a stage reads its own section and `company`.
         as_of: logical date: everything up to the end of this day is known, later events are not.
         run_id: id of the run.
-        fingerprint: digest of the stage's inputs, configuration and code; batch ids derive from it.
+        fingerprint: digest of the stage's inputs, configuration and code.
         started_at: start of the run (UTC).
         seed: seed of every random draw.
         files_root: local or mounted directory of shards, models and the report.
         log: the logger.
         is_dry_run: plan and check, write nothing.
         is_forced: compute and write again what is up to date.
+        batch_key: batch ids derive from it; empty: from the fingerprint.
     """
 
     spark: SparkSession
@@ -79,10 +80,11 @@ class JobContext:
     log: logging.Logger
     is_dry_run: bool = False
     is_forced: bool = False
+    batch_key: str = ""
 
     def batch_id(self, part: str = "") -> str:
-        """Batch id of the stage's write to one table; the same inputs give the same id."""
-        return f"{self.fingerprint[:24]}{':' + part if part else ''}"
+        """Batch id of the stage's write to one table; the same inputs give the same id, unless the run is forced."""
+        return f"{(self.batch_key or self.fingerprint)[:24]}{':' + part if part else ''}"
 
 
 def is_known(day: Column, as_of: date) -> Column:

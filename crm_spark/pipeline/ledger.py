@@ -52,14 +52,14 @@ class Ledger:
         last_end = last.ended_at if last else datetime.min
         return result.last_work_at is not None and result.last_work_at > last_end
 
-    def record(self, stage: Stage, ctx: JobContext, fingerprint: str, result: StageResult, seconds: float) -> None:
+    def record(self, stage: Stage, ctx: JobContext, result: StageResult, seconds: float) -> None:
         """Add a row for a finished run."""
         self._last_end = max(utc_now(), self._last_end + timedelta(microseconds=1))
         row = (
             ctx.run_id,
             stage.name,
             ctx.as_of if stage.has_as_of else None,
-            fingerprint,
+            ctx.fingerprint,
             "done" if result.status == NO_NEW_INPUT else result.status,
             result.num_rows,
             seconds,

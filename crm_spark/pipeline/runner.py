@@ -76,19 +76,18 @@ class Pipeline:
                 self.log.info("dry run: the lake is empty, so the stages after ingest cannot be planned")
                 break
             ctx = self._context(stage)
-            recorded = fingerprint(stage, ctx)
-            # A forced run writes under batch ids of its own: those of the last run are committed already.
-            ctx = replace(ctx, fingerprint=sha256_of([recorded, self.run_id]) if is_forced else recorded)
-            ctx = replace(ctx, is_forced=is_forced)
+            ctx = replace(ctx, fingerprint=fingerprint(stage, ctx), is_forced=is_forced)
+            if is_forced:  # with batch ids of its own: those of the last run are committed already
+                ctx = replace(ctx, batch_key=sha256_of([ctx.fingerprint, self.run_id]))
             must_run = is_forced or (stage.must_run is not None and stage.must_run(ctx))
-            if ledger.is_recorded(stage, recorded) and not must_run:
+            if ledger.is_recorded(stage, ctx.fingerprint) and not must_run:
                 self.log.info("%-10s up to date", stage.name)
                 results[stage.name] = StageResult(status=UP_TO_DATE)
                 continue
             started = time.monotonic()
             result = results[stage.name] = self._run_one(stage, ctx)
             if not self.is_dry_run and ledger.must_record(stage, result):
-                ledger.record(stage, ctx, recorded, result, time.monotonic() - started)
+                ledger.record(stage, ctx, result, time.monotonic() - started)
         return results
 
     def _run_one(self, stage: Stage, ctx: JobContext) -> StageResult:
