@@ -21,7 +21,7 @@ lint: setup          ## ruff and mypy
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
 test: setup lint     ## the tests, in two processes: about 12 minutes on two cores
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "not slow and not gpu"
+	@$(PY) -m pytest -n 2 --dist loadscope -m "not slow and not gpu"
 
 test-full: setup lint ## all tests, including the slow ones: hours
 	@$(PY) -m pytest

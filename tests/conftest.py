@@ -5,6 +5,7 @@ the same process: all tests of a module, and all tests of the generated company.
 """
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -116,15 +117,26 @@ def chromium() -> str:
     return path
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
-    """Mark tests by folder, and group those that must share a process."""
+    """Mark tests by folder."""
     for item in items:
         folder = Path(item.fspath).relative_to(ROOT / "tests").parts[0]
         if folder in ("spark", "torch", "e2e", "browser", "faults"):
             item.add_marker(getattr(pytest.mark, folder))
-        shares_company = "generated" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("generated" if shares_company else str(item.fspath)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """One process per file, and one for all files that use the generated company."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByExpensiveFixture(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            path = nodeid.split("::")[0]
+            uses_company = re.search(r"def \w+\([^)]*\bgenerated\b", (ROOT / path).read_text())
+            return "generated" if uses_company else path
+
+    return ByExpensiveFixture(config, log)
 
 
 def pytest_make_parametrize_id(val, argname):
