@@ -1,4 +1,4 @@
-"""The whole configuration: one section per stage, each declared in the stage's own room."""
+"""The whole configuration: general settings, the company, and one section per stage."""
 
 from datetime import date
 from pathlib import Path
@@ -25,31 +25,31 @@ from crm_spark.stages.train.config import TrainConfig
 
 
 class CompanyConfig(Config):
-    """Whose data this is."""
+    """Company profile."""
 
     name: str = "The company"
-    """As the report calls it."""
+    """Name of the company in the report."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "EUR"
-    """ISO 4217 code every amount is reported in."""
+    """ISO 4217 code of the reporting currency."""
     exchange_rates: dict[str, Annotated[float, Field(gt=0)]] = {}
-    """Reporting currency per unit of another currency, for sources that sell in others."""
+    """Units of the reporting currency per unit of another currency, for sources in other currencies."""
     horizon_days: Annotated[int, Field(ge=7, le=730)] = 91
-    """The time churn, lifetime value and `recent` features look over."""
+    """Days that churn, expected revenue and recent features cover."""
 
 
 class Settings(Config):
-    """The root of `conf/*.yaml`."""
+    """Root of the configuration."""
 
     lake: str | None = None
-    """Root of the lake where `--lake` is not given."""
+    """Directory or URI of the lake, unless `--lake` is given."""
     catalog: str | None = None
-    """Schema (`catalog.schema`) to register every table in as well; null: paths only."""
+    """Catalog schema (`catalog.schema`) in which tables are registered; null: tables are found by path only."""
     seed: Annotated[int, Field(ge=1)] = 20240229
-    """Every random draw is a hash of this and a key."""
+    """Seed of all random draws."""
     as_of: date | None = None
-    """Logical date where `--as-of` is not given; null: the day of the newest event in silver."""
+    """Logical date, unless `--as-of` is given; null: the day of the newest event in silver."""
     lease_seconds: Annotated[float, Field(gt=0)] = TIME_TO_LIVE_SECONDS
-    """How long a run of which nothing is heard keeps the lake to itself."""
+    """Seconds after which the lease of a silent run expires."""
     company: CompanyConfig = CompanyConfig()
     session: SessionConfig = SessionConfig()
     ingest: IngestConfig
@@ -69,6 +69,6 @@ class Settings(Config):
 
 
 def load_settings(path: Path, overrides: list[str]) -> Settings:
-    """The settings in `path`, over the files it extends, under `--set` assignments."""
+    """Load a configuration file, the files it extends, and `--set` assignments over them."""
     content = merged(read_layered(path), parse_overrides(overrides))
     return validated(Settings, content, origin=str(path))

@@ -1,4 +1,4 @@
-"""Table contracts: what one row means, which columns it has, who may see them. Checked on every write."""
+"""Table contracts: grain, columns, sensitivity. Checked on every write."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ _NO_MINIMUM = ("array", "map", "struct", "boolean", "binary")
 
 
 class Sensitivity(StrEnum):
-    """Who may see a column. Personal columns stay out of Delta's column statistics and of every published table."""
+    """Who may see a column. Personal columns are excluded from Delta's column statistics and from exports."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
@@ -25,7 +25,7 @@ class Sensitivity(StrEnum):
 
 @dataclass(frozen=True)
 class ColumnContract:
-    """One column: its type, whether it may be null, how sensitive it is, and what it means."""
+    """One column: type, nullability, sensitivity and description."""
 
     name: str
     type: DataType
@@ -44,7 +44,7 @@ def required(
     *,
     former_name: str | None = None,
 ) -> ColumnContract:
-    """A column that is never null."""
+    """A column without nulls."""
     return ColumnContract(name, type, doc, True, sensitivity, former_name)
 
 
@@ -62,15 +62,15 @@ def optional(
 
 @dataclass(frozen=True)
 class TableContract:
-    """A table `layer.entity`: its grain, columns, partitioning.
+    """A table `layer.entity`: grain, columns, partitioning.
 
     Attributes:
-        name: `layer.entity`, singular; the table lies at `<lake>/<layer>/<entity>`.
-        grain: the columns that tell one row from another; unique and never null.
+        name: `layer.entity`, singular; its path is `<lake>/<layer>/<entity>`.
+        grain: the key columns: unique and without nulls.
         columns: in order.
-        doc: what one row means, in words.
-        partition_by: columns of the directory layout.
-        is_open: more columns than the declared ones are kept (bronze: every column of the source as text).
+        doc: what one row is.
+        partition_by: partition columns.
+        is_open: undeclared columns are kept (bronze: every column of the source as text).
         former_name: name of the table in lakes of an older layout; see `crm_spark.migrations`.
     """
 
@@ -112,12 +112,12 @@ class TableContract:
 
     @property
     def statistics_columns(self) -> tuple[str, ...]:
-        """The columns Delta keeps minima and maxima of: those that files are told apart by, and none that is personal.
+        """Columns with minima and maxima in Delta's log: useful for skipping files, and not personal.
 
-        They cost as much as writing the columns does, and the extremes of a digest rule out no file.
+        Statistics cost as much as writing the column, and those of a digest let no file be skipped.
         """
-        told_by = (*self.grain, "batch_id", "_batch_id")
-        useful = [c for c in self.columns if c.name in told_by or c.type.typeName() in ("date", "timestamp")]
+        selective = (*self.grain, "batch_id", "_batch_id")
+        useful = [c for c in self.columns if c.name in selective or c.type.typeName() in ("date", "timestamp")]
         plain = [c for c in useful if c.sensitivity is not Sensitivity.PERSONAL and c.name not in self.partition_by]
         return tuple(c.name for c in plain if c.type.typeName() not in _NO_MINIMUM)
 
@@ -125,7 +125,7 @@ class TableContract:
         return column.is_required or column.name in self.grain
 
     def conformed(self, frame: DataFrame) -> DataFrame:
-        """`frame` with the declared columns in the declared order (an open table's others behind).
+        """`frame` with the declared columns in the declared order, followed by other columns of an open table.
 
         Raises:
             ContractError: a column is missing, unexpected or of another type.
@@ -138,7 +138,7 @@ class TableContract:
                 f"{self.name}: missing {missing}, unexpected {extra}. Change crm_spark/contracts first, then the transform."
             )
         wrong = [
-            f"{c.name}: wanted {c.type.simpleString()}, got {have[c.name].simpleString()}"
+            f"{c.name}: expected {c.type.simpleString()}, got {have[c.name].simpleString()}"
             for c in self.columns
             if have[c.name].simpleString() != c.type.simpleString()
         ]
@@ -184,7 +184,7 @@ class TableContract:
 
 
 def data_dictionary(contracts: Iterable[TableContract]) -> list[dict[str, object]]:
-    """The contracts as rows: table, column, type, required, sensitivity, meaning."""
+    """The contracts as rows: table, column, type, is_required, sensitivity, doc."""
     return [
         {
             "table": table.name,

@@ -1,51 +1,51 @@
-"""The exception tree. A message says what, where, wanted, got and what to do; it never holds a customer's value."""
+"""Exceptions and exit codes. Messages say what happened, where, what was expected and what to do; never a customer's value."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a job returns to the shell or the scheduler."""
+    """Exit code of a job."""
 
     DONE = 0
     FAILED = 1
     BAD_INPUT = 2
-    REJECTED = 3
+    DATA_BLOCKED = 3
     LEASE_HELD = 4
 
 
 class CrmError(Exception):
-    """Base of every error the suite raises on purpose."""
+    """Base class of all errors that this project raises."""
 
     exit_code = ExitCode.FAILED
 
 
 class ConfigError(CrmError):
-    """A configuration value that cannot be used: names file, key, value and what is allowed."""
+    """Invalid configuration; names the file, the key, the value and the allowed values."""
 
     exit_code = ExitCode.BAD_INPUT
 
 
 class InputError(CrmError):
-    """Input that is missing or cannot be read at all."""
+    """Input that is missing or cannot be read."""
 
     exit_code = ExitCode.BAD_INPUT
 
 
 class ContractError(CrmError):
-    """A frame that does not have the schema, the grain or the completeness its table declares."""
+    """A frame violates its table's contract: schema, grain or required columns."""
 
 
 class BatchConflictError(CrmError):
-    """A batch id that was committed before with other content."""
+    """A batch id was committed before with different content."""
 
-    exit_code = ExitCode.REJECTED
+    exit_code = ExitCode.DATA_BLOCKED
 
 
 class LeaseHeldError(CrmError):
-    """Another run holds the lake, or took it over from this one."""
+    """Another run holds the lease of the lake, or took it over."""
 
     exit_code = ExitCode.LEASE_HELD
 
 
 class ArtifactError(CrmError):
-    """A model model or shard set whose files are not the ones its manifest names."""
+    """Files of a model or shard set are missing, altered or not signed."""

@@ -1,4 +1,4 @@
-"""How every job ends: with an exit code and, after a user's mistake, one sentence instead of a stack trace."""
+"""Exit codes of jobs; expected errors are printed as one message instead of a stack trace."""
 
 import errno
 import os
@@ -15,14 +15,14 @@ if TYPE_CHECKING:  # a mistake in the arguments is told before Spark is imported
 
 
 _DISK_FULL = os.strerror(errno.ENOSPC)
-"""What the operating system says, and Java and Spark repeat, whichever of them was writing."""
+"""Message of the operating system, repeated by Java and Spark."""
 _NOT_ALLOWED = os.strerror(errno.EACCES)
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE\.(\w+)\] Encountered error while reading file (\S+)/(\S+?)\.?\s")
-_UNREADABLE_BECAUSE = {"FILE_NOT_EXIST": "it is not there"}
+_UNREADABLE_BECAUSE = {"FILE_NOT_EXIST": "it does not exist"}
 
 
 def exit_code_of(work: Callable[[], int]) -> int:
-    """What `work` returns, or the code of the error it raised on purpose, after saying it on standard error."""
+    """Run `work` and return its exit code; print expected errors to standard error and return their exit code."""
     try:
         return work()
     except CrmError as error:
@@ -32,33 +32,33 @@ def exit_code_of(work: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.BAD_INPUT
     except Exception as error:
-        sentence = _sentence(str(error))
-        if sentence is None:
+        message = _message(str(error))
+        if message is None:
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
         return ExitCode.FAILED
 
 
-def _sentence(said: str) -> str | None:
-    """What to say instead of Java's stack trace, where it is of a disk or a file."""
-    if _DISK_FULL in said:
+def _message(error: str) -> str | None:
+    """A message for disk and file errors in place of Java's stack trace; None for other errors."""
+    if _DISK_FULL in error:
         return (
-            "a disk is full: the lake's, or the one for shuffles (session.local_dir). The write that failed was not "
-            "committed. Make space, then run the same command again."
+            "a disk is full: the disk of the lake, or the one for shuffle files (session.local_dir). The failed write was not "
+            "committed. Free space, then run the same command again."
         )
-    if found := _UNREADABLE.search(said):
+    if found := _UNREADABLE.search(error):
         kind, folder, name = found.groups()
-        why = "this user may not read it" if _NOT_ALLOWED in said else _UNREADABLE_BECAUSE.get(kind, "it is damaged")
+        why = "permission denied" if _NOT_ALLOWED in error else _UNREADABLE_BECAUSE.get(kind, "it is damaged")
         return (
-            f"{folder}: file {name} cannot be read: {why}. Nothing was written from it. Put it back from a copy, or mend "
-            "its permissions, then run the same command again."
+            f"{folder}: file {name} cannot be read: {why}. No rows were written from it. Restore it from a backup or correct its "
+            "permissions, then run the same command again."
         )
     return None
 
 
 def exit_code_after(results: Iterable["StageResult"]) -> int:
-    """Done, or refused where a gate held something back; what it was goes to standard error."""
+    """0, or 3 if an expectation blocked data; the blocked data is reported on standard error."""
     refusals = [result.blocked for result in results if result.blocked]
     for blocked in refusals:
         print(f"refused: {blocked}", file=sys.stderr)
-    return ExitCode.REJECTED if refusals else ExitCode.DONE
+    return ExitCode.DATA_BLOCKED if refusals else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""Digests: of files, of configuration, of frames."""
+"""Digests of configuration values, rows and frames."""
 
 import hashlib
 import json
@@ -15,12 +15,12 @@ def sha256_of(value: Any) -> str:
 
 
 def row_hash(*columns: str) -> Column:
-    """SHA-256 (hex) over columns; a null differs from an empty text, and neighbours cannot run together."""
+    """SHA-256 (hex) over columns; null differs from an empty string, and column boundaries count."""
     return F.sha2(F.to_json(F.struct(*columns), {"ignoreNullFields": "false"}), 256)
 
 
 def frame_digest(frame: DataFrame) -> str:
-    """Order-free digest of a frame's content: row count and the sum of 64-bit row hashes, columns by name."""
+    """Digest of a frame's rows, independent of their order: row count and sum of 64-bit row hashes."""
     names = sorted(frame.columns)
     cells = [F.to_json(F.col(f"`{n}`")) if _is_nested(frame, n) else F.col(f"`{n}`").cast("string") for n in names]
     marked = [F.coalesce(cell, F.lit("\u0000")) for cell in cells]

@@ -1,4 +1,4 @@
-"""Finds a Java that Spark can start on. Standard library only: the set-up calls it before anything is installed."""
+"""Finds a Java version that Spark supports. Standard library only: the set-up runs it before packages are installed."""
 
 import glob
 import os
@@ -22,7 +22,7 @@ HOW_TO_INSTALL = (
 
 
 class JavaNotFoundError(RuntimeError):
-    """No usable Java on this machine."""
+    """No supported Java version is installed."""
 
 
 def _candidates() -> list[str]:
@@ -36,7 +36,7 @@ def _candidates() -> list[str]:
 
 
 def is_usable(home: str) -> bool:
-    """Java 17 or 21 with the vector module, which some small run-time images leave out and Spark wants."""
+    """Whether `home` holds Java 17 or 21 with the vector module that Spark requires."""
     java = os.path.join(home, "bin", "java")
     try:
         version = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
@@ -48,10 +48,10 @@ def is_usable(home: str) -> bool:
 
 
 def find_java() -> str:
-    """The first usable home: `JAVA_HOME`, then `PATH`, then the usual places.
+    """Find the first supported Java home: `JAVA_HOME`, then `PATH`, then the usual directories.
 
     Raises:
-        JavaNotFoundError: with the sentence that says what to install.
+        JavaNotFoundError: the message says what to install.
     """
     for home in _candidates():
         if is_usable(home):

@@ -1,23 +1,23 @@
 """One writer at a time: a lease on the lake with a fencing token.
 
-The holder refreshes the lease while it works. Who finds a lease whose process is gone, or that has not been refreshed for
-its time to live, takes it over under the next token; the old holder, should it wake up, finds another run's lease and may
-not commit.
+The holder renews the lease while it works. A run that finds the lease of an ended process, or one that was not renewed for
+its time to live, takes it over with the next token. A former holder that continues finds the lease of another run and
+cannot commit.
 
-Two moments must not be torn apart: finding a lease dead and taking it over, else a second taker removes the first one's
-fresh lease; and finding it held and committing, else a holder that was stopped in between commits after its successor.
-So a lease is taken under an exclusive lock (flock) on a file beside it, and every commit runs under a shared one. The
-kernel gives a lock back when its process ends, however it ends, and keeps it while the process is merely stopped: a
-holder stopped within a commit cannot be replaced, and who tries is told which process to let go on or to end.
+Two pairs of steps must be atomic: finding an expired lease and taking it over, or a second client would remove the fresh
+lease of the first; and checking the lease and committing, or a holder suspended in between would commit after its
+successor. A lease is therefore taken under an exclusive lock (flock) on a file beside it, and every commit runs under a
+shared lock. The kernel releases a lock when its process ends, and keeps it while the process is suspended: a holder
+suspended within a commit cannot be replaced, and the error names its process.
 
-A lock held for a run's whole life would need neither token nor time to live on one machine. It is not enough where several
-machines mount the lake, nor could a process that was stopped and forgotten ever be replaced.
+A lock held for a whole run would need neither token nor time to live on one machine, but it does not work if several
+machines mount the lake, and a suspended process could never be replaced.
 
-Some mounts lock on one machine only (many FUSE file systems), some not at all. Of takers on several machines one still
-creates the file, and a stale holder is still refused at its next commit. What is left there is that holder's one commit
-under way; it is looked at again afterwards, so that the run fails and says so.
+Some mounts lock on one machine only (many FUSE file systems) or not at all. Of several clients one still creates the
+file, and a former holder still fails at its next commit. A commit that it had already started is checked again afterwards,
+so that the run fails with an error.
 
-Lakes that are not on a local or mounted file system take no lease: there the scheduler must run one refresh at a time.
+Lakes on object stores have no lease: configure the scheduler to run one refresh at a time.
 """
 
 import errno
@@ -43,7 +43,7 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lease:
-    """Holds the lake at `root` while the block runs.
+    """Holds the lease of the lake at `root` while the block runs.
 
     Raises:
         LeaseHeldError: another live run holds it.
@@ -60,7 +60,7 @@ class Lease:
         if self.root is None:
             return self
         self.root.mkdir(parents=True, exist_ok=True)
-        self._require_free()  # said at once, also while the holder commits
+        self._require_free()  # fail at once, also while the holder commits
         with self._locked(fcntl.LOCK_EX):
             self._require_free()
             self._take()
@@ -76,13 +76,13 @@ class Lease:
             self._thread.join()
         if self.root is None:
             return
-        with self._locked(fcntl.LOCK_SH):  # nobody takes it over between the look and the removal
+        with self._locked(fcntl.LOCK_SH):  # no takeover between check and removal
             if self._is_mine():
                 (self.root / LEASE_FILE).unlink(missing_ok=True)
 
     @contextmanager
     def committing(self) -> Iterator[None]:
-        """Surrounds every commit: the lease is held at its start and cannot be taken over until its end.
+        """Context of a commit: the lease is held at its start and cannot be taken over until its end.
 
         Raises:
             LeaseHeldError: another run took the lease over.
@@ -92,16 +92,16 @@ class Lease:
             return
         with self._locked(fcntl.LOCK_SH):
             if not self._is_mine():
-                raise LeaseHeldError(f"{self.root}: this run lost its lease to another one and stops before writing.")
+                raise LeaseHeldError(f"{self.root}: another run took over the lease; this run stops before writing.")
             yield
             if not self._is_mine():
                 raise LeaseHeldError(
-                    f"{self.root}: this run lost its lease to another one in the middle of a write, which may stand beside "
-                    "the other's. Wait until that one ends, then run the same command again."
+                    f"{self.root}: another run took over the lease during a write of this run, which may have been committed. "
+                    "Wait until the other run ends, then run the same command again."
                 )
 
     def _take(self) -> None:
-        """Puts this run's lease where there is none or a dead one."""
+        """Write this run's lease in place of none or an expired one."""
         assert self.root is not None
         path, next_token = self.root / LEASE_FILE, self.root / f"{TOKEN_FILE}.{os.getpid()}"
         self.token = max(self._last_token(), int((self._read() or {}).get("token", 0))) + 1
@@ -113,10 +113,10 @@ class Lease:
             "time_to_live_seconds": self.time_to_live_seconds,
         }
         try:
-            # On a full disk no lease is taken and the last token stays known.
+            # On a full disk no lease is written and the last token is kept.
             next_token.write_text(str(self.token))
             path.unlink(missing_ok=True)
-            with path.open("x") as file:  # of takers that no lock keeps apart one creates it
+            with path.open("x") as file:  # without locks, only one of several clients creates it
                 file.write(json.dumps(self._content))
             os.replace(next_token, self.root / TOKEN_FILE)
         except FileExistsError:
@@ -134,13 +134,13 @@ class Lease:
         except FileNotFoundError:
             return
         holder = self._read() or {}
-        is_gone = holder.get("host") == socket.gethostname() and not _is_alive(int(holder["pid"]))
+        has_ended = holder.get("host") == socket.gethostname() and not _is_alive(int(holder["pid"]))
         time_to_live_seconds = holder.get("time_to_live_seconds", TIME_TO_LIVE_SECONDS)
-        if not is_gone and self._now() - refreshed_at <= time_to_live_seconds:
+        if not has_ended and self._now() - refreshed_at <= time_to_live_seconds:
             raise self._held()
 
     def _now(self) -> float:
-        """By the clock that stamps the lease: a mount's is the server's."""
+        """The time by the clock that stamps the lease: on a mount, that of the server."""
         assert self.root is not None
         lock = self.root / LOCK_FILE
         lock.touch()
@@ -148,7 +148,7 @@ class Lease:
 
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
-        """The lock, waited for no longer than a holder that works may leave the lease alone."""
+        """Hold the lock; wait for it at most one renewal interval."""
         assert self.root is not None
         deadline = time.monotonic() + self.time_to_live_seconds / 4
         with (self.root / LOCK_FILE).open("a") as file:
@@ -170,11 +170,11 @@ class Lease:
         holder = self._read() or {}
         return LeaseHeldError(
             f"{self.root}: run {holder.get('run_id', 'unknown')} (process {holder.get('pid', '?')} on "
-            f"{holder.get('host', '?')}) is working on this lake. Wait until it ends, or end it."
+            f"{holder.get('host', '?')}) holds the lease of this lake. Wait until it ends, or end it."
         )
 
     def _is_mine(self) -> bool:
-        return self._read() == self._content  # without locks two takers may have counted the same token
+        return self._read() == self._content  # without locks two clients may have the same token
 
     def _last_token(self) -> int:
         assert self.root is not None
@@ -194,7 +194,7 @@ class Lease:
     def _refresh(self) -> None:
         assert self.root is not None
         while not self._stop.wait(self.time_to_live_seconds / 4):
-            # A mount that hiccups is asked again; a lease that is lost shows at the next commit.
+            # Transient errors of a mount are retried; a lost lease is noticed at the next commit.
             with suppress(OSError):
                 if self._is_mine():
                     os.utime(self.root / LEASE_FILE)

@@ -1,7 +1,7 @@
-"""Frames set down as Parquet for as long as a stage works on them.
+"""Intermediate frames of a stage, materialised as Parquet.
 
-A cached frame still carries its whole plan: every task of every later query is sent all of it, which for hundreds of
-typed and judged columns takes longer than the rows do. What was set down is a scan, and an executor's loss costs nothing.
+A cached frame keeps its whole plan, which is sent with every task of later queries; for hundreds of typed and validated
+columns this takes longer than the rows themselves. A materialised frame is a file scan and survives lost executors.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ Keep = Callable[[DataFrame, str], DataFrame]
 
 @contextmanager
 def scratch(ctx: JobContext, stage: str) -> Iterator[Keep]:
-    """Gives `keep(frame, name)`: the same rows, to be read any number of times until the block ends.
+    """Yield `keep(frame, name)`, which materialises a frame until the block ends.
 
-    They lie in the lake under `_scratch`, since every executor must reach them; what a run that died left there goes when
-    the stage begins anew. A dry run writes nothing and caches instead.
+    The files are below `_scratch` in the lake, where every executor can read them. Files left by a killed run are removed
+    when the stage starts again. A dry run caches frames instead.
     """
     folder = f"{ctx.tables.root}/_scratch/{stage}"
 
@@ -29,7 +29,7 @@ def scratch(ctx: JobContext, stage: str) -> Iterator[Keep]:
         if ctx.is_dry_run:
             return frame.persist(StorageLevel.MEMORY_AND_DISK)
         path = f"{folder}/{name}"
-        # Read once or twice and gone: dictionaries would cost a third of the time and save a tenth of the bytes.
+        # Files are read once or twice: dictionaries would cost a third of the time and save a tenth of the bytes.
         frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(path)
         return ctx.spark.read.schema(frame.schema).parquet(path)
 

@@ -1,4 +1,4 @@
-"""The only place that builds a SparkSession; each setting has its reason."""
+"""Builds the SparkSession; each setting has its reason."""
 
 import os
 import sys
@@ -17,47 +17,48 @@ from crm_spark.core.signing import KEY_FILE
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 COMPILE_WIDE_PLANS = "-XX:-DontCompileHugeMethods"
-"""Java leaves methods of more than 8,000 bytes interpreted, and Spark makes one of every wide plan: twice as slow."""
+"""Java does not compile methods above 8,000 bytes, which Spark generates for wide plans: they run half as fast."""
 
 
 class SessionConfig(Config):
-    """How Spark is started where the cluster does not say so itself."""
+    """How Spark is started outside spark-submit."""
 
     master: str | None = None
-    """Master URL, or null under spark-submit. `local[2,4]`: two threads, and a failed task is tried four times."""
+    """Master URL; null under spark-submit. `local[2,4]`: two threads, four attempts per task."""
     driver_memory: str = "3g"
-    """Heap of a driver that this process starts itself."""
+    """Heap of the driver, if this process starts it."""
     java_options: str = ""
-    """Options of a driver JVM that this process starts itself."""
+    """JVM options of the driver, if this process starts it."""
     shuffle_partitions: Annotated[int, Field(ge=1)] | None = None
-    """Partitions after a shuffle; null leaves it to the cluster."""
+    """Partitions after a shuffle; null: the cluster's default."""
     local_dir: str | None = None
-    """Where shuffles and spills go; null: Spark's own choice."""
+    """Directory of shuffle and spill files; null: Spark's default."""
     settings: dict[str, str] = {}
-    """Any further Spark setting, by its full name."""
+    """Further Spark settings by their full name."""
 
 
 def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
-    """The session a job runs in.
+    """Build or get the session of a job.
 
     Raises:
-        CrmError: there is no Java, or the Delta JARs are not on the class path.
+        JavaNotFoundError: no supported Java version is installed.
+        CrmError: the Delta JARs are not on the class path.
     """
-    # PySpark reads naive times in the zone of the process: two drivers in two zones would disagree about every file.
+    # PySpark converts naive times in the time zone of the process: drivers in different zones would disagree.
     os.environ["TZ"] = "UTC"
     time.tzset()
     builder = SparkSession.builder.appName(app_name)
     if config.master:
         os.environ.setdefault("JAVA_HOME", find_java())
-        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # else a warning, and an address that may not be ours
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers would take the system's python3
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # avoids a warning and a wrong address
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers would use the system's python3
         builder = (
             builder.master(config.master)
             .config("spark.driver.memory", config.driver_memory)
             .config("spark.driver.extraJavaOptions", f"{COMPILE_WIDE_PLANS} {config.java_options}".strip())
             .config("spark.driver.host", "127.0.0.1")
             .config("spark.ui.enabled", "false")
-            # Spark's own bar, for who looks on; a log file gets the line per stage alone.
+            # Spark's progress bar on terminals only; log files get one line per stage.
             .config("spark.ui.showConsoleProgress", str(sys.stderr.isatty()).lower())
         )
     if config.shuffle_partitions:
@@ -67,24 +68,24 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
     settings = {
         "spark.sql.extensions": DELTA_EXTENSION,
         "spark.sql.catalog.spark_catalog": DELTA_CATALOG,
-        # Naive times mean what their source declares, never what the machine's zone is.
+        # Naive times are in the zone that their source declares, never in that of the machine.
         "spark.sql.session.timeZone": "UTC",
-        # A cast that fails is our reason code, not a silent null.
+        # A failed cast gets a reason code instead of a silent null.
         "spark.sql.ansi.enabled": "true",
-        # A flipped bit in a page is an error instead of a wrong sum.
+        # A flipped bit in a Parquet page is an error instead of a wrong result.
         "spark.hadoop.parquet.page.verify-checksum.enabled": "true",
         "spark.sql.files.ignoreCorruptFiles": "false",
         "spark.sql.files.ignoreMissingFiles": "false",
-        # Files come in whatever encoding their source writes, windows-1252 more often than not.
+        # Source files have various encodings, often windows-1252.
         "spark.sql.legacy.javaCharsets": "true",
         # More batch ids than this (100 by default) are not listed in checksum files, and every write replays the log.
         "spark.databricks.delta.setTransactionsInCrc.maxAllowed": "1000",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # By default ten thousand rows whatever they weigh: of long texts that is gigabytes in every Python worker.
+        # The default of 10,000 rows per batch needs gigabytes per Python worker for long texts.
         "spark.sql.execution.arrow.maxBytesPerBatch": "16m",
-        # Else every Column remembers the Python line that made it: an eighth of the time of a small refresh.
+        # Recording the Python call site of every Column takes an eighth of the time of a small refresh.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
-        # A task kill is retried; a worker that dies says where.
+        # Print a stack trace when a Python worker crashes.
         "spark.python.worker.faulthandler.enabled": "true",
         **config.settings,
     }

@@ -1,8 +1,8 @@
-"""Signatures: with a key, only what its holders made is opened.
+"""Signatures of models, shard sets and checkpoints.
 
-A digest says that nothing was torn, and anyone can compute it. Where `CRM_SPARK_SIGNING_KEY_FILE` names a file with a secret,
-the manifest of a shard set, the index of a model and each checkpoint carry an HMAC-SHA-256 (RFC 2104) under it, and what
-carries none, or another, is refused before a byte of it is interpreted.
+A digest detects damage, but anyone can compute it. If `CRM_SPARK_SIGNING_KEY_FILE` names a file with a secret key, manifests
+of shard sets, indexes of models and checkpoints carry an HMAC-SHA-256 (RFC 2104). Files without a valid signature are
+rejected before any of their bytes are interpreted.
 """
 
 import hashlib
@@ -13,12 +13,12 @@ from pathlib import Path
 from crm_spark.core.errors import ArtifactError, ConfigError
 
 KEY_FILE = "CRM_SPARK_SIGNING_KEY_FILE"
-"""In the environment of the driver: the file with the key. It must lie at the same path on every node."""
-_LEAST_BYTES = 32
+"""Environment variable of the driver with the path of the key file, which must be the same on every node."""
+_MIN_BYTES = 32
 
 
 def signing_key() -> bytes | None:
-    """The key; null where none is set.
+    """The key; None if no key is configured.
 
     Raises:
         ConfigError: the file cannot be read or holds fewer than 32 bytes.
@@ -30,25 +30,25 @@ def signing_key() -> bytes | None:
         key = Path(path).read_bytes().strip()
     except OSError as error:
         raise ConfigError(f"{KEY_FILE}: {path} cannot be read ({error.strerror}).") from None
-    if len(key) < _LEAST_BYTES:
-        raise ConfigError(f"{KEY_FILE}: {path} holds {len(key)} bytes; a key has {_LEAST_BYTES} at least.")
+    if len(key) < _MIN_BYTES:
+        raise ConfigError(f"{KEY_FILE}: {path} has {len(key)} bytes; a key needs at least {_MIN_BYTES}.")
     return key
 
 
 def digest(content: bytes) -> str:
-    """HMAC-SHA-256 (hex) under the key; SHA-256 where there is none."""
+    """HMAC-SHA-256 (hex) with the key; SHA-256 without one."""
     key = signing_key()
     return hashlib.sha256(content).hexdigest() if key is None else hmac.new(key, content, hashlib.sha256).hexdigest()
 
 
 def sign(content: bytes, target: Path) -> None:
-    """Leaves the signature of what `target` is going to hold beside it; nothing where there is no key."""
+    """Write the signature of `content` beside `target`, if there is a key."""
     if signing_key() is not None:
         _beside(target).write_text(digest(content))
 
 
 def is_signed(path: Path) -> bool:
-    """Whether the file's signature fits; true of any where there is no key."""
+    """Whether the file's signature is valid; always true without a key."""
     if signing_key() is None:
         return True
     beside = _beside(path)
@@ -56,15 +56,15 @@ def is_signed(path: Path) -> bool:
 
 
 def require_signature(path: Path) -> None:
-    """Passes a file that is signed, and any where there is no key.
+    """Check the signature of a file, if there is a key.
 
     Raises:
-        ArtifactError: there is a key, and the file was not signed with it.
+        ArtifactError: the file was not signed with the key.
     """
     if not is_signed(path):
         raise ArtifactError(
-            f"{path} is not signed with the key of {KEY_FILE}; nothing of it is opened. "
-            "Run the stage that makes it again, or restore it."
+            f"{path} is not signed with the key of {KEY_FILE} and was not opened. "
+            "Run the stage that writes it again, or restore it."
         )
 
 

@@ -88,7 +88,7 @@ def test_a_holder_stopped_beyond_its_time_to_live_may_not_commit(tmp_path):
     with takers(Slow, 1) as (holder,):
         for number in range(10):
             refused, left = stopped_and_replaced(holder, tmp_path / str(number), ["commit", "leave"])
-            assert "this run lost its lease to another one and stops before writing" in refused
+            assert "another run took over the lease; this run stops before writing" in refused
             assert left == "left"
 
 
@@ -124,7 +124,7 @@ def test_where_a_mount_has_no_locks_it_is_replaced_and_says_so_afterwards(tmp_pa
         time.sleep(SECONDS + 0.1)
         with Lease(str(tmp_path), run_id="next"):
             holder.go_on()
-            assert "lost its lease to another one in the middle of a write" in holder.ask("end")
+            assert "another run took over the lease during a write" in holder.ask("end")
 
 
 def content(spark, lake):
@@ -149,7 +149,7 @@ def test_of_two_jobs_started_at_once_one_works_and_one_ends_with_exit_code_4(spa
         said = {process: process.communicate()[1] for process in (one, other)}
     assert sorted(process.returncode for process in said) == [0, 4]
     loser = one if one.returncode == 4 else other
-    assert "is working on this lake" in said[loser] and "Traceback" not in said[loser]
+    assert "holds the lease of this lake" in said[loser] and "Traceback" not in said[loser]
     assert content(spark, tmp_path / "lake") == undisturbed
 
 
@@ -193,7 +193,7 @@ def test_a_job_that_was_stopped_and_replaced_ends_with_exit_code_4_and_changes_n
         os.killpg(stopped.pid, signal.SIGCONT)
         said = stopped.communicate()[1]
         assert stopped.returncode == 4
-        assert "lost its lease to another one and stops before writing" in said and "Traceback" not in said
+        assert "another run took over the lease; this run stops" in said and "Traceback" not in said
     assert tables_of(lake) == before
     assert content(spark, lake) == undisturbed
 

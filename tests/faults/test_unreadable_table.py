@@ -82,5 +82,5 @@ def test_a_file_that_this_user_may_not_read_is_named(lakes, tmp_path):
     arguments = ("--conf", conf, "--lake", str(lake))
     done = unprivileged(sys.executable, str(ROOT / "jobs" / "clean.py"), *arguments)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert f"lake/bronze/orders: file {part.name} cannot be read: this user may not read it" in done.stderr
+    assert f"lake/bronze/orders: file {part.name} cannot be read: permission denied" in done.stderr
     assert commits(lake) == before

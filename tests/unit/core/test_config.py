@@ -63,7 +63,7 @@ def test_overrides_are_typed_as_yaml():
 
 
 def test_override_without_a_value_is_refused():
-    with pytest.raises(ConfigError, match=r"--set company: wanted section\.key=value"):
+    with pytest.raises(ConfigError, match=r"--set company: expected section\.key=value"):
         parse_overrides(["company"])
 
 
