@@ -1,7 +1,7 @@
-"""Sets the project up below its own folder: Java found, virtual environment, JARs of Delta and PostgreSQL, the encoder.
+"""Sets up the project in its own folder: Java, virtual environment, JARs of Delta and PostgreSQL, Spark's defaults.
 
-Standard library only. Each step leaves a mark when it is done, so a run that was cut short goes on where it stopped, and a
-finished set-up is recognised by its marks alone, without the network.
+Standard library only. Each step leaves a marker file when it is done: an interrupted set-up resumes, and a finished one is
+recognised without network access.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ STEPS = "environment", "jars", "spark"
 
 
 class SetupError(Exception):
-    """A step that cannot be done here; one sentence says why and what to do."""
+    """A step failed; the message says why and what to do."""
 
 
 def main() -> int:
-    """Does what is not done yet; 0 when the set-up is whole."""
+    """Run the steps that are not done yet; return 0 when all are."""
     marks = {step: STATE / f"{step}.done" for step in STEPS}
     session = _digest(Path(__file__)) + _digest(LOG_SETTINGS) + _digest(JAR_LOCK) + str(ROOT)
     digests = {"environment": _digest(LOCK), "jars": _digest(JAR_LOCK), "spark": session}
@@ -51,7 +51,7 @@ def main() -> int:
         print(f"setup: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("setup: stopped; the same command goes on from here", file=sys.stderr)
+        print("setup: stopped; run the same command again to resume", file=sys.stderr)
         return 1
     print("setup: done", file=sys.stderr)
     return 0
@@ -73,7 +73,7 @@ def _java() -> str:
 
 
 def _install_java() -> None:
-    """With the system's package manager, where that works without a question."""
+    """Install Java with the system's package manager, if that needs no interaction."""
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     prefix = [] if is_root else ["sudo", "-n"]
     managers = (
@@ -119,7 +119,7 @@ def _environment() -> None:
 
 
 def _jars(java: str) -> None:
-    """Ivy, which Spark brings, fetches from Maven Central by coordinates; the digests are checked here."""
+    """Fetch JARs from Maven Central with Spark's own Ivy, and check their digests."""
     ivy = next((_site_packages() / "pyspark" / "jars").glob("ivy-*.jar"))
     for digest, organisation, artifact, version, target in _locked_jars():
         if not target.exists() or _digest(target) != digest:
@@ -136,7 +136,7 @@ def _jars(java: str) -> None:
 
 
 def _locked_jars() -> list[tuple[str, str, str, str, Path]]:
-    """Digest, organisation, artifact and version of each JAR, and where it lies."""
+    """Digest, organisation, artifact, version and local path of each JAR."""
     jars = []
     for line in JAR_LOCK.read_text().splitlines():
         digest, coordinates = line.split()
@@ -146,13 +146,16 @@ def _locked_jars() -> list[tuple[str, str, str, str, Path]]:
 
 
 def _spark() -> None:
-    """Tells Spark, whoever starts it, where the JARs are, and to be quiet."""
+    """Write Spark's defaults (JARs, log level) and the `crm-spark` command."""
     conf = _site_packages() / "pyspark" / "conf"
     conf.mkdir(exist_ok=True)
     similarity = sorted((_site_packages() / "splink").glob("internals/files/spark_jars/*spark4*.jar"))
     jars = [*(target for *_, target in _locked_jars()), *similarity[-1:]]
     (conf / "spark-defaults.conf").write_text(f"spark.jars {','.join(str(jar) for jar in jars)}\n")
     (conf / "log4j2.properties").write_text(LOG_SETTINGS.read_text())
+    command = PYTHON.with_name("crm-spark")
+    command.write_text(f"#!{PYTHON}\nimport sys\n\nfrom crm_spark.cli.app import main\n\nsys.exit(main())\n")
+    command.chmod(0o755)
 
 
 def _site_packages() -> Path:
