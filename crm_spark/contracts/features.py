@@ -34,6 +34,30 @@ FEATURE_COLUMNS = (
     required("num_campaign_contacts", INT, "Number of campaign contacts up to as_of."),
     required("num_campaign_responses", INT, "Number of campaign responses up to as_of."),
 )
+CHURN_REASONS = {
+    "recency_days": "a long time since the last order",
+    "num_orders": "few orders so far",
+    "num_orders_recent": "no recent orders",
+    "monetary": "low spending so far",
+    "monetary_recent": "low recent spending",
+    "mean_order_value": "order size",
+    "tenure_days": "length of the customer relationship",
+    "cadence_days": "usual time between orders",
+    "lateness": "next order overdue",
+    "num_products": "few different products bought",
+    "num_returns": "returns and cancellations",
+    "return_fraction": "high share of returned orders",
+    "num_channels": "sales channels used",
+    "num_tickets": "support tickets so far",
+    "num_tickets_recent": "recent support tickets",
+    "num_web_events_recent": "few recent website visits",
+    "num_feedback": "amount of feedback given",
+    "mean_satisfaction": "low satisfaction",
+    "last_satisfaction": "negative latest feedback",
+    "num_campaign_contacts": "number of campaign messages received",
+    "num_campaign_responses": "no response to campaigns",
+}
+"""Feature -> the words of the report where its value raises the churn risk."""
 FEATURE_CUSTOMER = TableContract(
     name="features.customer",
     grain=("customer_id", "as_of"),

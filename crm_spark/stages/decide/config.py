@@ -4,28 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from crm_spark.contracts.features import FEATURE_COLUMNS
 from crm_spark.core.config import Config
 
 FACTS = {
+    **{column.name: "number" for column in FEATURE_COLUMNS},
     "churn_probability": "number",
     "churn_risk": "text",
     "expected_revenue": "number",
     "value_band": "text",
     "segment": "text",
-    "recency_days": "number",
-    "num_orders": "number",
-    "num_orders_recent": "number",
-    "monetary": "number",
-    "lateness": "number",
-    "tenure_days": "number",
-    "num_tickets_recent": "number",
-    "last_satisfaction": "number",
     "last_text_label": "text",
-    "num_campaign_contacts": "number",
-    "num_campaign_responses": "number",
     "has_recommendation": "boolean",
 }
-"""Facts available to conditions, with their type. A condition on an unknown fact is false."""
+"""Facts available to conditions, with their type: every feature, and the results of the models. A condition on an unknown
+value is false."""
 _OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of"}, "boolean": {"is"}}
 
 

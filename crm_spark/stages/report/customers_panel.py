@@ -1,9 +1,10 @@
 """Panels about customers: segments, customers at risk, next best actions."""
 
+from crm_spark.contracts.features import CHURN_REASONS
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.panel import Chart, Panel, Table
-from crm_spark.stages.report.words import FEATURES, count, counted, money, percent, title_of
+from crm_spark.stages.report.words import count, counted, money, percent, title_of
 
 
 def customers(facts: Facts, primary: dict[str, str]) -> Panel:
@@ -138,7 +139,7 @@ def _risk_histogram(facts: Facts) -> Chart:
 
 
 def _risk_reasons(facts: Facts) -> Chart:
-    reasons = [FEATURES.get(r["reason"], title_of(r["reason"])) for r in facts.churn_reasons]
+    reasons = [CHURN_REASONS.get(r["reason"], title_of(r["reason"])) for r in facts.churn_reasons]
     numbers = [float(r["n"]) for r in facts.churn_reasons]
     return Chart(
         "Main reason for churn risk (customers with medium or high risk)",

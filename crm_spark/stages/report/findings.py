@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from crm_spark.contracts.features import CHURN_REASONS
 from crm_spark.sources.config import Source
 from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.words import FEATURES, LABELS, count, counted, money, percent, reason_of
+from crm_spark.stages.report.words import LABELS, count, counted, money, percent, reason_of
 
 
 def primary_entities(sources: tuple[Source, ...]) -> dict[str, str]:
@@ -106,7 +107,7 @@ def _customers_at_risk(facts: Facts, primary: dict[str, str]) -> str:
     if not at_risk:
         return ""
     num, revenue = sum(r["n"] for r in at_risk), sum(r["at_stake"] for r in at_risk)
-    reason = FEATURES.get(facts.churn_reasons[0]["reason"], "") if facts.churn_reasons else ""
+    reason = CHURN_REASONS.get(facts.churn_reasons[0]["reason"], "") if facts.churn_reasons else ""
     tail = f" The most frequent reason for churn risk is {reason}." if reason else ""
     return (
         f"{counted(num, 'customer')} of high or medium value will probably not order in the next {facts.horizon_days} days. "

@@ -2,30 +2,6 @@
 
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
-FEATURES = {
-    "recency_days": "a long time since the last order",
-    "num_orders": "few orders so far",
-    "num_orders_recent": "no recent orders",
-    "monetary": "low spending so far",
-    "monetary_recent": "low recent spending",
-    "mean_order_value": "order size",
-    "tenure_days": "length of the customer relationship",
-    "cadence_days": "usual time between orders",
-    "lateness": "next order overdue",
-    "num_products": "few different products bought",
-    "num_returns": "returns and cancellations",
-    "return_fraction": "high share of returned orders",
-    "num_channels": "sales channels used",
-    "num_tickets": "support tickets so far",
-    "num_tickets_recent": "recent support tickets",
-    "num_web_events_recent": "few recent website visits",
-    "num_feedback": "amount of feedback given",
-    "mean_satisfaction": "low satisfaction",
-    "last_satisfaction": "negative latest feedback",
-    "num_campaign_contacts": "number of campaign messages received",
-    "num_campaign_responses": "no response to campaigns",
-}
-"""Feature name to its description as a reason for churn risk."""
 
 REASONS = {
     "malformed_record": "record cannot be split into columns",
