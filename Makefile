@@ -6,7 +6,7 @@ CUSTOMERS ?= 2000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test test-full lint bench lock clean
+.PHONY: help setup demo test test-full lint docs bench lock clean
 
 help:                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -25,6 +25,9 @@ test: setup lint     ## the tests, in at most 20 minutes
 
 test-full: setup lint ## all tests, the slow ones too
 	@$(PY) -m pytest
+
+docs: setup          ## the documentation site in build/site
+	@$(PY) deploy/generate_reference.py && NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
 bench: setup         ## benchmarks; one of them: make bench NAME=refresh
 	@$(PY) -m benchmarks $(NAME)

@@ -1,0 +1,94 @@
+"""Descriptions of reason codes and metrics for the generated reference; a test checks that they are complete."""
+
+FILE_CODES = {
+    "empty_file": ("The file has no bytes.", "Ask for a new copy."),
+    "truncated_file": ("The compressed file ends too early.", "Ask for a new copy; wait until uploads are complete."),
+    "damaged_file": ("The file cannot be decompressed or parsed.", "Ask for a new copy."),
+    "not_readable": ("The file cannot be opened.", "Check permissions and links."),
+    "wrong_encoding": ("Bytes are invalid in the configured encoding.", "Set `files.options.encoding`."),
+    "nul_bytes": ("The file contains NUL bytes.", "Check the encoding (UTF-16?), or ask for a new copy."),
+    "unterminated_quote": ("A quote is opened and not closed.", "Correct the file, or set `quote` and `escape`."),
+    "too_large_unpacked": (
+        "The file unpacks to far more than its size.",
+        "Check it; raise `ingest.max_unpacked_ratio`.",
+    ),
+    "unsafe_member": ("An archive member has an unsafe path.", "Ask for a new archive."),
+    "duplicate_column": ("Two columns have the same name.", "Rename one at the source."),
+    "unusable_name": ("The file name has unsupported characters.", "Rename the file."),
+    "leads_outside": ("A link leads out of the data folder.", "Copy the file into the data folder."),
+    "same_bytes": ("The content was ingested before (status skipped).", "None."),
+    "changed_since": ("The file changed after it was planned (status withdrawn).", "None; a later run reads it."),
+    "new_column": ("The file was ingested and added a column.", "Map the column if it is useful."),
+}
+"""Reason code in ops.delivery -> meaning, remedy."""
+
+ROW_CODES = {
+    "malformed_record": ("The record could not be parsed.", "Check delimiter and quotes of the file."),
+    "missing_required": ("A required column is null.", "Correct the source or the mapping."),
+    "missing_column": ("The file lacks a mapped column.", "Correct the mapping, or list the column in `may_lack`."),
+    "bad_date": ("Invalid date or time.", "Add the format to `formats`."),
+    "bad_number": ("Invalid number.", "Check `decimal` of the source."),
+    "bad_boolean": ("Neither an affirmative nor a negative value.", "Add the word to `affirmative` or `negative`."),
+    "bad_value": ("The value cannot be converted.", "Correct the mapping."),
+    "bad_email": ("Invalid e-mail address.", "Correct the source."),
+    "bad_phone": ("Invalid phone number.", "Set the source's `country`; correct the source."),
+    "bad_rating": ("Rating outside all `ranges`, or negative.", "Correct `ranges`."),
+    "unknown_value": ("Value not listed in `map`.", "Add it to `map`, or set `otherwise`."),
+    "unknown_currency": ("Currency without an exchange rate.", "Add it to `company.exchange_rates`."),
+    "placeholder": ("Null marker, stored as null.", "None."),
+    "conflicting_values": ("Rows of one key disagree (one_row_per_key).", "Check whether the key is complete."),
+    "mostly_quarantined": (
+        "More than `clean.max_quarantined_fraction` of the delivery is quarantined; all of it is blocked.",
+        "Correct the mapping, then replay.",
+    ),
+    "exact_duplicate": ("The same record again.", "None."),
+    "superseded": ("An older version of a record in silver.", "None."),
+    "same_key": ("Another row of the same key (one_row_per_key); counted only.", "None."),
+}
+"""Reason code of conversion, validation and deduplication -> meaning, remedy."""
+
+RULE_CODES = {
+    "non_positive_price": "Price of zero or less.",
+    "non_positive_quantity": "Non-positive quantity of a line that is not a return.",
+    "future_date": "Date more than a day after the delivery.",
+    "born_in_the_future": "Date of birth after the delivery.",
+    "unknown_status": "Order status other than completed, cancelled, returned.",
+    "unknown_kind": "Kind that the entity does not define.",
+    "bad_rating": "Negative rating.",
+    "unknown_order": "Order not found.",
+    "unknown_product": "Product not found.",
+    "unusually_few_rows": "Far fewer rows than in earlier deliveries.",
+    "unusually_many_rows": "Far more rows than in earlier deliveries.",
+}
+"""Reason code of a rule or expectation in conf/quality -> meaning."""
+
+DECISION_CODES = {
+    "no_rule_applies": "No action's conditions hold.",
+    "no_consent": "The action contacts the customer, and consent is missing.",
+}
+"""Reason code of action `none` -> meaning."""
+
+METRICS = {
+    "accuracy": "Share of texts with the correct predicted label.",
+    "active_customers": "Customers with a completed order in the last horizon.",
+    "calibration_error": "Expected calibration error of the probabilities (15 bins).",
+    "campaign_response": "Share of selected customers who responded: contacted, and hold-out as baseline.",
+    "churn_auc": "Area under the ROC curve of churn on the test snapshot.",
+    "churn_cross_entropy": "Cross-entropy of the churn probability on the test snapshot.",
+    "cross_entropy": "Cross-entropy of the predicted labels on the test split (test loss), overall and by slice.",
+    "customers": "Number of customers.",
+    "hit_rate_at_<n>": "Share of customers with a new purchase who bought one of their n recommendations.",
+    "information_gap": "Cross-entropy of labels of unseen texts, overall, by source and by segment.",
+    "lapsed_fraction": "Share of customers of the test snapshot who churned.",
+    "macro_f1": "Macro-F1 of the predicted labels on the test split, overall and by slice.",
+    "recall": "Recall per label on the test split.",
+    "retention": "Share of buyers of the previous horizon who bought again (repeat purchase rate).",
+    "revenue_before": "Revenue of the previous horizon.",
+    "revenue_recent": "Revenue of the last horizon.",
+    "satisfaction": "Mean satisfaction of customers with feedback, from -1 to 1.",
+    "silhouette": "Silhouette coefficient of the segments.",
+    "tickets_recent": "Tickets and calls of the last horizon.",
+    "value_mean_absolute_error": "Mean absolute error of expected revenue on the test snapshot.",
+    "value_top_tenth_share": "Share of later revenue that the top tenth by expected revenue brought.",
+}
+"""Metric in ops.metric -> meaning."""
