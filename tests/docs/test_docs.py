@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from crm_spark.cli.app import app
+from crm_spark.core import errors
 from crm_spark.core.config import read_yaml
 from crm_spark.quality.checks import CHECKS
 from crm_spark.settings import Settings
@@ -157,3 +158,31 @@ def test_yaml_examples_use_known_checks():
 def test_the_quickstart_names_the_size_of_the_demo():
     assert WorldSpec.model_validate(read_yaml(ROOT / "conf" / "world.yaml")).customers == 2000
     assert "2,000 customers" in (DOCS / "quickstart.md").read_text()
+
+
+def test_every_error_family_and_exit_code_is_explained():
+    page, runbook = (DOCS / "errors.md").read_text(), (DOCS / "operator.md").read_text()
+    families = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.CrmError)]
+    assert len(families) >= 7
+    for family in families:
+        assert f"| `{family.__name__}` | {int(family.exit_code)} |" in page, family.__name__
+    assert all(f"| {int(code)} |" in runbook for code in errors.ExitCode)
+
+
+def test_messages_in_the_runbook_are_those_of_the_code():
+    texts = []
+    for path in (ROOT / "crm_spark").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = (part.value if isinstance(part, ast.Constant) else "<value>" for part in node.values)
+                texts.append("".join(parts))
+    code = "\n".join(" ".join(text.split()) for text in texts)
+    lines = (DOCS / "errors.md").read_text().split("## Error messages")[1].splitlines()
+    unknown = []
+    for message in (span for line in lines if line.startswith("| `") for span in code_spans(line.split("|")[1])):
+        # Words in capitals and `...` stand for values.
+        fragments = [part.strip(" :();=+?") for part in re.split(r"\.\.\.|\b[A-Z_]{1,10}\b", message)]
+        unknown += [message for part in fragments if len(part) > 3 and part not in code]
+    assert unknown == []
