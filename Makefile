@@ -15,7 +15,7 @@ setup:               ## Python packages, Java, JARs: once; later runs return at 
 	@sh deploy/setup.sh
 
 demo: setup          ## a generated company through every stage, and its report
-	@$(PY) -m crm_spark.cli.demo --out $(DEMO) --customers $(CUSTOMERS)
+	@$(PY) -m crm_spark.cli.app demo --out $(DEMO) --customers $(CUSTOMERS)
 
 lint: setup          ## ruff and mypy
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

@@ -186,3 +186,13 @@ def test_messages_in_the_runbook_are_those_of_the_code():
         fragments = [part.strip(" :();=+?") for part in re.split(r"\.\.\.|\b[A-Z_]{1,10}\b", message)]
         unknown += [message for part in fragments if len(part) > 3 and part not in code]
     assert unknown == []
+
+
+def test_commands_of_the_makefile_run_something():
+    modules = set(re.findall(r"-m ((?:crm_spark|benchmarks)[\w.]*)", (ROOT / "Makefile").read_text()))
+    assert "crm_spark.cli.app" in modules
+    for module in modules:
+        path = ROOT / module.replace(".", "/")
+        source = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+        # Without this block Python imports the module, does nothing, and succeeds.
+        assert '__name__ == "__main__"' in source.read_text(), module

@@ -134,3 +134,10 @@ def test_a_company_is_onboarded_ingested_and_cleaned(tutorial):
 def test_the_refresh_reports(tutorial):
     tutorial.run_until(len(tutorial.steps))
     assert "Teehaus Lindenhof" in Path("build/tea_shop/lake/files/report.html").read_text()
+
+
+def test_a_shown_line_matches_any_time_but_no_other_count():
+    shown = "20:48:19  ingest     done           144 rows    36.0 s  3 files"
+    assert pattern(shown).fullmatch("ingest     done           144 rows     1.5 s  3 files")
+    assert not pattern(shown).fullmatch("ingest     done           145 rows     1.5 s  3 files")
+    assert pattern("decide  done  34 rows  4.4 s  ...").fullmatch("decide  done  34 rows  9.1 s  8 actions")
