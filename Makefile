@@ -6,7 +6,7 @@ CUSTOMERS ?= 2000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test test-full lint bench lock clean
+.PHONY: help setup demo test test-full lint docs bench lock clean
 
 help:                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -15,7 +15,7 @@ setup:               ## Python packages, Java, JARs: once; later runs return at 
 	@sh deploy/setup.sh
 
 demo: setup          ## a generated company through every stage, and its report
-	@$(PY) -m crm_spark.cli.demo --out $(DEMO) --customers $(CUSTOMERS)
+	@$(PY) -m crm_spark.cli.app demo --out $(DEMO) --customers $(CUSTOMERS)
 
 lint: setup          ## ruff and mypy
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
@@ -25,6 +25,9 @@ test: setup lint     ## the tests, in two processes: about 12 minutes on two cor
 
 test-full: setup lint ## all tests, including the slow ones: hours
 	@$(PY) -m pytest
+
+docs: setup          ## the documentation site in build/site
+	@$(PY) deploy/generate_reference.py && NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
 
 bench: setup         ## benchmarks; one of them: make bench NAME=refresh
 	@$(PY) -m benchmarks $(NAME)

@@ -9,7 +9,7 @@ from benchmarks.figures import OUT, Figure
 from crm_spark.contracts.types import LONG, STRING
 from crm_spark.core.contract import TableContract, required
 from crm_spark.core.session import SessionConfig, build_session
-from crm_spark.core.tables import TableStore, delta_log
+from crm_spark.core.tables import TableStore
 
 NUM_BATCHES, WINDOW = 500, 50
 NIGHT = TableContract(
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         seconds.append(time.monotonic() - started)
         if (number + 1) % WINDOW == 0:
             median = statistics.median(seconds[-WINDOW:])
-            known = delta_log.num_known_transactions(spark, store.path(NIGHT))
+            known = store.state(NIGHT).num_known_transactions
             label = f"writes {number + 2 - WINDOW} to {number + 1}"
             figures.append(Figure(f"{label}: median", median, "seconds"))
             figures.append(Figure(f"{label}: slowest", max(seconds[-WINDOW:]), "seconds"))

@@ -29,8 +29,7 @@ def spark():
         master="local[1,4]" if IS_PARALLEL else "local[2,4]",
         driver_memory="2g",
         shuffle_partitions=2,
-        # The second compiler pays off in runs of hours.
-        java_options="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmn600m -XX:ReservedCodeCacheSize=256m",
+        java_options="-XX:+UseSerialGC -Xmn600m -XX:ReservedCodeCacheSize=256m",
         # Adaptive execution pays off on large tables; tests/e2e/test_production_session.py runs with it.
         settings={"spark.sql.adaptive.enabled": "false"},
     )

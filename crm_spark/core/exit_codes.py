@@ -60,5 +60,5 @@ def exit_code_after(results: Iterable["StageResult"]) -> int:
     """0, or 3 if an expectation blocked data; the blocked data is reported on standard error."""
     refusals = [result.blocked for result in results if result.blocked]
     for blocked in refusals:
-        print(f"refused: {blocked}", file=sys.stderr)
+        print(f"blocked: {blocked}", file=sys.stderr)
     return ExitCode.DATA_BLOCKED if refusals else ExitCode.DONE

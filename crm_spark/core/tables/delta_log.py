@@ -25,28 +25,42 @@ def _snapshot(spark: SparkSession, path: str) -> Any:
     return _log(spark, path).update(False, no_option(), no_option())
 
 
-def newest_version(spark: SparkSession, path: str) -> int:
-    """The newest version of the table at `path`; -1 if there is no table."""
-    return int(_snapshot(spark, path).version())
+class TableState:
+    """State of a Delta table at its newest version, read from the log without a Spark job."""
 
+    def __init__(self, spark: SparkSession, path: str):
+        self._snapshot = _snapshot(spark, path)
+        self.version = int(self._snapshot.version())
+        """-1 if there is no table."""
 
-def transaction_version(spark: SparkSession, path: str, app_id: str) -> int | None:
-    """The highest transaction version committed under `app_id`; None if there is none or it has expired."""
-    snapshot = _snapshot(spark, path)
-    # The checksum file of the newest commit lists the transactions; without it Delta replays the log (1 to 2 seconds).
-    known = snapshot.setTransactionsIfKnown()
-    if known.isDefined():
-        transactions = known.get()
-        each = (transactions.apply(i) for i in range(transactions.size()))
-        return next((int(txn.version()) for txn in each if txn.appId() == app_id), None)
-    version = snapshot.transactions().get(app_id)
-    return int(version.get()) if version.isDefined() else None
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns."""
+        return list(self._snapshot.schema().fieldNames())
 
+    @property
+    def properties(self) -> dict[str, str]:
+        """The table's properties."""
+        configuration = self._snapshot.metadata().configuration()
+        keys = configuration.keySet().toSeq()
+        return {keys.apply(i): configuration.apply(keys.apply(i)) for i in range(keys.size())}
 
-def num_known_transactions(spark: SparkSession, path: str) -> int | None:
-    """Number of transaction ids in the newest checksum file; None if it lists none and writes must replay the log."""
-    known = _snapshot(spark, path).setTransactionsIfKnown()
-    return int(known.get().size()) if known.isDefined() else None
+    @property
+    def num_known_transactions(self) -> int | None:
+        """Number of transaction ids in the newest checksum file; None if it lists none and writes must replay the log."""
+        known = self._snapshot.setTransactionsIfKnown()
+        return int(known.get().size()) if known.isDefined() else None
+
+    def transaction_version(self, app_id: str) -> int | None:
+        """The highest transaction version committed under `app_id`; None if there is none or it has expired."""
+        # The checksum file of the newest commit lists the transactions; without it Delta replays the log (1 to 2 seconds).
+        known = self._snapshot.setTransactionsIfKnown()
+        if known.isDefined():
+            transactions = known.get()
+            each = (transactions.apply(i) for i in range(transactions.size()))
+            return next((int(txn.version()) for txn in each if txn.appId() == app_id), None)
+        version = self._snapshot.transactions().get(app_id)
+        return int(version.get()) if version.isDefined() else None
 
 
 def expire_transactions(spark: SparkSession, path: str, *, keep: int) -> None:
@@ -66,13 +80,6 @@ def expire_transactions(spark: SparkSession, path: str, *, keep: int) -> None:
         _log(spark, path).checkpoint()
     finally:
         spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('{_RETENTION}')")
-
-
-def table_properties(spark: SparkSession, path: str) -> dict[str, str]:
-    """The table's properties, read from the snapshot without a Spark job."""
-    configuration = _snapshot(spark, path).metadata().configuration()
-    keys = configuration.keySet().toSeq()
-    return {keys.apply(i): configuration.apply(keys.apply(i)) for i in range(keys.size())}
 
 
 def remove_incomplete_log(spark: SparkSession, path: str) -> None:

@@ -1,16 +1,11 @@
 """Schema evolution: a table written by an older contract gains the columns that the contract has since declared."""
 
-from delta.tables import DeltaTable
+from collections.abc import Sequence
+
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from crm_spark.core.contract import TableContract
-
-
-def missing_columns(frame: DataFrame, table: TableContract) -> list[str]:
-    """The contract's columns that `frame` lacks, in the contract's order."""
-    present = set(frame.columns)
-    return [name for name in table.column_names if name not in present]
 
 
 def with_current_names(frame: DataFrame, table: TableContract) -> DataFrame:
@@ -27,7 +22,7 @@ def with_contract_columns(frame: DataFrame, table: TableContract) -> DataFrame:
     """
     frame = with_current_names(frame, table)
     types = {column.name: column.type for column in table.columns}
-    missing = set(missing_columns(frame, table))
+    missing = set(table.column_names) - set(frame.columns)
     others = sorted(set(frame.columns) - set(table.column_names)) if table.is_open else []
     columns = [
         F.lit(None).cast(types[name]).alias(name) if name in missing else F.col(name) for name in table.column_names
@@ -35,18 +30,23 @@ def with_contract_columns(frame: DataFrame, table: TableContract) -> DataFrame:
     return frame.select(*columns, *(F.col(f"`{name}`") for name in others))
 
 
-def add_missing_columns(spark: SparkSession, path: str, table: TableContract) -> list[str]:
+def add_missing_columns(spark: SparkSession, path: str, table: TableContract, *, present: Sequence[str]) -> list[str]:
     """Add the contract's new columns to the Delta table at `path`; existing rows read null.
 
     A new column is nullable in Delta even if the contract requires it, because older rows have no value; the contract is
     checked on every write.
 
+    Args:
+        spark: the session.
+        path: directory or URI of the table.
+        table: the contract.
+        present: the table's columns.
+
     Returns:
         The added columns.
     """
-    missing = missing_columns(DeltaTable.forPath(spark, path).toDF(), table)
+    missing = [column for column in table.columns if column.name not in present]
     if missing:
-        types = {column.name: column.type.simpleString() for column in table.columns}
-        added = ", ".join(f"`{name}` {types[name]}" for name in missing)
+        added = ", ".join(f"`{column.name}` {column.type.simpleString()}" for column in missing)
         spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({added})")
-    return missing
+    return [column.name for column in missing]

@@ -20,9 +20,8 @@ Transform = Callable[[DataFrame], DataFrame]
 
 def layout_of(store: TableStore, table: TableContract) -> int | None:
     """Layout version of a table; None if it does not exist, 1 if it was written before versions were recorded."""
-    if not store.exists(table):
-        return None
-    return int(delta_log.table_properties(store.spark, store.path(table)).get(LAYOUT_PROPERTY, "1"))
+    state = store.state(table)
+    return int(state.properties.get(LAYOUT_PROPERTY, "1")) if state.version >= 0 else None
 
 
 def set_layout(store: TableStore, table: TableContract, version: int) -> None:

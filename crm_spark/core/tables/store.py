@@ -16,6 +16,7 @@ from crm_spark.core.errors import BatchConflictError
 from crm_spark.core.tables import delta_log
 from crm_spark.core.tables.catalog import register_table
 from crm_spark.core.tables.commits import EXPIRE_AT, KEEP, merge_session, transaction_version, with_retries
+from crm_spark.core.tables.delta_log import TableState
 from crm_spark.core.tables.evolution import add_missing_columns, with_contract_columns
 
 _CREATING = threading.Lock()
@@ -71,9 +72,13 @@ class TableStore:
         """Directory or URI of the table."""
         return f"{self.root}/{table.layer}/{table.entity}"
 
+    def state(self, table: TableContract) -> TableState:
+        """The table's newest state, for several questions at once."""
+        return TableState(self.spark, self.path(table))
+
     def version(self, table: TableContract) -> int:
         """The table's newest version; -1 if it has not been written."""
-        return delta_log.newest_version(self.spark, self.path(table))
+        return self.state(table).version
 
     def exists(self, table: TableContract) -> bool:
         """Whether the table has been written."""
@@ -99,7 +104,10 @@ class TableStore:
         Raises:
             BatchConflictError: the batch id was committed with different content.
         """
-        version = delta_log.transaction_version(self.spark, self.path(table), batch_id)
+        return self._is_committed(table, self.state(table), batch_id, digest)
+
+    def _is_committed(self, table: TableContract, state: TableState, batch_id: str, digest: str) -> bool:
+        version = state.transaction_version(batch_id)
         if version is None:
             return False
         if version != transaction_version(digest):
@@ -243,7 +251,8 @@ class TableStore:
         Nulls are checked by the write itself, and uniqueness, where it is not given by construction, by a query before
         it; the frame is cached only if it is computed more than once.
         """
-        if self.committed(table, batch_id, digest):
+        state = self.state(table)
+        if self._is_committed(table, state, batch_id, digest):
             return WriteResult(table.name, 0, is_duplicate=True)
         conformed = table.conformed(frame)
         is_cached = is_read_twice or not is_unique
@@ -253,7 +262,7 @@ class TableStore:
             num_checked = -1 if is_unique and not self.is_dry_run else table.check_rows(conformed)
             if self.is_dry_run:
                 return WriteResult(table.name, num_checked)
-            num_rows = self._commit(table, conformed, batch_id, digest, write)
+            num_rows = self._commit(table, conformed, batch_id, digest, write, state)
             return WriteResult(table.name, num_rows if num_rows >= 0 else max(num_checked, 0))
         except Exception as error:
             if CONTRACT_VIOLATION in str(error):
@@ -264,7 +273,13 @@ class TableStore:
                 conformed.unpersist()
 
     def _commit(
-        self, table: TableContract, frame: DataFrame, batch_id: str, digest: str, write: Callable[[DataFrame], int]
+        self,
+        table: TableContract,
+        frame: DataFrame,
+        batch_id: str,
+        digest: str,
+        write: Callable[[DataFrame], int],
+        state: TableState,
     ) -> int:
         observation, num_written = Observation(), -1
 
@@ -274,8 +289,8 @@ class TableStore:
             counted = table.requiring_values(frame).observe(observation, F.count(F.lit(1)).alias("num_rows"))
             num_written = write(counted)
 
-        before = self.version(table)
-        if (delta_log.num_known_transactions(self.spark, self.path(table)) or 0) > EXPIRE_AT:
+        before = state.version
+        if before >= 0 and (state.num_known_transactions or 0) > EXPIRE_AT:
             with self.committing():
                 delta_log.expire_transactions(self.spark, self.path(table), keep=KEEP)
             before = self.version(table)
@@ -293,14 +308,16 @@ class TableStore:
     def _prepare(self, table: TableContract) -> None:
         """Create the table, or bring one that an older contract wrote up to date; once per run and table."""
         path = self.path(table)
-        if path in self._prepared and self.exists(table):
+        state = self.state(table)
+        if path in self._prepared and state.version >= 0:
             return
         with _CREATING:  # a table that another thread is creating looks like one whose creation was killed
-            if not self.exists(table):
+            state = self.state(table)
+            if state.version < 0:
                 self._create(table)
             else:
-                add_missing_columns(self.spark, path, table)
-                self._set_properties(table)
+                add_missing_columns(self.spark, path, table, present=state.columns)
+                self._set_properties(table, state)
             self._prepared.add(path)
 
     def _create(self, table: TableContract) -> None:
@@ -322,9 +339,8 @@ class TableStore:
             LAYOUT_PROPERTY: str(LAYOUT_VERSION),
         }
 
-    def _set_properties(self, table: TableContract) -> None:
-        path, wanted = self.path(table), self._properties(table)
-        present = delta_log.table_properties(self.spark, path)
+    def _set_properties(self, table: TableContract, state: TableState) -> None:
+        path, wanted, present = self.path(table), self._properties(table), state.properties
         changed = {key: value for key, value in wanted.items() if present.get(key) != value}
         if changed:
             listed = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())

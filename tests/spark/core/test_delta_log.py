@@ -3,6 +3,11 @@
 from pathlib import Path
 
 from crm_spark.core.tables import delta_log
+from crm_spark.core.tables.delta_log import TableState
+
+
+def version_of(spark, path):
+    return TableState(spark, path).version
 
 
 def write(spark, path, app_id, version):
@@ -11,18 +16,18 @@ def write(spark, path, app_id, version):
 
 
 def test_a_missing_table_has_version_minus_one(spark, tmp_path):
-    assert delta_log.newest_version(spark, str(tmp_path / "none")) == -1
+    assert version_of(spark, str(tmp_path / "none")) == -1
 
 
 def test_versions_and_transactions_of_a_table(spark, tmp_path):
     path = str(tmp_path / "table")
     write(spark, path, "a", 7)
     write(spark, path, "b", 9)
-    assert delta_log.newest_version(spark, path) == 1
-    assert delta_log.transaction_version(spark, path, "a") == 7
-    assert delta_log.transaction_version(spark, path, "b") == 9
-    assert delta_log.transaction_version(spark, path, "c") is None
-    assert delta_log.num_known_transactions(spark, path) == 2
+    assert version_of(spark, path) == 1
+    assert TableState(spark, path).transaction_version("a") == 7
+    assert TableState(spark, path).transaction_version("b") == 9
+    assert TableState(spark, path).transaction_version("c") is None
+    assert TableState(spark, path).num_known_transactions == 2
 
 
 def test_transactions_are_found_without_a_checksum_file(spark, tmp_path):
@@ -31,20 +36,20 @@ def test_transactions_are_found_without_a_checksum_file(spark, tmp_path):
     for checksum in Path(path, "_delta_log").glob("*.crc"):
         checksum.unlink()
     spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
-    assert delta_log.transaction_version(spark, path, "a") == 7
+    assert TableState(spark, path).transaction_version("a") == 7
 
 
 def test_properties_are_read_without_a_job(spark, tmp_path):
     path = str(tmp_path / "table")
     spark.sql(f"CREATE TABLE delta.`{path}` (id LONG) USING delta TBLPROPERTIES ('x.y' = 'z')")
-    assert delta_log.table_properties(spark, path)["x.y"] == "z"
+    assert TableState(spark, path).properties["x.y"] == "z"
 
 
 def test_only_a_log_without_a_commit_is_removed(spark, tmp_path):
     path = tmp_path / "table"
     write(spark, str(path), "a", 1)
     delta_log.remove_incomplete_log(spark, str(path))
-    assert delta_log.newest_version(spark, str(path)) == 0
+    assert version_of(spark, str(path)) == 0
     killed = tmp_path / "killed" / "_delta_log"
     killed.mkdir(parents=True)
     (killed / ".00000000000000000000.json.tmp").write_text("")
@@ -66,9 +71,9 @@ def test_only_the_newest_transactions_are_kept_and_the_checksum_file_lists_them(
         write(spark, path, f"b{number}", 7)
     delta_log.expire_transactions(spark, path, keep=3)
     write(spark, path, "b8", 7)
-    assert delta_log.num_known_transactions(spark, path) == 4
+    assert TableState(spark, path).num_known_transactions == 4
     spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
-    found = [delta_log.transaction_version(spark, path, f"b{number}") for number in range(9)]
+    found = [TableState(spark, path).transaction_version(f"b{number}") for number in range(9)]
     assert found == [None] * 5 + [7] * 4
     assert spark.read.format("delta").load(path).count() == 9
-    assert "delta.setTransactionRetentionDuration" not in delta_log.table_properties(spark, path)
+    assert "delta.setTransactionRetentionDuration" not in TableState(spark, path).properties

@@ -60,7 +60,7 @@ def test_stream_gives_the_same_tables_as_one_batch(refreshed, tmp_path):
     sizes = ctx.tables.read(DELIVERY).where("status = 'ingested'").groupBy("source", "batch_id").agg(F.count("*"))
     assert {row[2] for row in sizes.collect()} <= {1, 2} and sizes.where("source = 'orders'").count() >= 2
     _, result = refreshed("stream", "ingest.files_per_batch=2")
-    assert result.status == "nothing"
+    assert result.status == "no_new_input"
 
 
 def test_files_missed_by_the_stream_are_ingested(refreshed, tmp_path):

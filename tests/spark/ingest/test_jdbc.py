@@ -87,7 +87,7 @@ def test_table_without_new_rows_writes_nothing(shop):
     ctx = context()
     ingest.run(ctx)
     before = ctx.tables.version(bronze("client"))
-    assert ingest.run(replace(ctx, fingerprint="3" * 64)).status == "nothing"
+    assert ingest.run(replace(ctx, fingerprint="3" * 64)).status == "no_new_input"
     assert ctx.tables.version(bronze("client")) == before
 
 
@@ -207,7 +207,7 @@ def test_increment_contains_only_changes_and_an_empty_one_writes_nothing(erp):
     assert erp.ingest() == 1
     ctx = erp.context()
     before = ctx.tables.version(bronze("client")), ctx.tables.version(DELIVERY)
-    assert ingest.run(ctx).status == "nothing"
+    assert ingest.run(ctx).status == "no_new_input"
     assert (ctx.tables.version(bronze("client")), ctx.tables.version(DELIVERY)) == before
     assert erp.records() == [("1", "Ada"), ("2", "Bo"), ("3", "Cy")]
     assert erp.deliveries() == [

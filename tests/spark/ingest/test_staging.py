@@ -52,7 +52,7 @@ def test_uri_gives_the_same_tables_as_the_folder(taken, tmp_path):
     there, result = taken("there", "viewfs://shop/drops")
     assert result.num_rows == 17 and content(there) == content(here) and statuses(there) == statuses(here)
     assert not (tmp_path / "there" / "files" / "fetched").exists()
-    assert taken("there", "viewfs://shop/drops", number=1)[1].status == "nothing"
+    assert taken("there", "viewfs://shop/drops", number=1)[1].status == "no_new_input"
     deliver(tmp_path, "3", ["D3;1;K3;X;1;2,00;03.01.2025 12:00;OK"], [])
     _, result = taken("there", "viewfs://shop/drops", number=2)
     assert result.num_rows == 1, "only what is new is fetched"

@@ -8,6 +8,7 @@ from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.pipeline import STAGES, Pipeline
 
 
+@pytest.mark.slow
 def test_the_next_delivery_is_cleaned_into_the_upgraded_lake(spark, tmp_path):
     old = unpack(tmp_path)
     old.deliver_next()
