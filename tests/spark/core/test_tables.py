@@ -110,7 +110,7 @@ def test_merges_run_at_the_same_time_each_under_its_own_batch_id(spark, store):
 def test_a_column_too_many_or_of_another_type_is_refused(spark, store):
     with pytest.raises(ContractError, match=r"missing \['mail'\], unexpected \['post'\]"):
         store.append(NOTE, notes(spark, ("a", 1, None)).withColumnRenamed("mail", "post"), batch_id="b", digest="1")
-    with pytest.raises(ContractError, match="size: wanted bigint, got string"):
+    with pytest.raises(ContractError, match="size: expected bigint, got string"):
         store.append(
             NOTE,
             spark.createDataFrame([("a", "1", "m")], "id string, size string, mail string"),
