@@ -28,7 +28,7 @@ def job(name, *arguments, launcher=(sys.executable,)):
         (["--set", "segment.max_k=many"], "segment.max_k: input should be a valid integer"),
         (["--set", "predict.high_risk=1.5"], "predict.high_risk: input should be less than 1, got 1.5"),
         (["--conf", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
-        (["--as-of", "31.01.2025"], "wanted a day such as 2026-01-31"),
+        (["--as-of", "31.01.2025"], "expected a day such as 2026-01-31"),
         (["--set", "company.currency=Euro"], "company.currency: string should match pattern '^[A-Z]{3}$', got 'Euro'"),
     ],
 )
