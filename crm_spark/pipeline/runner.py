@@ -36,7 +36,7 @@ class Pipeline:
         as_of: logical date; None: the one of the settings, or the day of the newest event.
         is_dry_run: plan and check, write nothing.
         committing: context manager around every commit; raises if the run has lost its lease.
-        run_id: id of the run; None: a new one.
+        run_id: id of the first run; None: a new one. Each further call of `run` is a run of its own.
     """
 
     def __init__(
@@ -52,7 +52,8 @@ class Pipeline:
         lake = lake if "://" in lake else os.path.abspath(lake)  # Delta reads a relative path as a table name
         self.settings, self.lake, self.is_dry_run = settings, lake, is_dry_run
         self.requested_as_of = as_of or settings.as_of
-        self.run_id = run_id or uuid.uuid4().hex[:12]
+        self.run_id = run_id or _new_run_id()
+        self._has_run = False
         self.started_at = utc_now()
         self.log = get_logger()
         self.spark = build_session(settings.session, app_name="crm_spark")
@@ -67,6 +68,9 @@ class Pipeline:
             stages: names of the stages.
             is_forced: run stages that are up to date as well, and write their results again.
         """
+        if self._has_run:
+            self.run_id = _new_run_id()
+        self._has_run = True
         upgrade_lake(self.tables, files_root(self.lake))
         ledger = Ledger(self.tables)
         ledger.load()
@@ -128,6 +132,10 @@ class Pipeline:
             return self.started_at.date()  # no event of this company has a date
         newest_day: date = newest[0].date()
         return newest_day
+
+
+def _new_run_id() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def files_root(lake: str) -> Path:
