@@ -93,7 +93,7 @@ def _as_dict(found: "Explanation", model: ModelVersion) -> dict[str, Any]:
         "probabilities": dict(zip(LABELS, found.probabilities)),
         "logit": found.logit,
         "hidden_logit": found.hidden_logit,
-        "words": [{"word": w.word, "start": w.start, "end": w.end, "share": w.attribution} for w in found.words],
+        "words": [{"word": w.word, "start": w.start, "end": w.end, "attribution": w.attribution} for w in found.words],
         "rest": found.rest,
         "num_words": found.num_words,
         "num_steps": found.num_steps,

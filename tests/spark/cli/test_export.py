@@ -81,9 +81,9 @@ def test_personal_columns_are_written_only_when_they_are_named(lake, tmp_path):
 @pytest.mark.parametrize(
     ("table", "more", "said"),
     [
-        ("silver.persons", [], "--table: silver.persons is none of silver.person"),
-        ("silver.person", ["--columns", "mail"], "silver.person has no mail; it has"),
-        (CUSTOMER.name, [], "gold.customer: is not in .* Run the stage that writes it first"),
+        ("silver.persons", [], "--table: unknown table silver.persons; known tables: silver.person"),
+        ("silver.person", ["--columns", "mail"], "silver.person has no column mail; its columns"),
+        (CUSTOMER.name, [], "gold.customer: not in .* Run the stage that writes it first"),
     ],
 )
 def test_what_cannot_be_exported_is_said(lake, tmp_path, capsys, table, more, said):
@@ -96,5 +96,5 @@ def test_what_cannot_be_exported_is_said(lake, tmp_path, capsys, table, more, sa
 def test_a_file_that_is_there_is_left_alone(lake, tmp_path, capsys):
     (tmp_path / "out.csv").write_text("mine")
     assert export(lake, "silver.person", tmp_path / "out.csv") == 2
-    assert "is there already" in capsys.readouterr().err and (tmp_path / "out.csv").read_text() == "mine"
+    assert "exists already" in capsys.readouterr().err and (tmp_path / "out.csv").read_text() == "mine"
     assert export(lake, "silver.person", tmp_path / "out.csv", "--force", "--columns", "person_id") == 0

@@ -70,7 +70,7 @@ def test_existing_draft_is_not_overwritten(spark, data, capsys):
     path.parent.mkdir(parents=True)
     path.write_text("mine")
     assert run_onboard(data) == 2
-    assert "is there already" in capsys.readouterr().err and path.read_text() == "mine"
+    assert "exists already" in capsys.readouterr().err and path.read_text() == "mine"
 
 
 def test_damaged_or_missing_file_is_reported(data, capsys):

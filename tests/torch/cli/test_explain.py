@@ -26,18 +26,18 @@ def lake(tmp_path_factory, encoder):
 
 @pytest.fixture
 def explained(lake, capsys):
-    def run(*arguments):
+    def output_of(*arguments):
         assert run("explain", ["--lake", lake.path, *arguments]) == 0
         return capsys.readouterr().out
 
-    return run
+    return output_of
 
 
 def test_words_are_listed_with_attribution_in_text_order(explained):
     lines = explained("--text", "The parcel came late").splitlines()
     assert lines[0].startswith("Predicted label: ")
     words = [line.split() for line in lines if line.startswith("  ")]
-    assert [word[0] for word in words] == ["The", "parcel", "came", "late", "not"]
+    assert [word[0] for word in words] == ["The", "parcel", "came", "late", "unexplained"]
     for word, share, *bar in words[:4]:
         assert set("".join(bar)) <= {share[0]}, word  # + supports the label, - opposes it
     assert max(len("".join(bar)) for _, _, *bar in words[:4]) == 24
@@ -46,7 +46,7 @@ def test_words_are_listed_with_attribution_in_text_order(explained):
 def test_json_output_has_sum_and_model(explained, lake):
     found = json.loads(explained("--text", "The parcel came late", "--json"))
     assert found["model_version"] == lake.used and len(found["words"]) == found["num_words"] == 4
-    total = sum(word["share"] for word in found["words"]) + found["rest"]
+    total = sum(word["attribution"] for word in found["words"]) + found["rest"]
     assert total == pytest.approx(found["logit"] - found["hidden_logit"], abs=1e-9)
     assert sum(found["probabilities"].values()) == pytest.approx(1.0)
 
