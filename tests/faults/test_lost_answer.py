@@ -16,8 +16,8 @@ class AnswerLostError(OSError):
 class Forgetful(TableStore):
     """Writes, and then throws: what a caller sees of a commit whose answer the network swallowed."""
 
-    def _with_retries(self, table, batch_id, digest, write):
-        super()._with_retries(table, batch_id, digest, write)
+    def _commit(self, *arguments):
+        super()._commit(*arguments)
         raise AnswerLostError
 
 
@@ -68,22 +68,25 @@ def test_a_commit_whose_answer_was_lost_is_not_applied_again(spark, store, write
 class Deaf(TableStore):
     """Delta's own answer is lost: the commit stands, and the writer hears of a conflict."""
 
-    def _with_retries(self, table, batch_id, digest, write):
+    def _commit(self, table, frame, batch_id, digest, write, state):
         answers = iter([ConcurrentTransactionException("lost")])
+        self.num_attempts = 0
 
-        def unheard():
-            write()
+        def unheard(checked):
+            self.num_attempts += 1
+            num_rows = write(checked)
             for error in answers:
                 raise error
+            return num_rows
 
-        super()._with_retries(table, batch_id, digest, unheard)
+        return super()._commit(table, frame, batch_id, digest, unheard, state)
 
 
 @pytest.mark.parametrize("write", [append, merge, replace], ids=lambda f: f.__name__)
 def test_the_stores_own_second_attempt_does_not_apply_what_landed(spark, store, write):
     deaf, before = Deaf(spark, store.root), begun(store, write)
     write(deaf, 3)
-    assert store.version(NOTE) == before + 1
+    assert store.version(NOTE) == before + 1 and deaf.num_attempts == 1, "the second attempt finds the commit"
 
 
 def test_without_a_batch_id_the_second_attempt_would_double_the_rows(spark, store):
