@@ -48,7 +48,7 @@ def run(spark, root, number, *, ends_at: TableContract | None = None):
     if ends_at is None:
         stage.run(ctx)
         return ctx
-    inner = ctx.tables._with_retries
+    inner = ctx.tables._commit
     seen = []
 
     def ends(table, *arguments):
@@ -57,7 +57,7 @@ def run(spark, root, number, *, ends_at: TableContract | None = None):
             raise Ended
         return inner(table, *arguments)
 
-    ctx.tables._with_retries = ends
+    ctx.tables._commit = ends
     with pytest.raises(Ended):
         stage.run(ctx)
     return ctx

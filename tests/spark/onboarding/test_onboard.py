@@ -79,4 +79,4 @@ def test_damaged_or_missing_file_is_reported(data, capsys):
     assert "orders.csv: nul_bytes" in capsys.readouterr().err
     (data / "data" / "1" / "orders.csv").unlink()
     assert run_onboard(data) == 2
-    assert "no such file below" in capsys.readouterr().err
+    assert " matches. `*` matches part of a name" in capsys.readouterr().err
