@@ -76,7 +76,7 @@ def test_error_inside_the_stream_is_raised_unchanged(refreshed, tmp_path, monkey
     def fails(*_):
         raise ConfigError("orders.yaml: raised on purpose.")
 
-    monkeypatch.setattr(ingest, "_take_rows", fails)
+    monkeypatch.setattr(ingest, "_ingest_paths", fails)
     with pytest.raises(ConfigError, match=r"^orders.yaml: raised on purpose.$"):
         refreshed("stream", "ingest.files_per_batch=1")
     monkeypatch.undo()
