@@ -130,7 +130,7 @@ WRITTEN_BY = {
     "recommend": (RECOMMENDATION,),
     "decide": (NEXT_BEST_ACTION,),
 }
-IN_DEFAULT_TIER = ("featurise", "segment", "decide")
+IN_DEFAULT_TIER = ("featurise",)
 
 
 @pytest.mark.parametrize(
