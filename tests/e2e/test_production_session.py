@@ -42,6 +42,7 @@ def production(spark):
         spark.conf.unset(key) if value is None else spark.conf.set(key, value)
 
 
+@pytest.mark.slow
 def test_ingest_clean_and_resolve_give_the_tables_of_the_test_session(production, cleaned_company, tmp_path):
     ctx = lake_context(production, tmp_path / "lake", fingerprint="1" * 64)
     ctx = replace(ctx, settings=load_settings(lay_out(tmp_path), []))
