@@ -1,4 +1,4 @@
-"""F19, T29: ranks and agents killed or stopped in the middle of a training; it ends with the weights of one nobody disturbed."""
+"""Ranks and agents killed or stopped in the middle of a training; it ends with the weights of one nobody disturbed."""
 
 import os
 import random

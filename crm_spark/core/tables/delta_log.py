@@ -7,6 +7,7 @@ in this module only; `tests/spark/core/test_delta_log.py` fails when an upgrade 
 """
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -63,6 +64,12 @@ class TableState:
         return int(version.get()) if version.isDefined() else None
 
 
+def set_properties(spark: SparkSession, path: str, properties: Mapping[str, str]) -> None:
+    """Set properties of the Delta table at `path`, in one commit."""
+    listed = ", ".join(f"'{key}' = '{value}'" for key, value in properties.items())
+    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({listed})")
+
+
 def expire_transactions(spark: SparkSession, path: str, *, keep: int) -> None:
     """Remove all but the newest `keep` transaction ids from the state of the table.
 
@@ -75,7 +82,7 @@ def expire_transactions(spark: SparkSession, path: str, *, keep: int) -> None:
     if len(updated_at) <= keep:
         return
     seconds = max(1, int(time.time() - updated_at[keep] / 1000))
-    spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('{_RETENTION}' = 'interval {seconds} seconds')")
+    set_properties(spark, path, {_RETENTION: f"interval {seconds} seconds"})
     try:
         _log(spark, path).checkpoint()
     finally:

@@ -27,9 +27,7 @@ def layout_of(store: TableStore, table: TableContract) -> int | None:
 def set_layout(store: TableStore, table: TableContract, version: int) -> None:
     """Record the layout version of a table."""
     with store.committing():
-        store.spark.sql(
-            f"ALTER TABLE delta.`{store.path(table)}` SET TBLPROPERTIES ('{LAYOUT_PROPERTY}' = '{version}')"
-        )
+        delta_log.set_properties(store.spark, store.path(table), {LAYOUT_PROPERTY: str(version)})
 
 
 def migrate_table(store: TableStore, table: TableContract, version: int, transform: Transform | None = None) -> bool:
@@ -67,7 +65,7 @@ def _rewrite(store: TableStore, table: TableContract, frame: DataFrame, version:
     path = store.path(table)
     with store.committing():
         # The statistics property names columns that are about to go, and without one every column would get statistics.
-        store.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ('delta.dataSkippingNumIndexedCols' = '0')")
+        delta_log.set_properties(store.spark, path, {"delta.dataSkippingNumIndexedCols": "0"})
         store.spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('delta.dataSkippingStatsColumns')")
         writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
         if table.partition_by:

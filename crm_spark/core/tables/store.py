@@ -185,7 +185,7 @@ class TableStore:
             if is_first:  # there are no rows to compare with: an append costs a third of a merge
                 return self._save(table, checked.write.format("delta").mode("append"), batch_id, digest)
             session = merge_session(self.spark, batch_id, digest)
-            values: dict[str, str | Column] = {f"`{name}`": f"s.`{name}`" for name in table.column_names}
+            values = _source_values(table)
             target = DeltaTable.forPath(session, self.path(table)).alias("t")
             merge = target.merge(checked.alias("s"), _same_key(table))
             if not insert_only and others:
@@ -223,7 +223,7 @@ class TableStore:
             source = checked.withColumn("_is_obsolete", F.lit(False)).unionByName(
                 obsolete.select(*table.column_names).withColumn("_is_obsolete", F.lit(True))
             )
-            values: dict[str, str | Column] = {f"`{name}`": f"s.`{name}`" for name in table.column_names}
+            values = _source_values(table)
             merge = DeltaTable.forPath(session, self.path(table)).alias("t").merge(source.alias("s"), _same_key(table))
             merge = merge.whenMatchedDelete(condition="s._is_obsolete")
             merge = merge.whenMatchedUpdate(condition=_differs(others), set=values)
@@ -343,14 +343,17 @@ class TableStore:
         path, wanted, present = self.path(table), self._properties(table), state.properties
         changed = {key: value for key, value in wanted.items() if present.get(key) != value}
         if changed:
-            listed = ", ".join(f"'{key}' = '{value}'" for key, value in changed.items())
-            self.spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({listed})")
+            delta_log.set_properties(self.spark, path, changed)
 
 
 def _affected_rows(metrics: DataFrame) -> int:
     """Rows inserted, updated or deleted; Delta returns no metrics if it skipped a committed batch."""
     row = metrics.first()
     return int(row["num_affected_rows"]) if row is not None else 0
+
+
+def _source_values(table: TableContract) -> dict[str, str | Column]:
+    return {f"`{name}`": f"s.`{name}`" for name in table.column_names}
 
 
 def _same_key(table: TableContract) -> str:
