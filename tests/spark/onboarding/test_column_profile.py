@@ -15,7 +15,7 @@ def test_patterns_after_the_first_records_are_detected(spark):
     assert (late.kind, late.num_blank) == ("dd/MM/yyyy", NUM_ROWS - 1)
     assert (
         number.kind == "integer"
-        and number.exceptions == "1 of 3000 are not"
+        and number.exceptions == "1 of 3000 do not match"
         and number.fractions["decimal_comma"] == 1 / 3000
     )
-    assert (day.kind, day.exceptions) == ("dd.MM.yyyy", "1 of 3000 are not")
+    assert (day.kind, day.exceptions) == ("dd.MM.yyyy", "1 of 3000 do not match")

@@ -156,5 +156,5 @@ def test_task_failure_is_reported(lake):
 def test_refresh_is_rejected_under_torchrun(tmp_path):
     process = torchrun(tmp_path / "lake", "--standalone", "--nproc-per-node=2", job="refresh")
     output = process.communicate(timeout=280)[0]
-    assert process.returncode != 0 and "torchrun starts jobs/train.py; a refresh starts its ranks itself" in output
+    assert process.returncode != 0 and "torchrun must start jobs/train.py; a refresh starts its own ranks" in output
     assert not (tmp_path / "lake").exists()

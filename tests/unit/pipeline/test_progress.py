@@ -1,5 +1,8 @@
 """A long stage logs how far its Spark jobs are."""
 
+import logging
+import logging.handlers
+import queue
 import time
 from types import SimpleNamespace
 
@@ -17,20 +20,21 @@ def test_without_tasks_the_line_says_so():
     assert describe({}, {}, 0.0, seconds=61) == "61 s; no Spark tasks at the moment"
 
 
-def test_lines_appear_at_the_interval_and_stop_with_the_block(caplog):
+def test_lines_appear_at_the_interval_and_stop_with_the_block():
     info = SimpleNamespace(numCompletedTasks=1, numTasks=4)
     tracker = SimpleNamespace(getActiveStageIds=lambda: [3], getStageInfo=lambda _: info)
     context = SimpleNamespace(statusTracker=lambda: tracker)
+    records: queue.Queue[logging.LogRecord] = queue.Queue()
+    handler = logging.handlers.QueueHandler(records)  # a library may have raised the level of pytest's own handler
     logger = get_logger()
-    logger.addHandler(caplog.handler)
+    logger.addHandler(handler)
     try:
         with logged_progress(context, "clean", interval_seconds=0.05):
-            ends_at = time.monotonic() + 20
-            while len(caplog.records) < 2 and time.monotonic() < ends_at:
-                time.sleep(0.02)
-        num_lines = len(caplog.records)
+            lines = [records.get(timeout=20).getMessage() for _ in range(2)]
+        while not records.empty():
+            records.get()
         time.sleep(0.2)
     finally:
-        logger.removeHandler(caplog.handler)
-    assert num_lines >= 2 and len(caplog.records) == num_lines
-    assert "clean      running" in caplog.records[0].getMessage() and "25 % (1 of 4)" in caplog.records[0].getMessage()
+        logger.removeHandler(handler)
+    assert all("clean      running" in line and "25 % (1 of 4)" in line for line in lines)
+    assert records.empty()
