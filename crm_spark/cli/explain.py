@@ -11,7 +11,7 @@ import typer
 from crm_spark.cli.options import Lake
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
-from crm_spark.models.registry import ModelVersion, current_version, models_dir, open_model
+from crm_spark.models.registry import ModelVersion, current_version, open_model
 from crm_spark.text.labels import LABELS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(lake: Path, *, version: str | None, text: str | None, file: Path | None,
     """
     if text is not None and file is not None:
         raise ConfigError("--text and --file exclude each other: give one of them.")
-    model = _model(lake / "files", version)
+    model = _model(lake, version)
     texts = [each for each in _texts(text, file) if each.strip()]
     if not texts:
         raise InputError("there is no text to explain. Give one with --text, --file or on standard input.")
@@ -66,8 +66,10 @@ def run(lake: Path, *, version: str | None, text: str | None, file: Path | None,
     return 0
 
 
-def _model(files_root: Path, version: str | None) -> ModelVersion:
-    folder, version = models_dir(files_root), version or current_version(files_root)
+def _model(lake: Path, version: str | None) -> ModelVersion:
+    from crm_spark.migrations import current_models_dir
+
+    folder, version = current_models_dir(lake), version or current_version(lake / "files")
     if version is None:
         raise InputError(f"{folder}: no model is in production. Train one with a refresh, or name one with --model.")
     if not (folder / version).is_dir():

@@ -8,7 +8,7 @@ import typer
 from crm_spark.cli.options import Lake
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
-from crm_spark.models.registry import models_dir, open_model, read_registry, register, stage_of
+from crm_spark.models.registry import open_model, read_registry, register, stage_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,12 +28,14 @@ def run(lake: Path, *, use: str | None = None, is_rollback: bool = False) -> int
     """Put a version into production if one is named, and list all.
 
     Raises:
-        InputError: there is no such version.
+        InputError: there is no lake, it has another layout, or there is no such version.
         ArtifactError: a file of the version is missing or altered.
     """
+    from crm_spark.migrations import current_models_dir
+
     if use and is_rollback:
         raise ConfigError("--use and --rollback exclude each other: give one of them.")
-    folder = models_dir(lake / "files")
+    folder = current_models_dir(lake)
     if use or is_rollback:
         version = use or _previous(folder)
         if not (folder / version).is_dir():
@@ -41,8 +43,11 @@ def run(lake: Path, *, use: str | None = None, is_rollback: bool = False) -> int
         open_model(folder / version)  # a version with missing or altered files must not get into production
         register(folder, version, is_promoted=True)
         print(f"{version} is in production. The next refresh scores with it the texts that it has not scored yet.")
-    for each in sorted(folder.glob("*/"), key=lambda path: path.stat().st_mtime):
+    versions = sorted(folder.glob("*/"), key=lambda path: path.stat().st_mtime)
+    for each in versions:
         print(_line(folder, each))
+    if not versions:
+        print("There is no model yet. A refresh trains one when there is enough feedback text with a rating.")
     return 0
 
 

@@ -13,8 +13,10 @@ from crm_spark.contracts import ALL_TABLES
 from crm_spark.contracts.ops import DELIVERY, FINDING, METRIC, QUARANTINE, RELEASE, RUN
 from crm_spark.core.tables import TableStore
 from crm_spark.core.tables.migration import Transform, migrate_table, replaced
+from crm_spark.models.registry import models_dir
 
 VERSION = 2
+FORMER_MODELS_DIR = "bundles"
 _CODES = {"exact_repeat": "exact_duplicate", "folded": "same_key", "folded_differs": "conflicting_values"}
 _MODELS = {
     "majority": "class_prior",
@@ -72,7 +74,7 @@ def migrate(tables: TableStore, files_root: Path) -> None:
 
 def migrate_models(files_root: Path) -> None:
     """Rename `bundles/` to `models/`, `bundle.json` to `model.json`, and the stages in the registry."""
-    old, new = files_root / "bundles", files_root / "models"
+    old, new = files_root / FORMER_MODELS_DIR, models_dir(files_root)
     if old.is_dir() and not new.exists():
         old.rename(new)
     for index in new.glob("*/bundle.json*"):

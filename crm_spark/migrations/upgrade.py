@@ -10,6 +10,7 @@ from crm_spark.core.tables import TableStore
 from crm_spark.core.tables.migration import layout_of, set_layout
 from crm_spark.core.tables.store import LAYOUT_VERSION
 from crm_spark.migrations import layout_2
+from crm_spark.models.registry import models_dir
 
 MIGRATIONS: dict[int, Callable[[TableStore, Path], None]] = {2: layout_2.migrate}
 """Layout version -> migration from the version before."""
@@ -41,10 +42,28 @@ def require_supported_layout(tables: TableStore) -> None:
     """
     layout = lake_layout(tables)
     if layout is not None and layout < LAYOUT_VERSION:
-        raise InputError(
-            f"{tables.root}: this lake has layout {layout}, and this version of crm_spark reads layout {LAYOUT_VERSION}. "
-            "A refresh upgrades it."
-        )
+        raise _needs_upgrade(tables.root, layout)
+
+
+def current_models_dir(lake: Path) -> Path:
+    """Folder of the lake's text models, found without Spark.
+
+    Raises:
+        InputError: there is no lake, or it has another layout.
+    """
+    if not lake.is_dir():
+        raise InputError(f"{lake}: there is no lake. Give the folder that `--lake` of a refresh names.")
+    files_root, folder = lake / "files", models_dir(lake / "files")
+    if (files_root / layout_2.FORMER_MODELS_DIR).is_dir() and not folder.exists():
+        raise _needs_upgrade(str(lake), layout_2.VERSION - 1)
+    return folder
+
+
+def _needs_upgrade(lake: str, layout: int) -> InputError:
+    return InputError(
+        f"{lake}: this lake has layout {layout}, and this version of crm_spark reads layout {LAYOUT_VERSION}. "
+        "A refresh upgrades it."
+    )
 
 
 def upgrade_lake(tables: TableStore, files_root: Path) -> bool:

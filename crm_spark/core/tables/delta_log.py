@@ -12,7 +12,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-_RETENTION = "delta.setTransactionRetentionDuration"
+RETENTION_PROPERTY = "delta.setTransactionRetentionDuration"
 
 
 def _log(spark: SparkSession, path: str) -> Any:
@@ -70,23 +70,36 @@ def set_properties(spark: SparkSession, path: str, properties: Mapping[str, str]
     spark.sql(f"ALTER TABLE delta.`{path}` SET TBLPROPERTIES ({listed})")
 
 
-def expire_transactions(spark: SparkSession, path: str, *, keep: int) -> None:
-    """Remove all but the newest `keep` transaction ids from the state of the table.
+def expire_transactions(spark: SparkSession, path: str, *, keep: int, margin_seconds: int = 60) -> None:
+    """Remove all but about the newest `keep` transaction ids from the state of the table; never more.
 
     Delta drops ids older than the table property `delta.setTransactionRetentionDuration` when it writes a checkpoint. The
     property is set for one checkpoint only: while it is set, the checksum file lists no transactions, and every write
     would replay the log.
+
+    Args:
+        spark: the session.
+        path: directory or URI of the table.
+        keep: number of ids.
+        margin_seconds: ids up to this much older than the oldest one to keep stay too; setting the property takes time.
     """
     known = _snapshot(spark, path).setTransactions()
     updated_at = sorted((int(known.apply(i).lastUpdated().get()) for i in range(known.size())), reverse=True)
     if len(updated_at) <= keep:
         return
-    seconds = max(1, int(time.time() - updated_at[keep] / 1000))
-    set_properties(spark, path, {_RETENTION: f"interval {seconds} seconds"})
+    seconds = int(time.time() - updated_at[keep - 1] / 1000) + 1 + margin_seconds
+    if time.time() - updated_at[-1] / 1000 <= seconds:
+        return  # none is old enough
+    set_properties(spark, path, {RETENTION_PROPERTY: f"interval {seconds} seconds"})
     try:
         _log(spark, path).checkpoint()
     finally:
-        spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('{_RETENTION}')")
+        remove_retention(spark, path)
+
+
+def remove_retention(spark: SparkSession, path: str) -> None:
+    """Remove the retention of transaction ids; `expire_transactions` leaves it set if it is killed."""
+    spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('{RETENTION_PROPERTY}')")
 
 
 def remove_incomplete_log(spark: SparkSession, path: str) -> None:

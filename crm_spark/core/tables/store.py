@@ -344,6 +344,8 @@ class TableStore:
         changed = {key: value for key, value in wanted.items() if present.get(key) != value}
         if changed:
             delta_log.set_properties(self.spark, path, changed)
+        if delta_log.RETENTION_PROPERTY in present:
+            delta_log.remove_retention(self.spark, path)
 
 
 def _affected_rows(metrics: DataFrame) -> int:

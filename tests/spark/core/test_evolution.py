@@ -4,7 +4,7 @@ from deltalake import DeltaTable
 
 from crm_spark.contracts.types import LONG, STRING
 from crm_spark.core.contract import TableContract, optional, required
-from crm_spark.core.tables import TableStore
+from crm_spark.core.tables import TableStore, delta_log
 
 ID, SIZE = required("id", STRING, "Id."), required("size", LONG, "Size.")
 OLD = TableContract("silver.note", ("id",), (ID, SIZE), "A note.")
@@ -50,3 +50,11 @@ def test_a_column_that_the_contract_dropped_is_not_read(spark, tmp_path):
     store = filled(spark, tmp_path)
     store.merge(NEW, new_rows(spark, ("b", "x", 5, 6)), batch_id="b2", digest="2")
     assert sorted(tuple(row) for row in store.read(OLD).collect()) == [("a", 1), ("b", 5)]
+
+
+def test_retention_left_by_a_killed_expiry_is_removed_by_the_next_write(spark, tmp_path):
+    store = filled(spark, tmp_path)
+    delta_log.set_properties(spark, store.path(OLD), {delta_log.RETENTION_PROPERTY: "interval 9 days"})
+    store.append(OLD, spark.createDataFrame([("b", 2)], "id string, size long"), batch_id="b2", digest="1")
+    assert delta_log.RETENTION_PROPERTY not in store.state(OLD).properties
+    assert store.state(OLD).num_known_transactions == 2

@@ -41,3 +41,17 @@ def test_commands_start_without_spark():
     code = "import sys, crm_spark.cli.app; print([m for m in ('pyspark', 'torch') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", [["models"], ["explain", "--text", "good"]])
+def test_a_lake_that_is_missing_or_has_a_former_layout_is_an_error(command, tmp_path, capsys):
+    assert main([*command, "--lake", str(tmp_path / "none")]) == 2
+    assert "there is no lake" in capsys.readouterr().err
+    (tmp_path / "lake" / "files" / "bundles").mkdir(parents=True)
+    assert main([*command, "--lake", str(tmp_path / "lake")]) == 2
+    assert "this lake has layout 1" in capsys.readouterr().err
+
+
+def test_a_lake_without_a_model_says_so(tmp_path, capsys):
+    assert main(["models", "--lake", str(tmp_path)]) == 0
+    assert "There is no model yet" in capsys.readouterr().out
