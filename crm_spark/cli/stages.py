@@ -15,30 +15,15 @@ from crm_spark.core.errors import ConfigError, ExitCode
 from crm_spark.core.exit_codes import exit_code_after, exit_code_of
 from crm_spark.core.lease import Lease
 from crm_spark.core.log import get_logger
+from crm_spark.stages import ON_REQUEST_SUMMARIES, STAGE_SUMMARIES
 
-_SUMMARIES = {
-    "ingest": "Read new files and database rows into bronze.",
-    "clean": "Type, standardise and validate bronze records into silver; quarantine the rest.",
-    "resolve": "Link the records of a person over all systems to one customer.",
-    "featurise": "Compute customer features as of a date.",
-    "segment": "Group customers by recency, frequency and value (KMeans).",
-    "predict": "Predict churn and expected revenue.",
-    "recommend": "Choose products to offer to each customer.",
-    "shard": "Write labelled texts as Parquet shards for training.",
-    "train": "Fine-tune the text model on the shards.",
-    "score": "Predict labels of texts with the model in production.",
-    "decide": "Choose the next best action for each customer.",
-    "monitor": "Measure the customer base, drift and the information gap.",
-    "report": "Write the report.",
-    "replay": "Validate quarantined rows again under the current rules, and release those that pass.",
-}
 Force = Annotated[bool, typer.Option("--force", help="Compute and write again what is up to date.")]
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("refresh", help="Run every stage in order, those with something new to do.")(_command(None))
-    for name, summary in _SUMMARIES.items():
+    for name, summary in (STAGE_SUMMARIES | ON_REQUEST_SUMMARIES).items():
         app.command(name, help=summary)(_command(name))
 
 

@@ -23,8 +23,9 @@ from crm_spark.migrations import upgrade_lake
 from crm_spark.pipeline.fingerprint import fingerprint
 from crm_spark.pipeline.ledger import Ledger
 from crm_spark.pipeline.progress import logged_progress
-from crm_spark.pipeline.stages import STAGES, load_stage
+from crm_spark.pipeline.stages import load_stage
 from crm_spark.settings import Settings
+from crm_spark.stages import STAGES
 
 
 class Pipeline:

@@ -1,27 +1,11 @@
-"""The order of the stages. A stage's module is imported when the stage is needed: each brings libraries of its own."""
+"""Finds a stage by name. Its module is imported when it is needed: each brings libraries of its own."""
 
 import importlib
 
 from crm_spark.core.stage import Stage
 
-STAGES = (
-    "ingest",
-    "clean",
-    "resolve",
-    "featurise",
-    "segment",
-    "predict",
-    "recommend",
-    "shard",
-    "train",
-    "score",
-    "decide",
-    "monitor",
-    "report",
-)
-"""The stages of a refresh, in order."""
 ON_REQUEST = {"replay": "clean.replay"}
-"""Stages that a refresh leaves out, and the module of each below `crm_spark.stages`."""
+"""Module of each stage that a refresh leaves out, below `crm_spark.stages`."""
 
 
 def load_stage(name: str) -> Stage:

@@ -1,14 +1,17 @@
 """The examples in deploy/ name jobs, options and files that exist."""
 
-import ast
 import re
+import runpy
 import subprocess
+import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import typer
 
 from crm_spark.cli.app import app
-from crm_spark.pipeline import STAGES
+from crm_spark.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -20,17 +23,33 @@ def parsed(command, arguments):
     return commands.get_command(None, command).make_context(command, list(arguments)).params
 
 
-def test_the_dag_has_every_stage_in_order():
-    tree = ast.parse((DEPLOY / "airflow_refresh.py").read_text())
-    values = {
-        node.targets[0].id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+def test_the_dag_runs_every_stage_in_order_and_is_read_without_spark(monkeypatch):
+    operators = []
+
+    class BashOperator(SimpleNamespace):
+        def __init__(self, **arguments):
+            super().__init__(**arguments, after=[])
+            operators.append(self)
+
+        def __rshift__(self, other):
+            other.after.append(self.task_id)
+
+    airflow = {
+        "airflow.models.dag": {"DAG": lambda *_, **__: nullcontext()},
+        "airflow.operators.bash": {"BashOperator": BashOperator},
     }
-    assert ast.literal_eval(values["STAGES"]) == STAGES
-    arguments = ast.literal_eval(values["WHERE"]).split()
-    assert parsed("ingest", arguments)["conf"] == Path("conf/company.yaml")
+    for name, content in airflow.items():
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(**content))
+    values = runpy.run_path(str(DEPLOY / "airflow_refresh.py"))
+    assert [operator.task_id for operator in operators] == list(STAGES)
+    assert [operator.after for operator in operators] == [[], *([stage] for stage in STAGES[:-1])]
+    for operator in operators:
+        assert (ROOT / re.search(r"jobs/\w+\.py", operator.bash_command)[0]).exists()
+    assert parsed("ingest", values["WHERE"].split())["conf"] == Path("conf/company.yaml")
     assert (ROOT / "conf" / "company.yaml").exists()
+    code = "import sys, crm_spark.stages; print([m for m in ('pyspark', 'pydantic', 'torch') if m in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert result.stdout.strip() == "[]"
 
 
 def test_the_crontab_starts_a_job_that_is_there_with_options_it_has():
