@@ -1,8 +1,9 @@
 """Training examples: features of one snapshot with the outcome in the next."""
 
+from collections.abc import Sequence
 from datetime import date
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_COLUMNS
@@ -22,15 +23,8 @@ def buyers(features: DataFrame, day: date) -> DataFrame:
     return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")
 
 
-def labelled(features: DataFrame, *, features_on: date, outcome_on: date) -> DataFrame:
-    """Grain: customer_id. Inputs of one snapshot with the outcome of the snapshot one horizon later.
-
-    `has_lapsed`: no completed order in between. `revenue`: revenue in between.
-    """
-    later = features.where(F.col("as_of") == F.lit(outcome_on)).select(
-        "customer_id",
-        (F.col("num_orders_recent") == 0).cast("int").alias("has_lapsed"),
-        F.col("monetary_recent").alias("revenue"),
-    )
+def labelled(features: DataFrame, labels: Sequence[Column], *, features_on: date, outcome_on: date) -> DataFrame:
+    """Grain: customer_id. Inputs of one snapshot with the labels, columns of the snapshot one horizon later."""
+    later = features.where(F.col("as_of") == F.lit(outcome_on)).select("customer_id", *labels)
     frame = buyers(features, features_on).join(later, "customer_id")
     return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")

@@ -11,11 +11,12 @@ from support.lake import AS_OF, lake_context, put
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.ops import METRIC
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE
+from crm_spark.stages.predict import churn as churn_prediction
 from crm_spark.stages.predict import stage
-from crm_spark.stages.predict.evaluation import auc, churn_measures, revenue_of_top, value_measures
+from crm_spark.stages.predict import value as value_prediction
+from crm_spark.stages.predict.churn import auc, churn_measures, top_reasons
 from crm_spark.stages.predict.examples import INPUTS, labelled
-from crm_spark.stages.predict.models import top_reasons
-from crm_spark.stages.predict.stage import value_band
+from crm_spark.stages.predict.value import revenue_of_top, value_band, value_measures
 
 MIDDLE, OLDEST = date(2024, 11, 1), date(2024, 8, 2)  # 91 and 182 days before AS_OF
 NUM_BUYERS, NUM_VISITORS = 240, 10
@@ -128,7 +129,8 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
     ]
     given = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
     others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in names]
-    found = labelled(given.select("*", *others), features_on=MIDDLE, outcome_on=AS_OF).collect()
+    labels = churn_prediction.PREDICTION.labels() + value_prediction.PREDICTION.labels()
+    found = labelled(given.select("*", *others), labels, features_on=MIDDLE, outcome_on=AS_OF).collect()
     values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
     assert values == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
 

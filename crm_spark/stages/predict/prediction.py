@@ -1,0 +1,49 @@
+"""What a prediction declares: its labels, its model, its metrics and its table."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame
+
+from crm_spark.core.contract import TableContract
+from crm_spark.models.metrics import Measure
+from crm_spark.stages.predict.config import PredictConfig
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What metrics are computed from.
+
+    Attributes:
+        scored: the test examples, with labels and predictions.
+        train: the training examples, for baselines such as the class prior.
+        currency: reporting currency of the amounts.
+    """
+
+    scored: DataFrame
+    train: DataFrame
+    currency: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A prediction about the next horizon of each customer with orders, the constant `PREDICTION` of its module.
+
+    Attributes:
+        name: name of the batch.
+        table: contract of the scores, with the column `model`.
+        labels: columns of the snapshot one horizon later that the model learns.
+        fit: fits the model on examples (inputs and labels).
+        score: adds the predictions to customers or examples; grain unchanged.
+        rows: scores -> rows of the table, without `model`.
+        measures: metrics of the model and of its baselines.
+    """
+
+    name: str
+    table: TableContract
+    labels: Callable[[], list[Column]]
+    fit: Callable[[DataFrame, PredictConfig, int], Any]
+    score: Callable[[Any, DataFrame], DataFrame]
+    rows: Callable[[DataFrame, PredictConfig], DataFrame]
+    measures: Callable[[Evaluation], list[Measure]]

@@ -1,0 +1,84 @@
+"""Value: the revenue expected from a customer within the next horizon."""
+
+import math
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+from xgboost.spark import SparkXGBRegressor
+
+from crm_spark.contracts.scores import LIFETIME_VALUE
+from crm_spark.models.metrics import Measure
+from crm_spark.stages.predict.config import PredictConfig
+from crm_spark.stages.predict.prediction import Evaluation, Prediction
+from crm_spark.stages.predict.trees import MODEL, tree_settings
+
+
+def _labels() -> list[Column]:
+    """`revenue`: revenue within the horizon."""
+    return [F.col("monetary_recent").alias("revenue")]
+
+
+def _fit(examples: DataFrame, cfg: PredictConfig, seed: int) -> Any:
+    """Fit a regressor of revenue with Tweedie loss, which suits many zeros and few large values."""
+    return SparkXGBRegressor(
+        label_col="revenue",
+        prediction_col="expected_revenue",
+        objective="reg:tweedie",
+        tweedie_variance_power=1.5,
+        **tree_settings(examples, cfg, seed=seed),
+    ).fit(examples)
+
+
+def _score(model: Any, customers: DataFrame) -> DataFrame:
+    scored: DataFrame = model.transform(customers)
+    return scored
+
+
+def _rows(scored: DataFrame, cfg: PredictConfig) -> DataFrame:
+    rounded = scored.withColumn("expected_revenue", F.col("expected_revenue").cast("decimal(18,4)"))
+    band = value_band("expected_revenue").alias("value_band")
+    return rounded.select("customer_id", "as_of", "expected_revenue", band)
+
+
+def value_band(column: str) -> Column:
+    """Return the value band: high for the top 10%, medium for the next 40%, low for the rest."""
+    # A global order over all customers, with one number per row. Ties by customer id keep the band sizes exact.
+    position = F.row_number().over(Window.orderBy(F.col(column).desc(), "customer_id")) - 1
+    rank = position / F.count(F.lit(1)).over(Window.partitionBy())
+    return F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")
+
+
+def _measures(evaluation: Evaluation) -> list[Measure]:
+    return value_measures(evaluation.scored, currency=evaluation.currency, model=MODEL)
+
+
+def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Measure]:
+    """Return the mean absolute error and the revenue share of the top predicted 10% of customers.
+
+    Args:
+        scored: revenue (actual), expected_revenue, monetary_recent (baseline: revenue of the previous period).
+        currency: of the amounts.
+        model: name of the model.
+    """
+    num_rows = scored.count()
+    measures = []
+    for name, column, is_baseline in ((model, "expected_revenue", False), ("last_value", "monetary_recent", True)):
+        row = scored.agg(F.avg(F.abs(F.col(column) - F.col("revenue"))), F.avg("revenue")).first()
+        assert row is not None
+        share = revenue_of_top(scored, column, fraction=0.1)
+        measures.append(Measure("value_mean_absolute_error", name, row[0], currency, num_rows, is_baseline=is_baseline))
+        measures.append(Measure("value_top_tenth_share", name, share, "fraction", num_rows, is_baseline=is_baseline))
+    return measures
+
+
+def revenue_of_top(scored: DataFrame, column: str, *, fraction: float) -> float:
+    """Return the revenue share of the customers ranked highest by `column`; ties by customer id."""
+    num_top = max(1, int(scored.count() * fraction))
+    top = scored.orderBy(F.col(column).desc(), "customer_id").limit(num_top).agg(F.sum("revenue")).first()
+    total = scored.agg(F.sum("revenue")).first()
+    assert top is not None and total is not None
+    return float(top[0]) / float(total[0]) if total[0] else math.nan
+
+
+PREDICTION = Prediction("value", LIFETIME_VALUE, _labels, _fit, _score, _rows, _measures)
