@@ -98,4 +98,4 @@ def _mean_bits(probability: Column) -> Column:
     return F.avg(-F.log2(F.when(F.col("has_lapsed") == 1, clipped).otherwise(1 - clipped)))
 
 
-PREDICTION = Prediction("churn", CHURN, _labels, _fit, _score, _rows, _measures)
+PREDICTION = Prediction("churn", CHURN, MODEL, _labels, _fit, _score, _rows, _measures)

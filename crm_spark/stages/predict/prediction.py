@@ -33,6 +33,7 @@ class Prediction:
     Attributes:
         name: name of the batch.
         table: contract of the scores, with the column `model`.
+        model: name of the model in scores and metrics.
         labels: columns of the snapshot one horizon later that the model learns.
         fit: fits the model on examples (inputs and labels).
         score: adds the predictions to customers or examples; grain unchanged.
@@ -42,6 +43,7 @@ class Prediction:
 
     name: str
     table: TableContract
+    model: str
     labels: Callable[[], list[Column]]
     fit: Callable[[DataFrame, PredictConfig, int], Any]
     score: Callable[[Any, DataFrame], DataFrame]

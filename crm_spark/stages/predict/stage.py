@@ -18,7 +18,6 @@ from crm_spark.stages.predict import churn, value
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import buyers, labelled
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
-from crm_spark.stages.predict.trees import MODEL
 
 INPUTS = (FEATURE_CUSTOMER,)
 PREDICTIONS = (churn.PREDICTION, value.PREDICTION)
@@ -48,7 +47,7 @@ def run(ctx: JobContext) -> StageResult:
     customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = [_write_scores(ctx, prediction, both, customers) for prediction in PREDICTIONS]
     record(ctx, "predict", measures)
-    values = {m.metric: m.value for m in measures if m.model == MODEL}
+    values = {m.metric: m.value for m in measures if m.model == churn.PREDICTION.model}
     return StageResult(
         num_rows[0], note=f"churn AUC {values.get('churn_auc', float('nan')):.3f} on the test snapshot {middle}"
     )
@@ -75,7 +74,7 @@ def _write_scores(ctx: JobContext, prediction: Prediction, examples: DataFrame, 
     rows = prediction.rows(prediction.score(model, customers), cfg)
     result = ctx.tables.replace(
         prediction.table,
-        rows.withColumn("model", F.lit(f"{MODEL}:{ctx.fingerprint[:8]}")),
+        rows.withColumn("model", F.lit(f"{prediction.model}:{ctx.fingerprint[:8]}")),
         batch_id=ctx.batch_id(prediction.name),
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},

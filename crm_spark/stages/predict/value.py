@@ -81,4 +81,4 @@ def revenue_of_top(scored: DataFrame, column: str, *, fraction: float) -> float:
     return float(top[0]) / float(total[0]) if total[0] else math.nan
 
 
-PREDICTION = Prediction("value", LIFETIME_VALUE, _labels, _fit, _score, _rows, _measures)
+PREDICTION = Prediction("value", LIFETIME_VALUE, MODEL, _labels, _fit, _score, _rows, _measures)
