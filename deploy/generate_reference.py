@@ -124,7 +124,7 @@ def _columns(columns: Iterable[ColumnContract], grain: tuple[str, ...]) -> str:
     rows = []
     for c in columns:
         name = f"**`{c.name}`**" if c.name in grain else f"`{c.name}`"
-        is_nullable = "" if c.is_required or c.name in grain else "yes"
+        is_nullable = "" if c.is_required or c.name in grain else "nullable"
         remark = " *personal*" if c.sensitivity is Sensitivity.PERSONAL else ""
         rows.append((name, c.type.simpleString(), is_nullable, c.doc + remark))
     return table(("column", "type", "null", "meaning"), rows)

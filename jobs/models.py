@@ -1,4 +1,4 @@
-"""List the text models of a lake, or change the one in production: `python jobs/models.py --lake DIR`."""
+"""List text models, promote one or roll back: `python jobs/models.py --lake DIR`."""
 
 import sys
 

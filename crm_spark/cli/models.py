@@ -1,4 +1,4 @@
-"""`crm-spark models`: the text models of a lake, how good each is, and which is in production."""
+"""`crm-spark models`: list the text models of a lake, promote a version, or roll back."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,22 +13,24 @@ from crm_spark.models.registry import open_model, read_registry, register, stage
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("models", help="List the text models of a lake, or put another one into production.")(_models)
+    app.command("models", help="List the text models of a lake, promote a version to production, or roll back.")(
+        _models
+    )
 
 
 def _models(
     lake: Lake,
-    use: Annotated[str | None, typer.Option(metavar="VERSION", help="Put this version into production.")] = None,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Put the previous version into production.")] = False,
+    use: Annotated[str | None, typer.Option(metavar="VERSION", help="Promote this version to production.")] = None,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Return to the previous production version.")] = False,
 ) -> None:
     raise typer.Exit(exit_code_of(lambda: run(Path(lake), use=use, is_rollback=rollback)))
 
 
 def run(lake: Path, *, use: str | None = None, is_rollback: bool = False) -> int:
-    """Put a version into production if one is named, and list all.
+    """Promote a version or roll back if requested, then list all versions.
 
     Raises:
-        InputError: there is no lake, it has another layout, or there is no such version.
+        InputError: there is no lake, it has another layout, or the version to promote does not exist.
         ArtifactError: a file of the version is missing or altered.
     """
     from crm_spark.migrations import current_models_dir
@@ -40,13 +42,13 @@ def run(lake: Path, *, use: str | None = None, is_rollback: bool = False) -> int
         version = use or _previous(folder)
         if not (folder / version).is_dir():
             raise InputError(f"{folder}: no model {version}. Without --use, the command lists the versions.")
-        open_model(folder / version)  # a version with missing or altered files must not get into production
+        open_model(folder / version)  # verify the files before promotion
         register(folder, version, is_promoted=True)
-        print(f"{version} is in production. The next refresh scores with it the texts that it has not scored yet.")
-    versions = sorted(folder.glob("*/"), key=lambda path: path.stat().st_mtime)
-    for each in versions:
-        print(_line(folder, each))
-    if not versions:
+        print(f"{version} is in production. The next refresh scores texts with it.")
+    version_dirs = sorted(folder.glob("*/"), key=lambda path: path.stat().st_mtime)
+    for version_dir in version_dirs:
+        print(_summary(folder, version_dir))
+    if not version_dirs:
         print("There is no model yet. A refresh trains one when there is enough feedback text with a rating.")
     return 0
 
@@ -59,7 +61,8 @@ def _previous(folder: Path) -> str:
     return version
 
 
-def _line(folder: Path, version_dir: Path) -> str:
+def _summary(folder: Path, version_dir: Path) -> str:
+    """Return the version, its stage and its test metrics on one line."""
     model = open_model(version_dir)
     test, num_examples = model.card["test"]["bert"], sum(model.card["examples"]["train"].values())
     return (

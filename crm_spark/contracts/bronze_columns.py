@@ -7,12 +7,12 @@ _UNSUPPORTED = re.compile(r"[ ,;{}()\n\t=%`.]|^_")
 
 
 def encoded(name: str, position: int) -> str:
-    """Encode a source column name for Delta. A column without a name becomes `c<position>`."""
+    """Encode a source column name for Delta; an empty name becomes `c<position>`."""
     if not name:
         return f"c{position}"
     return _UNSUPPORTED.sub(lambda match: f"%{ord(match.group()):02X}", name)
 
 
 def decoded(name: str) -> str:
-    """Decode a bronze column name to the source's name."""
+    """Return the source column name of a bronze column."""
     return unquote(name)

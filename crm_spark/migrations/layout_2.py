@@ -1,6 +1,6 @@
 """Layout 2: standard names for tables, columns, values and model files.
 
-Contracts declare the former names of tables and columns; this module declares which stored values changed.
+Contracts declare the former names of tables and columns; this module declares the former values.
 """
 
 import json
@@ -17,43 +17,43 @@ from crm_spark.models.registry import models_dir
 
 VERSION = 2
 FORMER_MODELS_DIR = "bundles"
-_CODES = {"exact_repeat": "exact_duplicate", "folded": "same_key", "folded_differs": "conflicting_values"}
-_MODELS = {
+_REASON_CODES = {"exact_repeat": "exact_duplicate", "folded": "same_key", "folded_differs": "conflicting_values"}
+_MODEL_NAMES = {
     "majority": "class_prior",
     "usual_share": "class_prior",
     "usual_shares": "class_prior",
     "current": "production",
     "reads_the_text": "text_model",
 }
+_OLD_NOTE, _NEW_NOTE = "^folded_differs:", "conflicting_values:"
+"""Prefix of the values in `notes`, which have the form `code:column`."""
 
 
-def _reasons(frame: DataFrame) -> DataFrame:
-    return frame.withColumn("reasons", F.transform("reasons", _code))
+def _replace_reasons(frame: DataFrame) -> DataFrame:
+    return frame.withColumn("reasons", F.transform("reasons", _replaced_code))
 
 
-def _deliveries(frame: DataFrame) -> DataFrame:
+def _replace_in_deliveries(frame: DataFrame) -> DataFrame:
     changed = {"status": {"refused": "rejected"}, "reason": {"repeated_column": "duplicate_column"}}
     return replaced(changed)(frame).withColumn("batch_id", F.regexp_replace("batch_id", "^refused:", "rejected:"))
 
 
-def _notes(frame: DataFrame) -> DataFrame:
-    """Notes are `code:column`."""
-    return frame.withColumn("notes", F.transform("notes", lambda note: F.regexp_replace(note, *_NOTE)))
+def _replace_notes(frame: DataFrame) -> DataFrame:
+    return frame.withColumn("notes", F.transform("notes", lambda note: F.regexp_replace(note, _OLD_NOTE, _NEW_NOTE)))
 
 
-def _code(code: Column) -> Column:
-    for old, new in _CODES.items():
+def _replaced_code(code: Column) -> Column:
+    for old, new in _REASON_CODES.items():
         code = F.when(code == old, F.lit(new)).otherwise(code)
     return code
 
 
-_NOTE = ("^folded_differs:", "conflicting_values:")
 _TRANSFORMS: dict[str, Transform] = {
-    DELIVERY.name: _deliveries,
-    QUARANTINE.name: _reasons,
-    FINDING.name: replaced({"code": _CODES, "severity": {"stop": "block"}}),
-    RELEASE.name: replaced({"duplicate_reason": _CODES}),
-    METRIC.name: replaced({"model": _MODELS}),
+    DELIVERY.name: _replace_in_deliveries,
+    QUARANTINE.name: _replace_reasons,
+    FINDING.name: replaced({"code": _REASON_CODES, "severity": {"stop": "block"}}),
+    RELEASE.name: replaced({"duplicate_reason": _REASON_CODES}),
+    METRIC.name: replaced({"model": _MODEL_NAMES}),
 }
 
 
@@ -64,10 +64,10 @@ def migrate(tables: TableStore, files_root: Path) -> None:
             continue
         transform = _TRANSFORMS.get(table.name)
         if transform is None and "notes" in table.column_names:
-            transform = _notes
+            transform = _replace_notes
         migrate_table(tables, table, VERSION, transform)
     migrate_models(files_root)
-    # Last: their layout is the lake's.
+    # Last, because their layout version marks the lake as migrated.
     migrate_table(tables, RUN, VERSION)
     migrate_table(tables, DELIVERY, VERSION, _TRANSFORMS[DELIVERY.name])
 

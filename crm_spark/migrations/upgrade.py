@@ -1,4 +1,4 @@
-"""Upgrades a lake to the layout of this code; refuses lakes of newer code."""
+"""Upgrade a lake to the current layout; reject lakes written by newer code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from crm_spark.models.registry import models_dir
 MIGRATIONS: dict[int, Callable[[TableStore, Path], None]] = {2: layout_2.migrate}
 """Layout version -> migration from the version before."""
 _LAKE_TABLES = (DELIVERY, RUN)
-"""The tables whose layout version is the lake's: the first that a run writes, and the last."""
+"""Tables whose layout version is that of the lake: the first and the last table that a run writes."""
 
 
 def lake_layout(tables: TableStore) -> int | None:
@@ -35,7 +35,7 @@ def lake_layout(tables: TableStore) -> int | None:
 
 
 def require_supported_layout(tables: TableStore) -> None:
-    """Pass lakes that this code can read.
+    """Check that this code can read the lake.
 
     Raises:
         InputError: the lake has another layout.
@@ -67,7 +67,9 @@ def _needs_upgrade(lake: str, layout: int) -> InputError:
 
 
 def upgrade_lake(tables: TableStore, files_root: Path) -> bool:
-    """Apply the migrations that a lake lacks; a lake of the current layout costs two looks at its logs.
+    """Apply the missing migrations to a lake.
+
+    For a lake with the current layout only the logs of two tables are read.
 
     Returns:
         Whether the lake was upgraded.
@@ -83,7 +85,7 @@ def upgrade_lake(tables: TableStore, files_root: Path) -> bool:
     for version in range(layout + 1, LAYOUT_VERSION + 1):
         get_logger().info("upgrading the lake to layout %d", version)
         MIGRATIONS[version](tables, files_root)
-        for table in _LAKE_TABLES:  # last: an interrupted upgrade is repeated
+        for table in _LAKE_TABLES:  # last, so that an interrupted upgrade is repeated
             if tables.exists(table):
                 set_layout(tables, table, version)
     return True

@@ -1,16 +1,18 @@
-"""CPU and GPU capabilities of this machine, which decide on engine and precision."""
+"""CPU and GPU capabilities of this machine, used to choose the inference engine and precision."""
 
 from functools import cache
 from pathlib import Path
 
 BF16 = frozenset({"avx512_bf16", "amx_bf16"})
+"""CPU flags of bf16 instructions."""
 INT8 = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""CPU flags of int8 dot-product instructions."""
 _RELEVANT_FLAGS = ("avx2", "avx512f", *sorted(BF16), *sorted(INT8))
 
 
 @cache
 def cpu_flags() -> frozenset[str]:
-    """Return the CPU flags; empty if the system does not list them."""
+    """Return the CPU flags in /proc/cpuinfo; empty if it does not exist."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -19,7 +21,7 @@ def cpu_flags() -> frozenset[str]:
 
 
 def has_gpu() -> bool:
-    """Return whether PyTorch finds a GPU; PyTorch is not imported if there is no driver."""
+    """Return whether PyTorch finds a GPU; without an NVIDIA driver PyTorch is not imported."""
     if not Path("/dev/nvidiactl").exists():
         return False
     import torch
@@ -28,5 +30,5 @@ def has_gpu() -> bool:
 
 
 def flag_summary() -> str:
-    """Return the relevant CPU flags as text."""
+    """Return the CPU flags that matter for inference, as text."""
     return " ".join(flag for flag in _RELEVANT_FLAGS if flag in cpu_flags()) or "no known vector instructions"

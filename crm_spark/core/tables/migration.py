@@ -1,7 +1,7 @@
 """Migration of a lake's tables to the current contracts: renamed tables, renamed columns, replaced values.
 
-The layout version of a lake is a property of its tables. Every step looks at what is there and does what is missing, so
-that a migration that was interrupted is resumed by running it again.
+The layout version of a lake is a property of its tables. Each step is idempotent, so an
+interrupted migration is resumed by running it again.
 """
 
 from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ def migrate_table(store: TableStore, table: TableContract, version: int, transfo
         transform: replaces values; receives the columns under their current names.
 
     Returns:
-        Whether anything was changed.
+        Whether the table was moved or rewritten.
     """
     has_moved = False
     if table.former_name:
@@ -64,7 +64,7 @@ def migrate_table(store: TableStore, table: TableContract, version: int, transfo
 def _rewrite(store: TableStore, table: TableContract, frame: DataFrame, version: int) -> None:
     path = store.path(table)
     with store.committing():
-        # The statistics property names columns that are about to go, and without one every column would get statistics.
+        # Remove the list of statistics columns, which may name former columns, and collect no statistics without it.
         delta_log.set_properties(store.spark, path, {"delta.dataSkippingNumIndexedCols": "0"})
         store.spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('delta.dataSkippingStatsColumns')")
         writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true")

@@ -22,7 +22,7 @@ from crm_spark.stages.clean.config import ReplayConfig
 from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
-from crm_spark.stages.clean.superseded import declare_superseded
+from crm_spark.stages.clean.superseded import record_superseded
 from crm_spark.stages.clean.validation import Validation
 
 _BATCH = ["source", "entity", "batch_id"]
@@ -126,7 +126,7 @@ def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
     release_id = f"replay:{digest[:24]}"
     contract = ENTITIES[entity]
     accepted = leaving.where("_status = 'accepted'").select(*contract.column_names)
-    declare_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
+    record_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
     ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
     update_histories(ctx, entity, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
     columns = {

@@ -11,19 +11,19 @@ MISSING_COLUMN = "missing_column"
 
 
 def missing_columns(source: Source, feed: Feed, deliveries: Iterable[Row]) -> dict[str, list[str]]:
-    """Ingested files without a required mapped column: file digest -> missing columns.
+    """Return ingested files that lack a required mapped column: file digest -> missing columns.
 
-    Without this check a renamed column would read as null and overwrite values in silver. JSON records omit null values,
-    so a JSON column counts as missing only if another delivery has contained it.
+    Without this check, a renamed column would read as null and overwrite values in silver. JSON records omit null values,
+    so a JSON column is missing only if other files of the source contain it.
     """
     if source.files is None:
         return {}
-    past = [
+    ingested = [
         row for row in deliveries if row["source"] == source.name and row["status"] == "ingested" and row["columns"]
     ]
-    wanted = {encoded(name, 0) for mapping in feed.columns.values() for name in mapping.source_columns}
-    wanted -= {encoded(name, 0) for name in source.files.may_lack}
+    required = {encoded(name, 0) for mapping in feed.columns.values() for name in mapping.source_columns}
+    required -= {encoded(name, 0) for name in source.files.may_lack}
     if source.files.format in ("json", "jsonl"):
-        wanted &= {name for row in past for name in row["columns"]}
-    missing = {row["file_sha256"]: sorted(decoded(name) for name in wanted - set(row["columns"])) for row in past}
+        required &= {name for row in ingested for name in row["columns"]}
+    missing = {row["file_sha256"]: sorted(decoded(name) for name in required - set(row["columns"])) for row in ingested}
     return {digest: names for digest, names in missing.items() if names}

@@ -24,7 +24,7 @@ from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
 from crm_spark.stages.clean.standardise import load_standards
-from crm_spark.stages.clean.superseded import declare_superseded
+from crm_spark.stages.clean.superseded import record_superseded
 from crm_spark.stages.clean.validation import Validation
 
 _EFFECTS = {NULLED: "values set to null", WARN: "warnings", QUARANTINED: "quarantined", BLOCK: "blocked"}
@@ -93,7 +93,7 @@ def run(ctx: JobContext) -> StageResult:
             # Validate again without them: a blocked row must not supersede a row of another delivery.
             validated = _validate(validation, pending, rows, keep, blocked)
             statuses, findings = _combined(validated)
-        _declare_superseded(ctx, validated)
+        _record_superseded(ctx, validated)
         in_parallel(lambda part: _to_silver(ctx, part), validated)
         warnings = [row for row in breaches if row["severity"] == "warn"]
         _write_reconciliation(ctx, validated, statuses, [*findings, *warnings], rules.version)
@@ -148,10 +148,10 @@ def _blocked_message(blocked: dict[tuple[str, str, str], str]) -> str:
     )
 
 
-def _declare_superseded(ctx: JobContext, validated: list[Validated]) -> None:
+def _record_superseded(ctx: JobContext, validated: list[Validated]) -> None:
     digest = sha256_of(sorted(part.work.digest for part in validated))
     accepted = {part.work.entity: part.rows.where("_status = 'accepted'") for part in validated}
-    declare_superseded(ctx, accepted, batch_id=f"clean:{digest[:24]}", digest=digest)
+    record_superseded(ctx, accepted, batch_id=f"clean:{digest[:24]}", digest=digest)
 
 
 def _to_silver(ctx: JobContext, part: Validated) -> None:

@@ -1,4 +1,4 @@
-"""Record accepted rows that are replaced in silver, so that row counts always reconcile."""
+"""Record which silver rows are replaced by newer records, so that row counts reconcile."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -11,18 +11,26 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.context import JobContext
 
 
-def declare_superseded(ctx: JobContext, accepted: Mapping[str, DataFrame], *, batch_id: str, digest: str) -> None:
-    """Write the silver rows that `accepted` (entity -> rows) is about to replace to ops.superseded.
+def record_superseded(ctx: JobContext, accepted: Mapping[str, DataFrame], *, batch_id: str, digest: str) -> None:
+    """Record in ops.superseded the silver rows that the accepted rows will replace.
 
     Must run before the merge into silver, which overwrites the old row ids.
+
+    Args:
+        ctx: context of the run.
+        accepted: entity -> accepted rows.
+        batch_id: batch id of the write.
+        digest: content digest of the write.
     """
-    parts = [_replaced(ctx, entity, rows) for entity, rows in accepted.items() if ctx.tables.exists(ENTITIES[entity])]
+    parts = [
+        _replaced_rows(ctx, entity, rows) for entity, rows in accepted.items() if ctx.tables.exists(ENTITIES[entity])
+    ]
     if parts:
         rows = reduce(DataFrame.unionByName, parts)
         ctx.tables.merge(SUPERSEDED, rows, batch_id=batch_id, digest=digest, insert_only=True)
 
 
-def _replaced(ctx: JobContext, entity: str, accepted: DataFrame) -> DataFrame:
+def _replaced_rows(ctx: JobContext, entity: str, accepted: DataFrame) -> DataFrame:
     key = list(ENTITIES[entity].grain)
     envelope = ("row_id", "source", "batch_id")
     replacing = accepted.select(*key, *(F.col(name).alias(f"by_{name}") for name in envelope))

@@ -1,4 +1,4 @@
-"""Customer relationship metrics: retention, revenue, satisfaction, campaign response."""
+"""Customer metrics: activity, revenue, retention, satisfaction and campaign response."""
 
 from datetime import date
 
@@ -8,12 +8,20 @@ from pyspark.sql import functions as F
 from crm_spark.models.metrics import Measure
 
 OBSERVED = "observed"
+"""Model name of measured figures in ops.metric."""
 
 
 def activity_measures(features: DataFrame, *, newest: date, before: date | None, currency: str) -> list[Measure]:
-    """Return active customers, revenue, satisfaction, tickets of the newest horizon, and retention from the previous one."""
-    now = features.where(F.col("as_of") == F.lit(newest))
-    row = now.agg(
+    """Return customers, active customers, revenue, tickets and satisfaction at the newest snapshot, and retention.
+
+    Args:
+        features: features.customer; `recent` features cover the horizon that ends with the snapshot.
+        newest: as_of of the newest snapshot.
+        before: as_of of the snapshot one horizon earlier; None if there is none.
+        currency: reporting currency.
+    """
+    snapshot = features.where(F.col("as_of") == F.lit(newest))
+    row = snapshot.agg(
         F.count(F.lit(1)).alias("customers"),
         F.count(F.when(F.col("num_orders_recent") > 0, 1)).alias("active"),
         F.sum("monetary_recent").alias("revenue"),
@@ -22,12 +30,12 @@ def activity_measures(features: DataFrame, *, newest: date, before: date | None,
         F.sum("num_tickets_recent").alias("tickets"),
     ).first()
     assert row is not None
-    num = int(row["customers"])
+    num_customers = int(row["customers"])
     measures = [
-        Measure("customers", OBSERVED, num, "customers", num),
-        Measure("active_customers", OBSERVED, row["active"], "customers", num),
-        Measure("revenue_recent", OBSERVED, row["revenue"] or 0.0, currency, num),
-        Measure("tickets_recent", OBSERVED, row["tickets"] or 0, "tickets", num),
+        Measure("customers", OBSERVED, num_customers, "customers", num_customers),
+        Measure("active_customers", OBSERVED, row["active"], "customers", num_customers),
+        Measure("revenue_recent", OBSERVED, row["revenue"] or 0.0, currency, num_customers),
+        Measure("tickets_recent", OBSERVED, row["tickets"] or 0, "tickets", num_customers),
     ]
     if row["num_satisfaction"]:
         measures.append(Measure("satisfaction", OBSERVED, row["satisfaction"], "score", row["num_satisfaction"]))
@@ -35,24 +43,33 @@ def activity_measures(features: DataFrame, *, newest: date, before: date | None,
 
 
 def retention(features: DataFrame, *, newest: date, before: date, currency: str) -> list[Measure]:
-    """Return the revenue of the previous horizon and the fraction of its customers who ordered in the newest horizon."""
-    then = features.where((F.col("as_of") == F.lit(before)) & (F.col("num_orders_recent") > 0)).select("customer_id")
-    now = features.where(F.col("as_of") == F.lit(newest)).select("customer_id", "num_orders_recent")
+    """Return the revenue of the previous horizon, and the fraction of its buyers who ordered again.
+
+    Args: see `activity_measures`.
+    """
+    buyers = features.where((F.col("as_of") == F.lit(before)) & (F.col("num_orders_recent") > 0)).select("customer_id")
+    current = features.where(F.col("as_of") == F.lit(newest)).select("customer_id", "num_orders_recent")
     row = (
-        then.join(now, "customer_id")
-        .agg(F.count(F.lit(1)).alias("n"), F.avg((F.col("num_orders_recent") > 0).cast("double")).alias("kept"))
+        buyers.join(current, "customer_id")
+        .agg(
+            F.count(F.lit(1)).alias("num_buyers"),
+            F.avg((F.col("num_orders_recent") > 0).cast("double")).alias("retention"),
+        )
         .first()
     )
-    past = features.where(F.col("as_of") == F.lit(before)).agg(F.sum("monetary_recent"), F.count(F.lit(1))).first()
-    assert row is not None and past is not None
-    measures = [Measure("revenue_before", OBSERVED, past[0] or 0.0, currency, past[1])]
-    if row["n"]:
-        measures.append(Measure("retention", OBSERVED, row["kept"], "fraction", row["n"]))
+    previous = features.where(F.col("as_of") == F.lit(before)).agg(
+        F.sum("monetary_recent").alias("revenue"), F.count(F.lit(1)).alias("num_customers")
+    )
+    totals = previous.first()
+    assert row is not None and totals is not None
+    measures = [Measure("revenue_before", OBSERVED, totals["revenue"] or 0.0, currency, totals["num_customers"])]
+    if row["num_buyers"]:
+        measures.append(Measure("retention", OBSERVED, row["retention"], "fraction", row["num_buyers"]))
     return measures
 
 
 def campaign_measures(contacts: DataFrame, responses: DataFrame) -> list[Measure]:
-    """Return the response rate of contacted customers and of the hold-out over all campaigns.
+    """Return the response rates of contacted customers and of the hold-out, over all campaigns.
 
     Args:
         contacts: campaign_id, customer_id, is_holdout.
@@ -63,17 +80,16 @@ def campaign_measures(contacts: DataFrame, responses: DataFrame) -> list[Measure
     targets = contacts.select("campaign_id", "customer_id", "is_holdout").distinct()
     outcomes = targets.join(responded, ["campaign_id", "customer_id"], "left")
     rates = outcomes.groupBy("is_holdout").agg(
-        F.count(F.lit(1)).alias("n"), F.avg(F.coalesce("has_responded", F.lit(0.0))).alias("rate")
+        F.count(F.lit(1)).alias("num_customers"), F.avg(F.coalesce("has_responded", F.lit(0.0))).alias("rate")
     )
-    names = {False: ("contacted", False), True: ("holdout", True)}
     return [
         Measure(
             "campaign_response",
-            names[r["is_holdout"]][0],
-            r["rate"],
+            "holdout" if row["is_holdout"] else "contacted",
+            row["rate"],
             "fraction",
-            r["n"],
-            is_baseline=names[r["is_holdout"]][1],
+            row["num_customers"],
+            is_baseline=row["is_holdout"],
         )
-        for r in rates.collect()
+        for row in rates.collect()
     ]

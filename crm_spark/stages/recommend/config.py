@@ -15,10 +15,12 @@ class RecommendConfig(Config):
     rank: Annotated[int, Field(ge=2, le=256)] = 24
     """Number of latent factors of ALS."""
     num_iterations: Annotated[int, Field(ge=1, le=50)] = 8
+    """Number of ALS iterations."""
     regularisation: Annotated[float, Field(gt=0)] = 0.05
+    """Regularisation parameter of ALS (`regParam`)."""
     alpha: Annotated[float, Field(gt=0)] = 20.0
-    """Confidence weight of a purchase in implicit ALS."""
+    """Weight of purchases relative to missing ones in implicit ALS; larger values trust purchases more."""
     num_popular: Annotated[int, Field(ge=20)] = 200
-    """Number of best sellers the popularity baseline selects from."""
+    """Number of best sellers from which the popularity baseline selects."""
     min_customers: Annotated[int, Field(ge=10)] = 50
-    """Smallest number of customers with purchases before the evaluation period."""
+    """Minimum number of customers with purchases before the evaluation period; with fewer, the stage is skipped."""

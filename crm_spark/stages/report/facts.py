@@ -37,13 +37,14 @@ class Facts:
     """source, files, bytes, rows, skipped."""
     reasons: Rows = field(default_factory=list)
     """source, entity, status, reason, n, and file and position of one example."""
+    # From quality_facts, where the function of the same name documents the columns:
     quarantined_by_day: Rows = field(default_factory=list)
     findings_in_accepted: Rows = field(default_factory=list)
     warnings: Rows = field(default_factory=list)
     released: Rows = field(default_factory=list)
     superseded: Rows = field(default_factory=list)
     rejected_files: Rows = field(default_factory=list)
-    """These six are described in quality_facts."""
+    # From the tables of the lake:
     num_customers: int = 0
     num_records: int = 0
     segments: Rows = field(default_factory=list)
@@ -52,11 +53,12 @@ class Facts:
     texts: Rows = field(default_factory=list)
     """source, label, n: predicted labels of all texts."""
     texts_by_month: Rows = field(default_factory=list)
+    # From topic_facts, which documents the columns:
     aspects: Rows = field(default_factory=list)
     sentiment_by_month: Rows = field(default_factory=list)
     product_sentiment: Rows = field(default_factory=list)
     segment_words: Rows = field(default_factory=list)
-    """These four are described in topic_facts."""
+    # From the tables of the lake:
     min_customers_per_cell: int = 5
     risk: Rows = field(default_factory=list)
     """value_band, risk, n, expected_revenue, at_stake."""

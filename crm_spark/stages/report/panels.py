@@ -83,7 +83,7 @@ def data_received(facts: Facts, primary: dict[str, str]) -> Panel:
     chart = Chart(
         "Records by source and status",
         charts.flow(links),
-        "Flow diagram: records of each source that were accepted, duplicates, or quarantined.",
+        "Flow diagram: number of accepted, duplicate and quarantined records of each source.",
         table,
     )
     return Panel("data-received", "Data received", lead, [chart], notes=notes)

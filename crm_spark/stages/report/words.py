@@ -1,5 +1,7 @@
 """Business wording of the report: figures with units, features and reason codes in plain language."""
 
+import re
+
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
 
@@ -98,8 +100,8 @@ def percent(fraction: float, digits: int = 0) -> str:
 
 
 def title_of(name: str) -> str:
-    """Return a name as a title: `win_back_offer` becomes `Win back offer`."""
-    return name.replace("_", " ").capitalize()
+    """Return a name as a title: `win_back_offer` becomes `Win back offer`, `crm_orders` becomes `CRM orders`."""
+    return re.sub(r"\bcrm\b", "CRM", name.replace("_", " ").capitalize(), flags=re.IGNORECASE)
 
 
 def reason_of(code: str) -> str:

@@ -14,7 +14,7 @@ class ShardConfig(Config):
     """Encoder and tokenizer: `embedded`, a folder with a BERT-family model, or a model name on the Hugging Face hub
     (downloaded once, unless HF_HUB_OFFLINE is set). Every node must have access to it."""
     max_length: Annotated[int, Field(ge=8, le=512)] = 128
-    """TextTokenizer in a row."""
+    """Maximum number of tokens per row."""
     long_texts: Literal["head", "head_tail", "windows"] = "head"
     """Truncation of longer texts. head: the beginning; head_tail: a quarter from the beginning, the rest from the end;
     windows: up to eight consecutive rows, whose logits are averaged."""

@@ -72,7 +72,7 @@ def finalise(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], o
     A search trial writes only its validation cross-entropy.
     """
     if spec.get("is_trial"):
-        (out / "result.json").write_text(json.dumps({"validation_bits": min(history.validation)}))
+        (out / "result.json").write_text(json.dumps({"validation_bits": min(history.validation_losses)}))
         return
     shards, manifest, cfg = reader.folder, reader.manifest, reader.cfg
     splits = {name: split_of(shards, manifest, name) for name in SPLITS}
@@ -111,7 +111,7 @@ def finalise(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], o
             "tokens_seen": history.num_tokens,
             "curve": _curve(history.losses),
             "best_epoch": history.best_epoch + 1,
-            "validation_bits": history.validation,
+            "validation_bits": history.validation_losses,
             "ranks": reader.world_size,
             "precision": "bf16" if uses_bf16(cfg.precision) else "fp32",
         },

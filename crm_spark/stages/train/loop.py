@@ -18,7 +18,7 @@ from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.evaluation import best_temperature, evaluate
 from crm_spark.stages.train.loss import Loss, Teacher, autocast, mask_id_of
 from crm_spark.stages.train.optimiser import add_lora, freeze, optimiser_of
-from crm_spark.stages.train.progress import History, Meter, Run
+from crm_spark.stages.train.progress import History, Meter, TrainingState
 from crm_spark.stages.train.readers import Rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.text.batches import token_batches
@@ -47,16 +47,16 @@ def train(
     freeze(model, cfg.frozen_layers)
     merge = add_lora(model, cfg) if cfg.lora_rank else None
     optimiser, schedule = optimiser_of(model, cfg, num_steps=reader.num_steps * cfg.num_epochs)
-    run = Run(model, optimiser, schedule, out, decay=cfg.averaging, is_writer=reader.rank == 0)
+    run = TrainingState(model, optimiser, schedule, out, decay=cfg.averaging, is_writer=reader.rank == 0)
     run.resume()
     devices = [device] if device.type == "cuda" else None
     wrapped = DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
     loss = Loss(cfg, class_weights(reader.manifest, cfg).to(device), mask_id_of(reader.manifest), teacher)
-    unlabelled = _unlabelled(reader, epoch=len(run.history.validation)) if cfg.consistency else None
+    unlabelled = _unlabelled(reader, epoch=len(run.history.validation_losses)) if cfg.consistency else None
     started = time.monotonic()
     meter = Meter(run.history, total=reader.num_steps * cfg.num_epochs, out=out if run.is_writer else None)
-    while not run.history.is_over(cfg):
-        epoch = len(run.history.validation)
+    while not run.history.is_finished(cfg):
+        epoch = len(run.history.validation_losses)
         done = len(run.history.losses) - epoch * reader.num_steps
         model.train()
         for step, rows in enumerate(reader.steps(epoch)):
@@ -70,12 +70,12 @@ def train(
             loss.random = np.random.default_rng(seed)
             meter.add(*_step(wrapped, rows, others, optimiser, loss), num_tokens=int(rows.num_tokens.sum()))
             schedule.step()
-            run.average()
+            run.update_average()
             if (number + 1) % cfg.checkpoint_steps == 0:
                 meter.flush()
                 run.save()
         meter.flush()
-        run.end_epoch(validation_bits(run.averaged, validation, cfg))
+        run.end_epoch(validation_bits(run.averaged_model, validation, cfg))
     run.restore_best()
     if merge:
         merge()

@@ -1,4 +1,4 @@
-"""Training progress: history, checkpointed state, progress bar and TensorBoard."""
+"""Loss history, progress reports (progress bar, TensorBoard) and checkpointed state of a training run."""
 
 import time
 from dataclasses import dataclass, field
@@ -21,18 +21,18 @@ _REPORT_STEPS = 20
 
 @dataclass
 class History:
-    """History of a training run; the same on all ranks.
+    """Losses and throughput of a training run; the same on all ranks.
 
     Attributes:
         losses: training loss of each step in bits.
-        validation: validation cross-entropy after each epoch in bits, at the best temperature.
+        validation_losses: validation cross-entropy after each epoch in bits, at the best temperature.
         num_tokens: number of training tokens without padding.
-        rates: tokens per second over all ranks, for every 20 steps of this run.
-        seconds: duration of the loop since the last resumption.
+        rates: tokens per second over all ranks, one value per 20 steps since the last resumption.
+        seconds: duration of the training loop since the last resumption.
     """
 
     losses: list[float] = field(default_factory=list)
-    validation: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
     num_tokens: int = 0
     rates: list[float] = field(default_factory=list)
     seconds: float = 0.0
@@ -40,16 +40,19 @@ class History:
     @property
     def best_epoch(self) -> int:
         """Epoch with the lowest validation loss, from 0."""
-        return int(np.argmin(self.validation))
+        return int(np.argmin(self.validation_losses))
 
-    def is_over(self, cfg: TrainConfig) -> bool:
-        """Return whether all epochs are done or the patience of early stopping is exhausted."""
-        done = len(self.validation)
-        return done >= cfg.num_epochs or (done > 0 and done - 1 - self.best_epoch >= cfg.patience)
+    def is_finished(self, cfg: TrainConfig) -> bool:
+        """Return whether all epochs are done or early stopping has run out of patience."""
+        num_epochs = len(self.validation_losses)
+        return num_epochs >= cfg.num_epochs or (num_epochs > 0 and num_epochs - 1 - self.best_epoch >= cfg.patience)
 
 
 class Meter:
-    """Collects losses on the device and reports every 20 steps: fetching single values would stall a GPU."""
+    """Collect losses on the device and report them every 20 steps.
+
+    Fetching the loss of every step would stall a GPU.
+    """
 
     def __init__(self, history: History, *, total: int, out: Path | None):
         self.history, self.tokens = history, 0
@@ -57,9 +60,15 @@ class Meter:
         self.bar, self.started = ProgressBar("train", total), time.monotonic()
         self.board = _board(out / "tensorboard") if out else None
 
-    def add(self, summed: Tensor, total: Tensor, *, num_tokens: int) -> None:
-        """Add a step: summed loss of this rank in nats, example weight of all ranks, tokens of this rank."""
-        self.pending.append(torch.stack([summed, total]))
+    def add(self, loss_sum: Tensor, weight_sum: Tensor, *, num_tokens: int) -> None:
+        """Add a step.
+
+        Args:
+            loss_sum: summed loss of this rank in nats.
+            weight_sum: summed example weight of all ranks.
+            num_tokens: number of tokens of this rank.
+        """
+        self.pending.append(torch.stack([loss_sum, weight_sum]))
         self.tokens += num_tokens
         if len(self.pending) == _REPORT_STEPS:
             self.flush()
@@ -71,10 +80,10 @@ class Meter:
         device = self.pending[0].device
         sums = torch.stack(self.pending).double()  # (steps, 2)
         tokens = torch.tensor([float(self.tokens)], dtype=torch.float64, device=device)
-        totals = sums[:, 1].clone()
+        weights = sums[:, 1].clone()
         reduced = torch.cat([sums[:, 0], tokens])
         dist.all_reduce(reduced)
-        bits = (reduced[:-1] / totals.clamp(min=1) / np.log(2)).tolist()
+        bits = (reduced[:-1] / weights.clamp(min=1) / np.log(2)).tolist()
         first = len(self.history.losses)
         self.history.losses += bits
         self.history.num_tokens += int(reduced[-1])
@@ -104,8 +113,8 @@ def _memory(device: torch.device) -> str:
     return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB"
 
 
-class Run:
-    """State of a training run: everything a checkpoint stores."""
+class TrainingState:
+    """State of a training run that checkpoints store: weights, their average, optimiser, schedule and history."""
 
     def __init__(
         self, model: TextClassifier, optimiser: Any, schedule: Any, out: Path, *, decay: float, is_writer: bool
@@ -119,7 +128,7 @@ class Run:
         self.best: dict[str, Tensor] = {}
 
     def resume(self) -> None:
-        """Load the newest valid checkpoint with the same parts, if any."""
+        """Load the newest valid checkpoint, if it contains every part of this state."""
         state = checkpoint.newest_valid(self.folder)
         if state is None or not {*self.parts, "best"} <= state.keys():
             return
@@ -131,22 +140,23 @@ class Run:
             get_logger().info("train: resumed after %d steps", len(self.history.losses))
 
     @property
-    def averaged(self) -> TextClassifier:
-        """Model to evaluate and keep: averaged weights, or the model itself without averaging."""
+    def averaged_model(self) -> TextClassifier:
+        """Model with averaged weights; without averaging, the trained model."""
         module = self.model if self.mean is None else self.mean.module
         assert isinstance(module, TextClassifier)
         return module
 
-    def average(self) -> None:
-        """Update the running mean of the weights after a step."""
+    def update_average(self) -> None:
+        """Update the moving average of the weights after a step."""
         if self.mean is not None:
             self.mean.update_parameters(self.model)
 
-    def _update_mean(self, former: Any, weights: Any, _: Any) -> None:
-        """Update the exponential moving average; the decay is smaller in the first steps, for short trainings."""
+    def _update_mean(self, averages: Any, weights: Any, _: Any) -> None:
+        """Update the exponential moving average in place."""
+        # The decay grows during the first steps; otherwise the initial weights would dominate short runs.
         # n_averaged is in main memory, so that reading it does not stall a GPU.
         steps = int(self.mean.n_averaged) if self.mean is not None else 0
-        torch._foreach_lerp_(former, weights, 1 - min(self.decay, (1 + steps) / (4 + steps)))
+        torch._foreach_lerp_(averages, weights, 1 - min(self.decay, (1 + steps) / (4 + steps)))
 
     def save(self) -> None:
         """Write a checkpoint on the writing rank."""
@@ -154,16 +164,18 @@ class Run:
             state = {name: part.state_dict() for name, part in self.parts.items()}
             history = {
                 "losses": self.history.losses,
-                "validation": self.history.validation,
+                "validation": self.history.validation_losses,
                 "num_tokens": self.history.num_tokens,
             }
             checkpoint.save({**state, **history, "best": self.best}, self.folder, step=len(self.history.losses))
 
     def end_epoch(self, bits: float) -> None:
-        """Record the validation loss of an epoch, keep the weights if it is the best, and save."""
-        self.history.validation.append(bits)
-        if self.history.best_epoch == len(self.history.validation) - 1:
-            self.best = {name: tensor.detach().cpu().clone() for name, tensor in self.averaged.state_dict().items()}
+        """Record the validation loss of an epoch, keep its weights if it is the best so far, and save a checkpoint."""
+        self.history.validation_losses.append(bits)
+        if self.history.best_epoch == len(self.history.validation_losses) - 1:
+            self.best = {
+                name: tensor.detach().cpu().clone() for name, tensor in self.averaged_model.state_dict().items()
+            }
         self.save()
 
     def restore_best(self) -> None:

@@ -477,7 +477,7 @@ def test_quality_lists_quarantined_accepted_released_and_superseded_records():
         "Records released from quarantine": [
             [str(DAY), "ada", "Orders", "code not in the mapping", "01234567 → fedcba98", "30"]
         ],
-        "Accepted records replaced by a newer version": [["Orders", "Order line", "Crm orders", "5"]],
+        "Accepted records replaced by a newer version": [["Orders", "Order line", "CRM orders", "5"]],
         "Files that could not be read": [["Orders", "incomplete file", "2/orders.csv.gz", "2"]],
         "Newest event by source (UTC)": [["Orders", "Order line", "2025-01-30 08:15"]],
     }
