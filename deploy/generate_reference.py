@@ -136,9 +136,8 @@ def _columns(columns: Iterable[ColumnContract], grain: tuple[str, ...]) -> str:
 def _setting_pages() -> dict[str, str]:
     sections = {name: field.annotation for name, field in Settings.model_fields.items() if _is_model(field.annotation)}
     general = [name for name in Settings.model_fields if name not in sections]
-    links = [
-        (f"[`{s}`]({page}.md#{s})", _first_line(sections[s])) for page, (_, own) in SETTING_PAGES.items() for s in own
-    ]
+    docs = attribute_docs(Settings)
+    links = [(f"[`{s}`]({page}.md#{s})", docs[s]) for page, (_, own) in SETTING_PAGES.items() for s in own]
     index = [
         "# Settings",
         "Keys of `company.yaml` and `conf/*.yaml`; `--set section.key=value` overrides one. Files with other keys: "
@@ -195,8 +194,7 @@ def _field_rows(model: type[BaseModel], names: list[str], prefix: str) -> Iterat
         key = field.alias or name
         kind = _kind(schema["properties"][key], schema.get("$defs", {}))
         default = "*required*" if field.is_required() else _value(field.get_default(call_default_factory=True))
-        meaning = docs.get(name) or texts.KEYS[f"{model.__name__}.{name}"]
-        yield f"`{prefix}{key}`", kind, default, meaning
+        yield f"`{prefix}{key}`", kind, default, docs[name]
 
 
 def _value(value: Any) -> str:
@@ -242,10 +240,6 @@ def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
 
 def _paragraph(model: type[BaseModel]) -> str:
     return inspect.cleandoc(model.__doc__ or "")
-
-
-def _first_line(model: Any) -> str:
-    return _paragraph(model).split("\n")[0]
 
 
 # Metrics and reason codes

@@ -29,10 +29,13 @@ class FileOptions(Config):
     """Text file options (CSV, JSON)."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
+    r"""Field delimiter, one to four characters; `\t` for a tab."""
     quote: str = '"'
+    """Quote character."""
     escape: str = '"'
     """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
     encoding: str = "utf-8"
+    """Character encoding, such as utf-8, windows-1252 or utf-16."""
     multi_line: bool = True
     """Whether a quoted cell may contain line breaks. False lets Spark split a large uncompressed file across tasks."""
 
@@ -62,6 +65,7 @@ class Files(Config):
     may_lack: list[str] = []
     """Mapped columns that are optional in a file. Records of a file without any other mapped column are quarantined."""
     options: FileOptions = FileOptions()
+    """Options of text files; without effect on Parquet."""
 
     @field_validator("path")
     @classmethod
@@ -77,8 +81,11 @@ class Jdbc(Config):
     """Database table, read in full or, with a watermark, incrementally."""
 
     url: Annotated[str, Field(pattern="^jdbc:")]
+    """JDBC URL."""
     table: Annotated[str, Field(pattern=r'^[A-Za-z_][\w.$"]*$')]
+    """Table, optionally with schema."""
     user: str | None = None
+    """Database user; null: no user is sent."""
     password_env: str | None = None
     """Environment variable that contains the password; passwords are not allowed in configuration files."""
     driver: str | None = None
@@ -102,10 +109,13 @@ class Case(Config):
     """Value assigned if a column matches a condition."""
 
     column: str
+    """Source column."""
     matches: str | None = None
     """Regular expression, searched anywhere in the cell."""
     equals: str | None = None
+    """Exact value of the cell."""
     value: str
+    """Value assigned."""
 
     @model_validator(mode="after")
     def _check_condition(self) -> "Case":
@@ -120,6 +130,7 @@ class Mapping(Config):
     """Mapping of one entity column from the source columns."""
 
     from_: Annotated[list[str], Field(alias="from")] = []
+    """Source column, or a list of columns that are joined."""
     join: str = " "
     """Separator if `from` lists several columns."""
     value: str | bool | int | float | None = None
@@ -136,6 +147,7 @@ class Mapping(Config):
     otherwise: str | None = None
     """Default for values matched by neither `map` nor `cases`."""
     cases: list[Case] = []
+    """Conditions, tried in order; the first that matches gives the value."""
     extract: str | None = None
     """Regular expression; the first group is the value."""
     part: Literal["given", "family"] | None = None
@@ -183,6 +195,7 @@ class Feed(Config):
     then the one with the greatest digest, independent of the order of arrival. Rows of the same age that differ from it are
     counted in `ops.finding` as `conflicting_values`, per column."""
     columns: dict[str, Mapping]
+    """Mapping of each column of the entity."""
 
 
 class Source(Config):
@@ -192,10 +205,13 @@ class Source(Config):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Name of the source; lower case, digits, underscores."""
     system: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Namespace of the ids, shared by all sources of one system."""
     files: Files | None = None
+    """Files of the source; exclusive with `jdbc`."""
     jdbc: Jdbc | None = None
+    """Database table of the source; exclusive with `files`."""
     time_zone: str = "UTC"
     """Time zone of timestamps without an offset."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
@@ -203,9 +219,11 @@ class Source(Config):
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
     """Default country of phone numbers without a country code and of people without a country."""
     decimal: Literal[".", ","] = "."
+    """Decimal separator of numbers."""
     rank: Annotated[int, Field(ge=0)] = 0
     """Priority of the source: of two records with the same key and `updated_at`, the higher rank wins."""
     feeds: dict[str, Feed] = {}
+    """Entities that the source feeds, by name."""
 
     @field_validator("time_zone")
     @classmethod

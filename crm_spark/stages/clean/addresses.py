@@ -21,10 +21,15 @@ class AddressPack(Config):
     """Address conventions of one country."""
 
     names: list[str] = []
+    """Spellings of the country name, in lower case."""
     number: Literal["before", "after", "either"] = "after"
+    """Position of the house number: before the street, after it, or either."""
     words: dict[str, list[str]] = {}
+    """Short form -> spellings that are whole words."""
     endings: dict[str, list[str]] = {}
+    """Short form -> spellings at the end of a word."""
     postcode_digits: Annotated[int, Field(ge=3, le=9)] | None = None
+    """Length of a numeric postcode, to restore a leading zero; null: postcodes are not padded."""
 
 
 class Addresses:

@@ -18,10 +18,15 @@ class NameWords(Config):
     titles: dict[str, list[str]] = {}
     """Standard spelling -> accepted spellings."""
     address: list[str] = []
+    """Forms of address, removed from names."""
     suffixes: list[str] = []
+    """Suffixes of family names."""
     particles: list[str] = []
+    """Particles of family names, kept in lower case."""
     in_places: list[str] = []
+    """Further words that are in lower case within place names."""
     prefixes: list[str] = []
+    """Prefixes after which the next letter is capitalised."""
 
 
 class PersonName(NamedTuple):

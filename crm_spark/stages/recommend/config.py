@@ -15,7 +15,9 @@ class RecommendConfig(Config):
     rank: Annotated[int, Field(ge=2, le=256)] = 24
     """Number of latent factors of ALS."""
     num_iterations: Annotated[int, Field(ge=1, le=50)] = 8
+    """Number of ALS iterations."""
     regularisation: Annotated[float, Field(gt=0)] = 0.05
+    """Weight of the L2 penalty on the latent factors of ALS."""
     alpha: Annotated[float, Field(gt=0)] = 20.0
     """Confidence weight of a purchase in implicit ALS."""
     num_popular: Annotated[int, Field(ge=20)] = 200
