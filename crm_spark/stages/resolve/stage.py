@@ -16,7 +16,7 @@ from crm_spark.contracts.silver import (
     PERSON,
 )
 from crm_spark.core.config import read_yaml
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.stage import Stage
 from crm_spark.stages.resolve.config import ResolveConfig
@@ -37,7 +37,7 @@ def run(ctx: JobContext) -> StageResult:
     everyone = people.select(*_KEYS).union(seen.select(*_KEYS)).distinct()
     everyone = everyone.withColumn("record_key", F.concat_ws("|", *_KEYS)).cache()
     if everyone.isEmpty():
-        return skipped("no source contains persons")
+        return skipped_without_persons()
     records = candidates(people, max_block=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
     pairs, clusters, note = _linked(ctx, cfg, records)
     members = everyone.select("record_key").join(clusters, "record_key", "left")

@@ -1,5 +1,7 @@
 """A stage's declaration fails when it is wrong, not when the stage is due."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from crm_spark.core.stage import Stage
@@ -31,3 +33,10 @@ def test_every_stage_declares_itself_and_has_a_section(name):
     stage = load_stage(name)
     assert stage.name == name and name in Settings.model_fields
     assert stage.package.startswith("crm_spark.stages.")
+
+
+@pytest.mark.parametrize("name", ["featurise", "decide"])
+def test_stage_without_customers_is_skipped_with_the_same_note(name):
+    tables = SimpleNamespace(exists=lambda table: False)
+    result = load_stage(name).run(SimpleNamespace(tables=tables))
+    assert (result.status, result.note) == ("skipped", "no source contains persons")
