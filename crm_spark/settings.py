@@ -41,7 +41,7 @@ class Settings(Config):
     """Root of the configuration."""
 
     lake: str | None = None
-    """Directory or URI of the lake, unless `--lake` is given."""
+    """Directory or URI of the lake, unless `--lake` is given; null: `--lake` is required."""
     catalog: str | None = None
     """Catalog schema (`catalog.schema`) in which tables are registered; null: tables are found by path only."""
     seed: Annotated[int, Field(ge=1)] = 20240229

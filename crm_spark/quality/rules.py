@@ -39,7 +39,7 @@ class Rule(Config):
     on_null: Literal["pass", "fail"] = "pass"
     """Result of the check for a null value."""
     unless: str | None = None
-    """Boolean column of the entity; the rule is skipped where it is true."""
+    """Boolean column of the entity; the rule is skipped where it is true; null: never."""
     severity: Severity = "quarantine"
     """Effect of a violation: `warn`, `quarantine` (the row) or `block` (the whole delivery)."""
     version: Annotated[int, Field(ge=1)] = 1

@@ -87,7 +87,8 @@ class Jdbc(Config):
     user: str | None = None
     """Database user; null: no user is sent."""
     password_env: str | None = None
-    """Environment variable that contains the password; passwords are not allowed in configuration files."""
+    """Environment variable that contains the password; passwords are not allowed in configuration files. Null: no
+    password is sent."""
     driver: str | None = None
     """JDBC driver class; null: the PostgreSQL driver, or the driver Java selects for the URL."""
     watermark: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] | None = None
@@ -111,9 +112,9 @@ class Case(Config):
     column: str
     """Source column."""
     matches: str | None = None
-    """Regular expression, searched anywhere in the cell."""
+    """Regular expression, searched anywhere in the cell; null: `equals` is compared."""
     equals: str | None = None
-    """Exact value of the cell."""
+    """Exact value of the cell; null: `matches` is searched."""
     value: str
     """Value assigned."""
 
@@ -134,9 +135,10 @@ class Mapping(Config):
     join: str = " "
     """Separator if `from` lists several columns."""
     value: str | bool | int | float | None = None
-    """Constant value."""
+    """Constant value; null: the value comes from `from`, `hash_of` or `cases`."""
     hash_of: list[str] | Literal["all"] | None = None
-    """Digest of these columns, or of all columns; used as an id for records without one."""
+    """Digest of these columns, or of all columns; used as an id for records without one; null: no
+    digest."""
     formats: list[str] = []
     """Date and time formats, tried in order: iso, epoch_seconds, epoch_milliseconds, excel (serial day number), or a Spark
     datetime pattern."""
@@ -145,19 +147,20 @@ class Mapping(Config):
     map: dict[str, str] = {}
     """Source value -> target value. Values not listed are reported as `unknown_value` unless `otherwise` is set."""
     otherwise: str | None = None
-    """Default for values matched by neither `map` nor `cases`."""
+    """Default for values matched by neither `map` nor `cases`; null: they become null."""
     cases: list[Case] = []
     """Conditions, tried in order; the first that matches gives the value."""
     extract: str | None = None
-    """Regular expression; the first group is the value."""
+    """Regular expression; the first group is the value; null: the whole cell."""
     part: Literal["given", "family"] | None = None
-    """Part of a full name written as `Given Family` or `Family, Given`, with or without titles."""
+    """Part of a full name written as `Given Family` or `Family, Given`, with or without titles; null: the
+    whole cell."""
     ranges: dict[str, tuple[float, float]] = {}
     """Target value -> inclusive numeric range."""
     scale: float | None = None
-    """Factor applied to the number."""
+    """Factor applied to the number; null: none."""
     divide_by: str | None = None
-    """Column by which the number is divided."""
+    """Column by which the number is divided; null: none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -191,9 +194,9 @@ class Feed(Config):
     """Mapping of a source to one entity."""
 
     one_row_per_key: bool = False
-    """Keep one row per key if many records share it (an order header repeated on each line): the latest by `updated_at`,
-    then the one with the greatest digest, independent of the order of arrival. Rows of the same age that differ from it are
-    counted in `ops.finding` as `conflicting_values`, per column."""
+    """Keep one row per key if many records share it (an order header repeated on each line): the latest by `updated_at`, then
+    that of the source with the higher `rank`, then the one with the greatest digest, independent of the order of arrival. Rows
+    of the same age that differ from it are counted in `ops.finding` as `conflicting_values`, per column."""
     columns: dict[str, Mapping]
     """Mapping of each column of the entity."""
 
@@ -209,15 +212,16 @@ class Source(Config):
     system: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Namespace of the ids, shared by all sources of one system."""
     files: Files | None = None
-    """Files of the source; exclusive with `jdbc`."""
+    """Files of the source; exclusive with `jdbc`; null: the source is a database table."""
     jdbc: Jdbc | None = None
-    """Database table of the source; exclusive with `files`."""
+    """Database table of the source; exclusive with `files`; null: the source is a set of files."""
     time_zone: str = "UTC"
     """Time zone of timestamps without an offset."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     """ISO 4217 currency code of the amounts; null: the reporting currency."""
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    """Default country of phone numbers without a country code and of people without a country."""
+    """Default country of phone numbers without a country code and of people without a country (ISO 3166 alpha-2);
+    null: none."""
     decimal: Literal[".", ","] = "."
     """Decimal separator of numbers."""
     rank: Annotated[int, Field(ge=0)] = 0

@@ -23,7 +23,7 @@ _OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of
 
 
 class Condition(Config):
-    """Comparison of a fact with a value."""
+    """Comparison of a fact with a value: exactly one of at_least, at_most, is and is_one_of is set, the others are null."""
 
     fact: str
     """Fact about the customer."""
