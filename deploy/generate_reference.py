@@ -103,8 +103,8 @@ def _layer_page(layer: str, members: list[TableContract]) -> str:
             remark = f" Also has all columns of `silver.{entity}`."
         if contract.partition_by:
             remark += f" Partitioned by {', '.join(f'`{name}`' for name in contract.partition_by)}."
-        shown = [c for c in contract.columns if c.name not in hidden]
-        parts += [f"## {_name(contract)}", contract.doc + remark, _columns(shown, contract.grain)]
+        columns = [c for c in contract.columns if c.name not in hidden]
+        parts += [f"## {_name(contract)}", contract.doc + remark, _columns(columns, contract.grain)]
     return "\n\n".join(parts)
 
 
@@ -247,16 +247,16 @@ def _paragraph(model: type[BaseModel]) -> str:
 
 def metrics_in_code() -> dict[str, tuple[set[str], set[str]]]:
     """Metric -> stages that compute it, units."""
-    found: dict[str, tuple[set[str], set[str]]] = {}
+    metrics: dict[str, tuple[set[str], set[str]]] = {}
     for path in sorted((ROOT / "crm_spark" / "stages").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
                 name = node.args[0].value if isinstance(node.args[0], ast.Constant) else "hit_rate_at_<n>"
                 units = [*node.args[3:4], *(k.value for k in node.keywords if k.arg == "unit")]
-                stages, named = found.setdefault(str(name), (set(), set()))
+                stages, named = metrics.setdefault(str(name), (set(), set()))
                 stages.add(path.relative_to(ROOT / "crm_spark" / "stages").parts[0])
                 named |= {str(u.value) if isinstance(u, ast.Constant) else "currency" for u in units}
-    return found
+    return metrics
 
 
 def _metric_page() -> str:

@@ -21,9 +21,9 @@ def missing_columns(source: Source, feed: Feed, deliveries: Iterable[Row]) -> di
     past = [
         row for row in deliveries if row["source"] == source.name and row["status"] == "ingested" and row["columns"]
     ]
-    wanted = {encoded(name, 0) for mapping in feed.columns.values() for name in mapping.source_columns}
-    wanted -= {encoded(name, 0) for name in source.files.may_lack}
+    expected = {encoded(name, 0) for mapping in feed.columns.values() for name in mapping.source_columns}
+    expected -= {encoded(name, 0) for name in source.files.may_lack}
     if source.files.format in ("json", "jsonl"):
-        wanted &= {name for row in past for name in row["columns"]}
-    missing = {row["file_sha256"]: sorted(decoded(name) for name in wanted - set(row["columns"])) for row in past}
+        expected &= {name for row in past for name in row["columns"]}
+    missing = {row["file_sha256"]: sorted(decoded(name) for name in expected - set(row["columns"])) for row in past}
     return {digest: names for digest, names in missing.items() if names}
