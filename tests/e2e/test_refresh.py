@@ -34,17 +34,17 @@ def test_every_record_of_every_file_is_accounted_for(generated):
     for source in load_sources(Path(generated.pipeline.settings.ingest.sources_dir)):
         for entity, feed in source.feeds.items():
             if not feed.one_row_per_key:  # a folded entity reads only the records that name its key
-                taken = statuses[(statuses.source == source.name) & (statuses.entity == entity)].num_in.sum()
-                assert taken == ingested[source.name], (source.name, entity)
+                num_records = statuses[(statuses.source == source.name) & (statuses.entity == entity)].num_in.sum()
+                assert num_records == ingested[source.name], (source.name, entity)
 
 
 def test_planted_dirty_rows_are_found_by_their_reason_and_few_others_are(generated):
-    planted, found = generated.truth("dirty_row"), frame(generated, QUARANTINE)
-    found = found.explode("reasons").rename(columns={"reasons": "reason"})
+    planted, reasons = generated.truth("dirty_row"), frame(generated, QUARANTINE)
+    reasons = reasons.explode("reasons").rename(columns={"reasons": "reason"})
     keys = ["source", "file", "position", "reason"]
-    hits = planted.merge(found[keys].drop_duplicates(), on=keys)
+    hits = planted.merge(reasons[keys].drop_duplicates(), on=keys)
     assert len(planted) > 200 and len(hits) / len(planted) >= 0.99
-    quarantined = found[found.status == "quarantined"][["source", "file", "position"]].drop_duplicates()
+    quarantined = reasons[reasons.status == "quarantined"][["source", "file", "position"]].drop_duplicates()
     innocent = quarantined.merge(planted[["source", "file", "position"]], how="left", indicator=True)
     num_records = int(frame(generated, DELIVERY).num_rows.sum())
     assert (innocent["_merge"] == "left_only").sum() / num_records <= 0.001

@@ -97,8 +97,8 @@ def test_no_java_is_one_sentence_that_says_what_to_install():
         "try: java.find_java()\nexcept java.JavaNotFoundError as error: print(error)"
     )
     environment = {"PATH": "/nowhere", "JAVA_HOME": "/nowhere", "PYTHONPATH": str(ROOT)}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
-    assert "apt install" in said and "dnf install" in said and "brew install" in said
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
+    assert "apt install" in output and "dnf install" in output and "brew install" in output
 
 
 def test_java_home_is_asked_first():
@@ -107,5 +107,5 @@ def test_java_home_is_asked_first():
     home = find_java()
     code = "from crm_spark.core.java import find_java; print(find_java())"
     environment = {"PATH": os.environ["PATH"], "JAVA_HOME": home, "PYTHONPATH": str(ROOT)}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
-    assert Path(said.strip()) == Path(home)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
+    assert Path(output.strip()) == Path(home)

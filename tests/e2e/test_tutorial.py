@@ -42,19 +42,19 @@ class Edit:
 
 def steps():
     """Commands and edits of the page, in order."""
-    found = []
+    actions = []
     for block in _BLOCK.finditer(PAGE.read_text()):
         lines = block["content"].splitlines()
         if block["file"]:
             before, after = ("".join(f"{line[1:]}\n" for line in lines if line[0] in signs) for signs in (" -", " +"))
-            found.append(Edit(block["file"], before, after))
+            actions.append(Edit(block["file"], before, after))
             continue
         for line in lines:
             if line.startswith("$ "):
-                found.append(Command(line[2:]))
+                actions.append(Command(line[2:]))
             elif line.strip() != "...":
-                found[-1].shown.append(line)
-    return found
+                actions[-1].shown.append(line)
+    return actions
 
 
 def output_of(command):

@@ -36,8 +36,8 @@ def replace(store, number):
 
 def delete(store, number):
     keys = notes(store.spark, (f"n{number}", 0)).select("id")
-    gone = notes(store.spark, ("none", 0)).where("false")
-    return store.sync(NOTE, gone, keys=keys, batch_id=f"b{number}", digest=f"d{number}")
+    no_rows = notes(store.spark, ("none", 0)).where("false")
+    return store.sync(NOTE, no_rows, keys=keys, batch_id=f"b{number}", digest=f"d{number}")
 
 
 EACH = [("n0", 0), ("n1", 1), ("n2", 2), ("n3", 3), ("n4", 4), ("n5", 5), ("n6", 6), ("n7", 7), ("n8", 8), ("n9", 9)]

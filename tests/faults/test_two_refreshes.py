@@ -78,10 +78,10 @@ def stopped_and_replaced(holder, lake, orders):
     time.sleep(SECONDS + 0.1)
     with Lease(str(lake), run_id="next") as lease:
         holder.go_on()
-        said = [holder.ask(order) for order in orders]
+        answers = [holder.ask(order) for order in orders]
         with lease.committing():
             assert json.loads((lake / LEASE_FILE).read_text())["run_id"] == "next"
-    return said
+    return answers
 
 
 def test_a_holder_stopped_beyond_its_time_to_live_may_not_commit(tmp_path):
@@ -146,10 +146,10 @@ def undisturbed(spark, tmp_path_factory):
 def test_of_two_jobs_started_at_once_one_works_and_one_ends_with_exit_code_4(spark, tmp_path, undisturbed, number):
     arguments = ("--conf", lay_out(tmp_path, second=True), "--lake", tmp_path / "lake")
     with started("ingest", *arguments) as one, started("ingest", *arguments) as other:
-        said = {process: process.communicate()[1] for process in (one, other)}
-    assert sorted(process.returncode for process in said) == [0, 4]
+        stderr_of = {process: process.communicate()[1] for process in (one, other)}
+    assert sorted(process.returncode for process in stderr_of) == [0, 4]
     loser = one if one.returncode == 4 else other
-    assert "holds the lease of this lake" in said[loser] and "Traceback" not in said[loser]
+    assert "holds the lease of this lake" in stderr_of[loser] and "Traceback" not in stderr_of[loser]
     assert content(spark, tmp_path / "lake") == undisturbed
 
 
@@ -191,9 +191,9 @@ def test_a_job_that_was_stopped_and_replaced_ends_with_exit_code_4_and_changes_n
         assert run("ingest", *arguments)[0] == 0
         before = tables_of(lake)
         os.killpg(stopped.pid, signal.SIGCONT)
-        said = stopped.communicate()[1]
+        stderr = stopped.communicate()[1]
         assert stopped.returncode == 4
-        assert "another run took over the lease; this run stops" in said and "Traceback" not in said
+        assert "another run took over the lease; this run stops" in stderr and "Traceback" not in stderr
     assert tables_of(lake) == before
     assert content(spark, lake) == undisturbed
 
@@ -206,8 +206,8 @@ def test_a_job_that_was_stopped_within_a_commit_keeps_the_lake_and_finishes(spar
         stop_when(stopped, lambda: (lake / "bronze").exists() and is_committing(lake))
         time.sleep(2.1)
         before = tables_of(lake)
-        code, said = run("ingest", *arguments)
-        assert code == 4 and f"process {stopped.pid}" in said and "Traceback" not in said
+        code, stderr = run("ingest", *arguments)
+        assert code == 4 and f"process {stopped.pid}" in stderr and "Traceback" not in stderr
         assert tables_of(lake) == before
         os.killpg(stopped.pid, signal.SIGCONT)
         stopped.communicate()

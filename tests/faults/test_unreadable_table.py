@@ -64,8 +64,8 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_written(
     spoil(part)
     before = commits(lake)
     assert main(stage, arguments) == 1
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1 and f"lake/{table}: file {part.name} cannot be read: it is {why}" in said[0]
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and f"lake/{table}: file {part.name} cannot be read: it is {why}" in errors[0]
     assert commits(lake) == before
     if part.is_dir():
         part.rmdir()

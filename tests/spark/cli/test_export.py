@@ -33,13 +33,13 @@ def test_no_cell_is_active_and_every_value_comes_back(spark, tmp_path):
     assert write_csv(spark.createDataFrame(rows, "id int, text string").orderBy("id"), tmp_path / "out.csv") == len(
         rows
     )
-    (header, *found) = cells(tmp_path / "out.csv")
+    (header, *rows_written) = cells(tmp_path / "out.csv")
     assert header == ["id", "text"] and len(ACTIVE) == 30
-    assert [cell[0] for _, cell in found[:30]] == ["'"] * 30
-    assert [cell for _, cell in found[30 : 30 + len(PLAIN)]] == [text or "" for text in PLAIN], (
+    assert [cell[0] for _, cell in rows_written[:30]] == ["'"] * 30
+    assert [cell for _, cell in rows_written[30 : 30 + len(PLAIN)]] == [text or "" for text in PLAIN], (
         "nothing else is touched"
     )
-    assert [restored(cell) for _, cell in found] == [text or "" for text in texts]
+    assert [restored(cell) for _, cell in rows_written] == [text or "" for text in texts]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv"]
 
 
@@ -79,18 +79,18 @@ def test_personal_columns_are_written_only_when_they_are_named(lake, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "more", "said"),
+    ("table", "more", "message"),
     [
         ("silver.persons", [], "--table: unknown table silver.persons; known tables: silver.person"),
         ("silver.person", ["--columns", "mail"], "silver.person has no column mail; its columns"),
         (CUSTOMER.name, [], "gold.customer: not in .* Run the stage that writes it first"),
     ],
 )
-def test_what_cannot_be_exported_is_said(lake, tmp_path, capsys, table, more, said):
+def test_what_cannot_be_exported_is_said(lake, tmp_path, capsys, table, more, message):
     import re
 
     assert export(lake, table, tmp_path / "out.csv", *more) == 2
-    assert re.search(said, capsys.readouterr().err) and not (tmp_path / "out.csv").exists()
+    assert re.search(message, capsys.readouterr().err) and not (tmp_path / "out.csv").exists()
 
 
 def test_a_file_that_is_there_is_left_alone(lake, tmp_path, capsys):

@@ -16,8 +16,8 @@ def blocked(content):
 
 
 def test_unknown_key_names_file_key_and_the_nearest_known_one():
-    said = blocked({**MINIMAL, "company": {"horizon_day": 91}})
-    assert said == "conf/mine.yaml: company.horizon_day: unknown key; did you mean 'horizon_days'?"
+    message = blocked({**MINIMAL, "company": {"horizon_day": 91}})
+    assert message == "conf/mine.yaml: company.horizon_day: unknown key; did you mean 'horizon_days'?"
 
 
 def test_unknown_section_names_the_nearest_known_one():
@@ -25,8 +25,8 @@ def test_unknown_section_names_the_nearest_known_one():
 
 
 def test_wrong_type_names_the_value_it_got():
-    said = blocked({**MINIMAL, "company": {"horizon_days": "soon"}})
-    assert said.startswith("conf/mine.yaml: company.horizon_days:") and said.endswith("got 'soon'")
+    message = blocked({**MINIMAL, "company": {"horizon_days": "soon"}})
+    assert message.startswith("conf/mine.yaml: company.horizon_days:") and message.endswith("got 'soon'")
 
 
 def test_impossible_value_says_what_is_allowed():
