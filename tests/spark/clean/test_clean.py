@@ -81,17 +81,17 @@ def test_row_counts_reconcile_with_reasons(first):
 
 
 def test_findings_are_counted_with_an_example(first):
-    found = {(r["entity"], r["code"], r["column"]): (r["num_rows"], r["severity"], r["file"], r["position"])
+    findings = {(r["entity"], r["code"], r["column"]): (r["num_rows"], r["severity"], r["file"], r["position"])
              for r in first.tables.read(FINDING).collect()}  # fmt: skip
-    here = "1/orders.csv"
-    assert {key: value for key, value in found.items() if key[0] == "order_line"} == {
-        ("order_line", "non_positive_price", "unit_price"): (1, "quarantine", here, 4),
-        ("order_line", "non_positive_quantity", "quantity"): (1, "quarantine", here, 5),
-        ("order_line", "bad_number", "quantity"): (1, "quarantine", here, 6),
-        ("order_line", "missing_required", "order_id"): (1, "quarantine", here, 10),
-        ("order_line", "malformed_record", "*"): (1, "quarantine", here, 11),
+    file = "1/orders.csv"
+    assert {key: value for key, value in findings.items() if key[0] == "order_line"} == {
+        ("order_line", "non_positive_price", "unit_price"): (1, "quarantine", file, 4),
+        ("order_line", "non_positive_quantity", "quantity"): (1, "quarantine", file, 5),
+        ("order_line", "bad_number", "quantity"): (1, "quarantine", file, 6),
+        ("order_line", "missing_required", "order_id"): (1, "quarantine", file, 10),
+        ("order_line", "malformed_record", "*"): (1, "quarantine", file, 11),
         # the orders of three lines were quarantined
-        ("order_line", "unknown_order", "order_id"): (3, "warn", here, 7),
+        ("order_line", "unknown_order", "order_id"): (3, "warn", file, 7),
     }
     notes = {r["line_id"]: r["notes"] for r in first.tables.read(ORDER_LINE).where("notes IS NOT NULL").collect()}
     assert notes == {f"A{n}-1": ["unknown_order:order_id"] for n in (6, 7, 8)}

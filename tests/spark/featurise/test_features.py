@@ -54,7 +54,7 @@ CONTACTS = [("anna", date(2025, 4, 1)), ("anna", date(2025, 6, 1)), ("anna", dat
 RESPONSES = [("anna", date(2025, 6, 3)), ("anna", date(2025, 7, 3))]
 
 
-def made(spark) -> Activity:
+def activity_of(spark) -> Activity:
     def frame(rows, columns):
         return spark.createDataFrame(rows, f"customer_id string, {columns}")
 
@@ -72,14 +72,14 @@ def made(spark) -> Activity:
 
 def collected(activity):
     rows = features(activity, [JUNE_30, MAY_31], horizon_days=HORIZON_DAYS).collect()
-    found = {(row["customer_id"], row["as_of"]): row.asDict() for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_snapshot = {(row["customer_id"], row["as_of"]): row.asDict() for row in rows}
+    assert len(by_snapshot) == len(rows)
+    return by_snapshot
 
 
 @pytest.fixture(scope="module")
 def table(spark):
-    return collected(made(spark))
+    return collected(activity_of(spark))
 
 
 def values(row, *names):
@@ -160,7 +160,7 @@ def test_customer_is_in_every_snapshot_after_joining(table):
 
 
 def test_events_after_the_snapshot_are_ignored(spark, table):
-    activity = made(spark)
+    activity = activity_of(spark)
     past = {
         name: getattr(activity, name).where(F.col("happened_on") <= F.lit(JUNE_30))
         for name in ("orders", "lines", "interactions", "feedback", "contacts", "responses")

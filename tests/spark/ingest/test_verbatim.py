@@ -71,27 +71,27 @@ def test_number_of_cases():
 
 
 @pytest.fixture(scope="module")
-def kept(spark, tmp_path_factory):
+def lake(spark, tmp_path_factory):
     return cleaned(spark, tmp_path_factory.mktemp("verbatim"), rows_of(FORMULAS, "f") + rows_of(STRINGS, "s"))
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_bronze_keeps_the_exact_bytes(kept, format, prefix, texts):
-    rows = kept.tables.read(bronze(f"from_{format}")).where(F.col("id").startswith(prefix))
+def test_bronze_keeps_the_exact_bytes(lake, format, prefix, texts):
+    rows = lake.tables.read(bronze(f"from_{format}")).where(F.col("id").startswith(prefix))
     cells = rows.select("id", "who", F.hex("body"), "stars").collect()
-    wanted = {f"{prefix}{i}": ("K1", hexed(text), str(i % 5)) for i, text in enumerate(texts)}
-    assert {key: tuple(others) for key, *others in cells} == wanted
+    expected = {f"{prefix}{i}": ("K1", hexed(text), str(i % 5)) for i, text in enumerate(texts)}
+    assert {key: tuple(others) for key, *others in cells} == expected
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_silver_keeps_the_exact_bytes(kept, format, prefix, texts):
-    rows = kept.tables.read(FEEDBACK).where(F.col("source") == f"from_{format}")
+def test_silver_keeps_the_exact_bytes(lake, format, prefix, texts):
+    rows = lake.tables.read(FEEDBACK).where(F.col("source") == f"from_{format}")
     rows = rows.where(F.col("feedback_id").startswith(prefix))
     cells = rows.select("feedback_id", "person_id", F.hex("text"), "rating").collect()
-    wanted = {f"{prefix}{i}": ("K1", hexed(text), float(i % 5)) for i, text in enumerate(texts)}
-    assert {key: tuple(others) for key, *others in cells} == wanted
+    expected = {f"{prefix}{i}": ("K1", hexed(text), float(i % 5)) for i, text in enumerate(texts)}
+    assert {key: tuple(others) for key, *others in cells} == expected
 
 
 def hexed(text):
@@ -155,7 +155,7 @@ class PeakOfPython:
 
 
 @pytest.mark.parametrize("format", [pytest.param(f, marks=() if f == "parquet" else pytest.mark.slow) for f in FORMATS])
-def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, kept, tmp_path, format):
+def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, lake, tmp_path, format):
     texts = [f"{i:03}" + "word and more " * 74_898 for i in range(100)]
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()

@@ -16,9 +16,9 @@ JANUARY, MARCH = date(2025, 1, 1), date(2025, 3, 1)
 def months(spark, texts):
     frame = spark.createDataFrame(texts, "customer_id string, written_on date, sentiment double").repartition(2)
     rows = sentiment_by_month(frame, "customer_id").collect()
-    found = {(row["customer_id"], row["month"]): tuple(row)[2:] for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_month = {(row["customer_id"], row["month"]): tuple(row)[2:] for row in rows}
+    assert len(by_month) == len(rows)
+    return by_month
 
 
 def test_means_standard_errors_and_changes(spark):

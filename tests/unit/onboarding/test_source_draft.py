@@ -15,8 +15,8 @@ FILES = Files(path="*.csv", format="csv", options=FileOptions(delimiter=";"))
 
 
 def column(name, kind="text", *, is_key=False, low=None, high=None, num_blank=0, **fractions):
-    found = {kind: 1.0, **fractions} if kind != "text" else fractions
-    return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, found, low, high)
+    all_fractions = {kind: 1.0, **fractions} if kind != "text" else fractions
+    return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, all_fractions, low, high)
 
 
 def proposal(*columns, words=(), divided=0, called="shop"):
@@ -43,9 +43,9 @@ def drafted(*columns, given=None, **more):
     ],
 )
 def test_columns_are_recognised_by_name_in_several_languages(names, entity):
-    found = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
-    assert set(found) == {entity}
-    assert len({profile.name for profile in found[entity].values()}) >= len(names) - 1
+    feeds = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
+    assert set(feeds) == {entity}
+    assert len({profile.name for profile in feeds[entity].values()}) >= len(names) - 1
 
 
 def test_plain_removes_accents_case_and_punctuation():

@@ -72,8 +72,8 @@ def test_spend_is_heavy_tailed():
 
 def test_share_of_crm_duplicates():
     contacts = crm_contacts(WorldSpec(customers=10_000), people(WorldSpec(customers=10_000), 0), range(900))
-    twins = sum(1 for key in contacts.keys if key >= 20_000_000)
-    assert abs(twins / len(contacts.rows) - 0.15) < 0.015
+    num_duplicates = sum(1 for key in contacts.keys if key >= 20_000_000)
+    assert abs(num_duplicates / len(contacts.rows) - 0.15) < 0.015
 
 
 def test_share_and_positions_of_faults():
