@@ -23,7 +23,7 @@ TABLES = (bronze("orders"), bronze("reviews"), ORDER, ORDER_LINE, FEEDBACK, QUAR
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "_scratch"], ids=["lake", "scratch"])
 @pytest.mark.parametrize("kilobytes", [16, 48, 96])
-def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, place, kilobytes):
+def test_full_disk_fails_the_job_and_damages_no_table(spark, tmp_path, capfd, place, kilobytes):
     conf, lake = str(lay_out(tmp_path)), tmp_path / "lake"
     store = TableStore(spark, str(lake))
 
@@ -53,7 +53,7 @@ def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, pl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("begins_full", [True, False], ids=["from_the_start", "once_it_shuffles"])
-def test_a_full_disk_for_shuffles_fails_the_job_and_harms_no_table(spark, tmp_path, begins_full):
+def test_full_shuffle_disk_fails_the_job_and_damages_no_table(spark, tmp_path, begins_full):
     conf, lake, shuffles = lay_out(tmp_path), tmp_path / "lake", tmp_path / "shuffles"
     store = TableStore(spark, str(lake))
     arguments = ("--conf", conf, "--lake", lake, "--set", f"session.local_dir={shuffles}")
@@ -79,7 +79,7 @@ def test_a_full_disk_for_shuffles_fails_the_job_and_harms_no_table(spark, tmp_pa
     assert store.read(ORDER_LINE).count() == 6 and store.read(bronze("orders")).count() == 12
 
 
-def test_a_lease_that_finds_no_room_is_not_taken_and_the_last_token_stays_known(tmp_path):
+def test_lease_is_not_acquired_on_a_full_disk_and_the_last_token_is_kept(tmp_path):
     with small_disk(tmp_path / "lake", megabytes=1):
         lake = tmp_path / "lake"
         with Lease(str(lake), run_id="a"), pytest.raises(LeaseHeldError), Lease(str(lake), run_id="b"):

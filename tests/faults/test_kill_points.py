@@ -43,7 +43,7 @@ def differing(one, other):
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_killed_at_each_point_of_each_stage(spark, tmp_path):
+def test_kills_at_each_point_of_each_stage_do_not_change_the_tables(spark, tmp_path):
     company, whole, lake = tmp_path / "company", tmp_path / "whole", tmp_path / "killed"
     generate_company(spark, company)
     conf, overrides = ROOT / "conf" / "demo.yaml", [f"ingest.data_dir={company / 'drops'}", *SETTINGS]
@@ -71,7 +71,7 @@ def test_killed_at_each_point_of_each_stage(spark, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["read", "commit"])
-def test_a_job_that_does_not_reach_its_point_does_not_count_as_killed(tmp_path, point):
+def test_job_that_does_not_reach_its_point_is_not_killed(tmp_path, point):
     """The negative control: nothing to train from is no kill in training."""
     conf = lay_out(tmp_path)
     code, _, errors = killed_at("train", point, "--conf", conf, "--lake", tmp_path / "lake", "--as-of", "2025-01-31")

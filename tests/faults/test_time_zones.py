@@ -26,7 +26,7 @@ def made_in(spark, root, zone):
 
 
 @pytest.mark.slow
-def test_machines_in_three_zones_make_the_same_tables(spark, tmp_path):
+def test_jobs_in_three_time_zones_write_the_same_tables(spark, tmp_path):
     zones = ("UTC", "America/New_York", "Pacific/Auckland")
     digests_by_zone = [made_in(spark, tmp_path / zone.replace("/", "_"), zone) for zone in zones]
     assert len(digests_by_zone[0]) == len(TABLES)

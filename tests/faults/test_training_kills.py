@@ -83,7 +83,7 @@ def disturbed(shards, out, strikes, *, max_restarts):
     return disturber, (out / "train.log").read_text()
 
 
-def test_a_killed_rank_and_a_killed_agent_change_nothing(shards, undisturbed, tmp_path):
+def test_killed_rank_and_killed_agent_do_not_change_the_weights(shards, undisturbed, tmp_path):
     strikes = [(30, send(signal.SIGKILL), False), (90, send(signal.SIGKILL, to_agent=True), False)]
     disturber, log = disturbed(shards, tmp_path / "out", strikes, max_restarts=3)
     assert len(disturber.times) == 2 and digest(tmp_path / "out") == undisturbed
@@ -93,7 +93,7 @@ def test_a_killed_rank_and_a_killed_agent_change_nothing(shards, undisturbed, tm
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_twenty_kills_over_four_runs(shards, undisturbed, tmp_path):
+def test_twenty_kills_in_four_runs_do_not_change_the_weights(shards, undisturbed, tmp_path):
     num_kills = num_while_written = num_same = 0
     for run in range(4):
         out = tmp_path / f"run-{run}"
@@ -113,7 +113,7 @@ def test_twenty_kills_over_four_runs(shards, undisturbed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_three_hangs_are_found(shards, undisturbed, tmp_path):
+def test_three_hangs_are_detected(shards, undisturbed, tmp_path):
     for run, step in enumerate((10, 70, 130)):
         out = tmp_path / f"run-{run}"
         disturber, log = disturbed(shards, out, [(step, send(signal.SIGSTOP), False)], max_restarts=2)
@@ -125,7 +125,7 @@ def test_three_hangs_are_found(shards, undisturbed, tmp_path):
         )
 
 
-def test_a_training_that_cannot_be_done_is_not_tried_again(tmp_path, shards):
+def test_invalid_training_is_not_retried(tmp_path, shards):
     from crm_spark.core.errors import CrmError
 
     with pytest.raises(CrmError, match="exit code 2"):

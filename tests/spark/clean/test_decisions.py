@@ -41,7 +41,7 @@ def test_every_check_has_a_case():
 
 
 @pytest.mark.parametrize("entity", ["order_line", "order", "person"])
-def test_effect_of_a_rule_by_severity_and_null_policy(spark, entity):
+def test_rule_has_the_effect_of_its_severity_and_null_policy(spark, entity):
     cases = [case for case in CASES if case[0] == entity]
     rows, expected = [], {}
     findings = F.array().cast("array<struct<code: string, column: string, severity: string>>")

@@ -20,7 +20,7 @@ def test_a_missing_table_has_version_minus_one(spark, tmp_path):
     assert version_of(spark, str(tmp_path / "none")) == -1
 
 
-def test_versions_and_transactions_of_a_table(spark, tmp_path):
+def test_versions_and_transactions_of_a_table_are_read(spark, tmp_path):
     path = str(tmp_path / "table")
     write(spark, path, "a", 7)
     write(spark, path, "b", 9)

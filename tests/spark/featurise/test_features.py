@@ -90,7 +90,7 @@ def test_snapshots_are_whole_horizons_apart():
     assert snapshot_days(JUNE_30, num_snapshots=3, horizon_days=30) == [JUNE_30, MAY_31, date(2025, 5, 1)]
 
 
-def test_recency_frequency_and_monetary_of_a_customer(table):
+def test_recency_frequency_and_monetary_of_a_customer_are_computed(table):
     anna = table["anna", JUNE_30]
     assert values(anna, "recency_days", "num_orders", "num_orders_recent") == (
         30,
@@ -102,7 +102,7 @@ def test_recency_frequency_and_monetary_of_a_customer(table):
     assert anna["tenure_days"] == 180  # 1 January to 30 June: 30 + 28 + 31 + 30 + 31 + 30
 
 
-def test_cadence_and_lateness_of_a_customer(table):
+def test_cadence_and_lateness_of_a_customer_are_computed(table):
     anna = table["anna", JUNE_30]
     assert anna["cadence_days"] == 45.0  # 2 March to 31 May: 90 days, 2 gaps
     assert anna["lateness"] == pytest.approx(0.6667, abs=1e-4)  # 30 / 45
@@ -120,7 +120,7 @@ def test_tickets_calls_and_visits_are_counted_by_age(table):
     assert anna["num_web_events_recent"] == 2  # 5 and 30 June; 31 May is 30 days ago
 
 
-def test_satisfaction_mean_and_latest(table):
+def test_mean_and_latest_satisfaction_are_computed(table):
     anna = table["anna", JUNE_30]
     assert values(anna, "num_feedback", "mean_satisfaction", "last_satisfaction") == (3, 0.0, -1.0)  # (1 - 1) / 2
     assert values(table["anna", MAY_31], "num_feedback", "mean_satisfaction", "last_satisfaction") == (1, 1.0, 1.0)

@@ -91,6 +91,6 @@ def test_inaccessible_folder_is_rejected(ingested):
             ingested("there", uri)
 
 
-def test_is_remote():
+def test_uri_schemes_of_remote_folders_are_recognised():
     assert all(map(is_remote, ("s3a://b/d", "hdfs:/d", "abfss://c@a.dfs.core.windows.net/d", "viewfs://shop/drops")))
     assert not any(map(is_remote, ("/d", "d/e", "file:/d", "file:///d", "~/d", "/d/with:colon/", "C:/d")))

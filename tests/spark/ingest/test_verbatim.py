@@ -66,7 +66,7 @@ def cleaned(spark, root, rows):
     return ctx
 
 
-def test_number_of_cases():
+def test_there_are_thirty_formulas_and_forty_strings():
     assert (len(set(FORMULAS)), len(set(STRINGS))) == (30, 40)
 
 
@@ -127,7 +127,7 @@ class PeakOfPython:
     """Peak memory increase of this process and Spark's Python workers."""
 
     def __enter__(self):
-        self.before, self.peak, self.ended = self._held(), 0, threading.Event()
+        self.before, self.peak, self.ended = self._resident_bytes(), 0, threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
         return self
@@ -142,9 +142,9 @@ class PeakOfPython:
 
     def _watch(self):
         while not self.ended.wait(0.05):
-            self.peak = max(self.peak, self._held())
+            self.peak = max(self.peak, self._resident_bytes())
 
-    def _held(self):
+    def _resident_bytes(self):
         me, total = psutil.Process(os.getpid()), 0
         for process in (me, *me.children(recursive=True)):
             try:

@@ -62,7 +62,7 @@ def predicted(spark, tmp_path_factory):
     return ctx, ctx.tables.read(CHURN).collect(), result
 
 
-def test_planted_signal_is_found_on_the_test_snapshot(predicted):
+def test_injected_signal_is_detected_on_the_test_snapshot(predicted):
     ctx, _, result = predicted
     measured = {(r["metric"], r["model"]): r["value"] for r in ctx.tables.read(METRIC).collect()}
     assert measured["churn_auc", "xgboost"] > 0.9
@@ -139,7 +139,7 @@ def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):
     assert math.isnan(auc(frame.where("has_lapsed = 1"), "score"))
 
 
-def test_churn_metrics_of_model_and_baselines(spark):
+def test_churn_metrics_of_model_and_baselines_are_computed(spark):
     rows = [(1, 0.5, 90.0), (0, 0.5, 1.0), (0, 0.5, 2.0), (0, 0.5, float("nan"))]
     scored = spark.createDataFrame(rows, "has_lapsed int, probability double, recency_days double")
     values = {(m.metric, m.model): m.value for m in churn_measures(scored, base_rate=0.25, model="ours")}
@@ -157,7 +157,7 @@ def spenders(spark):
     )
 
 
-def test_revenue_share_of_the_top_tenth(spark):
+def test_revenue_share_of_the_top_tenth_is_computed(spark):
     scored = spenders(spark)
     # Total 400; top two by expected revenue: c00 and c01, 100; top half: c00 to c09.
     assert revenue_of_top(scored, "expected_revenue", fraction=0.1) == 0.25
@@ -165,7 +165,7 @@ def test_revenue_share_of_the_top_tenth(spark):
     assert math.isnan(revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1))
 
 
-def test_mean_absolute_error_of_expected_revenue(spark):
+def test_mean_absolute_error_of_expected_revenue_is_computed(spark):
     rows = [("a", 10.0, 12.0, 0.0), ("b", 5.0, 1.0, 1.0)]
     scored = spark.createDataFrame(
         rows, "customer_id string, expected_revenue double, revenue double, monetary_recent double"

@@ -31,7 +31,7 @@ def mentioned(spark):
     return mentions(spark.createDataFrame(TEXTS, "text_hash string, text string, language string"), KNOWN)
 
 
-def test_mentions_of_every_text_and_none_for_texts_without(mentioned):
+def test_texts_without_aspects_have_a_row_with_aspect_none(mentioned):
     assert sorted(tuple(row) for row in mentioned.collect()) == sorted(
         [
             ("one", "delivery", "Late delivery.", digest("Late delivery.")),

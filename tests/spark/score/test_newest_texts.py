@@ -27,7 +27,7 @@ def newest(spark, num_texts, rows=ROWS):
         (100, sorted(name for name, _ in ROWS)),
     ],
 )
-def test_newest_first(spark, num_texts, expected):
+def test_newest_texts_are_returned_first(spark, num_texts, expected):
     assert newest(spark, num_texts) == expected == newest(spark, num_texts, ROWS[::-1])
 
 

@@ -21,7 +21,7 @@ def months(spark, texts):
     return by_month
 
 
-def test_means_standard_errors_and_changes(spark):
+def test_means_standard_errors_and_changes_are_computed(spark):
     assert months(spark, SAID) == {
         ("a", JANUARY): (2, 0.5, 0.5, None),  # deviation sqrt(0.5) over sqrt(2)
         ("a", MARCH): (1, -0.5, None, -1.0),  # change from January: no texts in February

@@ -159,7 +159,7 @@ def test_explaining_does_not_change_the_model(explainer):
     assert explainer.explain(TEXTS[0]) == first
 
 
-def test_too_few_steps_leave_a_reported_rest(model_version):
+def test_too_few_steps_leave_a_reported_remainder(model_version):
     coarse, fine = Explainer(model_version, max_steps=8), Explainer(model_version)
     coarse.model = fine.model = Cliff().requires_grad_(False)
     with_few_steps, with_many_steps = coarse.explain("good"), fine.explain("good")

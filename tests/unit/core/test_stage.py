@@ -13,12 +13,12 @@ def run(ctx):
     raise NotImplementedError
 
 
-def test_a_misspelt_hook_is_refused():
+def test_misspelt_hook_is_rejected():
     with pytest.raises(TypeError, match="must_rum"):
         Stage("x", run, must_rum=lambda ctx: True)
 
 
-def test_a_hook_that_is_no_function_is_refused():
+def test_hook_that_is_not_a_function_is_rejected():
     with pytest.raises(TypeError, match="stage x: inputs: expected a function, got dict"):
         Stage("x", run, inputs={"a": 1})
 

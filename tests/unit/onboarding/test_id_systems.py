@@ -18,7 +18,7 @@ ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk",
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("id_overlap", "expected"),
     [
         (overlap(ORDERS, CUSTOMERS, 98), True),
         (overlap(ORDERS, CUSTOMERS, 49), False),
@@ -37,8 +37,8 @@ ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk",
         (overlap(ids("a", 8), ids("b", 9), 4), False),
     ],
 )
-def test_is_same_system_unless_independent_counters_explain_the_overlap(found, expected):
-    assert is_same_system(found) is expected
+def test_is_same_system_unless_independent_counters_explain_the_overlap(id_overlap, expected):
+    assert is_same_system(id_overlap) is expected
 
 
 def test_sources_with_shared_ids_get_one_system_with_evidence():

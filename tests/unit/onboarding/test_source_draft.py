@@ -127,7 +127,7 @@ def test_tab_delimiter_and_trailing_spaces_in_headers_are_kept(delimiter):
     assert source.feeds["order_line"].columns["order_id"].from_ == ["Order No "], "as the header has it"
 
 
-def test_column_kind_and_number_of_exceptions():
+def test_column_kind_tolerates_few_exceptions():
     most = column("Menge", "integer", integer=0.97)
     assert (most.kind, most.exceptions) == ("integer", "3 of 100 do not match")
     mail = column("Mail", email=0.9)

@@ -28,7 +28,7 @@ KNOWN = load_aspects(str(ROOT / "conf/domains/aspects.yaml"))
         ("", []),
     ],
 )
-def test_clauses(text, clauses):
+def test_texts_are_split_into_clauses(text, clauses):
     assert KNOWN.clauses(text) == clauses
 
 
@@ -53,7 +53,7 @@ def aspects_of(text, language=None):
         ("nothing of that", "en", []),
     ],
 )
-def test_aspects_of_a_text(text, language, expected):
+def test_aspects_of_a_text_are_found(text, language, expected):
     assert aspects_of(text, language) == expected
 
 

@@ -135,7 +135,7 @@ def test_order_of_micro_batches_depends_on_the_seed_only():
     assert order(1) == order(1) != order(2)
 
 
-def test_metrics_of_four_predictions():
+def test_metrics_of_four_predictions_are_computed():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.2, 0.2, 0.6]])
     metrics = evaluate(probabilities, np.array([0, 1, 1, 2]))
     assert metrics.accuracy == 0.75
@@ -187,7 +187,7 @@ def evaluate_two(probabilities, labels, decision=None):
         (257, "over 256 tokens"),
     ],
 )
-def test_length_bands(num_tokens, expected):
+def test_lengths_are_grouped_into_bands(num_tokens, expected):
     assert length_band(num_tokens) == expected
 
 
