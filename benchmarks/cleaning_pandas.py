@@ -58,10 +58,10 @@ def main(data: Path, out: Path) -> None:
     lines["order_id"] = cells(raw, "BestellNr")
     lines["product_id"] = cells(raw, "Artikel", rules.placeholders["order_line.product_id"])
     for column, cell in (("quantity", "Menge"), ("unit_price", "Einzelpreis")):
-        said = cells(raw, cell)
-        number = said.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+        raw_cells = cells(raw, cell)
+        number = raw_cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
         lines[column] = pd.to_numeric(number, errors="coerce")
-        lines[f"{column}_bad"] = said.notna() & lines[column].isna()
+        lines[f"{column}_bad"] = raw_cells.notna() & lines[column].isna()
     lines["amount"] = lines["quantity"] * lines["unit_price"]
     lines["is_unknown_product"] = ~lines["product_id"].isin(products)
     write("order_line", lines, {

@@ -64,14 +64,14 @@ def _cleaned(conf: Path, data: Path, name: str) -> Path:
 def of_lake(label: str, lake: Path, data: Path, sources: Iterable[Source]) -> list[Figure]:
     """Return the number of records and batches, and of those that do not reconcile."""
     deliveries, statuses = _table(lake, "ops/delivery"), _table(lake, "ops/reconciliation")
-    taken = deliveries[deliveries.status == "ingested"]
+    ingested = deliveries[deliveries.status == "ingested"]
     by_name = {source.name: source for source in sources}
-    counted = [_num_records(data / row.file, by_name[row.source].files) for row in taken.itertuples()]
-    wrong_files = int((taken.num_rows.to_numpy() != counted).sum())
-    sizes = taken.groupby(["source", "batch_id"]).num_rows.sum()
+    counted = [_num_records(data / row.file, by_name[row.source].files) for row in ingested.itertuples()]
+    wrong_files = int((ingested.num_rows.to_numpy() != counted).sum())
+    sizes = ingested.groupby(["source", "batch_id"]).num_rows.sum()
     in_full = [row for row in statuses.itertuples() if not by_name[row.source].feeds[row.entity].one_row_per_key]
     wrong_in = sum(1 for row in in_full if row.num_in != sizes[(row.source, row.batch_id)])
-    lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
+    num_lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
     standing = pd.concat([_by_batch(lake, entity) for entity in sorted(set(statuses.entity))])
     standing = pd.concat([standing, _superseded(lake)]).groupby(BATCH).size()
     accepted = statuses.set_index(BATCH).num_accepted
@@ -85,7 +85,7 @@ def of_lake(label: str, lake: Path, data: Path, sources: Iterable[Source]) -> li
         Figure(f"{label}: entity batches", len(statuses), "batches"),
         Figure(f"{label}: files with records missing in bronze", wrong_files, "files", "== 0"),
         Figure(f"{label}: incompletely processed batches", wrong_in, "batches", "== 0"),
-        Figure(f"{label}: rows without a status", float(lost), "rows", "== 0"),
+        Figure(f"{label}: rows without a status", float(num_lost), "rows", "== 0"),
         Figure(f"{label}: batches with accepted != silver + superseded", wrong_silver, "batches", "== 0"),
         Figure(f"{label}: batches with quarantined != rows in quarantine", wrong_quarantine, "batches", "== 0"),
     ]

@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
             "--lake",
             str(lake),
         ]
-        taken = watch([*command, "--set", f"ingest.data_dir={Path(data) / name}"])
-        figures += _time(name, taken) + _conservation(name, lake)
+        watched = watch([*command, "--set", f"ingest.data_dir={Path(data) / name}"])
+        figures += _time(name, watched) + _conservation(name, lake)
         if name == "online_retail":
             figures += online_retail(lake)
         elif name == "clothing_reviews":
@@ -52,15 +52,18 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     return figures
 
 
-def _time(name: str, taken: Watched) -> list[Figure]:
-    return [Figure(f"{name}: refresh", taken.seconds, "seconds"), Figure(f"{name}: peak memory", taken.peak_mb, "MB")]
+def _time(name: str, watched: Watched) -> list[Figure]:
+    return [
+        Figure(f"{name}: refresh", watched.seconds, "seconds"),
+        Figure(f"{name}: peak memory", watched.peak_mb, "MB"),
+    ]
 
 
 def _conservation(name: str, lake: Path) -> list[Figure]:
     """Return the number of rows that are neither accepted, quarantined nor duplicates."""
     statuses = DeltaTable(str(lake / "ops" / "reconciliation")).to_pyarrow_table().to_pandas()
-    lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
-    return [Figure(f"{name}: rows without a status", float(lost), "rows", "== 0")]
+    num_lost = (statuses.num_in - statuses.num_accepted - statuses.num_quarantined - statuses.num_duplicate).abs().sum()
+    return [Figure(f"{name}: rows without a status", float(num_lost), "rows", "== 0")]
 
 
 def online_retail(lake: Path) -> list[Figure]:
@@ -87,18 +90,18 @@ def online_retail(lake: Path) -> list[Figure]:
 def clothing_reviews(lake: Path, source: Path) -> list[Figure]:
     """Compare texts with the file (read by the csv module) and return the metrics on the test split."""
     with gzip.open(source, "rt", encoding="utf-8", newline="") as file:
-        wanted = {row[""]: _digest(row["Review Text"]) for row in csv.DictReader(file)}
+        expected = {row[""]: _digest(row["Review Text"]) for row in csv.DictReader(file)}
     silver = (
         DeltaTable(str(lake / "silver/feedback"))
         .to_pyarrow_dataset()
         .to_table(columns=["feedback_id", "text"])
         .to_pylist()
     )
-    equal = sum(1 for row in silver if _digest(row["text"] or "") == wanted[row["feedback_id"]])
+    equal = sum(1 for row in silver if _digest(row["text"] or "") == expected[row["feedback_id"]])
     metrics = DeltaTable(str(lake / "ops/metric")).to_pyarrow_table().to_pandas()
     figures = [
-        Figure("clothing_reviews: reviews in", len(wanted), "rows", "== 23486"),
-        Figure("clothing_reviews: texts equal to the source", equal, "rows", f"== {len(wanted)}"),
+        Figure("clothing_reviews: reviews in", len(expected), "rows", "== 23486"),
+        Figure("clothing_reviews: texts equal to the source", equal, "rows", f"== {len(expected)}"),
     ]
     for name, unit in (
         ("macro_f1", "fraction"),
@@ -119,12 +122,12 @@ def _digest(text: str) -> str:
 
 def row_counts(name: str, lake: Path) -> list[Figure]:
     """Return the number of rows of every table."""
-    found = sorted(log.parent for log in lake.glob("*/*/_delta_log"))
+    tables = sorted(log.parent for log in lake.glob("*/*/_delta_log"))
     return [
         Figure(
             f"{name}: {table.relative_to(lake).as_posix()}",
             DeltaTable(str(table)).to_pyarrow_dataset().count_rows(),
             "rows",
         )
-        for table in found
+        for table in tables
     ]

@@ -117,13 +117,13 @@ def scoring(
     ids = np.random.default_rng(2).integers(1000, 30_000, (num_rows, MAX_LENGTH), dtype=np.int32)
     backend.logits(ids[:8192], lengths[:8192])
     backend.logits(ids[:32_768], lengths[:32_768])
-    taken = []
+    durations = []
     for _ in range(3):
         started = time.perf_counter()
         for first in range(0, num_rows, 32_768):
             backend.logits(ids[first : first + 32_768], lengths[first : first + 32_768])
-        taken.append(time.perf_counter() - started)
-    seconds = median(taken)
+        durations.append(time.perf_counter() - started)
+    seconds = median(durations)
     config = backend.model.encoder.config
     work = flops(lengths, layers=config.num_hidden_layers, hidden=config.hidden_size)
     share = work / seconds / 1e12 / DENSE_BF16_TFLOPS

@@ -47,8 +47,8 @@ def watch(command: Sequence[str], *, interval: float = 0.5) -> Watched:
 
     def sample() -> None:
         while not stop.wait(interval):
-            held = _tree_mb(process.pid)
-            peak_since[0], result.peak_mb = max(peak_since[0], held), max(result.peak_mb, held)
+            memory_mb = _tree_mb(process.pid)
+            peak_since[0], result.peak_mb = max(peak_since[0], memory_mb), max(result.peak_mb, memory_mb)
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()

@@ -54,23 +54,23 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
             "scorer": Scorer(model_version.folder, lossless, chosen[0]).probabilities,
             "scorer, int8": Scorer(model_version.folder, small, chosen[1]).probabilities,
         }
-        taken = interleaved(works, texts)
-        fastest = min(hands, key=lambda name: median(taken[name]))
+        seconds = interleaved(works, texts)
+        fastest = min(hands, key=lambda name: median(seconds[name]))
         many = texts * (NUM_SPARK_TEXTS // len(texts))
         through_spark = spark_over_hand(model_version, many, works[fastest], chosen[0])
         tokenizer = load_tokenizer(model_version.folder, MAX_LENGTH)
         ratio = MAX_LENGTH / float(np.mean([len(ids) for ids in token_ids(tokenizer, texts)]))
-    wanted = 3.4 if BF16 & cpu_flags() else 1.2
-    wanted_int8 = 4.5 if INT8 & cpu_flags() else 1.8
-    over = {name: [base / own for base, own in zip(taken["pipeline"], taken[name])] for name in taken}
-    hand = median(own / mine for own, mine in zip(taken[fastest], taken["scorer"]))
+    min_ratio = 3.4 if BF16 & cpu_flags() else 1.2
+    min_int8 = 4.5 if INT8 & cpu_flags() else 1.8
+    over = {name: [base / own for base, own in zip(seconds["pipeline"], seconds[name])] for name in seconds}
+    hand = median(own / mine for own, mine in zip(seconds[fastest], seconds["scorer"]))
     return [
         Figure("R: 128 over the mean number of tokens", ratio, "ratio"),
-        Figure("pipeline: texts per second and core", len(texts) / median(taken["pipeline"]), "texts/s"),
-        Figure("scorer: texts per second and core", len(texts) / median(taken["scorer"]), "texts/s"),
-        Figure("scorer relative to pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {wanted}", "pipeline"),
-        Figure("scorer with int8 relative to pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {wanted_int8}", "pipeline"),
-        *(Figure(f"{name}: texts per second and core", len(texts) / median(taken[name]), "texts/s") for name in hands),
+        Figure("pipeline: texts per second and core", len(texts) / median(seconds["pipeline"]), "texts/s"),
+        Figure("scorer: texts per second and core", len(texts) / median(seconds["scorer"]), "texts/s"),
+        Figure("scorer relative to pipeline, in R", median(over["scorer"]) / ratio, "R", f">= {min_ratio}", "pipeline"),
+        Figure("scorer with int8 relative to pipeline, in R", median(over["scorer, int8"]) / ratio, "R", f">= {min_int8}", "pipeline"),
+        *(Figure(f"{name}: texts per second and core", len(texts) / median(seconds[name]), "texts/s") for name in hands),
         Figure("scorer over the better of them by hand", hand, "ratio", ">= 0.9", fastest),
         Figure("the same with Spark and Arrow, wall clock", through_spark, "ratio", ">= 0.9", fastest),
     ]  # fmt: skip
@@ -146,12 +146,12 @@ def by_hand(model_version: ModelVersion) -> dict[str, Work]:
     def sorted_by(run: Callable[[dict[str, np.ndarray]], object]) -> Work:
         def work(texts: list[str]) -> object:
             rows = sorted(token_ids(tokenizer, texts), key=len)
-            found = []
+            outputs = []
             for first in range(0, len(rows), 16):
                 ids, lengths = padded(rows[first : first + 16])
                 mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
-                found.append(run({"tokens": ids.astype(np.int64), "mask": mask}))
-            return found
+                outputs.append(run({"tokens": ids.astype(np.int64), "mask": mask}))
+            return outputs
 
         return work
 
@@ -184,13 +184,13 @@ def spark_over_hand(model_version: ModelVersion, texts: list[str], hand: Work, c
 
 def interleaved(works: dict[str, Work], texts: list[str]) -> dict[str, list[float]]:
     """Return the CPU seconds of each round, interleaved, after a warm-up round."""
-    taken: dict[str, list[float]] = {name: [] for name in works}
+    seconds_of: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(NUM_ROUNDS + 1):
         for name, work in works.items():
             before = _cpu_seconds()
             work(texts)
-            taken[name].append(_cpu_seconds() - before)
-    return {name: seconds[1:] for name, seconds in taken.items()}
+            seconds_of[name].append(_cpu_seconds() - before)
+    return {name: seconds[1:] for name, seconds in seconds_of.items()}
 
 
 def _cpu_seconds() -> float:

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     settings = load_settings(Path("conf/local.yaml"), [])
     spark = build_session(settings.session, app_name="sharding benchmark")
     os.environ["TOKENIZERS_PARALLELISM"] = "true"  # for the comparison in this process; Spark has a worker per core
-    figures, taken = [], {}
+    figures, seconds = [], {}
     sizes = arguments.customers or SIZES
     for size in sizes:
         lake = OUT / f"sharding-{size}"
@@ -47,20 +47,22 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
         fill(ctx, size)
         started = time.monotonic()
         result = stage.run(ctx)
-        taken[size] = time.monotonic() - started
+        seconds[size] = time.monotonic() - started
         alone = tokenising(ctx)
         label = f"{size:,} texts"
         figures += [
-            Figure(f"{label}: shard stage", size / taken[size], "texts/s"),
+            Figure(f"{label}: shard stage", size / seconds[size], "texts/s"),
             Figure(f"{label}: tokenizer alone", size / alone, "texts/s"),
-            Figure(f"{label}: stage relative to tokenizer alone", alone / taken[size], "ratio", ">= 0.6", "tokenizer"),
+            Figure(
+                f"{label}: stage relative to tokenizer alone", alone / seconds[size], "ratio", ">= 0.6", "tokenizer"
+            ),
         ]
         print(result.note)
         spark.catalog.clearCache()
         shutil.rmtree(lake)
     if len(sizes) > 1:
         first, last = sizes[0], sizes[-1]
-        exponent = math.log(taken[last] / taken[first]) / math.log(last / first)
+        exponent = math.log(seconds[last] / seconds[first]) / math.log(last / first)
         figures.append(Figure("growth: time exponent", exponent, "exponent", "<= 1.05", "1 is linear"))
     spark.stop()
     return figures

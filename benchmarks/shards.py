@@ -75,12 +75,12 @@ def step_seconds() -> float:
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     tokens = torch.randint(1000, 30_000, (BATCH_ROWS, 77))
     mask, label = torch.ones_like(tokens), torch.zeros(BATCH_ROWS, dtype=torch.int64)
-    taken = []
+    durations = []
     for _ in range(6):
         started = time.perf_counter()
         loss = torch.nn.functional.cross_entropy(model(tokens, mask), label)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-        taken.append(time.perf_counter() - started)
-    return median(taken[1:])
+        durations.append(time.perf_counter() - started)
+    return median(durations[1:])

@@ -25,10 +25,10 @@ def run(arguments: argparse.Namespace) -> list[Figure]:
     shutil.rmtree(company, ignore_errors=True)
     watch([sys.executable, "jobs/generate.py", "--out", str(company), "--customers", str(size)])
     command = [sys.executable, "jobs/refresh.py", "--conf", "conf/company.yaml", "--lake", str(lake)]
-    taken = watch([*command, "--set", f"ingest.data_dir={company / 'drops'}"])
+    watched = watch([*command, "--set", f"ingest.data_dir={company / 'drops'}"])
     figures = [
-        Figure("refresh", taken.seconds, "seconds"),
-        Figure("refresh, peak memory", taken.peak_mb, "MB"),
+        Figure("refresh", watched.seconds, "seconds"),
+        Figure("refresh, peak memory", watched.peak_mb, "MB"),
     ]
     return figures + of_lake(lake, company)
 
@@ -95,8 +95,8 @@ def churn(scores: pd.DataFrame, owners: pd.DataFrame, truth: pd.DataFrame) -> li
 def dirt(quarantine: pd.DataFrame, planted: pd.DataFrame, deliveries: pd.DataFrame) -> list[Figure]:
     """Return the recall of planted errors by reason, and the valid rows that were quarantined."""
     keys = ["source", "file", "position"]
-    found = quarantine.explode("reasons").rename(columns={"reasons": "reason"})
-    hits = planted.merge(found[[*keys, "reason"]].drop_duplicates(), on=[*keys, "reason"], how="left", indicator=True)
+    reasons = quarantine.explode("reasons").rename(columns={"reasons": "reason"})
+    hits = planted.merge(reasons[[*keys, "reason"]].drop_duplicates(), on=[*keys, "reason"], how="left", indicator=True)
     hits["is_found"] = hits["_merge"] == "both"
     figures = [Figure("planted errors: planted", len(planted), "rows")]
     for reason, rows in hits.groupby("reason"):
@@ -104,8 +104,8 @@ def dirt(quarantine: pd.DataFrame, planted: pd.DataFrame, deliveries: pd.DataFra
             Figure(f"planted errors: {reason}, {len(rows):,} planted", rows.is_found.mean(), "recall", ">= 0.99")
         )
     figures.append(Figure("planted errors: recall over all", hits.is_found.mean(), "recall", ">= 0.99"))
-    aside = found[found.status == "quarantined"][keys].drop_duplicates()
-    innocent = aside.merge(planted[keys].drop_duplicates(), on=keys, how="left", indicator=True)
+    quarantined = reasons[reasons.status == "quarantined"][keys].drop_duplicates()
+    innocent = quarantined.merge(planted[keys].drop_duplicates(), on=keys, how="left", indicator=True)
     num_innocent = int((innocent["_merge"] == "left_only").sum())
     return [
         *figures,
@@ -117,11 +117,11 @@ def texts(text_of: pd.DataFrame, scores: pd.DataFrame, truth: pd.DataFrame) -> l
     """Return the macro-F1 against the true meaning of all texts; customer labels are noisy."""
     read = text_of.merge(scores[["text_hash", "label"]].rename(columns={"label": "said"}), on="text_hash")
     read = read.merge(truth, left_on=["source", "record_id"], right_on=["source", "record_id"])
-    made: list[Any] = [
+    figures: list[Any] = [
         Figure(f"texts: macro-F1 against the true label, {source}", _macro_f1(rows), "fraction")
         for source, rows in read.groupby("source")
     ]
-    return [*made, Figure("texts: macro-F1 against the true label, all", _macro_f1(read), "fraction")]
+    return [*figures, Figure("texts: macro-F1 against the true label, all", _macro_f1(read), "fraction")]
 
 
 def _macro_f1(rows: pd.DataFrame) -> float:

@@ -41,7 +41,7 @@ class Settings(Config):
     """Root of the configuration."""
 
     lake: str | None = None
-    """Directory or URI of the lake, unless `--lake` is given."""
+    """Directory or URI of the lake, unless `--lake` is given; null: `--lake` is required."""
     catalog: str | None = None
     """Catalog schema (`catalog.schema`) in which tables are registered; null: tables are found by path only."""
     seed: Annotated[int, Field(ge=1)] = 20240229
@@ -51,21 +51,37 @@ class Settings(Config):
     lease_seconds: Annotated[float, Field(gt=0)] = TIME_TO_LIVE_SECONDS
     """Seconds after which the lease of a silent run expires."""
     company: CompanyConfig = CompanyConfig()
+    """Company profile: name, currency, prediction horizon."""
     session: SessionConfig = SessionConfig()
+    """Spark session of jobs started outside spark-submit."""
     ingest: IngestConfig
+    """Ingest stage: write new files and database rows to bronze."""
     clean: CleanConfig = CleanConfig()
+    """Clean stage: write valid rows to silver and quarantine the others."""
     replay: ReplayConfig = ReplayConfig()
+    """Replay: release quarantined rows that pass the current mappings and rules."""
     resolve: ResolveConfig = ResolveConfig()
+    """Resolve stage: link the records of each person to one customer."""
     featurise: FeaturiseConfig = FeaturiseConfig()
+    """Featurise stage: compute the features of every customer."""
     segment: SegmentConfig = SegmentConfig()
+    """Segment stage: cluster the customers with orders into named segments."""
     predict: PredictConfig = PredictConfig()
+    """Predict stage: predict churn and revenue of the customers with orders."""
     recommend: RecommendConfig = RecommendConfig()
+    """Recommend stage: recommend products to the customers."""
     shard: ShardConfig = ShardConfig()
+    """Shard stage: split the labelled texts and write training shards."""
     train: TrainConfig = TrainConfig()
+    """Train stage: fine-tune the text model."""
     score: ScoreConfig = ScoreConfig()
+    """Score stage: predict the label of every new text."""
     decide: DecideConfig = DecideConfig()
+    """Decide stage: choose the next best action of every customer."""
     monitor: MonitorConfig = MonitorConfig()
+    """Monitor stage: compute customer metrics, drift and information gap."""
     report: ReportConfig = ReportConfig()
+    """Report stage: write the figures of the lake as an HTML page."""
 
 
 def load_settings(path: Path, overrides: list[str]) -> Settings:

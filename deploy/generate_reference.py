@@ -103,8 +103,8 @@ def _layer_page(layer: str, members: list[TableContract]) -> str:
             remark = f" Also has all columns of `silver.{entity}`."
         if contract.partition_by:
             remark += f" Partitioned by {', '.join(f'`{name}`' for name in contract.partition_by)}."
-        shown = [c for c in contract.columns if c.name not in hidden]
-        parts += [f"## {_name(contract)}", contract.doc + remark, _columns(shown, contract.grain)]
+        columns = [c for c in contract.columns if c.name not in hidden]
+        parts += [f"## {_name(contract)}", contract.doc + remark, _columns(columns, contract.grain)]
     return "\n\n".join(parts)
 
 
@@ -136,9 +136,8 @@ def _columns(columns: Iterable[ColumnContract], grain: tuple[str, ...]) -> str:
 def _setting_pages() -> dict[str, str]:
     sections = {name: field.annotation for name, field in Settings.model_fields.items() if _is_model(field.annotation)}
     general = [name for name in Settings.model_fields if name not in sections]
-    links = [
-        (f"[`{s}`]({page}.md#{s})", _first_line(sections[s])) for page, (_, own) in SETTING_PAGES.items() for s in own
-    ]
+    docs = attribute_docs(Settings)
+    links = [(f"[`{s}`]({page}.md#{s})", docs[s]) for page, (_, own) in SETTING_PAGES.items() for s in own]
     index = [
         "# Settings",
         "Keys of `company.yaml` and `conf/*.yaml`; `--set section.key=value` overrides one. Files with other keys: "
@@ -195,8 +194,7 @@ def _field_rows(model: type[BaseModel], names: list[str], prefix: str) -> Iterat
         key = field.alias or name
         kind = _kind(schema["properties"][key], schema.get("$defs", {}))
         default = "*required*" if field.is_required() else _value(field.get_default(call_default_factory=True))
-        meaning = docs.get(name) or texts.KEYS[f"{model.__name__}.{name}"]
-        yield f"`{prefix}{key}`", kind, default, meaning
+        yield f"`{prefix}{key}`", kind, default, docs[name]
 
 
 def _value(value: Any) -> str:
@@ -244,25 +242,21 @@ def _paragraph(model: type[BaseModel]) -> str:
     return inspect.cleandoc(model.__doc__ or "")
 
 
-def _first_line(model: Any) -> str:
-    return _paragraph(model).split("\n")[0]
-
-
 # Metrics and reason codes
 
 
 def metrics_in_code() -> dict[str, tuple[set[str], set[str]]]:
     """Metric -> stages that compute it, units."""
-    found: dict[str, tuple[set[str], set[str]]] = {}
+    metrics: dict[str, tuple[set[str], set[str]]] = {}
     for path in sorted((ROOT / "crm_spark" / "stages").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Measure":
                 name = node.args[0].value if isinstance(node.args[0], ast.Constant) else "hit_rate_at_<n>"
                 units = [*node.args[3:4], *(k.value for k in node.keywords if k.arg == "unit")]
-                stages, named = found.setdefault(str(name), (set(), set()))
+                stages, named = metrics.setdefault(str(name), (set(), set()))
                 stages.add(path.relative_to(ROOT / "crm_spark" / "stages").parts[0])
                 named |= {str(u.value) if isinstance(u, ast.Constant) else "currency" for u in units}
-    return found
+    return metrics
 
 
 def _metric_page() -> str:

@@ -61,8 +61,10 @@ def run(lake: Path, *, version: str | None, text: str | None, file: Path | None,
 
     explainer = Explainer(model)
     for each in texts:
-        found = explainer.explain(each)
-        print(json.dumps(_as_dict(found, model)) if as_json else "\n".join(_lines(found)) + "\n", flush=True)
+        explanation = explainer.explain(each)
+        print(
+            json.dumps(_as_dict(explanation, model)) if as_json else "\n".join(_lines(explanation)) + "\n", flush=True
+        )
     return 0
 
 
@@ -88,41 +90,43 @@ def _texts(text: str | None, file: Path | None) -> list[str]:
         raise InputError(f"{file}: cannot be read ({error.strerror}). Give a file with one text per line.") from None
 
 
-def _as_dict(found: "Explanation", model: ModelVersion) -> dict[str, Any]:
+def _as_dict(explanation: "Explanation", model: ModelVersion) -> dict[str, Any]:
     return {
         "model_version": model.version,
-        "label": found.label,
-        "probabilities": dict(zip(LABELS, found.probabilities)),
-        "logit": found.logit,
-        "hidden_logit": found.hidden_logit,
-        "words": [{"word": w.word, "start": w.start, "end": w.end, "attribution": w.attribution} for w in found.words],
-        "rest": found.rest,
-        "num_words": found.num_words,
-        "num_steps": found.num_steps,
+        "label": explanation.label,
+        "probabilities": dict(zip(LABELS, explanation.probabilities)),
+        "logit": explanation.logit,
+        "hidden_logit": explanation.hidden_logit,
+        "words": [
+            {"word": w.word, "start": w.start, "end": w.end, "attribution": w.attribution} for w in explanation.words
+        ],
+        "rest": explanation.rest,
+        "num_words": explanation.num_words,
+        "num_steps": explanation.num_steps,
     }
 
 
-def _lines(found: "Explanation") -> Iterator[str]:
-    shares = ", ".join(f"{_plain(label)} {p:.2f}" for label, p in zip(LABELS, found.probabilities))
-    yield f"Predicted label: {_plain(found.label)} ({shares})"
-    if found.label != LABELS[found.probabilities.index(max(found.probabilities))]:
+def _lines(explanation: "Explanation") -> Iterator[str]:
+    shares = ", ".join(f"{_plain(label)} {p:.2f}" for label, p in zip(LABELS, explanation.probabilities))
+    yield f"Predicted label: {_plain(explanation.label)} ({shares})"
+    if explanation.label != LABELS[explanation.probabilities.index(max(explanation.probabilities))]:
         yield "This is not the most probable label: the model gives rare labels more weight."
-    if len(found.words) < found.num_words:
-        yield f"Only the first {len(found.words):,} of {found.num_words:,} words fit into the model."
+    if len(explanation.words) < explanation.num_words:
+        yield f"Only the first {len(explanation.words):,} of {explanation.num_words:,} words fit into the model."
     yield (
-        f"Logit of the label: {found.hidden_logit:+.2f} with all words masked, {found.logit:+.2f} with them. "
+        f"Logit of the label: {explanation.hidden_logit:+.2f} with all words masked, {explanation.logit:+.2f} with them. "
         "Attribution of each word:"
     )
     yield ""
-    shown = _strongest(found.words)
-    width = max((len(_printable(w.word)) for w in shown), default=0)
-    most = max((abs(w.attribution) for w in shown), default=0.0) or 1.0
-    for word in shown:
+    strongest = _strongest(explanation.words)
+    width = max((len(_printable(w.word)) for w in strongest), default=0)
+    most = max((abs(w.attribution) for w in strongest), default=0.0) or 1.0
+    for word in strongest:
         bar = ("+" if word.attribution > 0 else "-") * round(_BAR_WIDTH * abs(word.attribution) / most)
         yield f"  {_printable(word.word):<{width}}  {word.attribution:+.2f}  {bar}".rstrip()
-    if others := [w.attribution for w in found.words if w not in shown]:
+    if others := [w.attribution for w in explanation.words if w not in strongest]:
         yield f"  {len(others)} weaker words in total {sum(others):+.2f}"
-    yield f"  unexplained {found.rest:+.3f}"
+    yield f"  unexplained {explanation.rest:+.3f}"
 
 
 def _strongest(words: "tuple[WordAttribution, ...]") -> "list[WordAttribution]":

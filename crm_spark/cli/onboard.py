@@ -113,11 +113,11 @@ def _draft_source(arguments: _Arguments) -> int:
     )
     newest = _newest(anything, arguments)
     how = sniffed(system, newest.path, arguments.path)
-    (seen, *_) = examine(system, newest.path, newest.name, how, max_unpacked_ratio=settings.ingest.max_unpacked_ratio)
-    if seen.damage:
-        raise InputError(f"{newest.name}: {seen.damage}. Give an undamaged file.")
+    (report, *_) = examine(system, newest.path, newest.name, how, max_unpacked_ratio=settings.ingest.max_unpacked_ratio)
+    if report.damage:
+        raise InputError(f"{newest.name}: {report.damage}. Give an undamaged file.")
     spark = build_session(settings.session, app_name="crm_spark onboard")
-    newest = replace(newest, columns=seen.columns, has_lone_surrogates=seen.has_lone_surrogates)
+    newest = replace(newest, columns=report.columns, has_lone_surrogates=report.has_lone_surrogates)
     with TemporaryDirectory() as scratch, readable_paths([newest], how, Path(scratch)) as files:
         profiles, proposal = folder.profiled_and_proposed(read_records(spark, how, files), name, folder.known(DOMAINS))
     texts = [draft.source_yaml(name, how, profiles, proposal, given), draft.rules_yaml(name, proposal.feeds)]
@@ -131,12 +131,12 @@ def _draft_source(arguments: _Arguments) -> int:
 def _newest(source: "Source", arguments: _Arguments) -> "SourceFile":
     from crm_spark.stages.ingest.discovery import list_files
 
-    found = [file for file in list_files(None, source, arguments.data) if file.blocked is None]
-    if not found:
+    files = [file for file in list_files(None, source, arguments.data) if file.blocked is None]
+    if not files:
         raise InputError(
             f"{arguments.path}: no file below {arguments.data} matches. `*` matches part of a name, `**/` any directories."
         )
-    return max(found, key=lambda file: (file.modified_at, file.name))
+    return max(files, key=lambda file: (file.modified_at, file.name))
 
 
 def _draft_folder(arguments: _Arguments) -> int:
@@ -160,12 +160,12 @@ def _draft_folder(arguments: _Arguments) -> int:
     folders.require_files(arguments.data)
     spark = build_session(settings.session, app_name="crm_spark onboard")
     ratio = settings.ingest.max_unpacked_ratio
-    found = folders.profile_folder(spark, arguments.data, knowledge, described, max_unpacked_ratio=ratio)
+    folder = folders.profile_folder(spark, arguments.data, knowledge, described, max_unpacked_ratio=ratio)
     data_dir = Path(arguments.data).resolve()
     draft = company_draft(
-        found,
+        folder,
         given,
-        guesses([source.hints for source in found.sources], given, knowledge.countries),
+        guesses([source.hints for source in folder.sources], given, knowledge.countries),
         template=TEMPLATE.read_text(encoding="utf-8"),
         extends=_extends(arguments.conf, out),
         lake=_lake(data_dir, out),
@@ -180,28 +180,28 @@ def _draft_folder(arguments: _Arguments) -> int:
         _write(out / path, text)
     if has_company:
         print(f"{out / 'company.yaml'} exists and was not changed.")
-    _print_sources(found)
-    _print_left_over(found)
+    _print_sources(folder)
+    _print_left_over(folder)
     _print_next(draft.asked(out), out / "company.yaml")
     return 0
 
 
-def _print_sources(found: "Folder") -> None:
-    if found.num_described:
-        print(f"{found.num_described} files belong to sources that are configured already.")
-    for source in found.sources:
+def _print_sources(folder: "Folder") -> None:
+    if folder.num_described:
+        print(f"{folder.num_described} files belong to sources that are configured already.")
+    for source in folder.sources:
         group, entities = source.group, ", ".join(source.proposal.feeds) or "no known entity: kept in bronze"
-        system = found.systems.of[group.name]
+        system = folder.systems.of[group.name]
         print(f"{group.name} ({len(group.files)} files, {group.how.path}), system {system}: {entities}")
 
 
-def _print_left_over(found: "Folder") -> None:
-    if not found.left_over:
+def _print_left_over(folder: "Folder") -> None:
+    if not folder.left_over:
         return
-    print(f"\nNot drafted ({len(found.left_over)} files):")
-    for name, why in found.left_over[:_MAX_LINES]:
+    print(f"\nNot drafted ({len(folder.left_over)} files):")
+    for name, why in folder.left_over[:_MAX_LINES]:
         print(f"  {name}: {why}")
-    more = Counter(why for _, why in found.left_over[_MAX_LINES:])
+    more = Counter(why for _, why in folder.left_over[_MAX_LINES:])
     for why, number in more.items():
         print(f"  {number} more: {why}")
 
@@ -225,8 +225,8 @@ def _require_local(arguments: _Arguments) -> None:
 
 
 def _require_new(targets: list[Path], arguments: _Arguments) -> None:
-    if taken := [str(path) for path in targets if path.exists() and not arguments.is_forced]:
-        raise ConfigError(f"{', '.join(taken)}: exists already. Edit it, or give --force to overwrite it.")
+    if existing := [str(path) for path in targets if path.exists() and not arguments.is_forced]:
+        raise ConfigError(f"{', '.join(existing)}: exists already. Edit it, or give --force to overwrite it.")
 
 
 def _extends(conf: Path, out: Path) -> str:

@@ -132,12 +132,12 @@ def _sentence(model: type[BaseModel], problem: dict[str, Any]) -> str:
         return f"{path}: missing, and there is no default"
     got = problem.get("input")
     if problem["type"] == "value_error":  # raised by a validator of this project
-        message, shown = problem["msg"].removeprefix("Value error, "), ""
+        message, received = problem["msg"].removeprefix("Value error, "), ""
     else:
-        message, shown = problem["msg"][0].lower() + problem["msg"][1:], f", got a {type(got).__name__}"
+        message, received = problem["msg"][0].lower() + problem["msg"][1:], f", got a {type(got).__name__}"
     if isinstance(got, str | int | float | bool):
-        shown = f", got {got!r}"
-    return ": ".join(part for part in (path, message) if part) + shown
+        received = f", got {got!r}"
+    return ": ".join(part for part in (path, message) if part) + received
 
 
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
@@ -154,7 +154,7 @@ def _model_in(annotation: Any) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in getattr(annotation, "__args__", ()):
-        found = _model_in(argument)
-        if found is not None:
-            return found
+        model = _model_in(argument)
+        if model is not None:
+            return model
     return None

@@ -48,6 +48,11 @@ def skipped(note: str) -> StageResult:
     return StageResult(status=SKIPPED, note=note)
 
 
+def skipped_without_persons() -> StageResult:
+    """The result of a stage that needs customers, for a company whose sources contain no persons."""
+    return skipped("no source contains persons")
+
+
 @dataclass(frozen=True)
 class JobContext:
     """Everything a stage may depend on.

@@ -46,8 +46,8 @@ def _message(error: str) -> str | None:
             "a disk is full: the disk of the lake, or the one for shuffle files (session.local_dir). The failed write was not "
             "committed. Free space, then run the same command again."
         )
-    if found := _UNREADABLE.search(error):
-        kind, folder, name = found.groups()
+    if match := _UNREADABLE.search(error):
+        kind, folder, name = match.groups()
         why = "permission denied" if _NOT_ALLOWED in error else _UNREADABLE_BECAUSE.get(kind, "it is damaged")
         return (
             f"{folder}: file {name} cannot be read: {why}. No rows were written from it. Restore it from a backup or correct its "

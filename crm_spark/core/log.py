@@ -70,8 +70,8 @@ class ProgressBar:
     def line(self, done: int) -> str:
         """Percent, units and estimated time left."""
         gained = done - (self._started_with or 0)
-        left = (self._clock() - self._started_at) / gained * (self.total - done) if gained > 0 else None
-        return f"{self.label} {percent_and_time(done, self.total, left)}"
+        seconds_left = (self._clock() - self._started_at) / gained * (self.total - done) if gained > 0 else None
+        return f"{self.label} {percent_and_time(done, self.total, seconds_left)}"
 
 
 def percent_and_time(done: int, total: int, seconds_left: float | None) -> str:

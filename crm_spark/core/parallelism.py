@@ -16,5 +16,5 @@ def num_tasks(spark: SparkSession) -> int:
 
 def num_training_workers(spark: SparkSession, num_rows: int) -> int:
     """Workers that train one tabular model together: one per million rows, on at most half of the cores."""
-    wanted = -(-num_rows // _ROWS_PER_WORKER)
-    return max(1, min(wanted, spark.sparkContext.defaultParallelism // 2))
+    num_needed = -(-num_rows // _ROWS_PER_WORKER)
+    return max(1, min(num_needed, spark.sparkContext.defaultParallelism // 2))

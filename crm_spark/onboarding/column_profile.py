@@ -33,17 +33,17 @@ _ORDERS = (("dd", "MM", "."), ("dd", "MM", "/"), ("MM", "dd", "/"), ("dd", "MM",
 def _dates() -> dict[str, str]:
     """Date patterns by format: day-month orders with two-digit fields first, then one- or two-digit fields."""
     strict, loose = {"dd": _DAY, "MM": _MONTH}, {"dd": _LOOSE_DAY, "MM": _LOOSE_MONTH}
-    found = {
+    dates = {
         f"{first}{sign}{second}{sign}yyyy{clock}": rf"^{strict[first]}\{sign}{strict[second]}\{sign}{_YEAR}{digits}$"
         for first, second, sign in _ORDERS
         for clock, digits in _CLOCKS.items()
     }
-    found |= {
+    dates |= {
         f"{first[0]}{sign}{second[0]}{sign}yyyy{clock}": rf"^{loose[first]}\{sign}{loose[second]}\{sign}{_YEAR}{digits}$"
         for first, second, sign in _ORDERS
         for clock, digits in _LOOSE_CLOCKS.items()
     }
-    return found | {
+    return dates | {
         f"{first}{sign}{second}{sign}yy": rf"^{strict[first]}\{sign}{strict[second]}\{sign}\d{{2}}$"
         for first, second, sign in _ORDERS
     }
@@ -124,8 +124,8 @@ class ColumnProfile:
         num_values = self.num_rows - self.num_blank
         if self.kind == "text":
             best = max((*PERSONAL, *DATES, *NUMBERS), key=lambda name: self.fractions.get(name, 0.0))
-            found = round(self.fractions.get(best, 0.0) * num_values)
-            return f"{found} of {num_values} look like {best}" if self.fractions.get(best, 0.0) > 0.2 else ""
+            num_matches = round(self.fractions.get(best, 0.0) * num_values)
+            return f"{num_matches} of {num_values} look like {best}" if self.fractions.get(best, 0.0) > 0.2 else ""
         kinds = {"decimal_comma": ("integer", "decimal_comma"), "decimal_point": ("integer", "decimal_point")}
         names = kinds.get(self.kind, ("integer",) if self.kind == "digits" else (self.kind,))
         others = num_values - round(sum(self.fractions.get(name, 0.0) for name in names) * num_values)
@@ -190,7 +190,7 @@ def _summed(records: DataFrame, patterns: Mapping[str, Sequence[str]]) -> list[C
     """Profile the columns with these patterns in one pass."""
     # Compute the shared expressions in a separate projection, since these aggregates do not share subexpressions.
     values = records.select(*(_non_blank(name).alias(f"s{i}") for i, name in enumerate(patterns)))
-    measures = [_measures(i, wanted) for i, wanted in enumerate(patterns.values())]
+    measures = [_measures(i, names) for i, names in enumerate(patterns.values())]
     row = values.agg(F.count(F.lit(1)).alias("n"), *measures).first()
     assert row is not None
     return [_profile(name, row["n"], row[f"c{i}"].asDict(), patterns[name]) for i, name in enumerate(patterns)]
@@ -248,12 +248,12 @@ def _measures(position: int, patterns: Sequence[str]) -> Column:
     ).alias(f"c{position}")
 
 
-def _profile(name: str, num_rows: int, found: dict[str, float], patterns: Sequence[str]) -> ColumnProfile:
-    num_values = num_rows - int(found["blank"])
-    fractions = {p: found[p] / num_values if num_values else 0.0 for p in patterns}
+def _profile(name: str, num_rows: int, counts: dict[str, float], patterns: Sequence[str]) -> ColumnProfile:
+    num_values = num_rows - int(counts["blank"])
+    fractions = {p: counts[p] / num_values if num_values else 0.0 for p in patterns}
     profile = ColumnProfile(
-        decoded(name), num_rows, int(found["blank"]), int(found["distinct"]), int(found["length"]), fractions
+        decoded(name), num_rows, int(counts["blank"]), int(counts["distinct"]), int(counts["length"]), fractions
     )
     if profile.kind in ("integer", "decimal_point"):
-        return replace(profile, low=found["low"], high=found["high"])
+        return replace(profile, low=counts["low"], high=counts["high"])
     return profile

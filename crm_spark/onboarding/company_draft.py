@@ -87,13 +87,13 @@ def company_draft(
 
 def line_of(text: str, dotted: str) -> int:
     """One-based line number of a dotted key, or of its deepest existing parent."""
-    lines, at, found = text.splitlines(), 0, 1
+    lines, at, line_number = text.splitlines(), 0, 1
     for key in dotted.split("."):
-        here = next((i for i in range(at, len(lines)) if re.match(rf"\s*{re.escape(key)}:", lines[i])), None)
-        if here is None:
+        index = next((i for i in range(at, len(lines)) if re.match(rf"\s*{re.escape(key)}:", lines[i])), None)
+        if index is None:
             break
-        at, found = here + 1, here + 1
-    return found
+        at, line_number = index + 1, index + 1
+    return line_number
 
 
 def _filled(template: str, values: Mapping[str, tuple[str, str]]) -> str:
@@ -157,7 +157,9 @@ def _needed(source: Drafted) -> set[str]:
     needed = {"country"} if _ADDRESS & set(feeds.get("person", {})) else set()
     if "order_line" in feeds or "list_price" in feeds.get("product", {}):
         needed.add("currency")
-    if any(profile.has_no_zone for found in feeds.values() for ours, profile in found.items() if ours.endswith("_at")):
+    if any(
+        profile.has_no_zone for columns in feeds.values() for ours, profile in columns.items() if ours.endswith("_at")
+    ):
         needed.add("time_zone")
     return needed
 
@@ -183,8 +185,8 @@ def _questions(source: Drafted, folder: Folder) -> Iterable[tuple[str, str]]:
             "feeds.person.columns.has_marketing_consent.map",
             f"map {words} to true or false. Unmapped values count as unknown consent.",
         )
-    for entity, found in feeds.items():
-        for ours, profile in found.items():
+    for entity, columns in feeds.items():
+        for ours, profile in columns.items():
             if profile.is_ambiguous:
                 yield (
                     f"feeds.{entity}.columns.{ours}.formats",

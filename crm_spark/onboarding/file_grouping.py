@@ -149,12 +149,12 @@ def _key(file: SeenFile, noise: FileWords) -> tuple[tuple[str, ...], tuple[str, 
 
 def _called_alike(files: Iterable[SeenFile], noise: FileWords) -> list[list[SeenFile]]:
     """Files with the same name words, format and delimiter, in the same or nested folders."""
-    found: dict[tuple[object, ...], dict[tuple[str, ...], list[SeenFile]]] = {}
+    by_format: dict[tuple[object, ...], dict[tuple[str, ...], list[SeenFile]]] = {}
     for file in sorted(files, key=lambda f: (f.modified_at, f.name), reverse=True):
         folders, own = _key(file, noise)
-        places = found.setdefault((own, file.how.format, file.how.options.delimiter), {})
+        places = by_format.setdefault((own, file.how.format, file.how.options.delimiter), {})
         places.setdefault(folders, []).append(file)
-    return [together for places in found.values() for together in _within(places)]
+    return [together for places in by_format.values() for together in _within(places)]
 
 
 def _within(places: dict[tuple[str, ...], list[SeenFile]]) -> list[list[SeenFile]]:

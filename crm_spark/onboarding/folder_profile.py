@@ -99,12 +99,12 @@ def profile_folder(
     files = {file.name: file for file in list_files(None, _EVERYTHING, data_dir)}
     ours = [glob_pattern(source.files.path) for source in described if source.files is not None]
     fresh = [file for file in files.values() if not any(pattern.fullmatch(file.name) for pattern in ours)]
-    seen, left_over = _readable_files(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
+    readable, left_over = _readable_files(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
     groups, unfit = grouped(
-        [file for file, _ in seen.values()], knowledge.file_words, taken={source.name for source in described}
+        [file for file, _ in readable.values()], knowledge.file_words, taken={source.name for source in described}
     )
     hidden = [(name, "hidden or temporary file") for name in hidden_files(_EVERYTHING, data_dir)]
-    examined = {name: found for name, (_, found) in seen.items()}
+    examined = {name: report for name, (_, report) in readable.items()}
     with ExitStack() as stack:
         drafts, ids = [], []
         for group in groups:
@@ -156,34 +156,34 @@ def _readable_files(
             heads[file.name] = file, how, columns, is_ascii
         except InputError as error:
             left_over.append((file.name, str(error).replace(file.path, "it")))
-    found = _examined(spark, heads.values(), max_unpacked_ratio=max_unpacked_ratio)
-    seen: dict[str, tuple[SeenFile, FileReport]] = {}
+    reports = _examined(spark, heads.values(), max_unpacked_ratio=max_unpacked_ratio)
+    readable: dict[str, tuple[SeenFile, FileReport]] = {}
     for name, (file, how, columns, is_ascii) in heads.items():
-        report, how = found[name]
+        report, how = reports[name]
         if report.damage:
             left_over.append((name, report.damage.replace("_", " ")))
             continue
         names = columns or tuple(map(decoded, report.columns))
         is_plain = is_ascii and how.options.encoding != _FALLBACK
-        seen[name] = SeenFile(name, file.num_bytes, file.modified_at, how, names, is_plain), report
-    return seen, left_over
+        readable[name] = SeenFile(name, file.num_bytes, file.modified_at, how, names, is_plain), report
+    return readable, left_over
 
 
 def _examined(
     spark: SparkSession, heads: Iterable[tuple[SourceFile, Files, tuple[str, ...], bool]], *, max_unpacked_ratio: float
 ) -> dict[str, tuple[FileReport, Files]]:
     """Validate the files; CSV files that are not valid UTF-8 are validated again in the fallback encoding."""
-    asked = [(file, how) for file, how, *_ in heads]
-    if not asked:
+    readable = [(file, how) for file, how, *_ in heads]
+    if not readable:
         return {}
-    first = examine_files(spark, asked, max_unpacked_ratio=max_unpacked_ratio)
-    found = {file.name: (first[file.source, file.name][0], how) for file, how in asked}
-    wrong = [(f, how) for f, how in asked if found[f.name][0].damage == WRONG_ENCODING and how.format == "csv"]
+    first = examine_files(spark, readable, max_unpacked_ratio=max_unpacked_ratio)
+    reports = {file.name: (first[file.source, file.name][0], how) for file, how in readable}
+    wrong = [(f, how) for f, how in readable if reports[f.name][0].damage == WRONG_ENCODING and how.format == "csv"]
     if wrong:
         again = [(f, _in_encoding(how, _FALLBACK)) for f, how in wrong]
         second = examine_files(spark, again, max_unpacked_ratio=max_unpacked_ratio)
-        found |= {file.name: (second[file.source, file.name][0], how) for file, how in again}
-    return found
+        reports |= {file.name: (second[file.source, file.name][0], how) for file, how in again}
+    return reports
 
 
 def _in_encoding(how: Files, encoding: str) -> Files:
@@ -202,7 +202,7 @@ def _read(spark: SparkSession, how: Files, files: list[SourceFile], stack: ExitS
 
 def _id_columns(proposal: Proposal) -> dict[str, str]:
     """Id kind -> source column."""
-    return {kind: found[kind].name for kind in _IDS for found in proposal.feeds.values() if kind in found}
+    return {kind: columns[kind].name for kind in _IDS for columns in proposal.feeds.values() if kind in columns}
 
 
 def _places(group: Group, words: FileWords) -> Sequence[str]:
@@ -214,7 +214,7 @@ def _places(group: Group, words: FileWords) -> Sequence[str]:
 def columns_missing_in_older_files(draft: Drafted) -> Mapping[str, list[str]]:
     """Mapped columns missing from older files: `added` later, or `renamed` if older files have other columns instead."""
     newest = set(draft.group.typical.columns)
-    mapped = {profile.name for found in draft.proposal.feeds.values() for profile in found.values()}
+    mapped = {profile.name for columns in draft.proposal.feeds.values() for profile in columns.values()}
     absent = sorted(mapped & draft.group.partial_columns())
     has_old_columns = any(set(file.columns) - newest for file in draft.group.files)
     return {"renamed": absent, "added": []} if has_old_columns else {"renamed": [], "added": absent}

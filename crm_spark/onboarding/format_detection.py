@@ -121,10 +121,10 @@ def _format(path: str, text: str) -> str:
 
 def _object(line: str) -> dict[str, Any] | None:
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except ValueError:
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _keys(text: str, *, is_document: bool) -> tuple[str, ...]:
@@ -137,8 +137,8 @@ def _keys(text: str, *, is_document: bool) -> tuple[str, ...]:
 
 
 def _lines(text: str) -> list[dict[str, Any]]:
-    found = (_object(line) for line in text.split("\n", _NUM_LINES)[:_NUM_LINES])
-    return [record for record in found if record is not None]
+    records = (_object(line) for line in text.split("\n", _NUM_LINES)[:_NUM_LINES])
+    return [record for record in records if record is not None]
 
 
 def _elements(text: str) -> Iterator[dict[str, Any]]:

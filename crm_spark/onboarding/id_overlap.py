@@ -75,10 +75,10 @@ def ids_in(records: DataFrame, source: str, columns: Mapping[str, str], email: s
         )
         for kind, column in columns.items()
     ]
-    found = records.select(F.lit(source).alias("source"), F.explode(F.array(*structs)).alias("id")).select(
+    ids = records.select(F.lit(source).alias("source"), F.explode(F.array(*structs)).alias("id")).select(
         "source", "id.*"
     )
-    return found.where("value <> ''").distinct()
+    return ids.where("value <> ''").distinct()
 
 
 def _cell(records: DataFrame, name: str) -> Column:

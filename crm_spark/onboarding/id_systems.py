@@ -59,7 +59,7 @@ def systems_of(sources: Mapping[str, Sequence[str]], overlaps: Sequence[Overlap]
         overlaps: id overlaps of all pairs.
     """
     member = {name: {name} for name in sources}
-    found = Systems({}, {name: [] for name in sources}, {name: [] for name in sources})
+    systems = Systems({}, {name: [] for name in sources}, {name: [] for name in sources})
     decisions = [
         (is_same_system(o), o) for o in sorted(overlaps, key=lambda o: (-o.share, -o.num_shared, o.smaller.source))
     ]
@@ -67,22 +67,22 @@ def systems_of(sources: Mapping[str, Sequence[str]], overlaps: Sequence[Overlap]
     for is_same, overlap in decisions:
         a, b = _pair(overlap)
         if _contradicts(overlap):
-            found.evidence[a].append(f"{_describe(overlap)}, but the e-mails of shared ids differ: separate systems.")
+            systems.evidence[a].append(f"{_describe(overlap)}, but the e-mails of shared ids differ: separate systems.")
         if is_same and b not in member[a] and not any(frozenset((x, y)) in apart for x in member[a] for y in member[b]):
-            found.evidence[a].append(_describe(overlap))
+            systems.evidence[a].append(_describe(overlap))
             merged = member[a] | member[b]
             member |= dict.fromkeys(merged, merged)
     for is_same, overlap in decisions:
         a, b = _pair(overlap)
         if is_same is None and b not in member[a]:
-            found.doubts[a].append(f"{_describe(overlap)}, but independent counters that start at one also overlap")
+            systems.doubts[a].append(f"{_describe(overlap)}, but independent counters that start at one also overlap")
     taken: set[str] = set()
     for name in sources:
-        if name not in found.of:
+        if name not in systems.of:
             system = _named(sorted(member[name]), sources, taken)
             taken.add(system)
-            found.of.update(dict.fromkeys(member[name], system))
-    return found
+            systems.of.update(dict.fromkeys(member[name], system))
+    return systems
 
 
 def _pair(overlap: Overlap) -> tuple[str, str]:

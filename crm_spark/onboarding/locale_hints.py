@@ -70,7 +70,10 @@ def hints_in(
     """Count countries and currencies in a source's records."""
     currency = next((p.name for p in profiles if is_called(p.name, vocabulary.names["order_line"]["currency"])), None)
     priced = [
-        found[ours].name for found in proposal.feeds.values() for ours in ("unit_price", "list_price") if ours in found
+        columns[ours].name
+        for columns in proposal.feeds.values()
+        for ours in ("unit_price", "list_price")
+        if ours in columns
     ]
     sign = r"(\p{Sc}|\b[A-Z]{3}\b)"
     written = F.regexp_extract(_cell(records, priced[0]), sign, 1) if priced else None
@@ -85,20 +88,20 @@ def hints_in(
 
 def _countries(records: DataFrame, proposal: Proposal, countries: Countries) -> Counter[str]:
     """Count countries by country column, else by phone prefix, else by e-mail domain."""
-    person, found = proposal.feeds.get("person", {}), Counter[str]()
+    person, counts = proposal.feeds.get("person", {}), Counter[str]()
     if "country" in person:
         for word, number in _counted(records, F.lower(_cell(records, person["country"].name))).items():
             if code := countries.spellings.get(word):
-                found[code] += number
-    if not found and "phone" in person:
+                counts[code] += number
+    if not counts and "phone" in person:
         digits = F.regexp_extract(_cell(records, person["phone"].name), r"^(?:\+|00) ?(\d{1,3})", 1)
         for prefix, number in _counted(records, digits).items():
             if code := _calling(prefix):
-                found[code] += number
-    if not found and "email" in person:
+                counts[code] += number
+    if not counts and "email" in person:
         domain = F.regexp_extract(F.lower(_cell(records, person["email"].name)), r"\.([a-z]{2})$", 1)
-        found.update({d.upper(): n for d, n in _counted(records, domain).items() if d.upper() in countries.facts})
-    return found
+        counts.update({d.upper(): n for d, n in _counted(records, domain).items() if d.upper() in countries.facts})
+    return counts
 
 
 def _calling(prefix: str) -> str | None:
@@ -128,18 +131,18 @@ def guesses(hints: list[Hints], given: Mapping[str, str], countries: Countries) 
         sum((h.countries for h in hints), Counter[str]()),
         sum((h.currencies for h in hints), Counter[str]()),
     )
-    found: dict[str, Guess] = {}
+    inferred: dict[str, Guess] = {}
     if (most := _most(people)) and "country" not in given:
-        found["country"] = Guess(most, f"{people[most]} of {people.total()} records")
+        inferred["country"] = Guess(most, f"{people[most]} of {people.total()} records")
     country = given.get("country") or most
     facts = countries.facts.get(country or "", {})
     if most := _most(money):
-        found["currency"] = Guess(most, f"{money[most]} of {money.total()} records")
+        inferred["currency"] = Guess(most, f"{money[most]} of {money.total()} records")
     elif "currency" in facts:
-        found["currency"] = Guess(facts["currency"], f"default of {country}")
+        inferred["currency"] = Guess(facts["currency"], f"default of {country}")
     if "time_zone" in facts:
-        found["time_zone"] = Guess(facts["time_zone"], f"default of {country}")
-    return {key: guess for key, guess in found.items() if key not in given}
+        inferred["time_zone"] = Guess(facts["time_zone"], f"default of {country}")
+    return {key: guess for key, guess in inferred.items() if key not in given}
 
 
 def _most(counts: Counter[str]) -> str | None:

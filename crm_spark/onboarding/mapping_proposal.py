@@ -209,26 +209,26 @@ def _found(by_name: Mapping[str, ColumnProfile], columns: Mapping[str, list[str]
     return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
 
 
-def _is_described(entity: str, found: Found) -> bool:
-    if entity == "order_line" and not {"unit_price", LINE_TOTAL} & set(found):
+def _is_described(entity: str, columns: Found) -> bool:
+    if entity == "order_line" and not {"unit_price", LINE_TOTAL} & set(columns):
         return False
-    return entity not in _EVIDENCE or bool(_EVIDENCE[entity] & set(found))
+    return entity not in _EVIDENCE or bool(_EVIDENCE[entity] & set(columns))
 
 
 def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile]) -> None:
     """Assign a column named just `id` to the first entity that the file describes."""
     lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
     for entity in _OWNS_AN_ID:
-        found = every.get(entity, {})
+        columns = every.get(entity, {})
         (own,) = set(ENTITIES[entity].grain) - {"system"}
         needed = required(entity) - {own, "person_id"}
         if (
             lone is not None
-            and own not in found
-            and needed <= set(found)
-            and _EVIDENCE.get(entity, {"status"}) & set(found)
+            and own not in columns
+            and needed <= set(columns)
+            and _EVIDENCE.get(entity, {"status"}) & set(columns)
         ):
-            found[own] = lone
+            columns[own] = lone
             return
 
 
@@ -257,9 +257,9 @@ def _settle(result: dict[str, Found]) -> None:
     if is_event and "contacted_at" not in result.get("campaign_contact", {}):
         result.pop("campaign_contact", None)  # the file describes a response or event, not a contact
     times = {
-        found[at].name
+        columns[at].name
         for entity, at in EVENT_TIMES.items()
-        if entity != "person" and at in (found := result.get(entity, {}))
+        if entity != "person" and at in (columns := result.get(entity, {}))
     }
     person = result.get("person", {})
     for ours in ("joined_at", "updated_at"):

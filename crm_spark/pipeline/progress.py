@@ -50,5 +50,5 @@ def describe(tasks: dict[int, tuple[int, int]], seen_at: dict[int, float], now: 
     if not total:
         return f"{seconds:.0f} s; no Spark tasks at the moment"
     elapsed = now - min(seen_at.values())
-    left = elapsed / done * (total - done) if done else None
-    return f"{seconds:.0f} s; Spark tasks {percent_and_time(done, total, left)}"
+    seconds_left = elapsed / done * (total - done) if done else None
+    return f"{seconds:.0f} s; Spark tasks {percent_and_time(done, total, seconds_left)}"

@@ -33,8 +33,8 @@ def _is_code(entry: Traversable) -> bool:
 
 def _data_files(package: str) -> list[tuple[str, bytes]]:
     folders = [each for each in _folder(package).iterdir() if each.is_dir() and each.name != "__pycache__"]
-    found = [(f"{folder.name}/{each.name}", each) for folder in folders for each in folder.iterdir() if each.is_file()]
-    return sorted((name, each.read_bytes()) for name, each in found)
+    files = [(f"{folder.name}/{each.name}", each) for folder in folders for each in folder.iterdir() if each.is_file()]
+    return sorted((name, each.read_bytes()) for name, each in files)
 
 
 def _folder(package: str) -> Traversable:
@@ -70,13 +70,13 @@ def _tree(name: str) -> ast.Module:
 @cache
 def _imports(name: str) -> frozenset[str]:
     """Project modules that a module imports, at its top or inside a function; type-checking blocks do not run."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in _running_nodes(_tree(name)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(each for each in found if each.split(".")[0] == _PROJECT)
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(each for each in names if each.split(".")[0] == _PROJECT)
 
 
 def _running_nodes(tree: ast.AST) -> list[ast.AST]:
@@ -95,6 +95,8 @@ def _normalised(name: str) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list):
             # A string on its own is a docstring, of a module, class, function or attribute.
-            kept = [each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))]
-            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+            statements = [
+                each for each in body if not (isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant))
+            ]
+            node.body = statements or [ast.Pass()]  # type: ignore[attr-defined]
     return ast.unparse(tree)

@@ -35,9 +35,9 @@ class Check:
         """Return an error message for invalid parameters, or None."""
         if set(params) != set(self.params):
             return f"expected parameters {sorted(self.params)}, got {sorted(params)}"
-        for name, wanted in self.params.items():
+        for name, expected in self.params.items():
             value = params[name]
-            if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
                 return f"params.{name}: {value!r} has the wrong type"
             if name in self.columns and value not in columns:
                 return f"params.{name}: unknown column {value}"

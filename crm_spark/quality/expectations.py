@@ -23,17 +23,25 @@ class Expectation(Config):
     """
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Reason code, stored in ops.finding and, if a delivery is blocked, in ops.quarantine."""
     entity: str
+    """Entity to which the expectation applies."""
     source: str | None = None
     """Source to which it applies; null: every source of the entity."""
     measure: Measured
+    """Metric of the delivery."""
     column: str | None = None
+    """Column of `null_fraction`; null for every other metric."""
     at_least: float | None = None
+    """Smallest allowed value, in the unit of the metric; null: no lower bound."""
     at_most: float | None = None
+    """Largest allowed value, in the unit of the metric; null: no upper bound."""
     min_rows: Annotated[int, Field(ge=0)] = 20
     """Deliveries with fewer rows are not checked, except for num_rows."""
     severity: Literal["warn", "block"] = "warn"
+    """Effect of a violation: `warn` records it, `block` quarantines the whole delivery."""
     version: Annotated[int, Field(ge=1)] = 1
+    """Version of the expectation; raise it when the meaning changes."""
 
     @model_validator(mode="after")
     def _check_definition(self) -> "Expectation":

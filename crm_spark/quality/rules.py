@@ -29,15 +29,21 @@ class Rule(Config):
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Reason code, stored in ops.quarantine and ops.finding."""
     entity: str
+    """Entity to which the rule applies."""
     column: str
+    """Column to which the check is applied."""
     check: str
+    """Name of the check."""
     params: dict[str, Parameter] = {}
+    """Parameters of the check, by name."""
     on_null: Literal["pass", "fail"] = "pass"
     """Result of the check for a null value."""
     unless: str | None = None
-    """Boolean column of the entity; the rule is skipped where it is true."""
+    """Boolean column of the entity; the rule is skipped where it is true; null: never."""
     severity: Severity = "quarantine"
+    """Effect of a violation: `warn`, `quarantine` (the row) or `block` (the whole delivery)."""
     version: Annotated[int, Field(ge=1)] = 1
+    """Version of the rule; raise it when the meaning changes."""
 
     @model_validator(mode="after")
     def _check_definition(self) -> "Rule":
@@ -85,7 +91,9 @@ class QualityRules(Config):
     tolerated: list[str] = []
     """Columns (`entity.column`) where an invalid value becomes null instead of quarantining the row."""
     rules: list[Rule] = []
+    """Rules for columns."""
     expectations: list[Expectation] = []
+    """Expectations on deliveries."""
 
     @model_validator(mode="after")
     def _check_column_names(self) -> "QualityRules":

@@ -29,10 +29,13 @@ class FileOptions(Config):
     """Text file options (CSV, JSON)."""
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
+    r"""Field delimiter, one to four characters; `\t` for a tab."""
     quote: str = '"'
+    """Quote character."""
     escape: str = '"'
     """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
     encoding: str = "utf-8"
+    """Character encoding, such as utf-8, windows-1252 or utf-16."""
     multi_line: bool = True
     """Whether a quoted cell may contain line breaks. False lets Spark split a large uncompressed file across tasks."""
 
@@ -62,6 +65,7 @@ class Files(Config):
     may_lack: list[str] = []
     """Mapped columns that are optional in a file. Records of a file without any other mapped column are quarantined."""
     options: FileOptions = FileOptions()
+    """Options of text files; without effect on Parquet."""
 
     @field_validator("path")
     @classmethod
@@ -77,10 +81,14 @@ class Jdbc(Config):
     """Database table, read in full or, with a watermark, incrementally."""
 
     url: Annotated[str, Field(pattern="^jdbc:")]
+    """JDBC URL."""
     table: Annotated[str, Field(pattern=r'^[A-Za-z_][\w.$"]*$')]
+    """Table, optionally with schema."""
     user: str | None = None
+    """Database user; null: no user is sent."""
     password_env: str | None = None
-    """Environment variable that contains the password; passwords are not allowed in configuration files."""
+    """Environment variable that contains the password; passwords are not allowed in configuration files. Null: no
+    password is sent."""
     driver: str | None = None
     """JDBC driver class; null: the PostgreSQL driver, or the driver Java selects for the URL."""
     watermark: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] | None = None
@@ -102,10 +110,13 @@ class Case(Config):
     """Value assigned if a column matches a condition."""
 
     column: str
+    """Source column."""
     matches: str | None = None
-    """Regular expression, searched anywhere in the cell."""
+    """Regular expression, searched anywhere in the cell; null: `equals` is compared."""
     equals: str | None = None
+    """Exact value of the cell; null: `matches` is searched."""
     value: str
+    """Value assigned."""
 
     @model_validator(mode="after")
     def _check_condition(self) -> "Case":
@@ -120,12 +131,14 @@ class Mapping(Config):
     """Mapping of one entity column from the source columns."""
 
     from_: Annotated[list[str], Field(alias="from")] = []
+    """Source column, or a list of columns that are joined."""
     join: str = " "
     """Separator if `from` lists several columns."""
     value: str | bool | int | float | None = None
-    """Constant value."""
+    """Constant value; null: the value comes from `from`, `hash_of` or `cases`."""
     hash_of: list[str] | Literal["all"] | None = None
-    """Digest of these columns, or of all columns; used as an id for records without one."""
+    """Digest of these columns, or of all columns; used as an id for records without one; null: no
+    digest."""
     formats: list[str] = []
     """Date and time formats, tried in order: iso, epoch_seconds, epoch_milliseconds, excel (serial day number), or a Spark
     datetime pattern."""
@@ -134,18 +147,20 @@ class Mapping(Config):
     map: dict[str, str] = {}
     """Source value -> target value. Values not listed are reported as `unknown_value` unless `otherwise` is set."""
     otherwise: str | None = None
-    """Default for values matched by neither `map` nor `cases`."""
+    """Default for values matched by neither `map` nor `cases`; null: they become null."""
     cases: list[Case] = []
+    """Conditions, tried in order; the first that matches gives the value."""
     extract: str | None = None
-    """Regular expression; the first group is the value."""
+    """Regular expression; the first group is the value; null: the whole cell."""
     part: Literal["given", "family"] | None = None
-    """Part of a full name written as `Given Family` or `Family, Given`, with or without titles."""
+    """Part of a full name written as `Given Family` or `Family, Given`, with or without titles; null: the
+    whole cell."""
     ranges: dict[str, tuple[float, float]] = {}
     """Target value -> inclusive numeric range."""
     scale: float | None = None
-    """Factor applied to the number."""
+    """Factor applied to the number; null: none."""
     divide_by: str | None = None
-    """Column by which the number is divided."""
+    """Column by which the number is divided; null: none."""
 
     @model_validator(mode="before")
     @classmethod
@@ -179,10 +194,11 @@ class Feed(Config):
     """Mapping of a source to one entity."""
 
     one_row_per_key: bool = False
-    """Keep one row per key if many records share it (an order header repeated on each line): the latest by `updated_at`,
-    then the one with the greatest digest, independent of the order of arrival. Rows of the same age that differ from it are
-    counted in `ops.finding` as `conflicting_values`, per column."""
+    """Keep one row per key if many records share it (an order header repeated on each line): the latest by `updated_at`, then
+    that of the source with the higher `rank`, then the one with the greatest digest, independent of the order of arrival. Rows
+    of the same age that differ from it are counted in `ops.finding` as `conflicting_values`, per column."""
     columns: dict[str, Mapping]
+    """Mapping of each column of the entity."""
 
 
 class Source(Config):
@@ -192,20 +208,26 @@ class Source(Config):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Name of the source; lower case, digits, underscores."""
     system: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     """Namespace of the ids, shared by all sources of one system."""
     files: Files | None = None
+    """Files of the source; exclusive with `jdbc`; null: the source is a database table."""
     jdbc: Jdbc | None = None
+    """Database table of the source; exclusive with `files`; null: the source is a set of files."""
     time_zone: str = "UTC"
     """Time zone of timestamps without an offset."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     """ISO 4217 currency code of the amounts; null: the reporting currency."""
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
-    """Default country of phone numbers without a country code and of people without a country."""
+    """Default country of phone numbers without a country code and of people without a country (ISO 3166 alpha-2);
+    null: none."""
     decimal: Literal[".", ","] = "."
+    """Decimal separator of numbers."""
     rank: Annotated[int, Field(ge=0)] = 0
     """Priority of the source: of two records with the same key and `updated_at`, the higher rank wins."""
     feeds: dict[str, Feed] = {}
+    """Entities that the source feeds, by name."""
 
     @field_validator("time_zone")
     @classmethod

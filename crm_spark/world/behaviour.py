@@ -31,9 +31,9 @@ class Events:
 
 
 def _on_days(days: range, draw_mask) -> Events:
-    found = [(np.flatnonzero(draw_mask(day)), day) for day in days]
-    who = np.concatenate([w for w, _ in found]) if found else np.zeros(0, np.int64)
-    day = np.concatenate([np.full(len(w), d) for w, d in found]) if found else np.zeros(0, np.int64)
+    matches = [(np.flatnonzero(draw_mask(day)), day) for day in days]
+    who = np.concatenate([w for w, _ in matches]) if matches else np.zeros(0, np.int64)
+    day = np.concatenate([np.full(len(w), d) for w, d in matches]) if matches else np.zeros(0, np.int64)
     return Events(who.astype(np.int64), day.astype(np.int64))
 
 

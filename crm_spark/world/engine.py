@@ -75,9 +75,9 @@ def generate(spark: SparkSession, spec: WorldSpec, tasks: list[Task], out: str) 
         return run_task(WorldSpec(**content), task, out)
 
     # One partition per task; the plan starts with the history blocks, which are the largest.
-    found = spark.sparkContext.parallelize(tasks, len(tasks)).flatMap(work).collect()
+    sizes = spark.sparkContext.parallelize(tasks, len(tasks)).flatMap(work).collect()
     totals: dict[str, tuple[int, int]] = {}
-    for source, num_records, num_bytes in found:
+    for source, num_records, num_bytes in sizes:
         records, size = totals.get(source, (0, 0))
         totals[source] = (records + num_records, size + num_bytes)
     return dict(sorted(totals.items()))

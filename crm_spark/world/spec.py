@@ -24,6 +24,7 @@ class WorldSpec(Config):
     from_day: Annotated[int, Field(ge=0)] = 0
     """First delivery to write: 0 for the history, 1 for the first daily delivery."""
     seed: Annotated[int, Field(ge=1)] = 7
+    """Seed of all random draws."""
     block: Annotated[int, Field(ge=500)] = 25_000
     """Customers per task; affects file names, so it is part of the specification."""
     dirty_fraction: Fraction = 0.02

@@ -87,9 +87,9 @@ def test_commands_of_the_readme_exist():
         assert (ROOT / path.split("<")[0].rstrip("*")).exists(), path
 
 
-def test_nothing_names_a_package_index_or_a_machine():
+def test_no_file_names_a_package_index_or_a_machine():
     pattern = r"https?://[^ ]*(/simple|/maven2|/packages/[0-9a-f]{2}/)|--index-url|[ \"(=](/home|/root|/Users)/[a-z]"
-    found = subprocess.run(
+    matches = subprocess.run(
         ["git", "grep", "-nIE", pattern, "--", ".", ":!tests/architecture"], cwd=ROOT, capture_output=True, text=True
     )
-    assert found.stdout == ""
+    assert matches.stdout == ""

@@ -52,7 +52,7 @@ def test_the_dag_runs_every_stage_in_order_and_is_read_without_spark(monkeypatch
     assert result.stdout.strip() == "[]"
 
 
-def test_the_crontab_starts_a_job_that_is_there_with_options_it_has():
+def test_crontab_starts_an_existing_job_with_valid_options():
     lines = [line for line in (DEPLOY / "refresh.cron").read_text().splitlines() if not line.startswith("#")]
     (command,) = (line.split("&&")[1].split(">>")[0] for line in lines)
     words = command.split()

@@ -87,7 +87,7 @@ def test_imports_go_one_way(path):
     assert list(offences(path)) == []
 
 
-def test_the_check_sees_an_edge_that_is_forbidden(tmp_path, monkeypatch):
+def test_forbidden_imports_are_reported(tmp_path, monkeypatch):
     bad = tmp_path / "stages" / "clean" / "x.py"
     bad.parent.mkdir(parents=True)
     bad.write_text("def f():\n    from crm_spark.stages.ingest import reader\n    import delta\n")
@@ -99,11 +99,11 @@ def test_the_check_sees_an_edge_that_is_forbidden(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "jobs").glob("*.py")), ids=lambda p: p.name)
-def test_a_job_is_a_doorway(path):
+def test_jobs_are_short(path):
     assert len(path.read_text().splitlines()) <= 30
 
 
-def test_every_stage_has_its_job():
+def test_every_stage_has_a_job():
     from crm_spark.pipeline import ON_REQUEST, STAGES
 
     jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}

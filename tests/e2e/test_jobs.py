@@ -32,26 +32,26 @@ def job(name, *arguments, launcher=(sys.executable,)):
         (["--set", "company.currency=Euro"], "company.currency: string should match pattern '^[A-Z]{3}$', got 'Euro'"),
     ],
 )
-def test_a_mistake_in_the_configuration_is_named_with_exit_code_2(tmp_path, arguments, sentence):
+def test_invalid_configuration_is_reported_with_exit_code_2(tmp_path, arguments, sentence):
     result = job("segment", "--lake", tmp_path / "lake", *arguments)
     assert result.returncode == 2 and sentence in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_missing_lake_and_missing_data_are_said(tmp_path):
+def test_missing_lake_and_missing_data_are_reported(tmp_path):
     result = job("ingest")
     assert result.returncode == 2 and "give --lake DIR" in result.stderr
     result = job("ingest", "--lake", tmp_path / "lake", "--set", f"ingest.data_dir={tmp_path / 'none'}")
     assert result.returncode == 2 and "is not a folder" in result.stderr and "Traceback" not in result.stderr
 
 
-def test_a_lake_that_another_run_holds_gives_exit_code_4(tmp_path):
+def test_locked_lake_gives_exit_code_4(tmp_path):
     with Lease(str(tmp_path), run_id="other"):
         result = job("report", "--lake", tmp_path)
     assert result.returncode == 4 and "run other" in result.stderr
 
 
-def test_a_delivery_that_is_mostly_bad_gives_exit_code_3_and_leaves_silver_alone(tmp_path):
+def test_mostly_invalid_delivery_gives_exit_code_3_and_does_not_change_silver(tmp_path):
     conf = lay_out(tmp_path)
     rows = [f"Z{i};1;K1;X;zwei;10,50;05.01.2025 10:00;OK" for i in range(30)]
     from support.company import deliver
@@ -67,14 +67,14 @@ def test_a_delivery_that_is_mostly_bad_gives_exit_code_3_and_leaves_silver_alone
     assert DeltaTable(str(lake / "silver" / "feedback")).to_pyarrow_table().num_rows == 3, "the others are done"
 
 
-def test_a_dry_run_says_what_it_would_do_and_writes_nothing(tmp_path):
+def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
     conf, lake = lay_out(tmp_path), tmp_path / "lake"
     result = job("ingest", "--conf", conf, "--lake", lake, "--dry-run")
     assert result.returncode == 0 and "would ingest orders: 1 files" in result.stderr
     assert [name for name in files_of(lake) if not name.startswith("_lease")] == []
 
 
-def test_spark_submit_runs_the_same_doorway(tmp_path):
+def test_spark_submit_runs_the_same_job(tmp_path):
     conf, lake = lay_out(tmp_path), tmp_path / "lake"
     submit = Path(sys.executable).with_name("spark-submit")
     result = job("ingest", "--conf", conf, "--lake", lake, launcher=(str(submit),))

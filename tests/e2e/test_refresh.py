@@ -20,12 +20,12 @@ def frame(generated, table):
     return generated.tables.read(table).toPandas()
 
 
-def test_every_stage_does_its_work(generated):
+def test_every_stage_completes(generated):
     assert list(generated.results) == list(STAGES)
     assert {name: r.status for name, r in generated.results.items()} == dict.fromkeys(list(STAGES), "done")
 
 
-def test_every_record_of_every_file_is_accounted_for(generated):
+def test_row_counts_of_every_file_reconcile(generated):
     statuses, deliveries = frame(generated, RECONCILIATION), frame(generated, DELIVERY)
     sums = statuses.num_accepted + statuses.num_quarantined + statuses.num_duplicate
     assert (statuses.num_in == sums).all()
@@ -34,17 +34,17 @@ def test_every_record_of_every_file_is_accounted_for(generated):
     for source in load_sources(Path(generated.pipeline.settings.ingest.sources_dir)):
         for entity, feed in source.feeds.items():
             if not feed.one_row_per_key:  # a folded entity reads only the records that name its key
-                taken = statuses[(statuses.source == source.name) & (statuses.entity == entity)].num_in.sum()
-                assert taken == ingested[source.name], (source.name, entity)
+                num_records = statuses[(statuses.source == source.name) & (statuses.entity == entity)].num_in.sum()
+                assert num_records == ingested[source.name], (source.name, entity)
 
 
-def test_planted_dirty_rows_are_found_by_their_reason_and_few_others_are(generated):
-    planted, found = generated.truth("dirty_row"), frame(generated, QUARANTINE)
-    found = found.explode("reasons").rename(columns={"reasons": "reason"})
+def test_injected_faults_are_quarantined_with_their_reason_and_few_valid_rows_are(generated):
+    planted, reasons = generated.truth("dirty_row"), frame(generated, QUARANTINE)
+    reasons = reasons.explode("reasons").rename(columns={"reasons": "reason"})
     keys = ["source", "file", "position", "reason"]
-    hits = planted.merge(found[keys].drop_duplicates(), on=keys)
+    hits = planted.merge(reasons[keys].drop_duplicates(), on=keys)
     assert len(planted) > 200 and len(hits) / len(planted) >= 0.99
-    quarantined = found[found.status == "quarantined"][["source", "file", "position"]].drop_duplicates()
+    quarantined = reasons[reasons.status == "quarantined"][["source", "file", "position"]].drop_duplicates()
     innocent = quarantined.merge(planted[["source", "file", "position"]], how="left", indicator=True)
     num_records = int(frame(generated, DELIVERY).num_rows.sum())
     assert (innocent["_merge"] == "left_only").sum() / num_records <= 0.001
@@ -71,7 +71,7 @@ def test_every_customer_is_in_every_output(generated):
         assert set(rows.customer_id) == customers and len(rows) == len(customers), table.name
 
 
-def test_churn_ranks_customers_as_the_truth_does(generated):
+def test_churn_probability_ranks_customers_like_the_ground_truth(generated):
     from sklearn.metrics import roc_auc_score
 
     truth = generated.truth("person")[["system", "person_id", "customer"]]
@@ -83,7 +83,7 @@ def test_churn_ranks_customers_as_the_truth_does(generated):
     assert roc_auc_score(scored.orders_in_horizon == 0, scored.probability) > 0.65
 
 
-def test_everything_predicted_stands_beside_its_baseline(generated):
+def test_every_prediction_metric_has_a_baseline(generated):
     metrics = frame(generated, METRIC)
     for name in ("churn_auc", "value_mean_absolute_error", "hit_rate_at_10", "macro_f1", "information_gap"):
         rows = metrics[(metrics.metric == name) & (metrics.slice == "all")]
@@ -97,26 +97,26 @@ def test_a_second_refresh_writes_nothing(generated):
     assert files_of(generated.lake) == before
 
 
-def test_any_delta_reader_finds_the_tables(generated):
+def test_tables_are_readable_with_another_delta_reader(generated):
     from deltalake import DeltaTable
 
     table = DeltaTable(str(generated.lake / "gold" / "customer")).to_pyarrow_table()
     assert table.num_rows == generated.tables.read(CUSTOMER).count() > 700
 
 
-def test_no_direct_identifier_is_in_the_columns_that_delta_keeps_statistics_of(generated):
+def test_delta_statistics_contain_no_direct_identifier(generated):
     log = "".join(path.read_text() for path in (generated.lake / "silver" / "person" / "_delta_log").glob("*.json"))
     addresses = pd.Series(generated.tables.read(CUSTOMER).select("email").toPandas().email.dropna())
     assert len(addresses) > 500 and not any(address in log for address in addresses)
 
 
-def test_no_direct_identifier_is_in_the_report(generated):
+def test_report_contains_no_direct_identifier(generated):
     page = generated.report.read_text()
     rows = generated.tables.read(CUSTOMER).select("email", "phone", "customer_id").toPandas()
     assert not any(value in page for column in rows for value in rows[column].dropna())
 
 
-def test_findings_are_ten_sentences_at_most_and_each_is_on_the_page(generated):
+def test_page_shows_every_finding_and_there_are_at_most_ten(generated):
     findings = json.loads((generated.lake / "files" / "findings.json").read_text())
     page = generated.report.read_text().replace("&#39;", "'")
     assert 8 <= len(findings) <= 10 and all(sentence in page for sentence in findings)
@@ -136,7 +136,7 @@ IN_DEFAULT_TIER = ("featurise",)
 @pytest.mark.parametrize(
     "stage", [pytest.param(s, marks=() if s in IN_DEFAULT_TIER else pytest.mark.slow) for s in WRITTEN_BY]
 )
-def test_a_forced_stage_writes_its_tables_again_with_equal_content(generated, stage):
+def test_forced_stage_rewrites_its_tables_with_equal_content(generated, stage):
     tables, contracts = generated.tables, WRITTEN_BY[stage]
     before, versions = digests(tables, contracts), [tables.version(table) for table in contracts]
     results = generated.pipeline.run((stage,), is_forced=True)
@@ -147,7 +147,7 @@ def test_a_forced_stage_writes_its_tables_again_with_equal_content(generated, st
     assert generated.pipeline.run((stage,))[stage].status == "up_to_date"
 
 
-def test_a_forced_report_is_written_again(generated):
+def test_forced_report_is_rewritten(generated):
     before = generated.report.stat().st_mtime_ns
     assert generated.pipeline.run(("report",), is_forced=True)["report"].status == "done"
     assert generated.report.stat().st_mtime_ns > before

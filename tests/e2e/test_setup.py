@@ -48,13 +48,13 @@ def sentences(result):
 @pytest.mark.skipif(
     not (ROOT / ".setup" / "spark.done").exists(), reason="the packages were not installed by make setup"
 )
-def test_a_finished_setup_returns_in_three_seconds():
+def test_repeated_setup_returns_in_three_seconds():
     started = time.monotonic()
     result = subprocess.run(["sh", str(ROOT / "deploy" / "setup.sh")], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "") and time.monotonic() - started < 3
 
 
-def test_no_python_3_11_is_one_sentence(tmp_path, fresh):
+def test_missing_python_3_11_is_reported_in_one_sentence(tmp_path, fresh):
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("sh", "dirname"):
@@ -67,7 +67,7 @@ def test_no_python_3_11_is_one_sentence(tmp_path, fresh):
     assert result.returncode == 2 and "Python 3.11 is needed and Python 3.9.2 was found" in result.stderr
 
 
-def test_no_network_is_one_sentence_and_a_rerun_goes_on(fresh):
+def test_missing_network_is_reported_in_one_sentence_and_a_rerun_resumes(fresh):
     unreachable = {"PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     for _ in range(2):
         result = set_up(fresh, **unreachable, PIP_NO_CACHE_DIR="1", PIP_CONFIG_FILE=os.devnull)
@@ -77,7 +77,7 @@ def test_no_network_is_one_sentence_and_a_rerun_goes_on(fresh):
     assert not (fresh / ".setup" / "environment.done").exists()
 
 
-def test_too_small_a_disk_is_one_sentence(tmp_path):
+def test_small_disk_is_reported_in_one_sentence(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(disk)], capture_output=True)
@@ -91,21 +91,21 @@ def test_too_small_a_disk_is_one_sentence(tmp_path):
     assert sentences(result) == ["setup: 0.0 GB are free and 10 GB are needed. Make room on this disk."]
 
 
-def test_no_java_is_one_sentence_that_says_what_to_install():
+def test_missing_java_is_reported_with_installation_commands():
     code = (
         "import crm_spark.core.java as java; java._USUAL_PLACES = ()\n"
         "try: java.find_java()\nexcept java.JavaNotFoundError as error: print(error)"
     )
     environment = {"PATH": "/nowhere", "JAVA_HOME": "/nowhere", "PYTHONPATH": str(ROOT)}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
-    assert "apt install" in said and "dnf install" in said and "brew install" in said
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
+    assert "apt install" in output and "dnf install" in output and "brew install" in output
 
 
-def test_java_home_is_asked_first():
+def test_java_home_takes_precedence():
     from crm_spark.core.java import find_java
 
     home = find_java()
     code = "from crm_spark.core.java import find_java; print(find_java())"
     environment = {"PATH": os.environ["PATH"], "JAVA_HOME": home, "PYTHONPATH": str(ROOT)}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
-    assert Path(said.strip()) == Path(home)
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment).stdout
+    assert Path(output.strip()) == Path(home)

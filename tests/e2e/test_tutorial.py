@@ -28,7 +28,7 @@ class Command:
     """A command and the lines that the page shows of its output."""
 
     text: str
-    shown: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -42,19 +42,19 @@ class Edit:
 
 def steps():
     """Commands and edits of the page, in order."""
-    found = []
+    actions = []
     for block in _BLOCK.finditer(PAGE.read_text()):
         lines = block["content"].splitlines()
         if block["file"]:
             before, after = ("".join(f"{line[1:]}\n" for line in lines if line[0] in signs) for signs in (" -", " +"))
-            found.append(Edit(block["file"], before, after))
+            actions.append(Edit(block["file"], before, after))
             continue
         for line in lines:
             if line.startswith("$ "):
-                found.append(Command(line[2:]))
+                actions.append(Command(line[2:]))
             elif line.strip() != "...":
-                found[-1].shown.append(line)
-    return found
+                actions[-1].expected.append(line)
+    return actions
 
 
 def output_of(command):
@@ -75,9 +75,9 @@ def output_of(command):
     return printed.getvalue()
 
 
-def pattern(shown):
-    """A shown line as a pattern: any time of day, any seconds, any spaces, and any text for `...`."""
-    text = re.sub(r"^\d\d:\d\d:\d\d\s+", "", shown)
+def pattern(line):
+    """An expected line as a pattern: any time of day, any seconds, any spaces, and any text for `...`."""
+    text = re.sub(r"^\d\d:\d\d:\d\d\s+", "", line)
     text = re.sub(r"\d+\.\d s\b", "<seconds> s", text)
     escaped = re.escape(text).replace(re.escape("<seconds>"), r"[\d.]+").replace(re.escape("..."), ".*")
     return re.compile(re.sub(r"(\\ )+", r"\\s+", escaped))
@@ -100,7 +100,7 @@ class Tutorial:
                 path.write_text(content.replace(step.before, step.after))
                 continue
             printed = output_of(step.text).splitlines()
-            missing = [line for line in step.shown if not any(pattern(line).fullmatch(p) for p in printed)]
+            missing = [line for line in step.expected if not any(pattern(line).fullmatch(p) for p in printed)]
             assert missing == [], f"{step.text}\nprinted:\n" + "\n".join(printed)
 
     def position(self, text):
@@ -132,13 +132,13 @@ def test_a_company_is_onboarded_ingested_and_cleaned(tutorial):
 
 
 @pytest.mark.slow
-def test_the_refresh_reports(tutorial):
+def test_refresh_writes_the_report(tutorial):
     tutorial.run_until(len(tutorial.steps))
     assert "Teehaus Lindenhof" in Path("build/tea_shop/lake/files/report.html").read_text()
 
 
-def test_a_shown_line_matches_any_time_but_no_other_count():
-    shown = "20:48:19  ingest     done           144 rows    36.0 s  3 files"
-    assert pattern(shown).fullmatch("ingest     done           144 rows     1.5 s  3 files")
-    assert not pattern(shown).fullmatch("ingest     done           145 rows     1.5 s  3 files")
+def test_expected_line_matches_any_time_but_no_other_count():
+    line = "20:48:19  ingest     done           144 rows    36.0 s  3 files"
+    assert pattern(line).fullmatch("ingest     done           144 rows     1.5 s  3 files")
+    assert not pattern(line).fullmatch("ingest     done           145 rows     1.5 s  3 files")
     assert pattern("decide  done  34 rows  4.4 s  ...").fullmatch("decide  done  34 rows  9.1 s  8 actions")

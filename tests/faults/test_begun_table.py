@@ -23,13 +23,13 @@ def begun_log(store, *files):
 
 @pytest.mark.parametrize("files", [[], [DRAFT], [DRAFT, f".{DRAFT}.crc"]], ids=["folders", "draft", "checksum"])
 @pytest.mark.parametrize("write", ["append", "merge", "replace"])
-def test_a_table_whose_making_was_killed_is_made_by_the_next_write(spark, store, write, files):
+def test_next_write_creates_a_table_whose_creation_was_killed(spark, store, write, files):
     begun_log(store, *files)
     getattr(store, write)(NOTE, notes(spark, ("a", 1)), batch_id="b", digest="d")
     assert content(store) == [("a", 1)]
 
 
-def test_a_table_that_another_thread_is_making_is_not_taken_for_a_killed_one(spark, store):
+def test_table_that_another_thread_is_creating_is_not_treated_as_killed(spark, store):
     """Deliveries of one source are appended side by side, and the first of them makes the table."""
     for round_ in range(8):
         table = replace(NOTE, name=f"silver.note_{round_}")
@@ -43,7 +43,7 @@ def test_a_table_that_another_thread_is_making_is_not_taken_for_a_killed_one(spa
 
 
 @pytest.mark.parametrize("name", ["00000000000000000007.json", "unknown"])
-def test_a_log_with_anything_but_drafts_is_left_alone(spark, store, name):
+def test_log_with_files_other_than_drafts_is_not_removed(spark, store, name):
     """The negative control: what may be a commit is never cleared away, whatever becomes of the write."""
     log = begun_log(store, name)
     with pytest.raises((AnalysisException, Py4JJavaError)):  # as Delta finds fault with it early or late

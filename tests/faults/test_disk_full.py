@@ -23,7 +23,7 @@ TABLES = (bronze("orders"), bronze("reviews"), ORDER, ORDER_LINE, FEEDBACK, QUAR
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["", "_scratch"], ids=["lake", "scratch"])
 @pytest.mark.parametrize("kilobytes", [16, 48, 96])
-def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, place, kilobytes):
+def test_full_disk_fails_the_job_and_damages_no_table(spark, tmp_path, capfd, place, kilobytes):
     conf, lake = str(lay_out(tmp_path)), tmp_path / "lake"
     store = TableStore(spark, str(lake))
 
@@ -41,9 +41,9 @@ def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, pl
         capfd.readouterr()
         with filled_up(lake / place, but_kilobytes=0 if place else kilobytes):
             assert job(stage) == 1
-            said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+            errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
             during = digests(store, TABLES)
-        assert len(said) == 1 and said[0].startswith("error: a disk is full")
+        assert len(errors) == 1 and errors[0].startswith("error: a disk is full")
         assert (job("ingest"), job("clean")) == (0, 0)
         after = digests(store, TABLES)
         assert all(during[table] in (before[table], after[table]) for table in before), "a table was written by half"
@@ -53,7 +53,7 @@ def test_a_full_disk_fails_the_job_and_harms_no_table(spark, tmp_path, capfd, pl
 
 @pytest.mark.slow
 @pytest.mark.parametrize("begins_full", [True, False], ids=["from_the_start", "once_it_shuffles"])
-def test_a_full_disk_for_shuffles_fails_the_job_and_harms_no_table(spark, tmp_path, begins_full):
+def test_full_shuffle_disk_fails_the_job_and_damages_no_table(spark, tmp_path, begins_full):
     conf, lake, shuffles = lay_out(tmp_path), tmp_path / "lake", tmp_path / "shuffles"
     store = TableStore(spark, str(lake))
     arguments = ("--conf", conf, "--lake", lake, "--set", f"session.local_dir={shuffles}")
@@ -62,24 +62,24 @@ def test_a_full_disk_for_shuffles_fails_the_job_and_harms_no_table(spark, tmp_pa
     with small_disk(shuffles, megabytes=32):
         if begins_full:
             with filled_up(shuffles, but_kilobytes=0):
-                code, said = run("clean", *arguments)
+                code, stderr = run("clean", *arguments)
         else:
             with started("clean", *arguments) as job:
                 while not any(shuffles.glob("blockmgr-*/*/shuffle_*.data")):
                     assert job.poll() is None, "it ended before it shuffled"
                     time.sleep(0.02)
                 with filled_up(shuffles, but_kilobytes=0):
-                    said = job.communicate()[1]
+                    stderr = job.communicate()[1]
                 code = job.returncode
-        told = [line for line in said.splitlines() if line.startswith("error: ")]
-        assert code == 1 and "Traceback" not in said
-        assert len(told) == 1 and told[0].startswith("error: a disk is full")
+        errors = [line for line in stderr.splitlines() if line.startswith("error: ")]
+        assert code == 1 and "Traceback" not in stderr
+        assert len(errors) == 1 and errors[0].startswith("error: a disk is full")
         assert digests(store, TABLES).items() >= before.items()
         assert run("clean", *arguments)[0] == 0
     assert store.read(ORDER_LINE).count() == 6 and store.read(bronze("orders")).count() == 12
 
 
-def test_a_lease_that_finds_no_room_is_not_taken_and_the_last_token_stays_known(tmp_path):
+def test_lease_is_not_acquired_on_a_full_disk_and_the_last_token_is_kept(tmp_path):
     with small_disk(tmp_path / "lake", megabytes=1):
         lake = tmp_path / "lake"
         with Lease(str(lake), run_id="a"), pytest.raises(LeaseHeldError), Lease(str(lake), run_id="b"):

@@ -17,7 +17,7 @@ def undisturbed(spark, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_killed_in_three_stages_one_after_the_other(spark, tmp_path, undisturbed):
+def test_kills_in_three_consecutive_stages_do_not_change_the_tables(spark, tmp_path, undisturbed):
     conf, lake = lay_out(tmp_path, second=True), tmp_path / "lake"
     for appears in ("ops/delivery", "silver/order_line", "gold/customer_link"):
         process = start("refresh", "--conf", conf, "--lake", lake)
@@ -30,7 +30,7 @@ def test_killed_in_three_stages_one_after_the_other(spark, tmp_path, undisturbed
 @pytest.mark.parametrize(
     "appears", ["bronze/orders", "silver/feedback", "ops/quarantine", "ops/reconciliation", "gold/customer"]
 )
-def test_killed_as_soon_as_a_table_appears(spark, tmp_path, undisturbed, appears):
+def test_kill_after_a_table_is_created_does_not_change_the_tables(spark, tmp_path, undisturbed, appears):
     conf, lake = lay_out(tmp_path, second=True), tmp_path / "lake"
     assert kill_when(start("refresh", "--conf", conf, "--lake", lake), has_files(lake / appears))
     finish(conf, lake)
@@ -38,7 +38,7 @@ def test_killed_as_soon_as_a_table_appears(spark, tmp_path, undisturbed, appears
 
 
 @pytest.mark.slow
-def test_digests_would_tell_a_lost_row(spark, tmp_path, undisturbed):
+def test_digests_detect_a_lost_row(spark, tmp_path, undisturbed):
     """The negative control: a company with one line less has other tables."""
     conf = lay_out(tmp_path)
     deliver(tmp_path, "2", SECOND[1:], [])
@@ -49,7 +49,7 @@ def test_digests_would_tell_a_lost_row(spark, tmp_path, undisturbed):
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_a_generated_company_killed_in_six_stages(spark, tmp_path):
+def test_kills_in_six_stages_of_a_generated_company_do_not_change_the_tables(spark, tmp_path):
     """Killed in ingest, clean, resolve, featurise, predict and train, one after the other; the last run ends with equal tables."""
     company = tmp_path / "company"
     generate_company(spark, company)

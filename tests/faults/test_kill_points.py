@@ -24,17 +24,17 @@ SETTINGS = [
 def killed_at(stage, point, *arguments):
     """The stage's job, killed there: its exit code, what it said and what went wrong."""
     process = start_script("tests/support/crash_test_job.py", stage, point, *arguments, stdout=subprocess.PIPE)
-    said, errors = process.communicate(timeout=900)
-    return process.returncode, said, errors
+    output, errors = process.communicate(timeout=900)
+    return process.returncode, output, errors
 
 
 def files(lake):
     """What is no table, by name: with its content where nothing in it tells one run from another."""
-    found = dict.fromkeys(files_of(lake / "files"))
-    for name in found:
+    contents = dict.fromkeys(files_of(lake / "files"))
+    for name in contents:
         if name.endswith(("manifest.json", "registry.json", "findings.json", "model.json", "shards/current")):
-            found[name] = (lake / "files" / name).read_text()
-    return found
+            contents[name] = (lake / "files" / name).read_text()
+    return contents
 
 
 def differing(one, other):
@@ -43,7 +43,7 @@ def differing(one, other):
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_killed_at_each_point_of_each_stage(spark, tmp_path):
+def test_kills_at_each_point_of_each_stage_do_not_change_the_tables(spark, tmp_path):
     company, whole, lake = tmp_path / "company", tmp_path / "whole", tmp_path / "killed"
     generate_company(spark, company)
     conf, overrides = ROOT / "conf" / "demo.yaml", [f"ingest.data_dir={company / 'drops'}", *SETTINGS]
@@ -52,11 +52,11 @@ def test_killed_at_each_point_of_each_stage(spark, tmp_path):
     for stage in STAGES:
         assert finish(conf, whole, overrides, (stage,))[stage].status == "done", f"{stage} has nothing to do"
         for point in POINTS:
-            code, said, errors = killed_at(stage, point, *arguments)
+            code, output, errors = killed_at(stage, point, *arguments)
             num_kills += code == -signal.SIGKILL
             if code != -signal.SIGKILL:
                 faults.append(f"{stage} ended before {point}: {errors[-2000:]}")
-            elif point == "data_files" and stage not in READ_BY and said.strip() not in left_behind(lake):
+            elif point == "data_files" and stage not in READ_BY and output.strip() not in left_behind(lake):
                 faults.append(f"{stage}: the kill came after the commit")
         if finish(conf, lake, overrides, (stage,))[stage].status not in ("up_to_date", "no_new_input"):
             faults.append(f"{stage} ran again though the ledger has it")
@@ -71,7 +71,7 @@ def test_killed_at_each_point_of_each_stage(spark, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["read", "commit"])
-def test_a_job_that_does_not_reach_its_point_does_not_count_as_killed(tmp_path, point):
+def test_job_that_does_not_reach_its_point_is_not_killed(tmp_path, point):
     """The negative control: nothing to train from is no kill in training."""
     conf = lay_out(tmp_path)
     code, _, errors = killed_at("train", point, "--conf", conf, "--lake", tmp_path / "lake", "--as-of", "2025-01-31")

@@ -36,8 +36,8 @@ def replace(store, number):
 
 def delete(store, number):
     keys = notes(store.spark, (f"n{number}", 0)).select("id")
-    gone = notes(store.spark, ("none", 0)).where("false")
-    return store.sync(NOTE, gone, keys=keys, batch_id=f"b{number}", digest=f"d{number}")
+    no_rows = notes(store.spark, ("none", 0)).where("false")
+    return store.sync(NOTE, no_rows, keys=keys, batch_id=f"b{number}", digest=f"d{number}")
 
 
 EACH = [("n0", 0), ("n1", 1), ("n2", 2), ("n3", 3), ("n4", 4), ("n5", 5), ("n6", 6), ("n7", 7), ("n8", 8), ("n9", 9)]
@@ -55,7 +55,7 @@ def begun(store, write):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("write", [append, merge, replace, delete], ids=lambda f: f.__name__)
-def test_a_commit_whose_answer_was_lost_is_not_applied_again(spark, store, write):
+def test_commit_with_a_lost_response_is_not_applied_again(spark, store, write):
     forgetful, before = Forgetful(spark, store.root), begun(store, write)
     for number in range(ROUNDS):
         with pytest.raises(AnswerLostError):
@@ -83,13 +83,13 @@ class Deaf(TableStore):
 
 
 @pytest.mark.parametrize("write", [append, merge, replace], ids=lambda f: f.__name__)
-def test_the_stores_own_second_attempt_does_not_apply_what_landed(spark, store, write):
+def test_retry_of_the_store_does_not_apply_a_committed_write_again(spark, store, write):
     deaf, before = Deaf(spark, store.root), begun(store, write)
     write(deaf, 3)
     assert store.version(NOTE) == before + 1 and deaf.num_attempts == 1, "the second attempt finds the commit"
 
 
-def test_without_a_batch_id_the_second_attempt_would_double_the_rows(spark, store):
+def test_retry_without_a_batch_id_duplicates_the_rows(spark, store):
     append(store, 1)
     for _ in range(2):
         notes(spark, ("n2", 2)).write.format("delta").mode("append").save(store.path(NOTE))

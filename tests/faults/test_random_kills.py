@@ -53,7 +53,7 @@ def wait_for_a_moment(lot, table, usual):
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
-def test_a_writer_killed_within_its_batches_writes_each_once(spark, store, tmp_path):
+def test_killed_writer_writes_each_batch_once(spark, store, tmp_path):
     """Each time the table holds the batches before the one that was killed, and of that one all or nothing."""
     lot, wanted, usual = lots(), num_kills(20), seconds_of_a_batch(tmp_path / "first")
     num_landed = num_in_files = 0
@@ -78,7 +78,7 @@ def test_a_writer_killed_within_its_batches_writes_each_once(spark, store, tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("order", "times"), [("before", [1, 0, 1]), ("after", [1, 2, 1])])
-def test_with_progress_in_a_file_beside_the_table_a_kill_loses_or_doubles_a_batch(spark, store, tmp_path, order, times):
+def test_progress_file_beside_the_table_loses_or_duplicates_a_batch(spark, store, tmp_path, order, times):
     """The negative control: the same kill, progress noted before or after the write."""
     writer = start_script("tests/support/crash_test_writer.py", store.root, tmp_path, order)
     writer.communicate(timeout=280)
@@ -98,7 +98,7 @@ def deliver_day(root, n):
 
 @pytest.mark.slow
 @pytest.mark.timeout(14400)
-def test_refreshes_killed_at_random_moments_end_as_if_undisturbed(spark, tmp_path):
+def test_refreshes_killed_at_random_times_give_the_same_tables(spark, tmp_path):
     """Whenever the lake got through a refresh, the next delivery comes: there is always something to interrupt."""
     lot, wanted, num_killed, num_deliveries = lots(), num_kills(10), 0, 0
     conf, whole, lake = lay_out(tmp_path, second=True), tmp_path / "whole", tmp_path / "killed"

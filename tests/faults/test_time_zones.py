@@ -20,16 +20,16 @@ def made_in(spark, root, zone):
     arguments = ("--conf", lay_out(root, second=True), "--lake", root / "lake")
     environment = {"TZ": zone, "JAVA_TOOL_OPTIONS": f"-Duser.timezone={zone}"}
     for stage in ("ingest", "clean"):
-        code, said = run(stage, *arguments, environment=environment)
-        assert code == 0, said[-2000:]
+        code, stderr = run(stage, *arguments, environment=environment)
+        assert code == 0, stderr[-2000:]
     return digests(TableStore(spark, str(root / "lake")), TABLES)
 
 
 @pytest.mark.slow
-def test_machines_in_three_zones_make_the_same_tables(spark, tmp_path):
+def test_jobs_in_three_time_zones_write_the_same_tables(spark, tmp_path):
     zones = ("UTC", "America/New_York", "Pacific/Auckland")
-    made = [made_in(spark, tmp_path / zone.replace("/", "_"), zone) for zone in zones]
-    assert len(made[0]) == len(TABLES)
-    assert made[0] == made[1] == made[2]
+    digests_by_zone = [made_in(spark, tmp_path / zone.replace("/", "_"), zone) for zone in zones]
+    assert len(digests_by_zone[0]) == len(TABLES)
+    assert digests_by_zone[0] == digests_by_zone[1] == digests_by_zone[2]
     orders = TableStore(spark, str(tmp_path / "Pacific_Auckland" / "lake")).read(ORDER).where("order_id = 'A1'")
     assert [row["ordered_at"] for row in orders.collect()] == [datetime(2025, 1, 5, 22, 30)]  # 23:30 in Berlin

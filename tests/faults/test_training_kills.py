@@ -59,10 +59,10 @@ class Disturber(threading.Thread):
 
 def send(signal_number, *, to_agent=False):
     def strike(out):
-        found = processes_of(out, agents=to_agent)
+        processes = processes_of(out, agents=to_agent)
         with suppress(ProcessLookupError):
-            if found:
-                os.kill(random.choice(found), signal_number)
+            if processes:
+                os.kill(random.choice(processes), signal_number)
                 return True
         return False
 
@@ -83,17 +83,17 @@ def disturbed(shards, out, strikes, *, max_restarts):
     return disturber, (out / "train.log").read_text()
 
 
-def test_a_killed_rank_and_a_killed_agent_change_nothing(shards, undisturbed, tmp_path):
+def test_killed_rank_and_killed_agent_do_not_change_the_weights(shards, undisturbed, tmp_path):
     strikes = [(30, send(signal.SIGKILL), False), (90, send(signal.SIGKILL, to_agent=True), False)]
-    disturber, said = disturbed(shards, tmp_path / "out", strikes, max_restarts=3)
+    disturber, log = disturbed(shards, tmp_path / "out", strikes, max_restarts=3)
     assert len(disturber.times) == 2 and digest(tmp_path / "out") == undisturbed
-    assert said.count("a rank failed or hung") == 2
-    assert all(f"resumes from step-{step:08d}" in said for step in disturber.resumed_from)
+    assert log.count("a rank failed or hung") == 2
+    assert all(f"resumes from step-{step:08d}" in log for step in disturber.resumed_from)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_twenty_kills_over_four_runs(shards, undisturbed, tmp_path):
+def test_twenty_kills_in_four_runs_do_not_change_the_weights(shards, undisturbed, tmp_path):
     num_kills = num_while_written = num_same = 0
     for run in range(4):
         out = tmp_path / f"run-{run}"
@@ -113,22 +113,22 @@ def test_twenty_kills_over_four_runs(shards, undisturbed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_three_hangs_are_found(shards, undisturbed, tmp_path):
+def test_three_hangs_are_detected(shards, undisturbed, tmp_path):
     for run, step in enumerate((10, 70, 130)):
         out = tmp_path / f"run-{run}"
-        disturber, said = disturbed(shards, out, [(step, send(signal.SIGSTOP), False)], max_restarts=2)
+        disturber, log = disturbed(shards, out, [(step, send(signal.SIGSTOP), False)], max_restarts=2)
         assert len(disturber.times) == 1 and digest(out) == undisturbed
-        assert said.count("a rank failed or hung") == 1
-        found = os.path.getmtime(out / "train.log")
+        assert log.count("a rank failed or hung") == 1
+        ended_at = os.path.getmtime(out / "train.log")
         print(
-            f"hang at step {step}: the training was over {found - time.time() + time.monotonic() - disturber.times[0]:.0f} s later"
+            f"hang at step {step}: the training was over {ended_at - time.time() + time.monotonic() - disturber.times[0]:.0f} s later"
         )
 
 
-def test_a_training_that_cannot_be_done_is_not_tried_again(tmp_path, shards):
+def test_invalid_training_is_not_retried(tmp_path, shards):
     from crm_spark.core.errors import CrmError
 
     with pytest.raises(CrmError, match="exit code 2"):
         train(shards, tmp_path / "out", max_restarts=3, frozen_layers=7)
-    said = (tmp_path / "out" / "train.log").read_text()
-    assert "the encoder has 2 layers" in said and "a rank failed or hung" not in said
+    log = (tmp_path / "out" / "train.log").read_text()
+    assert "the encoder has 2 layers" in log and "a rank failed or hung" not in log

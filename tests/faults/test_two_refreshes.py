@@ -45,7 +45,7 @@ def round_of(racing, lake):
 
 
 @pytest.mark.parametrize("left", [None, left_by_a_killed_process, left_on_another_machine])
-def test_of_eight_that_start_at_once_one_holds_the_lake(tmp_path, left):
+def test_one_of_eight_concurrent_clients_acquires_the_lease(tmp_path, left):
     before, token = tmp_path / "before", 2 if left else 1
     before.mkdir()
     if left:
@@ -62,7 +62,7 @@ def test_of_eight_that_start_at_once_one_holds_the_lake(tmp_path, left):
             assert not (lake / LEASE_FILE).exists()
 
 
-def test_where_a_mount_has_no_locks_several_may_start_and_one_may_commit(tmp_path):
+def test_without_file_locks_several_clients_may_start_and_one_may_commit(tmp_path):
     """The negative control of the rounds above, and what is left of the promise there."""
     left_by_a_killed_process(tmp_path)
     with takers(WithoutLocks, 8) as racing:
@@ -78,13 +78,13 @@ def stopped_and_replaced(holder, lake, orders):
     time.sleep(SECONDS + 0.1)
     with Lease(str(lake), run_id="next") as lease:
         holder.go_on()
-        said = [holder.ask(order) for order in orders]
+        answers = [holder.ask(order) for order in orders]
         with lease.committing():
             assert json.loads((lake / LEASE_FILE).read_text())["run_id"] == "next"
-    return said
+    return answers
 
 
-def test_a_holder_stopped_beyond_its_time_to_live_may_not_commit(tmp_path):
+def test_holder_stopped_beyond_its_time_to_live_cannot_commit(tmp_path):
     with takers(Slow, 1) as (holder,):
         for number in range(10):
             refused, left = stopped_and_replaced(holder, tmp_path / str(number), ["commit", "leave"])
@@ -92,12 +92,12 @@ def test_a_holder_stopped_beyond_its_time_to_live_may_not_commit(tmp_path):
             assert left == "left"
 
 
-def test_a_holder_that_does_not_look_would_commit(tmp_path):
+def test_holder_without_the_check_would_commit(tmp_path):
     with takers(Blind, 1) as (holder,):
         assert stopped_and_replaced(holder, tmp_path, ["commit"]) == ["committed"]
 
 
-def test_a_holder_stopped_within_a_commit_is_not_replaced(tmp_path):
+def test_holder_stopped_within_a_commit_is_not_replaced(tmp_path):
     with takers(Slow, 1) as (holder,):
         holder.ask("take", tmp_path, SECONDS)
         assert holder.ask("begin") == "begun"
@@ -116,7 +116,7 @@ def test_a_holder_stopped_within_a_commit_is_not_replaced(tmp_path):
             pass
 
 
-def test_where_a_mount_has_no_locks_it_is_replaced_and_says_so_afterwards(tmp_path):
+def test_without_file_locks_it_is_replaced_and_reports_it_afterwards(tmp_path):
     with takers(WithoutLocks, 1) as (holder,):
         holder.ask("take", tmp_path, SECONDS)
         holder.ask("begin")
@@ -143,13 +143,13 @@ def undisturbed(spark, tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(3))
-def test_of_two_jobs_started_at_once_one_works_and_one_ends_with_exit_code_4(spark, tmp_path, undisturbed, number):
+def test_one_of_two_concurrent_jobs_ends_with_exit_code_4(spark, tmp_path, undisturbed, number):
     arguments = ("--conf", lay_out(tmp_path, second=True), "--lake", tmp_path / "lake")
     with started("ingest", *arguments) as one, started("ingest", *arguments) as other:
-        said = {process: process.communicate()[1] for process in (one, other)}
-    assert sorted(process.returncode for process in said) == [0, 4]
+        stderr_of = {process: process.communicate()[1] for process in (one, other)}
+    assert sorted(process.returncode for process in stderr_of) == [0, 4]
     loser = one if one.returncode == 4 else other
-    assert "holds the lease of this lake" in said[loser] and "Traceback" not in said[loser]
+    assert "holds the lease of this lake" in stderr_of[loser] and "Traceback" not in stderr_of[loser]
     assert content(spark, tmp_path / "lake") == undisturbed
 
 
@@ -181,7 +181,7 @@ def tables_of(lake):
 
 
 @pytest.mark.slow
-def test_a_job_that_was_stopped_and_replaced_ends_with_exit_code_4_and_changes_nothing(spark, tmp_path, undisturbed):
+def test_stopped_and_replaced_job_ends_with_exit_code_4_and_changes_nothing(spark, tmp_path, undisturbed):
     lake = tmp_path / "lake"
     arguments = ("--conf", lay_out(tmp_path, second=True), "--lake", lake, "--set", "lease_seconds=2")
     planned = lake / "ops" / "delivery" / "_delta_log" / "00000000000000000001.json"
@@ -191,23 +191,23 @@ def test_a_job_that_was_stopped_and_replaced_ends_with_exit_code_4_and_changes_n
         assert run("ingest", *arguments)[0] == 0
         before = tables_of(lake)
         os.killpg(stopped.pid, signal.SIGCONT)
-        said = stopped.communicate()[1]
+        stderr = stopped.communicate()[1]
         assert stopped.returncode == 4
-        assert "another run took over the lease; this run stops" in said and "Traceback" not in said
+        assert "another run took over the lease; this run stops" in stderr and "Traceback" not in stderr
     assert tables_of(lake) == before
     assert content(spark, lake) == undisturbed
 
 
 @pytest.mark.slow
-def test_a_job_that_was_stopped_within_a_commit_keeps_the_lake_and_finishes(spark, tmp_path, undisturbed):
+def test_job_stopped_within_a_commit_keeps_the_lease_and_finishes(spark, tmp_path, undisturbed):
     lake = tmp_path / "lake"
     arguments = ("--conf", lay_out(tmp_path, second=True), "--lake", lake, "--set", "lease_seconds=2")
     with started("ingest", *arguments) as stopped:
         stop_when(stopped, lambda: (lake / "bronze").exists() and is_committing(lake))
         time.sleep(2.1)
         before = tables_of(lake)
-        code, said = run("ingest", *arguments)
-        assert code == 4 and f"process {stopped.pid}" in said and "Traceback" not in said
+        code, stderr = run("ingest", *arguments)
+        assert code == 4 and f"process {stopped.pid}" in stderr and "Traceback" not in stderr
         assert tables_of(lake) == before
         os.killpg(stopped.pid, signal.SIGCONT)
         stopped.communicate()

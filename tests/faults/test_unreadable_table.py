@@ -54,9 +54,7 @@ def commits(lake):
     ("spoil", "why"), [(delete, "not there"), (make_a_folder, "not there"), (flip_a_bit, "damaged")]
 )
 @pytest.mark.parametrize(("stage", "table"), [("clean", "bronze/orders"), ("resolve", "silver/order")])
-def test_a_file_that_cannot_be_read_is_named_and_nothing_is_written(
-    spark, lakes, tmp_path, capfd, stage, table, spoil, why
-):
+def test_unreadable_file_is_named_and_nothing_is_written(spark, lakes, tmp_path, capfd, stage, table, spoil, why):
     conf, lake = lakes[0], tmp_path / "lake"
     part = copied(lakes[1][stage], lake, table)
     arguments = ["--conf", conf, "--lake", str(lake)]
@@ -64,8 +62,8 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_written(
     spoil(part)
     before = commits(lake)
     assert main(stage, arguments) == 1
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1 and f"lake/{table}: file {part.name} cannot be read: it is {why}" in said[0]
+    errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and f"lake/{table}: file {part.name} cannot be read: it is {why}" in errors[0]
     assert commits(lake) == before
     if part.is_dir():
         part.rmdir()
@@ -74,7 +72,7 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_written(
     assert main(stage, arguments) == 0
 
 
-def test_a_file_that_this_user_may_not_read_is_named(lakes, tmp_path):
+def test_file_without_read_permission_is_named(lakes, tmp_path):
     conf, lake = lakes[0], tmp_path / "lake"
     part = copied(lakes[1]["clean"], lake, "bronze/orders")
     part.chmod(0)

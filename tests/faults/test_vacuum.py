@@ -44,7 +44,7 @@ def abandoned(store):
     return path
 
 
-def test_readers_read_to_their_ends_while_the_table_is_replaced_and_vacuumed(store, one_file_per_task):
+def test_readers_finish_while_the_table_is_replaced_and_vacuumed(store, one_file_per_task):
     """20 of them, begun on two versions; the first ten outlive two vacuums."""
     replaced(store, 0)
     under_way = []
@@ -58,13 +58,13 @@ def test_readers_read_to_their_ends_while_the_table_is_replaced_and_vacuumed(sto
         assert sorted(map(tuple, [*read, *reader])) == [(f"n{n}", number) for n in range(NUM_FILES)]
 
 
-def test_a_retention_that_readers_may_outlive_is_refused(store):
+def test_too_short_a_retention_is_rejected(store):
     replaced(store, 0)
     with pytest.raises(IllegalArgumentException, match="retention"):
         vacuum(store, "RETAIN 0 HOURS")
 
 
-def test_without_the_check_the_same_reader_would_be_torn(spark, store, one_file_per_task):
+def test_without_the_check_the_same_reader_fails(spark, store, one_file_per_task):
     replaced(store, 0)
     reader, _ = begun(store)
     replaced(store, 1)

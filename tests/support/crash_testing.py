@@ -80,5 +80,5 @@ def content(spark, lake, conf_sources, *others):
     store = TableStore(spark, str(lake))
     sources = [bronze(source.name) for source in load_sources(conf_sources)]
     accounts = (QUARANTINE, SUPERSEDED, RECONCILIATION, FINDING, METRIC, DRIFT)
-    found = digests(store, [*sources, *ENTITIES.values(), *GOLD, *MADE, *accounts, *others])
-    return {table: digest for table, digest in found.items() if digest != NO_ROWS}
+    table_digests = digests(store, [*sources, *ENTITIES.values(), *GOLD, *MADE, *accounts, *others])
+    return {table: digest for table, digest in table_digests.items() if digest != NO_ROWS}

@@ -42,8 +42,8 @@ def started(job, *arguments, environment=None):
 def run(job, *arguments, environment=None):
     """Exit code and standard error of a job."""
     with started(job, *arguments, environment=environment) as process:
-        said = process.communicate()[1]
-        return process.returncode, said
+        stderr = process.communicate()[1]
+        return process.returncode, stderr
 
 
 def unprivileged(*command: str, **how):

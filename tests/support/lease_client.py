@@ -83,17 +83,17 @@ def serve(kind):
         match line.split():
             case ["take", root, seconds]:
                 lease = kind(root, run_id=f"of-{os.getpid()}", time_to_live_seconds=float(seconds))
-                said = attempt(f"held {root}", lease.__enter__)
+                answer = attempt(f"held {root}", lease.__enter__)
             case ["commit"]:
-                said = attempt("committed", committed, lease)
+                answer = attempt("committed", committed, lease)
             case ["begin"]:
                 commit = lease.committing()
-                said = attempt("begun", commit.__enter__)
+                answer = attempt("begun", commit.__enter__)
             case ["end"]:
-                said = attempt("committed", commit.__exit__, *ENDED_WELL)
+                answer = attempt("committed", commit.__exit__, *ENDED_WELL)
             case ["leave"]:
-                said = attempt("left", lease.__exit__, *ENDED_WELL)
-        print(said, flush=True)
+                answer = attempt("left", lease.__exit__, *ENDED_WELL)
+        print(answer, flush=True)
 
 
 def attempt(done, work, *arguments):

@@ -53,8 +53,8 @@ class PostgreSQL:
 
 def programs() -> Path | None:
     """Folder of the newest PostgreSQL's programs."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    return found[-1].parent if found else None
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return binaries[-1].parent if binaries else None
 
 
 @contextmanager

@@ -50,21 +50,21 @@ def digest(out):
 
 def processes_of(out, *, agents=False):
     """Ids of the training's ranks, or of its agents."""
-    found = []
+    ids = []
     for process in psutil.process_iter(["cmdline", "status"]):
-        said = " ".join(process.info["cmdline"] or [])
-        is_agent = "crm_spark.stages.train.processes" in said
-        if str(out) in said and "train.worker" in said and is_agent == agents:
-            found += [process.pid] * (process.info["status"] != psutil.STATUS_ZOMBIE)
-    return sorted(found)
+        command = " ".join(process.info["cmdline"] or [])
+        is_agent = "crm_spark.stages.train.processes" in command
+        if str(out) in command and "train.worker" in command and is_agent == agents:
+            ids += [process.pid] * (process.info["status"] != psutil.STATUS_ZOMBIE)
+    return sorted(ids)
 
 
 def wait_for_ranks(out, count, *, seconds=90):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = processes_of(out)
-        if len(found) == count:
-            return found
+        ids = processes_of(out)
+        if len(ids) == count:
+            return ids
         time.sleep(0.1)
     raise AssertionError("the ranks did not start")
 

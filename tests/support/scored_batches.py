@@ -15,7 +15,7 @@ from crm_spark.stages.score import scorer
 from crm_spark.stages.score.config import ScoreConfig
 
 
-def held():
+def memory_mb():
     return psutil.Process().memory_info().rss / 1e6
 
 
@@ -29,26 +29,26 @@ def forget_peak():
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def batches(count, held_after):
+def batches(count, memory_after):
     draw = np.random.default_rng(1)
     for number in range(count):
         texts = [" ".join(draw.choice(["fine", "broken", "shirt", "late"], 1 + n % 60)) for n in range(200)]
         yield pd.DataFrame({"text_hash": [f"{number}-{n}" for n in range(200)], "text": texts})
-        held_after.append(held())
+        memory_after.append(memory_mb())
 
 
 def main(folder, engine):
     loads, load = [], scorer.load
     scorer.load = lambda *given: loads.append(1) or load(*given)
     recipe = scorer.make_scorer(folder, ScoreConfig(engine=engine, precision="fp32", window_rows=200))
-    held_after = []
-    num_rows = sum(len(frame) for frame in recipe(batches(110, held_after)))
-    before = held()
+    memory_after = []
+    num_rows = sum(len(frame) for frame in recipe(batches(110, memory_after)))
+    before = memory_mb()
     big = pd.DataFrame({"text_hash": [str(n) for n in range(100)], "text": ["word " * 200_000] * 100})
     big["text"] = [f"{n} {text}" for n, text in enumerate(big["text"])]
-    texts = held() - before
+    texts = memory_mb() - before
     forget_peak()
-    before_big = held()
+    before_big = memory_mb()
     num_big = sum(len(frame) for frame in recipe(iter([big])))
     grown = peak() - before_big
     print(
@@ -56,7 +56,7 @@ def main(folder, engine):
             {
                 "loads": len(loads),
                 "rows": num_rows,
-                "grown_over_100_batches": held_after[-1] - held_after[9],
+                "grown_over_100_batches": memory_after[-1] - memory_after[9],
                 "big_rows": num_big,
                 "texts": texts,
                 "grown_over_a_big_batch": grown,

@@ -340,8 +340,8 @@ class TableStore:
         }
 
     def _set_properties(self, table: TableContract, state: TableState) -> None:
-        path, wanted, present = self.path(table), self._properties(table), state.properties
-        changed = {key: value for key, value in wanted.items() if present.get(key) != value}
+        path, expected, present = self.path(table), self._properties(table), state.properties
+        changed = {key: value for key, value in expected.items() if present.get(key) != value}
         if changed:
             delta_log.set_properties(self.spark, path, changed)
         if delta_log.RETENTION_PROPERTY in present:

@@ -21,10 +21,15 @@ class AddressPack(Config):
     """Address conventions of one country."""
 
     names: list[str] = []
+    """Spellings of the country name, in lower case."""
     number: Literal["before", "after", "either"] = "after"
+    """Position of the house number: before the street, after it, or either."""
     words: dict[str, list[str]] = {}
+    """Short form -> spellings that are whole words."""
     endings: dict[str, list[str]] = {}
+    """Short form -> spellings at the end of a word."""
     postcode_digits: Annotated[int, Field(ge=3, le=9)] | None = None
+    """Length of a numeric postcode, to restore a leading zero; null: postcodes are not padded."""
 
 
 class Addresses:
@@ -56,15 +61,15 @@ class Addresses:
         if not plain:
             return None, None
         if self._packs[code].number == "before":
-            found = _AT_THE_START.search(plain) or _AT_THE_END.search(plain)
+            match = _AT_THE_START.search(plain) or _AT_THE_END.search(plain)
         elif self._packs[code].number == "either":
-            found = _AT_THE_END.search(plain) or _AT_THE_START.search(plain) or _WITHIN.search(plain)
+            match = _AT_THE_END.search(plain) or _AT_THE_START.search(plain) or _WITHIN.search(plain)
         else:
-            found = _AT_THE_END.search(plain) or _WITHIN.search(plain)
-        if found is None:
+            match = _AT_THE_END.search(plain) or _WITHIN.search(plain)
+        if match is None:
             return plain, None
-        number = re.sub(r"\s", "", found[1])
-        return plain[: found.start(1)] + number + plain[found.end(1) :], number
+        number = re.sub(r"\s", "", match[1])
+        return plain[: match.start(1)] + number + plain[match.end(1) :], number
 
     def postcode(self, raw: str | None, country: str | None) -> str | None:
         """Upper case without spaces and hyphens; restores a leading zero removed by a spreadsheet."""

@@ -13,11 +13,12 @@ class CleanConfig(Config):
     rules_dir: str = "conf/quality"
     """Folder with the quality rules (one or more YAML files)."""
     more_rules_dir: str | None = None
-    """Folder with additional, company-specific rules."""
+    """Folder with additional, company-specific rules; null: none."""
     names: str | None = None
     """YAML file with titles, forms of address and particles of names; null: only case and spaces are normalised."""
     addresses: str | None = None
-    """YAML file with country packs for streets, house numbers, postcodes and countries."""
+    """YAML file with country packs for streets, house numbers, postcodes and countries; null: only case, spaces and
+    punctuation are normalised."""
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = []
     """Candidate languages of texts (ISO 639-1). A shorter list makes detection more reliable; empty: any language."""
     max_quarantined_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5

@@ -43,8 +43,8 @@ def update_histories(ctx: JobContext, entity: str, versions: DataFrame, *, batch
 def intervals(versions: DataFrame, key: list[str]) -> DataFrame:
     """Grain: key, valid_from. One version per start time, with `valid_to` (null: current) and `is_current`."""
     best = Window.partitionBy(*key, "valid_from").orderBy(F.desc("_rank"), F.desc("record_hash"), F.asc("row_id"))
-    kept = versions.withColumn("_place", F.row_number().over(best)).where("_place = 1").drop("_place")
-    return _closed(kept, key)
+    starts = versions.withColumn("_place", F.row_number().over(best)).where("_place = 1").drop("_place")
+    return _closed(starts, key)
 
 
 def _closed(starts: DataFrame, key: list[str]) -> DataFrame:

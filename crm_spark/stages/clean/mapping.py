@@ -150,8 +150,8 @@ class _Reader:
 
     def _mapped(self, text: Column, mapping: Mapping) -> Column:
         pairs = [F.lit(part) for key, value in mapping.map.items() for part in (key.lower(), value)]
-        found = F.try_element_at(F.create_map(*pairs), F.lower(text))
-        return found if mapping.otherwise is None else F.coalesce(found, F.lit(mapping.otherwise))
+        mapped = F.try_element_at(F.create_map(*pairs), F.lower(text))
+        return mapped if mapping.otherwise is None else F.coalesce(mapped, F.lit(mapping.otherwise))
 
     def _boolean(self, text: Column) -> Column:
         lower = F.lower(text)

@@ -18,10 +18,15 @@ class NameWords(Config):
     titles: dict[str, list[str]] = {}
     """Standard spelling -> accepted spellings."""
     address: list[str] = []
+    """Forms of address, removed from names."""
     suffixes: list[str] = []
+    """Suffixes of family names."""
     particles: list[str] = []
+    """Particles of family names, kept in lower case."""
     in_places: list[str] = []
+    """Further words that are in lower case within place names."""
     prefixes: list[str] = []
+    """Prefixes after which the next letter is capitalised."""
 
 
 class PersonName(NamedTuple):
@@ -52,10 +57,10 @@ class Names:
     def written(self, given: str | None, family: str | None, title: str | None = None) -> PersonName:
         """Standardise title, given and family name; the cells may also contain titles and forms of address."""
         parts = [self._words(cell) for cell in (given, family, title)]
-        found = {self._titles[key] for words in parts for word in words if (key := _key(word)) in self._titles}
+        titles = {self._titles[key] for words in parts for word in words if (key := _key(word)) in self._titles}
         given_words, family_words = (self._bare(words) for words in parts[:2])
         return PersonName(
-            " ".join(sorted(found, key=self._order.__getitem__)) or None,
+            " ".join(sorted(titles, key=self._order.__getitem__)) or None,
             self._joined(given_words, self._particles, 1, len(given_words)) or None,
             self._joined(family_words, self._particles, 0, self._last(family_words)) or None,
         )

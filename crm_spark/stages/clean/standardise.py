@@ -112,10 +112,10 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
 
     cells = [F.col(name) if name in frame.columns else F.lit(None).cast("string") for name in _PERSON]
     standardised_frame = frame.withColumn("_person", standardised(*cells))
-    wanted = [name for name in _PERSON if name in frame.columns] + ["title", "country"]
+    filled = [name for name in _PERSON if name in frame.columns] + ["title", "country"]
     if "street" in frame.columns:
-        wanted.append("house_number")
-    columns = {name: F.col(f"_person.{name}") for name in wanted}
+        filled.append("house_number")
+    columns = {name: F.col(f"_person.{name}") for name in filled}
     if "email" in frame.columns:
         columns["email"] = email(F.col("email"))
         columns["email_match"] = email_match(columns["email"])
@@ -154,8 +154,8 @@ def name_part(full: Column, part: str, names: Names) -> Column:
     position = ("given", "family").index(part)
 
     @pandas_udf("string")  # type: ignore[call-overload]
-    def taken(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+    def parts(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         for batch in batches:
             yield pd.Series([names.split(cell)[position] for cell in batch], dtype="object")
 
-    return taken(full)
+    return parts(full)

@@ -23,13 +23,18 @@ _OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of
 
 
 class Condition(Config):
-    """Comparison of a fact with a value."""
+    """Comparison of a fact with a value: exactly one of at_least, at_most, is and is_one_of is set, the others are null."""
 
     fact: str
+    """Fact about the customer."""
     at_least: float | None = None
+    """The fact is a number at or above this bound."""
     at_most: float | None = None
+    """The fact is a number at or below this bound."""
     is_: Annotated[str | bool | float | None, Field(alias="is")] = None
+    """The fact equals this value."""
     is_one_of: list[str] | None = None
+    """The fact is one of these values."""
 
     @model_validator(mode="after")
     def _one_comparison(self) -> "Condition":
@@ -47,6 +52,7 @@ class Action(Config):
     """An action for customers who meet all conditions; the first matching action of the list is chosen."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """Name of the action, stored in `actions.next_best`."""
     title: str
     """Title in the report."""
     reason: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -54,6 +60,7 @@ class Action(Config):
     is_contact: bool = True
     """Whether the action contacts the customer and therefore requires consent."""
     when: list[Condition] = []
+    """Conditions that must all hold; empty: every customer qualifies."""
 
 
 class Strategy(Config):
@@ -64,6 +71,7 @@ class Strategy(Config):
     holdout_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.1
     """Fraction of the customers of each action that form the hold-out (control group)."""
     actions: list[Action]
+    """Actions in order of precedence."""
 
     @model_validator(mode="after")
     def _unique_names(self) -> "Strategy":

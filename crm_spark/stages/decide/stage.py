@@ -11,7 +11,7 @@ from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROF
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT
 from crm_spark.core.config import read_yaml, validated
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
 from crm_spark.models.registry import current_version, serving_order
@@ -51,7 +51,7 @@ def load_strategy(path: str) -> Strategy:
 def run(ctx: JobContext) -> StageResult:
     """Assign one action to every customer."""
     if not ctx.tables.exists(FEATURE_CUSTOMER):
-        return skipped("no source provides persons")
+        return skipped_without_persons()
     strategy = load_strategy(ctx.settings.decide.strategy)
     actions = decide(facts(ctx), strategy, seed=ctx.seed).withColumn("as_of", F.lit(ctx.as_of))
     result = ctx.tables.replace(

@@ -50,19 +50,19 @@ def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> lis
         InputError: the data folder does not exist.
     """
     assert source.files is not None
-    wanted = glob_pattern(source.files.path)
-    found: list[SourceFile] = []
+    pattern = glob_pattern(source.files.path)
+    files: list[SourceFile] = []
     folders: list[SourceFile] = []
     for file, is_folder in _remote(spark, source, data_dir) if is_remote(data_dir) else _local(source, data_dir):
-        if _is_hidden(file.name) or not wanted.fullmatch(file.name):
+        if _is_hidden(file.name) or not pattern.fullmatch(file.name):
             continue
         if ARCHIVE_SEPARATOR in file.name:
             file = replace(file, blocked=file.blocked or UNUSABLE_NAME)
-        (folders if is_folder else found).append(file)
+        (folders if is_folder else files).append(file)
     # `d/*` also matches intermediate folders: report only a folder named like a file that contains no matching file.
     if PurePosixPath(source.files.path).suffix:
-        found += [d for d in folders if not any(file.name.startswith(f"{d.name}/") for file in found)]
-    return sorted(found, key=lambda file: file.name)
+        files += [d for d in folders if not any(file.name.startswith(f"{d.name}/") for file in files)]
+    return sorted(files, key=lambda file: file.name)
 
 
 def hidden_files(source: Source, data_dir: str) -> list[str]:

@@ -83,9 +83,9 @@ def examine_files(
         for part in frames:
             for row in part.itertuples():
                 how = Files.model_validate_json(row.how)
-                found = examine(system, row.path, row.file, how, max_unpacked_ratio=max_unpacked_ratio)
+                reports = examine(system, row.path, row.file, how, max_unpacked_ratio=max_unpacked_ratio)
                 yield pd.DataFrame(
-                    [{"source": row.source, "file": row.file, **asdict(e), "columns": list(e.columns)} for e in found]
+                    [{"source": row.source, "file": row.file, **asdict(e), "columns": list(e.columns)} for e in reports]
                 )
 
     result: dict[tuple[str, str], list[FileReport]] = {}
@@ -93,7 +93,7 @@ def examine_files(
         values = {name: row[name] for name in ("name", "digest", "num_bytes", "damage", "has_lone_surrogates")}
         examined = FileReport(**values, columns=tuple(row["columns"]))
         result.setdefault((row["source"], row["file"]), []).append(examined)
-    return {key: sorted(found, key=lambda e: e.name) for key, found in result.items()}
+    return {key: sorted(reports, key=lambda e: e.name) for key, reports in result.items()}
 
 
 def examine(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
@@ -112,12 +112,12 @@ def examine(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpa
         limit = max(_SMALL_BYTES, int(num_bytes * max_unpacked_ratio))
         columns, has_lone_surrogates = _check_text(lambda: opened(system, path), how, limit=limit)
         return [FileReport(name, digest, num_bytes, columns, has_lone_surrogates=has_lone_surrogates)]
-    except _DamagedError as found:
-        return [FileReport(name, digest, num_bytes, damage=str(found))]
+    except _DamagedError as error:
+        return [FileReport(name, digest, num_bytes, damage=str(error))]
 
 
 def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
-    found = []
+    reports = []
     with system.open_input_file(path) as raw:
         try:
             archive = zipfile.ZipFile(raw)
@@ -131,19 +131,19 @@ def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unp
                 raise _DamagedError(UNSAFE_MEMBER)
             full = f"{name}{ARCHIVE_SEPARATOR}{entry.filename}"
             limit = max(_SMALL_BYTES, int(entry.compress_size * max_unpacked_ratio))
-            found.append(_member(archive, entry, full, how, limit=limit))
-    if not found:
+            reports.append(_member(archive, entry, full, how, limit=limit))
+    if not reports:
         raise _DamagedError(EMPTY)
-    return found
+    return reports
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, how: Files, *, limit: int) -> FileReport:
     try:
         digest, num_bytes = _digest(_limited(_chunks(_CheckedStream(archive.open(entry))), limit))
-    except _DamagedError as found:
+    except _DamagedError as error:
         # The content cannot be read: use the checksum recorded in the archive instead.
         return FileReport(
-            name, hashlib.sha256(f"{name}:{entry.CRC}".encode()).hexdigest(), entry.file_size, (), str(found)
+            name, hashlib.sha256(f"{name}:{entry.CRC}".encode()).hexdigest(), entry.file_size, (), str(error)
         )
     try:
         if num_bytes == 0:
@@ -152,8 +152,8 @@ def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, how: Fi
             raise _DamagedError(DAMAGED)  # zipped Parquet is not supported
         columns, has_lone_surrogates = _check_text(lambda: archive.open(entry), how, limit=limit)
         return FileReport(name, digest, num_bytes, columns, has_lone_surrogates=has_lone_surrogates)
-    except _DamagedError as found:
-        return FileReport(name, digest, num_bytes, damage=str(found))
+    except _DamagedError as error:
+        return FileReport(name, digest, num_bytes, damage=str(error))
 
 
 def _digest(chunks: Iterable[bytes]) -> tuple[str, int]:

@@ -37,16 +37,16 @@ CHANGED_SINCE = "changed_since"
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """Inputs of the stage: file listing and read options of every source."""
     cfg: IngestConfig = ctx.settings.ingest
-    found: dict[str, Any] = {}
+    listings: dict[str, Any] = {}
     for source in load_sources(Path(cfg.sources_dir)):
         if source.jdbc is not None:
-            found[source.name] = ["jdbc", ctx.run_id]  # changes in a database are only visible by querying it
+            listings[source.name] = ["jdbc", ctx.run_id]  # changes in a database are only visible by querying it
             continue
         listing = [
             (f.name, f.num_bytes, f.modified_at, f.blocked) for f in list_files(ctx.spark, source, _data_dir(cfg))
         ]
-        found[source.name] = [listing, source.files.model_dump() if source.files else None]
-    return found
+        listings[source.name] = [listing, source.files.model_dump() if source.files else None]
+    return listings
 
 
 def run(ctx: JobContext) -> StageResult:
@@ -127,12 +127,14 @@ def _plan(
         # Check rejected files again, since permissions or configuration may have been fixed, and files of unfinished
         # batches, since their content may have changed.
         settled = [r for r in past if r["status"] not in UNSETTLED and r["batch_id"] not in unfinished[source.name]]
-        wanted = {r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in unfinished[source.name].values() for r in rows}
+        unfinished_files = {
+            r["file"].split(ARCHIVE_SEPARATOR)[0] for rows in unfinished[source.name].values() for r in rows
+        }
         files = unseen(
             list_files(ctx.spark, source, _data_dir(cfg)),
             ((r["file"], r["num_bytes"], r["modified_at"]) for r in settled),
         )
-        selected = [f for f in files if paths is None or f.name in wanted or normalised(f.path) in paths]
+        selected = [f for f in files if paths is None or f.name in unfinished_files or normalised(f.path) in paths]
         fresh.extend((file, source) for file in fetch(selected))
     may_open = [(file, source.files) for file, source in fresh if file.blocked is None and source.files is not None]
     examined = {}
@@ -141,16 +143,16 @@ def _plan(
     status_rows: list[dict[str, Any]] = []
     for source, past in file_sources:
         reports = [
-            found
+            report
             for file, owner in fresh
             if owner.name == source.name
-            for found in _members(file, examined.get((source.name, file.name)))
+            for report in _members(file, examined.get((source.name, file.name)))
         ]
         resumed, withdrawn = _resumed(ctx, source, reports, unfinished[source.name])
         resumed_files = {
             (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
         }
-        reports = [(file, found) for file, found in reports if (file.name, found.digest) not in resumed_files]
+        reports = [(file, report) for file, report in reports if (file.name, report.digest) not in resumed_files]
         withdrawn_ids = {row["batch_id"] for row in withdrawn}
         new_deliveries, statuses = _classified(
             ctx, source, reports, [row for row in past if row["batch_id"] not in withdrawn_ids]
@@ -222,7 +224,7 @@ def _resumed(
     ctx: JobContext, source: Source, reports: list[tuple[SourceFile, FileReport]], unfinished: dict[str, list[Row]]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
     """Unfinished batches whose files are unchanged, and status rows that withdraw the plans of the others."""
-    valid = {(file.name, found.digest): file for file, found in reports if found.damage is None}
+    valid = {(file.name, report.digest): file for file, report in reports if report.damage is None}
     resumed: list[Delivery] = []
     withdrawn: list[dict[str, Any]] = []
     for batch_id, rows in sorted(unfinished.items()):

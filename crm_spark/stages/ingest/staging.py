@@ -47,9 +47,9 @@ def remote_files(spark: SparkSession, data_dir: str) -> Iterator[RemoteFile]:
     """
     try:
         root, system = _hadoop_path(spark, data_dir)
-        prefix, found = root.toUri().getPath().rstrip("/") + "/", system.listFiles(root, True)
-        while found.hasNext():
-            status = found.next()
+        prefix, entries = root.toUri().getPath().rstrip("/") + "/", system.listFiles(root, True)
+        while entries.hasNext():
+            status = entries.next()
             path = status.getPath()
             at = datetime.fromtimestamp(status.getModificationTime() // 1000, UTC).replace(tzinfo=None)
             yield RemoteFile(path.toUri().getPath().removeprefix(prefix), path.toString(), status.getLen(), at)

@@ -11,8 +11,11 @@ class TreesConfig(Config):
     """Settings of the boosted trees; the defaults suit snapshots with thousands of customers."""
 
     num_trees: Annotated[int, Field(ge=1)] = 120
+    """Number of boosting rounds."""
     max_depth: Annotated[int, Field(ge=1, le=12)] = 3
+    """Maximum depth of a tree, in levels."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.06
+    """Shrinkage of the contribution of each tree."""
     min_child_weight: Annotated[float, Field(ge=0)] = 20.0
     """Smallest sum of example weights in a leaf."""
 
@@ -21,6 +24,7 @@ class PredictConfig(Config):
     """Settings of the predict stage."""
 
     trees: TreesConfig = TreesConfig()
+    """Boosted trees of both models."""
     min_customers: Annotated[int, Field(ge=50)] = 200
     """Smallest number of customers with orders in the training snapshot."""
     num_workers: Annotated[int, Field(ge=1)] | None = None

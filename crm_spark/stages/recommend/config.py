@@ -17,7 +17,7 @@ class RecommendConfig(Config):
     num_iterations: Annotated[int, Field(ge=1, le=50)] = 8
     """Number of ALS iterations."""
     regularisation: Annotated[float, Field(gt=0)] = 0.05
-    """Regularisation parameter of ALS (`regParam`)."""
+    """Weight of the L2 penalty on the latent factors of ALS."""
     alpha: Annotated[float, Field(gt=0)] = 20.0
     """Weight of purchases relative to missing ones in implicit ALS; larger values trust purchases more."""
     num_popular: Annotated[int, Field(ge=20)] = 200

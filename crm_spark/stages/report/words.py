@@ -91,12 +91,12 @@ def counted(number: float, singular: str, plural: str | None = None) -> str:
 
 def percent(fraction: float, digits: int = 0) -> str:
     """Return a fraction as a percentage; only exactly 0 and 1 become 0% and 100%."""
-    shown = f"{fraction:.{digits}%}"
-    if fraction > 0 and float(shown[:-1]) == 0:
+    text = f"{fraction:.{digits}%}"
+    if fraction > 0 and float(text[:-1]) == 0:
         return f"under {10**-digits:.{digits}f}%"
-    if fraction < 1 and float(shown[:-1]) == 100:
+    if fraction < 1 and float(text[:-1]) == 100:
         return f"over {100 - 10**-digits:.{digits}f}%"
-    return shown
+    return text
 
 
 def title_of(name: str) -> str:

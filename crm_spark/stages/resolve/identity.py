@@ -24,14 +24,14 @@ def assign(members: DataFrame, links: DataFrame) -> DataFrame:
     by_id = Window.partitionBy("former_id").orderBy(F.col("votes").desc(), "cluster")
     by_cluster = Window.partitionBy("cluster").orderBy(F.col("votes").desc(), "former_id")
     offered = votes.withColumn("_rank", F.row_number().over(by_id)).where("_rank = 1").drop("_rank")
-    kept = offered.withColumn("_rank", F.row_number().over(by_cluster)).where("_rank = 1")
-    kept = kept.select("cluster", F.col("former_id").alias("kept_id"))
+    kept_ids = offered.withColumn("_rank", F.row_number().over(by_cluster)).where("_rank = 1")
+    kept_ids = kept_ids.select("cluster", F.col("former_id").alias("kept_id"))
     firsts = members.groupBy("cluster").agg(F.min("record_key").alias("first_key"))
-    taken = links.select(F.col("former_id").alias("fresh_id")).distinct().withColumn("_is_taken", F.lit(True))
+    known_ids = links.select(F.col("former_id").alias("fresh_id")).distinct().withColumn("_is_taken", F.lit(True))
     ids = (
-        firsts.join(kept, "cluster", "left")
+        firsts.join(kept_ids, "cluster", "left")
         .withColumn("fresh_id", minted("first_key"))
-        .join(taken, "fresh_id", "left")
+        .join(known_ids, "fresh_id", "left")
         # A split-off cluster may start with the record from which the former id was derived.
         .withColumn(
             "fresh_id", F.when(F.col("_is_taken"), minted("first_key", "fresh_id")).otherwise(F.col("fresh_id"))

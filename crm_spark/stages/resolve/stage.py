@@ -16,7 +16,7 @@ from crm_spark.contracts.silver import (
     PERSON,
 )
 from crm_spark.core.config import read_yaml
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.stage import Stage
 from crm_spark.stages.resolve.config import ResolveConfig
@@ -33,11 +33,11 @@ def run(ctx: JobContext) -> StageResult:
     """Link the records of each person across all systems."""
     cfg: ResolveConfig = ctx.settings.resolve
     people = ctx.tables.read(PERSON)
-    seen = first_seen(ctx).cache()
-    everyone = people.select(*_KEYS).union(seen.select(*_KEYS)).distinct()
+    first_events = first_seen(ctx).cache()
+    everyone = people.select(*_KEYS).union(first_events.select(*_KEYS)).distinct()
     everyone = everyone.withColumn("record_key", F.concat_ws("|", *_KEYS)).cache()
     if everyone.isEmpty():
-        return skipped("no source contains persons")
+        return skipped_without_persons()
     records = candidates(people, max_block=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
     pairs, clusters, note = _linked(ctx, cfg, records)
     members = everyone.select("record_key").join(clusters, "record_key", "left")
@@ -47,7 +47,7 @@ def run(ctx: JobContext) -> StageResult:
     )
     # Checkpoint: the plan reads the table that is overwritten below.
     assigned = assign(members, links).localCheckpoint()
-    _write(ctx, assigned, everyone, pairs, people, seen)
+    _write(ctx, assigned, everyone, pairs, people, first_events)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
     return StageResult(num_customers, note=f"{num_records} records linked to {num_customers} customers; {note}")
@@ -71,7 +71,12 @@ def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[Da
 
 
 def _write(
-    ctx: JobContext, assigned: DataFrame, everyone: DataFrame, pairs: DataFrame, people: DataFrame, seen: DataFrame
+    ctx: JobContext,
+    assigned: DataFrame,
+    everyone: DataFrame,
+    pairs: DataFrame,
+    people: DataFrame,
+    first_events: DataFrame,
 ) -> None:
     ends = pairs.select(F.col("record_key_l").alias("record_key"), "match_probability").union(
         pairs.select("record_key_r", "match_probability")
@@ -89,7 +94,7 @@ def _write(
         digest=digest,
         insert_only=True,
     )
-    golden = golden_record(linked.select(*_KEYS, "customer_id"), people, seen)
+    golden = golden_record(linked.select(*_KEYS, "customer_id"), people, first_events)
     ctx.tables.merge(
         CUSTOMER_LINK,
         linked.select(*CUSTOMER_LINK.column_names),

@@ -23,6 +23,7 @@ class AspectWords(Config):
     """Aspects and their words, by language: `conf/domains/aspects.yaml`."""
 
     aspects: dict[Name, dict[Language, list[Term]]] = {}
+    """Aspect -> language -> terms that mention it."""
     turns: dict[Language, list[Term]] = {}
     """Words that start a new clause within a sentence."""
 

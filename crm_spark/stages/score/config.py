@@ -33,7 +33,7 @@ class ScoreConfig(Config):
     """After a new model is promoted: number of already scored texts that each refresh scores again, newest first. The
     other texts keep the predictions of the previous model. null: score all texts again at once. New texts are always scored."""
     core_hour_price: Annotated[float, Field(ge=0)] | None = None
-    """Price of one core hour in the reporting currency; if set, the log states the cost per million texts."""
+    """Price of one core hour in the reporting currency, for the cost per million texts in the log; null: no cost."""
     annotation_candidates: Annotated[int, Field(ge=0)] = 100
     """Number of unrated texts with the most uncertain predictions to list for manual labelling; 0: none."""
     aspects: str | None = None

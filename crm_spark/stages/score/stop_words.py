@@ -17,6 +17,7 @@ class StopWordLists(Config):
     """Stop words by language: `conf/domains/stop_words.yaml`."""
 
     stop_words: dict[Language, list[Word]] = {}
+    """Language -> stop words."""
 
 
 class StopWords:

@@ -11,10 +11,13 @@ class Archetype(Config):
     """A segment name and its typical position: -1 well below the other segments, 1 well above."""
 
     name: str
+    """Segment name in the report."""
     recency: Annotated[float, Field(ge=-2, le=2)]
     """Days since the last order: -1 recent, 1 long ago."""
     frequency: Annotated[float, Field(ge=-2, le=2)]
+    """Number of orders: -1 few, 1 many."""
     monetary: Annotated[float, Field(ge=-2, le=2)]
+    """Revenue: -1 low, 1 high."""
 
 
 class SegmentConfig(Config):

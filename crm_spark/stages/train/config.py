@@ -21,6 +21,7 @@ class TrainConfig(Config):
     reader: Literal["petastorm", "direct"] = "petastorm"
     """Parquet reader: petastorm, or pyarrow directly."""
     num_epochs: Annotated[int, Field(ge=1, le=50)] = 3
+    """Maximum number of epochs."""
     patience: Annotated[int, Field(ge=1)] = 1
     """Early stopping: number of epochs without a lower validation cross-entropy."""
     max_examples: Annotated[int, Field(ge=64)] | None = None
@@ -37,6 +38,7 @@ class TrainConfig(Config):
     """Pooling of the token states. Both are equally accurate; with first-token pooling the last layer is almost free on a
     CPU."""
     learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    """Peak learning rate of the top encoder layer."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Layer-wise learning rate decay: factor per layer from top to bottom (Howard and Ruder 2018); 1: none."""
     frozen_layers: Annotated[int, Field(ge=0)] = 0
@@ -44,7 +46,9 @@ class TrainConfig(Config):
     head_learning_rate: Annotated[float, Field(gt=0, lt=1)] = 1e-3
     """Learning rate of the classification head."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW weight decay."""
     warmup_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Fraction of the steps with linear warm-up of the learning rate."""
     max_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradient clipping: maximum norm."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -52,6 +56,7 @@ class TrainConfig(Config):
     averaging: Annotated[float, Field(ge=0, lt=1)] = 0.99
     """Decay of the exponential moving average of the weights, which is evaluated and kept; 0: no averaging."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Label smoothing of the cross-entropy loss; 0: none."""
     class_weights: bool = False
     """Weight labels by inverse frequency: better macro-F1, worse calibration."""
     decision: Literal["macro_f1", "likeliest"] = "macro_f1"

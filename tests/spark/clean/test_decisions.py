@@ -41,10 +41,10 @@ def test_every_check_has_a_case():
 
 
 @pytest.mark.parametrize("entity", ["order_line", "order", "person"])
-def test_effect_of_a_rule_by_severity_and_null_policy(spark, entity):
+def test_rule_has_the_effect_of_its_severity_and_null_policy(spark, entity):
     cases = [case for case in CASES if case[0] == entity]
     rows, expected = [], {}
-    found = F.array().cast("array<struct<code: string, column: string, severity: string>>")
+    findings = F.array().cast("array<struct<code: string, column: string, severity: string>>")
     contract = ENTITIES[entity]
     for number, (_, column, check, params, holds, breaks) in enumerate(cases):
         for policy, (on_null, severity) in enumerate(POLICIES):
@@ -68,13 +68,13 @@ def test_effect_of_a_rule_by_severity_and_null_policy(spark, entity):
                 )
             is_here = F.col("row_id").startswith(f"{check}:{number}:{policy}:")
             violation = F.when(rule.failed, finding(F.lit(rule.code), column, severity))
-            found = F.when(is_here, compact([violation])).otherwise(found)
+            findings = F.when(is_here, compact([violation])).otherwise(findings)
     typed = spark.createDataFrame(
         [tuple(row.get(name) for name in contract.column_names) for row in rows],
         "struct<" + ",".join(f"`{c.name}`: {c.type.simpleString()}" for c in contract.columns) + ">",
     )
     validated = with_decision(
-        typed.withColumn("_arrived_at", F.lit(ARRIVED)).withColumn("_findings", found), entity, blocked={}
+        typed.withColumn("_arrived_at", F.lit(ARRIVED)).withColumn("_findings", findings), entity, blocked={}
     ).collect()
     assert {row["row_id"]: (row["_reasons"], row["notes"]) for row in validated} == expected
     assert len(expected) == len(cases) * 18

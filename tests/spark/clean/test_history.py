@@ -83,7 +83,7 @@ def test_history_does_not_depend_on_order_and_batching(histories, which):
     assert {(r["variants"], r["tables"]) for r in rows} == {(ORDERS * len(BATCHINGS), 1)}
 
 
-def test_history_of_a_small_example(spark, tmp_path):
+def test_small_history_has_the_expected_intervals(spark, tmp_path):
     ctx = lake_context(spark, tmp_path)
     at = {day: START + timedelta(days=day) for day in range(9)}
 

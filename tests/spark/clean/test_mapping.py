@@ -44,12 +44,12 @@ def read(spark, tmp_path):
     return read
 
 
-def test_number_formats(read):
-    found = read("order_line", "unit_price", "c", [
+def test_number_formats_are_parsed(read):
+    values = read("order_line", "unit_price", "c", [
         "1234.5", "1,234.50", "$1,234.50", "USD 12.00", "12.00 EUR", "(3.50)", "3.50-", "+7", "1e2", ".5", "1 234.50",
         "1'234.50", "1,23", "1.234,50", "12,34,567.00", "1.2.3", "zwölf", "--1", "",
     ])  # fmt: skip
-    assert found == {
+    assert values == {
         "1234.5": Decimal("1234.5"), "1,234.50": Decimal("1234.5"), "$1,234.50": Decimal("1234.5"), "USD 12.00": Decimal(12),
         "12.00 EUR": Decimal(12), "(3.50)": Decimal("-3.5"), "3.50-": Decimal("-3.5"), "+7": Decimal(7), "1e2": Decimal(100),
         ".5": Decimal("0.5"), "1 234.50": Decimal("1234.5"), "1'234.50": Decimal("1234.5"), "1,23": "bad_number",
@@ -58,20 +58,20 @@ def test_number_formats(read):
     }  # fmt: skip
 
 
-def test_decimal_comma(read):
-    found = read("order_line", "unit_price", "c", ["1234,5", "1.234,50", "12", "1.23", "1,234.50"], "decimal: ','")
-    assert found == {
+def test_decimal_comma_is_parsed(read):
+    values = read("order_line", "unit_price", "c", ["1234,5", "1.234,50", "12", "1.23", "1,234.50"], "decimal: ','")
+    assert values == {
         "1234,5": Decimal("1234.5"), "1.234,50": Decimal("1234.5"), "12": Decimal(12), "1.23": "bad_number", "1,234.50": "bad_number",
     }  # fmt: skip
 
 
-def test_dst_gap_and_overlap(read):
+def test_times_in_the_dst_gap_and_overlap_are_converted(read):
     mapping = "{from: c, formats: [yyyy-MM-dd HH:mm, iso]}"
-    found = read("order", "ordered_at", mapping, [
+    values = read("order", "ordered_at", mapping, [
         "2025-03-30 01:59", "2025-03-30 02:30", "2025-03-30 03:00", "2025-10-26 01:59", "2025-10-26 02:30",
         "2025-10-26 03:00", "2025-10-26T02:30:00+01:00", "2025-02-29 10:00",
     ], "time_zone: Europe/Berlin")  # fmt: skip
-    assert found == {
+    assert values == {
         "2025-03-30 01:59": datetime(2025, 3, 30, 0, 59),
         "2025-03-30 02:30": datetime(2025, 3, 30, 1, 30),  # an hour later on the clock, which no clock showed
         "2025-03-30 03:00": datetime(2025, 3, 30, 1, 0),
@@ -105,16 +105,16 @@ def test_dst_gap_and_overlap(read):
         ("Asia/Kathmandu", {"2025-01-01 00:00": datetime(2024, 12, 31, 18, 15)}),
     ],
 )  # fmt: skip
-def test_other_time_zones(read, zone, cells):
+def test_other_time_zones_are_converted(read, zone, cells):
     mapping = "{from: c, formats: [yyyy-MM-dd HH:mm]}"
     assert read("order", "ordered_at", mapping, list(cells), f"time_zone: {zone}") == cells
 
 
-def test_first_and_last_supported_years(read):
-    found = read("order", "ordered_at", "{from: c, formats: [iso]}", [
+def test_first_and_last_supported_years_are_parsed(read):
+    values = read("order", "ordered_at", "{from: c, formats: [iso]}", [
         "9999-12-31T23:59:59", "9999-12-31", "0001-01-02T00:00:00", "0001-01-01T00:00:00", "1582-10-15", "10000-01-01",
     ])  # fmt: skip
-    assert found == {
+    assert values == {
         "9999-12-31T23:59:59": datetime(9999, 12, 31, 23, 59, 59), "9999-12-31": datetime(9999, 12, 31),
         "0001-01-02T00:00:00": datetime(1, 1, 2), "0001-01-01T00:00:00": "bad_date",
         "1582-10-15": datetime(1582, 10, 15), "10000-01-01": "bad_date",
@@ -131,7 +131,7 @@ def test_time_zone_shift_out_of_range_is_invalid(read):
     }
 
 
-def test_epoch_with_the_wrong_unit(read):
+def test_epoch_with_the_wrong_unit_is_invalid(read):
     """The unit is declared, not inferred: a wrong unit gives an implausible year or an invalid date."""
     cells = ["1735689600", "1735689600.5", "-1", "1735689600000", "1e3", "now"]
     assert read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", cells) == {
@@ -146,25 +146,25 @@ def test_epoch_with_the_wrong_unit(read):
     }  # fmt: skip
 
 
-def test_excel_serial_dates(read):
-    found = read(
+def test_excel_serial_dates_are_parsed(read):
+    values = read(
         "order", "ordered_at", "{from: c, formats: [excel]}", ["45658", "45658.75", "1", "61", "0", "9999999", "x"]
     )
-    assert found == {
+    assert values == {
         "45658": datetime(2025, 1, 1), "45658.75": datetime(2025, 1, 1, 18), "1": datetime(1899, 12, 31),
         "61": datetime(1900, 3, 1), "0": "bad_date", "9999999": "bad_date", "x": "bad_date",
     }  # fmt: skip
 
 
-def test_two_digit_years(read):
+def test_two_digit_years_are_parsed(read):
     mapping = "{from: c, formats: [dd.MM.yy], newest_year: 2025}"
-    found = read("person", "birth_on", mapping, ["01.02.25", "01.02.26", "01.02.99", "01.02.00"])
-    assert {cell: str(day) for cell, day in found.items()} == {
+    values = read("person", "birth_on", mapping, ["01.02.25", "01.02.26", "01.02.99", "01.02.00"])
+    assert {cell: str(day) for cell, day in values.items()} == {
         "01.02.25": "2025-02-01", "01.02.26": "1926-02-01", "01.02.99": "1999-02-01", "01.02.00": "2000-02-01",
     }  # fmt: skip
 
 
-def test_epoch_seconds_and_milliseconds(read):
+def test_epoch_seconds_and_milliseconds_are_parsed(read):
     seconds = read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", ["0", "253402300799", "253402300800"])
     assert seconds == {
         "0": datetime(1970, 1, 1),
@@ -175,12 +175,12 @@ def test_epoch_seconds_and_milliseconds(read):
     assert thousandths == {"1735689600000": datetime(2025, 1, 1)}
 
 
-def test_boolean_words(read):
-    found = read("person", "has_marketing_consent", "c", ["Ja", "1", "NEIN", "0", "maybe", "N/A"])
-    assert found == {"Ja": True, "1": True, "NEIN": False, "0": False, "maybe": "bad_boolean", "N/A": None}
+def test_boolean_words_are_parsed(read):
+    values = read("person", "has_marketing_consent", "c", ["Ja", "1", "NEIN", "0", "maybe", "N/A"])
+    assert values == {"Ja": True, "1": True, "NEIN": False, "0": False, "maybe": "bad_boolean", "N/A": None}
 
 
-def test_null_markers_for_all_columns_and_one_column(read):
+def test_null_markers_apply_to_all_columns_or_one_column(read):
     assert read("order", "person_id", "c", ["0000", "N/A", " - ", "K1"]) == {
         "0000": None, "N/A": None, " - ": None, "K1": "K1",
     }  # fmt: skip
@@ -188,8 +188,8 @@ def test_null_markers_for_all_columns_and_one_column(read):
 
 
 def test_unmapped_value_is_reported(read):
-    found = read("order", "status", "{from: c, map: {OK: completed}}", ["ok", "OK", "??"])
-    assert found == {"ok": "completed", "OK": "completed", "??": "unknown_value"}
+    values = read("order", "status", "{from: c, map: {OK: completed}}", ["ok", "OK", "??"])
+    assert values == {"ok": "completed", "OK": "completed", "??": "unknown_value"}
 
 
 @pytest.mark.parametrize(
@@ -199,5 +199,5 @@ def test_unmapped_value_is_reported(read):
         ("family", {"Dr. Ada von Ach": "von Ach", "von Ach, Ada": "von Ach", "Ada": None, "-": None, "": None}),
     ],
 )
-def test_part_of_a_full_name(read, part, predicted_label):
+def test_part_of_a_full_name_is_extracted(read, part, predicted_label):
     assert read("person", f"{part}_name", f"{{from: c, part: {part}}}", list(predicted_label)) == predicted_label

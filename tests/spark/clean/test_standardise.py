@@ -13,7 +13,7 @@ CONFIG = CleanConfig(names=str(ROOT / "conf/domains/names.yaml"), addresses=str(
 STANDARDS = load_standards(CONFIG)
 
 
-def test_person_standardisation(spark):
+def test_persons_are_standardised(spark):
     columns = ("id", "given_name", "family_name", "email", "phone", "street", "postcode", "city", "country")
     frame = spark.createDataFrame(
         [

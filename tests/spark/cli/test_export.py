@@ -27,23 +27,23 @@ def cells(path):
         return list(csv.reader(file))
 
 
-def test_no_cell_is_active_and_every_value_comes_back(spark, tmp_path):
+def test_no_exported_cell_is_a_formula_and_every_value_is_restored(spark, tmp_path):
     texts = [*ACTIVE, *PLAIN, *QUOTED]
     rows = [(i, text) for i, text in enumerate(texts)]
     assert write_csv(spark.createDataFrame(rows, "id int, text string").orderBy("id"), tmp_path / "out.csv") == len(
         rows
     )
-    (header, *found) = cells(tmp_path / "out.csv")
+    (header, *rows_written) = cells(tmp_path / "out.csv")
     assert header == ["id", "text"] and len(ACTIVE) == 30
-    assert [cell[0] for _, cell in found[:30]] == ["'"] * 30
-    assert [cell for _, cell in found[30 : 30 + len(PLAIN)]] == [text or "" for text in PLAIN], (
+    assert [cell[0] for _, cell in rows_written[:30]] == ["'"] * 30
+    assert [cell for _, cell in rows_written[30 : 30 + len(PLAIN)]] == [text or "" for text in PLAIN], (
         "nothing else is touched"
     )
-    assert [restored(cell) for _, cell in found] == [text or "" for text in texts]
+    assert [restored(cell) for _, cell in rows_written] == [text or "" for text in texts]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv"]
 
 
-def test_without_the_quote_the_cells_would_be_active(spark):
+def test_cells_without_the_quote_are_formulas(spark):
     """The negative control: what the rule adds is what makes the difference."""
     frame = spark.createDataFrame([(text,) for text in ACTIVE], "text string")
     row = frame.select(F.count_if(F.col("text").rlike("^[\\s\\p{Z}]*[=+\\-@\uff1d\uff0b\uff20]|^\t")).alias("before"), F.count_if(
@@ -51,7 +51,7 @@ def test_without_the_quote_the_cells_would_be_active(spark):
     assert (row["before"], row["after"]) == (30, 0)
 
 
-def test_numbers_dates_and_lists_are_written_as_they_are(spark, tmp_path):
+def test_numbers_dates_and_lists_are_written_unchanged(spark, tmp_path):
     frame = spark.sql(
         "SELECT -1.50 AS n, DATE'2025-01-31' AS d, TIMESTAMP'2025-01-31 10:00:00' AS t, array('=a', 'b') AS l"
     )
@@ -70,7 +70,7 @@ def export(lake, table, out, *more):
     return run("export", ["--table", table, "--lake", str(lake), "--out", str(out), *more])
 
 
-def test_personal_columns_are_written_only_when_they_are_named(lake, tmp_path):
+def test_personal_columns_are_written_only_if_named(lake, tmp_path):
     assert export(lake, "silver.person", tmp_path / "all.csv") == 0
     header, _ = cells(tmp_path / "all.csv")
     assert "person_id" in header and not {"email", "given_name", "family_name", "phone"} & set(header)
@@ -79,21 +79,21 @@ def test_personal_columns_are_written_only_when_they_are_named(lake, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("table", "more", "said"),
+    ("table", "more", "message"),
     [
         ("silver.persons", [], "--table: unknown table silver.persons; known tables: silver.person"),
         ("silver.person", ["--columns", "mail"], "silver.person has no column mail; its columns"),
         (CUSTOMER.name, [], "gold.customer: not in .* Run the stage that writes it first"),
     ],
 )
-def test_what_cannot_be_exported_is_said(lake, tmp_path, capsys, table, more, said):
+def test_invalid_export_is_rejected_with_a_message(lake, tmp_path, capsys, table, more, message):
     import re
 
     assert export(lake, table, tmp_path / "out.csv", *more) == 2
-    assert re.search(said, capsys.readouterr().err) and not (tmp_path / "out.csv").exists()
+    assert re.search(message, capsys.readouterr().err) and not (tmp_path / "out.csv").exists()
 
 
-def test_a_file_that_is_there_is_left_alone(lake, tmp_path, capsys):
+def test_existing_file_is_not_overwritten(lake, tmp_path, capsys):
     (tmp_path / "out.csv").write_text("mine")
     assert export(lake, "silver.person", tmp_path / "out.csv") == 2
     assert "exists already" in capsys.readouterr().err and (tmp_path / "out.csv").read_text() == "mine"

@@ -20,7 +20,7 @@ def test_a_missing_table_has_version_minus_one(spark, tmp_path):
     assert version_of(spark, str(tmp_path / "none")) == -1
 
 
-def test_versions_and_transactions_of_a_table(spark, tmp_path):
+def test_versions_and_transactions_of_a_table_are_read(spark, tmp_path):
     path = str(tmp_path / "table")
     write(spark, path, "a", 7)
     write(spark, path, "b", 9)
@@ -76,7 +76,7 @@ def test_only_the_newest_transactions_are_kept_and_the_checksum_file_lists_them(
     write(spark, path, "b8", 7)
     assert TableState(spark, path).num_known_transactions == 4
     spark._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()
-    found = [TableState(spark, path).transaction_version(f"b{number}") for number in range(9)]
-    assert found == [None] * 5 + [7] * 4
+    versions = [TableState(spark, path).transaction_version(f"b{number}") for number in range(9)]
+    assert versions == [None] * 5 + [7] * 4
     assert spark.read.format("delta").load(path).count() == 9
     assert "delta.setTransactionRetentionDuration" not in TableState(spark, path).properties

@@ -46,7 +46,7 @@ def test_versions_from_before_the_change_stay_readable(spark, tmp_path):
     assert [tuple(row) for row in store.read(NEW).collect()] == [("a", "x", 5, 6)]
 
 
-def test_a_column_that_the_contract_dropped_is_not_read(spark, tmp_path):
+def test_column_dropped_from_the_contract_is_not_read(spark, tmp_path):
     store = filled(spark, tmp_path)
     store.merge(NEW, new_rows(spark, ("b", "x", 5, 6)), batch_id="b2", digest="2")
     assert sorted(tuple(row) for row in store.read(OLD).collect()) == [("a", 1), ("b", 5)]

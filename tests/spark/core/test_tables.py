@@ -29,13 +29,13 @@ def content(store):
     return sorted((row["id"], row["size"], row["mail"]) for row in table)
 
 
-def test_the_same_batch_twice_is_written_once(spark, store):
+def test_repeated_batch_is_written_once(spark, store):
     for is_duplicate in (False, True, True):
         assert store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="d").is_duplicate == is_duplicate
     assert content(store) == [("a", 1, None)]
 
 
-def test_the_same_batch_id_with_other_content_is_refused_for_every_kind_of_write(spark, store):
+def test_same_batch_id_with_different_content_is_rejected_for_every_kind_of_write(spark, store):
     store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="one")
     for write in (store.append, store.merge, store.replace):
         with pytest.raises(BatchConflictError, match="batch b1 was committed before with different content"):
@@ -43,7 +43,7 @@ def test_the_same_batch_id_with_other_content_is_refused_for_every_kind_of_write
     assert content(store) == [("a", 1, None)]
 
 
-def test_merge_inserts_updates_and_leaves_equal_rows_alone(spark, store):
+def test_merge_inserts_and_updates_and_does_not_touch_equal_rows(spark, store):
     store.merge(NOTE, notes(spark, ("a", 1, "x"), ("b", 2, None)), batch_id="b1", digest="1")
     store.merge(NOTE, notes(spark, ("a", 1, "x"), ("b", 3, None), ("c", 4, None)), batch_id="b2", digest="2")
     assert content(store) == [("a", 1, "x"), ("b", 3, None), ("c", 4, None)]
@@ -51,7 +51,7 @@ def test_merge_inserts_updates_and_leaves_equal_rows_alone(spark, store):
     assert content(store) == [("a", 1, "x"), ("b", 3, None), ("c", 4, None), ("d", 5, None)]
 
 
-def test_a_merge_that_was_committed_is_not_applied_again(spark, store):
+def test_committed_merge_is_not_applied_again(spark, store):
     store.merge(NOTE, notes(spark, ("a", 1, None)), batch_id="b1", digest="1")
     store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2")
     assert store.merge(NOTE, notes(spark, ("a", 2, None)), batch_id="b2", digest="2").is_duplicate
@@ -64,7 +64,7 @@ def test_replace_touches_only_the_rows_it_names(spark, store):
     assert content(store) == [("a", 1, None), ("c", 2, None)]
 
 
-def test_two_rows_of_one_grain_are_refused_and_nothing_is_written(spark, store):
+def test_two_rows_with_the_same_grain_are_rejected_and_nothing_is_written(spark, store):
     with pytest.raises(ContractError, match=r"2 rows have only 1 distinct keys of grain \['id'\]"):
         store.append(NOTE, notes(spark, ("a", 1, None), ("a", 2, None)), batch_id="b1", digest="1")
     assert not store.exists(NOTE)
@@ -72,7 +72,7 @@ def test_two_rows_of_one_grain_are_refused_and_nothing_is_written(spark, store):
 
 @pytest.mark.parametrize("is_unique", [False, True])
 @pytest.mark.parametrize("kind", ["append", "replace", "merge"])
-def test_a_null_in_a_required_column_is_reported_by_column_and_number_of_rows(spark, store, kind, is_unique):
+def test_null_in_a_required_column_is_reported_with_column_and_number_of_rows(spark, store, kind, is_unique):
     store.append(NOTE, notes(spark, ("a", 1, None)), batch_id="b0", digest="0")
     rows = notes(spark, ("secret", None, "me@home.example"))
     with pytest.raises(ContractError, match=r"null values in required columns, rows by column: \{'size': 1\}"):
@@ -89,7 +89,7 @@ def test_the_number_of_written_rows_is_returned(spark, store, is_unique):
     assert store.replace(NOTE, three.limit(1), batch_id="b3", digest="3", is_unique=is_unique).num_rows == 1
 
 
-def test_merges_run_at_the_same_time_each_under_its_own_batch_id(spark, store):
+def test_concurrent_merges_keep_their_own_batch_ids(spark, store):
     from concurrent.futures import ThreadPoolExecutor
 
     tables = [TableContract(f"silver.note{i}", NOTE.grain, NOTE.columns, NOTE.doc) for i in range(4)]
@@ -107,7 +107,7 @@ def test_merges_run_at_the_same_time_each_under_its_own_batch_id(spark, store):
         assert [row["size"] for row in store.read(table).collect()] == [i + 2]
 
 
-def test_a_column_too_many_or_of_another_type_is_refused(spark, store):
+def test_additional_column_or_different_type_is_rejected(spark, store):
     with pytest.raises(ContractError, match=r"missing \['mail'\], unexpected \['post'\]"):
         store.append(NOTE, notes(spark, ("a", 1, None)).withColumnRenamed("mail", "post"), batch_id="b", digest="1")
     with pytest.raises(ContractError, match="size: expected bigint, got string"):
@@ -119,7 +119,7 @@ def test_a_column_too_many_or_of_another_type_is_refused(spark, store):
         )
 
 
-def test_personal_columns_stay_out_of_the_transaction_log(spark, store, tmp_path):
+def test_transaction_log_contains_no_personal_columns(spark, store, tmp_path):
     store.append(NOTE, notes(spark, ("a", 1, "zz-canary@home.example")), batch_id="b1", digest="1")
     log = b"".join(path.read_bytes() for path in (tmp_path / "lake/silver/note/_delta_log").iterdir() if path.is_file())
     assert b"minValues" in log and b"canary" not in log
@@ -133,7 +133,7 @@ def test_a_dry_run_checks_and_writes_nothing(spark, tmp_path):
     assert not (tmp_path / "dry").exists()
 
 
-def test_who_lost_the_lease_commits_nothing(spark, tmp_path):
+def test_run_that_lost_the_lease_commits_nothing(spark, tmp_path):
     from crm_spark.core.errors import LeaseHeldError
     from crm_spark.core.tables import TableStore
 
@@ -146,7 +146,7 @@ def test_who_lost_the_lease_commits_nothing(spark, tmp_path):
     assert not store.exists(NOTE)
 
 
-def test_with_a_catalogue_a_table_is_found_by_its_name_too(spark, tmp_path):
+def test_with_a_catalog_tables_are_also_found_by_name(spark, tmp_path):
     schema = "crm_test"
     spark.sql(f"CREATE SCHEMA IF NOT EXISTS {schema} LOCATION '{tmp_path / 'schema'}'")
     store = TableStore(spark, str(tmp_path / "lake"), catalog=schema)

@@ -41,9 +41,9 @@ def strategy(**change):
 
 def chosen(frame, rules):
     rows = decide(frame, rules, seed=11).collect()
-    found = {row["customer_id"]: (row["action"], row["reason"]) for row in rows}
-    assert len(found) == len(rows)
-    return found
+    actions = {row["customer_id"]: (row["action"], row["reason"]) for row in rows}
+    assert len(actions) == len(rows)
+    return actions
 
 
 UNHAPPY = {"last_satisfaction": -1.0, "value_band": "high"}
@@ -60,23 +60,23 @@ EVERYONE = (
 
 
 @pytest.fixture(scope="module")
-def found(spark):
+def actions(spark):
     return chosen(facts(spark, *EVERYONE), strategy())
 
 
-def test_every_customer_gets_one_action(found):
-    assert set(found) == {row["customer_id"] for row in EVERYONE} and len(found) == 8
+def test_every_customer_gets_one_action(actions):
+    assert set(actions) == {row["customer_id"] for row in EVERYONE} and len(actions) == 8
 
 
-def test_first_matching_action_is_chosen(found):
-    assert found["fits_all"] == ("call", "unhappy")
-    assert found["half_of_the_first"] == ("mail", "late")  # all conditions must hold; 1.5 is at least 1.5
-    assert found["only_the_last"] == ("flag", "at_risk")
-    assert found["fits_none"] == ("none", "no_rule_applies")
+def test_first_matching_action_is_chosen(actions):
+    assert actions["fits_all"] == ("call", "unhappy")
+    assert actions["half_of_the_first"] == ("mail", "late")  # all conditions must hold; 1.5 is at least 1.5
+    assert actions["only_the_last"] == ("flag", "at_risk")
+    assert actions["fits_none"] == ("none", "no_rule_applies")
 
 
-def test_condition_on_an_unknown_fact_is_false(spark, found):
-    assert found["unknown"] == ("none", "no_rule_applies")
+def test_condition_on_an_unknown_fact_is_false(spark, actions):
+    assert actions["unknown"] == ("none", "no_rule_applies")
     conditions = [
         {"fact": "recency_days", "at_least": -1e9},
         {"fact": "recency_days", "at_most": 1e9},
@@ -88,16 +88,16 @@ def test_condition_on_an_unknown_fact_is_false(spark, found):
     assert list(facts(spark, {"customer_id": "a"}).select(*columns).first()) == [False] * 4
 
 
-def test_refused_consent_suppresses_contact_actions(found):
-    assert found["rejected"] == ("none", "no_consent")
-    assert found["refused_no_contact"] == ("flag", "at_risk")
-    assert found["agreed"] == ("call", "unhappy")
+def test_refused_consent_suppresses_contact_actions(actions):
+    assert actions["rejected"] == ("none", "no_consent")
+    assert actions["refused_no_contact"] == ("flag", "at_risk")
+    assert actions["agreed"] == ("call", "unhappy")
 
 
 def test_unknown_consent_suppresses_contact_if_consent_must_be_given(spark):
-    found = chosen(facts(spark, *EVERYONE), strategy(require_consent="given"))
-    assert found["fits_all"] == ("none", "no_consent")
-    assert found["agreed"] == ("call", "unhappy")
+    actions = chosen(facts(spark, *EVERYONE), strategy(require_consent="given"))
+    assert actions["fits_all"] == ("none", "no_consent")
+    assert actions["agreed"] == ("call", "unhappy")
 
 
 def test_action_without_conditions_matches_everyone(spark):
@@ -111,28 +111,28 @@ def test_priority_is_expected_revenue_at_risk(spark):
         {"customer_id": "a", "churn_probability": 0.25, "expected_revenue": 120.5},
         {"customer_id": "b", "expected_revenue": 10.0},
     )
-    found = {row["customer_id"]: row["priority"] for row in decide(frame, strategy(), seed=11).collect()}
-    assert found == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; the churn risk of b is unknown
+    priorities = {row["customer_id"]: row["priority"] for row in decide(frame, strategy(), seed=11).collect()}
+    assert priorities == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; the churn risk of b is unknown
 
 
 @pytest.fixture(scope="module")
 def crowd(spark):
     """4,000 customers who match the same action, and 1,000 who match none."""
-    made = facts(spark, {}).drop("customer_id", "lateness").crossJoin(spark.range(5000))
+    customers = facts(spark, {}).drop("customer_id", "lateness").crossJoin(spark.range(5000))
     lateness = F.when(F.col("id") < 4000, 2.0).otherwise(0.0)
-    return made.select(F.concat(F.lit("c"), F.col("id")).alias("customer_id"), lateness.alias("lateness"), "*").drop(
-        "id"
-    )
+    return customers.select(
+        F.concat(F.lit("c"), F.col("id")).alias("customer_id"), lateness.alias("lateness"), "*"
+    ).drop("id")
 
 
-def held(frame, *, seed):
+def holdout_of(frame, *, seed):
     rows = decide(frame, strategy(holdout_fraction=0.1), seed=seed).collect()
     assert {row["action"] for row in rows if row["is_holdout"]} == {"mail"}  # no hold-out without an action
     return {row["customer_id"] for row in rows if row["is_holdout"]}
 
 
 def test_holdout_has_the_configured_size_and_is_independent_of_partitioning(crowd):
-    first = held(crowd, seed=11)
+    first = holdout_of(crowd, seed=11)
     assert abs(len(first) / 4000 - 0.1) < 0.0142  # three standard deviations: 3 x sqrt(0.1 x 0.9 / 4000)
-    assert held(crowd.repartition(7, "lateness"), seed=11) == first
-    assert held(crowd, seed=12) != first
+    assert holdout_of(crowd.repartition(7, "lateness"), seed=11) == first
+    assert holdout_of(crowd, seed=12) != first

@@ -54,7 +54,7 @@ CONTACTS = [("anna", date(2025, 4, 1)), ("anna", date(2025, 6, 1)), ("anna", dat
 RESPONSES = [("anna", date(2025, 6, 3)), ("anna", date(2025, 7, 3))]
 
 
-def made(spark) -> Activity:
+def activity_of(spark) -> Activity:
     def frame(rows, columns):
         return spark.createDataFrame(rows, f"customer_id string, {columns}")
 
@@ -72,14 +72,14 @@ def made(spark) -> Activity:
 
 def collected(activity):
     rows = features(activity, [JUNE_30, MAY_31], horizon_days=HORIZON_DAYS).collect()
-    found = {(row["customer_id"], row["as_of"]): row.asDict() for row in rows}
-    assert len(found) == len(rows)
-    return found
+    by_snapshot = {(row["customer_id"], row["as_of"]): row.asDict() for row in rows}
+    assert len(by_snapshot) == len(rows)
+    return by_snapshot
 
 
 @pytest.fixture(scope="module")
 def table(spark):
-    return collected(made(spark))
+    return collected(activity_of(spark))
 
 
 def values(row, *names):
@@ -90,7 +90,7 @@ def test_snapshots_are_whole_horizons_apart():
     assert snapshot_days(JUNE_30, num_snapshots=3, horizon_days=30) == [JUNE_30, MAY_31, date(2025, 5, 1)]
 
 
-def test_recency_frequency_and_monetary_of_a_customer(table):
+def test_recency_frequency_and_monetary_of_a_customer_are_computed(table):
     anna = table["anna", JUNE_30]
     assert values(anna, "recency_days", "num_orders", "num_orders_recent") == (
         30,
@@ -102,7 +102,7 @@ def test_recency_frequency_and_monetary_of_a_customer(table):
     assert anna["tenure_days"] == 180  # 1 January to 30 June: 30 + 28 + 31 + 30 + 31 + 30
 
 
-def test_cadence_and_lateness_of_a_customer(table):
+def test_cadence_and_lateness_of_a_customer_are_computed(table):
     anna = table["anna", JUNE_30]
     assert anna["cadence_days"] == 45.0  # 2 March to 31 May: 90 days, 2 gaps
     assert anna["lateness"] == pytest.approx(0.6667, abs=1e-4)  # 30 / 45
@@ -120,7 +120,7 @@ def test_tickets_calls_and_visits_are_counted_by_age(table):
     assert anna["num_web_events_recent"] == 2  # 5 and 30 June; 31 May is 30 days ago
 
 
-def test_satisfaction_mean_and_latest(table):
+def test_mean_and_latest_satisfaction_are_computed(table):
     anna = table["anna", JUNE_30]
     assert values(anna, "num_feedback", "mean_satisfaction", "last_satisfaction") == (3, 0.0, -1.0)  # (1 - 1) / 2
     assert values(table["anna", MAY_31], "num_feedback", "mean_satisfaction", "last_satisfaction") == (1, 1.0, 1.0)
@@ -160,7 +160,7 @@ def test_customer_is_in_every_snapshot_after_joining(table):
 
 
 def test_events_after_the_snapshot_are_ignored(spark, table):
-    activity = made(spark)
+    activity = activity_of(spark)
     past = {
         name: getattr(activity, name).where(F.col("happened_on") <= F.lit(JUNE_30))
         for name in ("orders", "lines", "interactions", "feedback", "contacts", "responses")

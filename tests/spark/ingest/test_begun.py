@@ -49,11 +49,11 @@ def run(spark, root, number, *, ends_at: TableContract | None = None):
         stage.run(ctx)
         return ctx
     inner = ctx.tables._commit
-    seen = []
+    tables = []
 
     def ends(table, *arguments):
-        seen.append(table.name)
-        if table.name == ends_at.name and (table.layer == "bronze" or seen.count(table.name) == 2):
+        tables.append(table.name)
+        if table.name == ends_at.name and (table.layer == "bronze" or tables.count(table.name) == 2):
             raise Ended
         return inner(table, *arguments)
 

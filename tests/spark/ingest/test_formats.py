@@ -189,8 +189,8 @@ def test_added_removed_and_moved_columns_are_matched_by_name(company):
     refreshed()
     delivered(2, lambda name: keyed(name, 2, DRIFTS[name][0]))
     ctx = refreshed(2)
-    found = ctx.tables.read(QUARANTINE).groupBy("source", "file", "reasons").count().collect()
-    assert {(r["source"], r["file"], *r["reasons"], r["count"]) for r in found} == {
+    quarantined = ctx.tables.read(QUARANTINE).groupBy("source", "file", "reasons").count().collect()
+    assert {(r["source"], r["file"], *r["reasons"], r["count"]) for r in quarantined} == {
         (format, f"{name}-2.{format}", status, 3)
         for format in FORMATS
         for name, (_, status) in DRIFTS.items()

@@ -66,32 +66,32 @@ def cleaned(spark, root, rows):
     return ctx
 
 
-def test_number_of_cases():
+def test_there_are_thirty_formulas_and_forty_strings():
     assert (len(set(FORMULAS)), len(set(STRINGS))) == (30, 40)
 
 
 @pytest.fixture(scope="module")
-def kept(spark, tmp_path_factory):
+def lake(spark, tmp_path_factory):
     return cleaned(spark, tmp_path_factory.mktemp("verbatim"), rows_of(FORMULAS, "f") + rows_of(STRINGS, "s"))
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_bronze_keeps_the_exact_bytes(kept, format, prefix, texts):
-    rows = kept.tables.read(bronze(f"from_{format}")).where(F.col("id").startswith(prefix))
+def test_bronze_keeps_the_exact_bytes(lake, format, prefix, texts):
+    rows = lake.tables.read(bronze(f"from_{format}")).where(F.col("id").startswith(prefix))
     cells = rows.select("id", "who", F.hex("body"), "stars").collect()
-    wanted = {f"{prefix}{i}": ("K1", hexed(text), str(i % 5)) for i, text in enumerate(texts)}
-    assert {key: tuple(others) for key, *others in cells} == wanted
+    expected = {f"{prefix}{i}": ("K1", hexed(text), str(i % 5)) for i, text in enumerate(texts)}
+    assert {key: tuple(others) for key, *others in cells} == expected
 
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("prefix", "texts"), [("f", FORMULAS), ("s", STRINGS)], ids=["formulas", "strings"])
-def test_silver_keeps_the_exact_bytes(kept, format, prefix, texts):
-    rows = kept.tables.read(FEEDBACK).where(F.col("source") == f"from_{format}")
+def test_silver_keeps_the_exact_bytes(lake, format, prefix, texts):
+    rows = lake.tables.read(FEEDBACK).where(F.col("source") == f"from_{format}")
     rows = rows.where(F.col("feedback_id").startswith(prefix))
     cells = rows.select("feedback_id", "person_id", F.hex("text"), "rating").collect()
-    wanted = {f"{prefix}{i}": ("K1", hexed(text), float(i % 5)) for i, text in enumerate(texts)}
-    assert {key: tuple(others) for key, *others in cells} == wanted
+    expected = {f"{prefix}{i}": ("K1", hexed(text), float(i % 5)) for i, text in enumerate(texts)}
+    assert {key: tuple(others) for key, *others in cells} == expected
 
 
 def hexed(text):
@@ -127,7 +127,7 @@ class PeakOfPython:
     """Peak memory increase of this process and Spark's Python workers."""
 
     def __enter__(self):
-        self.before, self.peak, self.ended = self._held(), 0, threading.Event()
+        self.before, self.peak, self.ended = self._resident_bytes(), 0, threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
         return self
@@ -142,9 +142,9 @@ class PeakOfPython:
 
     def _watch(self):
         while not self.ended.wait(0.05):
-            self.peak = max(self.peak, self._held())
+            self.peak = max(self.peak, self._resident_bytes())
 
-    def _held(self):
+    def _resident_bytes(self):
         me, total = psutil.Process(os.getpid()), 0
         for process in (me, *me.children(recursive=True)):
             try:
@@ -155,7 +155,7 @@ class PeakOfPython:
 
 
 @pytest.mark.parametrize("format", [pytest.param(f, marks=() if f == "parquet" else pytest.mark.slow) for f in FORMATS])
-def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, kept, tmp_path, format):
+def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, lake, tmp_path, format):
     texts = [f"{i:03}" + "word and more " * 74_898 for i in range(100)]
     (tmp_path / "sources").mkdir()
     (tmp_path / "data").mkdir()

@@ -29,14 +29,14 @@ def snapshot(spark, size, num_large, num_null):
 def test_psi_uses_the_bins_of_the_earlier_snapshot(spark):
     before, after = snapshot(spark, 100, 50, 0), snapshot(spark, 100, 20, 50)
     rows = drift_rows(before, after, ["moved", "emptied", "same"], days=(BEFORE, AS_OF), effect=0.1)
-    found = {row[0]: row for row in rows}
+    by_name = {row[0]: row for row in rows}
     # moved: 0.5 and 0.5 became 0.8 and 0.2: 0.3 ln(0.8 / 0.5) - 0.3 ln(0.2 / 0.5)
-    assert found["moved"][3] == pytest.approx(0.4159, abs=1e-4)
+    assert by_name["moved"][3] == pytest.approx(0.4159, abs=1e-4)
     # emptied: nulls 0 (counted as 0.0001) became 0.5, the rest 1 became 0.5: 0.4999 ln 5000 - 0.5 ln 0.5
-    assert found["emptied"][3] == pytest.approx(4.6043, abs=1e-4)
-    assert found["same"][3] == 0.0
-    assert found["moved"][1:3] == (AS_OF, BEFORE) and found["moved"][5] == 100
-    assert found["moved"][4] == pytest.approx(0.5575, abs=1e-3)  # chi2(9) at 0.999 is 27.88, x (1/100 + 1/100)
+    assert by_name["emptied"][3] == pytest.approx(4.6043, abs=1e-4)
+    assert by_name["same"][3] == 0.0
+    assert by_name["moved"][1:3] == (AS_OF, BEFORE) and by_name["moved"][5] == 100
+    assert by_name["moved"][4] == pytest.approx(0.5575, abs=1e-3)  # chi2(9) at 0.999 is 27.88, x (1/100 + 1/100)
 
 
 def test_every_row_is_in_one_bin_even_outside_the_earlier_range(spark):
@@ -57,8 +57,8 @@ def test_information_gap_is_the_mean_cross_entropy(spark):
         ("desk", "no_clear_opinion", 0.0, 0.0, 1.0, 0.25, 0.5, 0.25),  # 0 bits, 2 bits
         (None, "recommends", 0.0, 1.0, 0.0, 0.25, 0.5, 0.25),  # unknown writer
     ]
-    found = gap_measures(spark.createDataFrame(rows, columns), dimension="source")
-    values = {(m.slice, m.model): (m.value, m.num_rows, m.is_baseline) for m in found}
+    measures = gap_measures(spark.createDataFrame(rows, columns), dimension="source")
+    values = {(m.slice, m.model): (m.value, m.num_rows, m.is_baseline) for m in measures}
     assert values == {
         ("source=shop", "text_model"): (2.0, 2, False),  # (1 + 3) / 2
         ("source=shop", "class_prior"): (1.5, 2, True),  # (2 + 1) / 2
@@ -199,8 +199,8 @@ def test_retention_is_the_fraction_of_previous_buyers_who_ordered_again(spark):
         "customer_id string, as_of date, num_orders_recent int, monetary_recent double, mean_satisfaction double,"
         "num_tickets_recent int",
     )
-    found = activity_measures(frame, newest=AS_OF, before=BEFORE, currency="EUR")
-    values = {m.metric: (m.value, m.num_rows) for m in found}
+    measures = activity_measures(frame, newest=AS_OF, before=BEFORE, currency="EUR")
+    values = {m.metric: (m.value, m.num_rows) for m in measures}
     assert values["retention"] == (pytest.approx(0.6667, abs=1e-4), 3)  # a and b of a, b, c
     assert values["revenue_before"] == (60.0, 4)  # 10 + 20 + 30
     assert "retention" not in {m.metric for m in activity_measures(frame, newest=AS_OF, before=None, currency="EUR")}

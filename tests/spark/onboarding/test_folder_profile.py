@@ -169,7 +169,12 @@ def test_overlap_is_counted_with_the_people_behind_the_numbers(spark):
         [(f"{i}.0", f"B{i}@x.org") for i in range(1, 11)] + [("99", None)], "no string, mail string"
     )
     frames = [ids_in(shop, "shop", {"person_id": "id"}, "mail"), ids_in(desk, "desk", {"person_id": "no"}, "mail")]
-    (found,) = overlaps(frames)
-    assert (found.smaller.source, found.larger.source, found.num_shared, found.share) == ("desk", "shop", 10, 10 / 11)
-    assert (found.smaller.num, found.smaller.low, found.smaller.high) == (11, 1.0, 99.0)
-    assert (found.num_emails, found.num_same_email) == (10, 0)
+    (overlap,) = overlaps(frames)
+    assert (overlap.smaller.source, overlap.larger.source, overlap.num_shared, overlap.share) == (
+        "desk",
+        "shop",
+        10,
+        10 / 11,
+    )
+    assert (overlap.smaller.num, overlap.smaller.low, overlap.smaller.high) == (11, 1.0, 99.0)
+    assert (overlap.num_emails, overlap.num_same_email) == (10, 0)

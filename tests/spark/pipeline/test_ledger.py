@@ -12,7 +12,7 @@ from crm_spark.pipeline import ledger
 from crm_spark.settings import load_settings
 
 
-def test_a_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, tmp_path, monkeypatch):
+def test_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, tmp_path, monkeypatch):
     conf = lay_out(tmp_path)
 
     def cleaned(fraction, *, hours):
@@ -30,7 +30,7 @@ def test_a_clock_set_back_two_hours_does_not_make_an_older_run_the_last(spark, t
     assert len(set(ended)) == 3
 
 
-def test_a_run_that_ended_before_its_row_was_written_is_told_by_the_next(spark, tmp_path, monkeypatch):
+def test_next_run_records_a_run_that_ended_before_its_row_was_written(spark, tmp_path, monkeypatch):
     conf, lake = lay_out(tmp_path), str(tmp_path / "lake")
 
     def ingested():

@@ -41,7 +41,7 @@ def test_every_row_of_every_table_is_kept(upgraded):
     assert "ops.batch_fate" in rows and store.exists(RECONCILIATION)
 
 
-def test_no_former_name_is_left(upgraded):
+def test_no_former_name_remains(upgraded):
     old, _, store = upgraded
     for table in ALL_TABLES:
         if store.exists(table):
@@ -82,7 +82,7 @@ def test_an_upgraded_lake_is_not_upgraded_again(upgraded):
     assert {table.name: store.version(table) for table in ALL_TABLES} == versions
 
 
-def test_a_dry_run_upgrades_nothing_and_says_what_to_do(spark, tmp_path):
+def test_dry_run_upgrades_nothing_and_explains_the_next_step(spark, tmp_path):
     old = unpack(tmp_path)
     store = TableStore(spark, str(old.lake), is_dry_run=True)
     with pytest.raises(
@@ -92,7 +92,7 @@ def test_a_dry_run_upgrades_nothing_and_says_what_to_do(spark, tmp_path):
     assert (old.lake / "ops" / "batch_fate").exists()
 
 
-def test_a_lake_of_newer_code_is_refused(spark, tmp_path):
+def test_lake_of_newer_code_is_rejected(spark, tmp_path):
     old = unpack(tmp_path)
     for name in ("silver", "gold", "features", "scores", "bronze"):
         shutil.rmtree(old.lake / name)

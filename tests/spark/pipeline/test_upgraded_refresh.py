@@ -26,7 +26,7 @@ def test_the_next_delivery_is_cleaned_into_the_upgraded_lake(spark, tmp_path):
 
 
 @pytest.mark.slow
-def test_an_upgraded_lake_is_refreshed_whole(spark, tmp_path):
+def test_upgraded_lake_is_refreshed_completely(spark, tmp_path):
     old = unpack(tmp_path)
     old.deliver_next()
     pipeline = Pipeline(old.settings(), lake=str(old.lake))

@@ -63,7 +63,7 @@ def predicted(spark, tmp_path_factory):
     return ctx, ctx.tables.read(CHURN).collect(), result
 
 
-def test_planted_signal_is_found_on_the_test_snapshot(predicted):
+def test_injected_signal_is_detected_on_the_test_snapshot(predicted):
     ctx, _, result = predicted
     measured = {(r["metric"], r["model"]): r["value"] for r in ctx.tables.read(METRIC).collect()}
     assert measured["churn_auc", "xgboost"] > 0.9
@@ -127,11 +127,11 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
         ("comes", MIDDLE, None, 0, 0, 0.0),  # had not ordered yet: no example
         ("comes", AS_OF, 3, 1, 1, 5.0),
     ]
-    given = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
+    features = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
     others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in names]
     labels = churn_prediction.PREDICTION.labels() + value_prediction.PREDICTION.labels()
-    found = labelled(given.select("*", *others), labels, features_on=MIDDLE, outcome_on=AS_OF).collect()
-    values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in found}
+    examples = labelled(features.select("*", *others), labels, features_on=MIDDLE, outcome_on=AS_OF).collect()
+    values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in examples}
     assert values == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}
 
 
@@ -141,15 +141,15 @@ def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):
     assert math.isnan(auc(frame.where("has_lapsed = 1"), "score"))
 
 
-def test_churn_metrics_of_model_and_baselines(spark):
+def test_churn_metrics_of_model_and_baselines_are_computed(spark):
     rows = [(1, 0.5, 90.0), (0, 0.5, 1.0), (0, 0.5, 2.0), (0, 0.5, float("nan"))]
     scored = spark.createDataFrame(rows, "has_lapsed int, probability double, recency_days double")
-    found = {(m.metric, m.model): m.value for m in churn_measures(scored, base_rate=0.25, model="ours")}
-    assert found["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # probability 0.5: one bit
+    values = {(m.metric, m.model): m.value for m in churn_measures(scored, base_rate=0.25, model="ours")}
+    assert values["churn_cross_entropy", "ours"] == pytest.approx(1.0)  # probability 0.5: one bit
     # -(log2 0.25 + 3 log2 0.75) / 4 = (2 + 1.2451) / 4
-    assert found["churn_cross_entropy", "class_prior"] == pytest.approx(0.8113, abs=1e-4)
-    assert found["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 is above 1 and 2; unknown ranks highest
-    assert found["lapsed_fraction", "observed"] == 0.25
+    assert values["churn_cross_entropy", "class_prior"] == pytest.approx(0.8113, abs=1e-4)
+    assert values["churn_auc", "recency"] == pytest.approx(2 / 3)  # 90 is above 1 and 2; unknown ranks highest
+    assert values["lapsed_fraction", "observed"] == 0.25
 
 
 def spenders(spark):
@@ -159,7 +159,7 @@ def spenders(spark):
     )
 
 
-def test_revenue_share_of_the_top_tenth(spark):
+def test_revenue_share_of_the_top_tenth_is_computed(spark):
     scored = spenders(spark)
     # Total 400; top two by expected revenue: c00 and c01, 100; top half: c00 to c09.
     assert revenue_of_top(scored, "expected_revenue", fraction=0.1) == 0.25
@@ -167,14 +167,14 @@ def test_revenue_share_of_the_top_tenth(spark):
     assert math.isnan(revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1))
 
 
-def test_mean_absolute_error_of_expected_revenue(spark):
+def test_mean_absolute_error_of_expected_revenue_is_computed(spark):
     rows = [("a", 10.0, 12.0, 0.0), ("b", 5.0, 1.0, 1.0)]
     scored = spark.createDataFrame(
         rows, "customer_id string, expected_revenue double, revenue double, monetary_recent double"
     )
-    found = {(m.metric, m.model): m.value for m in value_measures(scored, currency="EUR", model="ours")}
-    assert found["value_mean_absolute_error", "ours"] == 3.0  # (2 + 4) / 2
-    assert found["value_mean_absolute_error", "last_value"] == 6.0  # (12 + 0) / 2
+    values = {(m.metric, m.model): m.value for m in value_measures(scored, currency="EUR", model="ours")}
+    assert values["value_mean_absolute_error", "ours"] == 3.0  # (2 + 4) / 2
+    assert values["value_mean_absolute_error", "last_value"] == 6.0  # (12 + 0) / 2
 
 
 def bands(frame):
@@ -194,5 +194,5 @@ def test_reasons_are_the_three_largest_positive_contributions(spark):
     weights = {"monetary": 0.9, "recency_days": 0.5, "num_tickets": 0.2, "lateness": 0.1, "num_orders": -0.3}
     row = [weights.get(name, 0.0) for name in INPUTS] + [5.0]  # the last value is the bias
     frame = spark.createDataFrame([(row,), ([0.0] * len(row),)], "contributions array<double>")
-    found = [r[0] for r in frame.select(top_reasons(F.col("contributions"))).collect()]
-    assert found == [["monetary", "recency_days", "num_tickets"], []]
+    reasons = [r[0] for r in frame.select(top_reasons(F.col("contributions"))).collect()]
+    assert reasons == [["monetary", "recency_days", "num_tickets"], []]

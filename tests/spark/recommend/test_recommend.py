@@ -28,10 +28,10 @@ def history(spark, rows):
 
 
 def by_customer(offers):
-    found = {}
+    products = {}
     for row in sorted(offers.collect(), key=lambda r: (r["customer_id"], r["rank"])):
-        found.setdefault(row["customer_id"], []).append(row["product"])
-    return found
+        products.setdefault(row["customer_id"], []).append(row["product"])
+    return products
 
 
 def test_best_sellers_are_recommended_to_non_buyers(spark):
@@ -126,9 +126,9 @@ def recommended(spark, tmp_path_factory):
 
 def test_recommendations_exclude_products_bought_up_to_as_of(recommended):
     offers, _, result = recommended
-    found = {row["customer_id"]: (row["rank"], row["system"], row["product_id"]) for row in offers}
+    first_offers = {row["customer_id"]: (row["rank"], row["system"], row["product_id"]) for row in offers}
     # Cancelled, returned, without product or after as_of: not a purchase; six of twelve customers can get `b|2`.
-    assert found == {f"c{i:02d}": (1, "shop", "b|2") for i in range(6, 12)}
+    assert first_offers == {f"c{i:02d}": (1, "shop", "b|2") for i in range(6, 12)}
     assert result.num_rows == len(offers) == 6
     assert {row["as_of"] for row in offers} == {AS_OF}
 

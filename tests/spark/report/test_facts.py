@@ -321,5 +321,5 @@ def test_findings_are_written_as_json(ctx, page):
     assert "5 person records belong to 4 customers: 20% were additional records of the same person." in sentences
 
 
-def test_no_draft_of_the_page_is_left(ctx, page):
+def test_no_draft_of_the_page_remains(ctx, page):
     assert sorted(path.name for path in ctx.files_root.iterdir()) == ["findings.json", "report.html"]

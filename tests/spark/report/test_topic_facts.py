@@ -96,7 +96,7 @@ def test_products_with_significant_change_are_listed(spark):
     assert [round(rows[0][period], 6) for period in ("before", "now")] == [0.6, -0.5]
 
 
-def test_topic_facts_of_a_lake(spark, tmp_path):
+def test_topic_facts_of_a_lake_are_computed(spark, tmp_path):
     tables = lake_context(spark, tmp_path).tables
     people = [f"p{i}" for i in range(4)]
     put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "merged" if p in ("p0", "p1") else p}

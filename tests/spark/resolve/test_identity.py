@@ -21,8 +21,8 @@ def happened(frame):
 
 
 def test_cluster_members_share_an_id(spark):
-    found = ids(assigned(spark, {"x": ["s|1", "s|2"], "y": ["s|3"]}))
-    assert found["s|1"] == found["s|2"] != found["s|3"] and found["s|1"].startswith("c")
+    customer_ids = ids(assigned(spark, {"x": ["s|1", "s|2"], "y": ["s|3"]}))
+    assert customer_ids["s|1"] == customer_ids["s|2"] != customer_ids["s|3"] and customer_ids["s|1"].startswith("c")
 
 
 def test_renamed_cluster_keeps_its_ids(spark):
@@ -39,9 +39,13 @@ def test_merge_keeps_the_id_with_most_records(spark):
 def test_split_keeps_the_id_with_most_records_and_creates_one(spark):
     links = [(f"s|{i}", "cA") for i in (1, 2, 3)]
     frame = assigned(spark, {"x": ["s|1"], "y": ["s|2", "s|3"]}, links)
-    found = ids(frame)
-    assert found["s|2"] == found["s|3"] == "cA" and found["s|1"] not in ("cA", None)
-    assert ("split", found["s|1"], "cA") in happened(frame) and ("minted", found["s|1"], None) in happened(frame)
+    customer_ids = ids(frame)
+    assert customer_ids["s|2"] == customer_ids["s|3"] == "cA" and customer_ids["s|1"] not in ("cA", None)
+    assert ("split", customer_ids["s|1"], "cA") in happened(frame) and (
+        "minted",
+        customer_ids["s|1"],
+        None,
+    ) in happened(frame)
 
 
 def test_assign_is_idempotent(spark):
@@ -61,8 +65,8 @@ def people(spark, *rows):
 
 def test_phone_shared_by_too_many_records_is_ignored(spark):
     rows = [(str(i), "Ann", f"Fam{i}", None, "+49301", None, None, "10115") for i in range(4)]
-    found = candidates(people(spark, *rows), max_block=3, nicknames={}).collect()
-    assert [row["phone"] for row in found] == [None] * 4
+    records = candidates(people(spark, *rows), max_block=3, nicknames={}).collect()
+    assert [row["phone"] for row in records] == [None] * 4
 
 
 def test_records_without_identifying_data_are_not_candidates(spark):
@@ -73,5 +77,5 @@ def test_records_without_identifying_data_are_not_candidates(spark):
 def test_unambiguous_nicknames_are_expanded(spark, tmp_path):
     (tmp_path / "n.yaml").write_text("william: [bill]\nchristina: [chris]\nchristian: [chris]\n")
     rows = [("1", "Bill", "A", "x@y.de", None, None, None, None), ("2", "Chris", "A", "z@y.de", None, None, None, None)]
-    found = candidates(people(spark, *rows), max_block=3, nicknames=nicknames(str(tmp_path / "n.yaml"))).collect()
-    assert sorted(row["given_key"] for row in found) == ["chris", "william"]
+    records = candidates(people(spark, *rows), max_block=3, nicknames=nicknames(str(tmp_path / "n.yaml"))).collect()
+    assert sorted(row["given_key"] for row in records) == ["chris", "william"]

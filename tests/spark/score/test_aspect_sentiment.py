@@ -31,7 +31,7 @@ def mentioned(spark):
     return mentions(spark.createDataFrame(TEXTS, "text_hash string, text string, language string"), KNOWN)
 
 
-def test_mentions_of_every_text_and_none_for_texts_without(mentioned):
+def test_texts_without_aspects_have_a_row_with_aspect_none(mentioned):
     assert sorted(tuple(row) for row in mentioned.collect()) == sorted(
         [
             ("one", "delivery", "Late delivery.", digest("Late delivery.")),
@@ -67,8 +67,8 @@ def sentiments(spark, mentioned, decision):
 
 
 def test_sentiment_is_the_mean_over_clauses(spark, mentioned):
-    found = sentiments(spark, mentioned, [1.0, 1.0, 1.0])
-    assert found == {
+    sentiment = sentiments(spark, mentioned, [1.0, 1.0, 1.0])
+    assert sentiment == {
         ("one", "delivery"): (2, -0.1, "does_not_recommend"),  # (-0.6 + 0.4) / 2; 0.3, 0.4, 0.3
         ("one", "price"): (1, 0.5, "recommends"),
         ("two", "delivery"): (1, -0.6, "does_not_recommend"),
@@ -76,7 +76,7 @@ def test_sentiment_is_the_mean_over_clauses(spark, mentioned):
         ("three", "price"): (1, 0.0, "no_clear_opinion"),
         ("four", "none"): (0, None, None),
     }
-    assert sum(found[key][0] for key in found) == 6  # the mentions with a clause
+    assert sum(sentiment[key][0] for key in sentiment) == 6  # the mentions with a clause
 
 
 def test_decision_weights_affect_the_label_but_not_the_sentiment(spark, mentioned):

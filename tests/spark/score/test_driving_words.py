@@ -88,5 +88,5 @@ def test_attributions_are_averaged_over_texts_and_need_enough_customers(spark):
         (2, "recommends", "good", 1, 1, 1.0),
         (2, "recommends", "rare", 1, 1, 2.0),
     }
-    kept = driving_words(spark.createDataFrame(written, WRITTEN), frame, min_customers_per_cell=3).collect()
-    assert [tuple(row) for row in kept] == [(1, "recommends", "good", 2, 3, 0.75)]
+    words = driving_words(spark.createDataFrame(written, WRITTEN), frame, min_customers_per_cell=3).collect()
+    assert [tuple(row) for row in words] == [(1, "recommends", "good", 2, 3, 0.75)]

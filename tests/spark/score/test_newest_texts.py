@@ -12,7 +12,7 @@ ROWS = [(f"d{day}-{i}", date(2025, 1, 1) + timedelta(days=day)) for day in range
 ROWS += [(f"x-{i}", None) for i in range(3)]
 
 
-def taken(spark, num_texts, rows=ROWS):
+def newest(spark, num_texts, rows=ROWS):
     return sorted(row["text_hash"] for row in newest_of(spark.createDataFrame(rows, SCHEMA), num_texts).collect())
 
 
@@ -27,9 +27,9 @@ def taken(spark, num_texts, rows=ROWS):
         (100, sorted(name for name, _ in ROWS)),
     ],
 )
-def test_newest_first(spark, num_texts, expected):
-    assert taken(spark, num_texts) == expected == taken(spark, num_texts, ROWS[::-1])
+def test_newest_texts_are_returned_first(spark, num_texts, expected):
+    assert newest(spark, num_texts) == expected == newest(spark, num_texts, ROWS[::-1])
 
 
 def test_empty_input_yields_no_texts(spark):
-    assert taken(spark, 5, []) == []
+    assert newest(spark, 5, []) == []

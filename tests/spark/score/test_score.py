@@ -119,9 +119,9 @@ def first(context):
     ctx = context("1")
     result = stage.run(ctx)
     rows = ctx.tables.read(SCORE_TEXT).collect()
-    found = {row["text_hash"]: row for row in rows}
-    assert len(found) == len(rows)
-    return result, found, ctx.tables.read(TEXT).collect()
+    scores = {row["text_hash"]: row for row in rows}
+    assert len(scores) == len(rows)
+    return result, scores, ctx.tables.read(TEXT).collect()
 
 
 def test_equal_texts_are_scored_once(first, model_version):
@@ -147,13 +147,13 @@ def alone(model_version, texts):
     tokenizer = Tokenizer.from_file(str(model_version.folder / TOKENIZER))
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length=MAX_LENGTH)
-    model, found = load_model(model_version), []
+    model, batches = load_model(model_version), []
     with torch.inference_mode():
         for text in texts:
             tokens = torch.tensor([tokenizer.encode(text).ids])
             logits = model(tokens, torch.ones_like(tokens)).double()[0]
-            found.append(torch.softmax(logits / TEMPERATURE, dim=0).tolist())
-    return found
+            batches.append(torch.softmax(logits / TEMPERATURE, dim=0).tolist())
+    return batches
 
 
 def test_scores_equal_those_of_a_single_process(first, model_version):
@@ -162,9 +162,9 @@ def test_scores_equal_those_of_a_single_process(first, model_version):
     expected = alone(model_version, texts)
     for text, shares in zip(texts, expected):
         row = scores[digest(text)]
-        found = [row[f"p_{label}"] for label in LABELS]
-        assert found == pytest.approx(shares, abs=1e-5)
-        assert row["label"] == LABELS[max(range(3), key=lambda k: found[k])]
+        probabilities = [row[f"p_{label}"] for label in LABELS]
+        assert probabilities == pytest.approx(shares, abs=1e-5)
+        assert row["label"] == LABELS[max(range(3), key=lambda k: probabilities[k])]
     first_label = [shares[0] for shares in expected]
     assert max(first_label) - min(first_label) > 0.01  # texts have different scores
 
@@ -175,21 +175,21 @@ def test_second_run_scores_new_texts_only(context, first):
     ctx = context("3")
     put(ctx.tables, FEEDBACK, feedback([*TEXTS, ("new", None, "Never seen before"), ("again", None, "Same words")]))
     assert stage.run(ctx).num_rows == 1
-    found = {row["text_hash"]: row for row in ctx.tables.read(SCORE_TEXT).collect()}
-    assert set(found) - set(scores) == {digest("Never seen before")}
-    assert all(found[text] == row for text, row in scores.items())
+    scores_now = {row["text_hash"]: row for row in ctx.tables.read(SCORE_TEXT).collect()}
+    assert set(scores_now) - set(scores) == {digest("Never seen before")}
+    assert all(scores_now[text] == row for text, row in scores.items())
 
 
 def test_any_text_gets_probabilities(spark, model_version):
     frame = spark.createDataFrame(list(ODD.items()), "text_hash string, text string").repartition(2)
     recipe = make_scorer(str(model_version.folder), ScoreConfig(max_tokens=512, window_rows=3))
-    found = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
-    assert set(found) == set(ODD)
-    for row in found.values():
+    scores = {row["text_hash"]: row for row in frame.mapInPandas(recipe, SCHEMA).collect()}
+    assert set(scores) == set(ODD)
+    for row in scores.values():
         shares = [row[f"p_{label}"] for label in LABELS]
         assert sum(shares) == pytest.approx(1, abs=1e-9) and min(shares) >= 0
-    assert [found["null"][f"p_{label}"] for label in LABELS] == pytest.approx(
-        [found["empty"][f"p_{label}"] for label in LABELS], abs=1e-6
+    assert [scores["null"][f"p_{label}"] for label in LABELS] == pytest.approx(
+        [scores["empty"][f"p_{label}"] for label in LABELS], abs=1e-6
     )
 
 

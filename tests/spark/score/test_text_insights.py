@@ -80,8 +80,8 @@ def sentiment_of(scorer, *texts):
 
 def test_aspect_sentiment_equals_that_of_a_single_process(first, lake):
     _, tables = first
-    found = {(row["text_hash"], row["aspect"]): row for row in tables["scores.aspect"]}
-    assert {key: row["num_clauses"] for key, row in found.items()} == {
+    aspects = {(row["text_hash"], row["aspect"]): row for row in tables["scores.aspect"]}
+    assert {key: row["num_clauses"] for key, row in aspects.items()} == {
         (digest(BOTH), "price"): 1,
         (digest(BOTH), "delivery"): 2,
         (digest(ONE), "delivery"): 1,
@@ -89,9 +89,9 @@ def test_aspect_sentiment_equals_that_of_a_single_process(first, lake):
     }
     clauses = {"price": ["Good price"], "delivery": ["but late delivery.", "Delivery!"]}
     for aspect, parts in clauses.items():
-        assert found[digest(BOTH), aspect]["sentiment"] == pytest.approx(sentiment_of(lake[2], *parts), abs=1e-5)
-    assert found[digest(ONE), "delivery"]["sentiment"] == pytest.approx(sentiment_of(lake[2], ONE), abs=1e-5)
-    assert found[digest(NONE), "none"]["sentiment"] is None
+        assert aspects[digest(BOTH), aspect]["sentiment"] == pytest.approx(sentiment_of(lake[2], *parts), abs=1e-5)
+    assert aspects[digest(ONE), "delivery"]["sentiment"] == pytest.approx(sentiment_of(lake[2], ONE), abs=1e-5)
+    assert aspects[digest(NONE), "none"]["sentiment"] is None
 
 
 def test_monthly_sentiment_is_the_mean_of_the_texts(first, lake):
@@ -138,12 +138,12 @@ def test_changed_aspects_are_extracted_from_all_texts(first, lake):
     ctx = make("4")
     assert stage.inputs(ctx) != before  # changed inputs trigger a new run
     stage.run(ctx)
-    found = {(row["text_hash"], row["aspect"]): row for row in ctx.tables.read(SCORE_ASPECT).collect()}
+    aspects = {(row["text_hash"], row["aspect"]): row for row in ctx.tables.read(SCORE_ASPECT).collect()}
     read = {row["text_hash"] for row in ctx.tables.read(SCORE_TEXT).collect()}
-    assert {text for text, _ in found} == read  # every text has a row
-    assert {aspect for _, aspect in found} == {"price", "none"}  # delivery is no longer an aspect
-    assert found[digest(NONE), "price"]["sentiment"] == pytest.approx(sentiment_of(scorer, NONE), abs=1e-5)
-    assert found[digest(ONE), "none"]["num_clauses"] == 0
+    assert {text for text, _ in aspects} == read  # every text has a row
+    assert {aspect for _, aspect in aspects} == {"price", "none"}  # delivery is no longer an aspect
+    assert aspects[digest(NONE), "price"]["sentiment"] == pytest.approx(sentiment_of(scorer, NONE), abs=1e-5)
+    assert aspects[digest(ONE), "none"]["num_clauses"] == 0
 
 
 def test_driving_words_can_be_disabled(first, lake):

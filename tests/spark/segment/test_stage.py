@@ -38,10 +38,10 @@ def customers(groups, day):
 def groups_by_id(ctx):
     """Segment id of each group, or several if a group is split."""
     rows = ctx.tables.read(SEGMENT).where(f"as_of = '{ctx.as_of}'").collect()
-    found = {}
+    ids_of = {}
     for row in rows:
-        found.setdefault(row["customer_id"].split("-")[0], set()).add(row["segment_id"])
-    return {name: ids.pop() if len(ids) == 1 else ids for name, ids in found.items()}, rows
+        ids_of.setdefault(row["customer_id"].split("-")[0], set()).add(row["segment_id"])
+    return {name: ids.pop() if len(ids) == 1 else ids for name, ids in ids_of.items()}, rows
 
 
 def profiles(ctx):
@@ -116,9 +116,11 @@ def test_ids_are_independent_of_the_row_order(january, context):
     put(again.tables, FEATURE_CUSTOMER, customers(JANUARY, AS_OF)[::-1], num_partitions=7)
     stage.run(again)
     places = {row["customer_id"]: (row["segment_id"], row["map_x"], row["map_y"]) for row in rows}
-    found = {row["customer_id"]: (row["segment_id"], row["map_x"], row["map_y"]) for row in groups_by_id(again)[1]}
-    assert {k: v[0] for k, v in found.items()} == {k: v[0] for k, v in places.items()}
-    assert all(found[k][1:] == pytest.approx(v[1:], abs=1e-9) for k, v in places.items())
+    by_customer = {
+        row["customer_id"]: (row["segment_id"], row["map_x"], row["map_y"]) for row in groups_by_id(again)[1]
+    }
+    assert {k: v[0] for k, v in by_customer.items()} == {k: v[0] for k, v in places.items()}
+    assert all(by_customer[k][1:] == pytest.approx(v[1:], abs=1e-9) for k, v in places.items())
     assert names(again) == {segment_id: row["name"] for segment_id, row in profile.items()}
 
 

@@ -22,9 +22,9 @@ def frame(spark):
 
 
 def test_positions_are_unique_and_groups_are_equal(frame):
-    found = placed(frame, num_rows=1100, num_groups=8)
-    assert sorted(position for position, _ in found.values()) == list(range(1100))
-    sizes = [sum(group == g for _, group in found.values()) for g in range(8)]
+    positions = placed(frame, num_rows=1100, num_groups=8)
+    assert sorted(position for position, _ in positions.values()) == list(range(1100))
+    sizes = [sum(group == g for _, group in positions.values()) for g in range(8)]
     assert set(sizes) == {137, 138}
 
 

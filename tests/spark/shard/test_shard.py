@@ -116,25 +116,25 @@ def test_every_text_occurs_once_with_its_label(made):
 
 
 def test_no_customer_is_in_two_splits(made):
-    found = {}
+    splits_of = {}
     for text, split in split_by_text(made).items():
         if text in CUSTOMER_OF:
-            found.setdefault(CUSTOMER_OF[text], []).append(split)
-    assert len(found) == 60 and all(len(splits) == 2 and len(set(splits)) == 1 for splits in found.values())
-    num_train = sum(splits[0] == "train" for splits in found.values())
+            splits_of.setdefault(CUSTOMER_OF[text], []).append(split)
+    assert len(splits_of) == 60 and all(len(splits) == 2 and len(set(splits)) == 1 for splits in splits_of.values())
+    num_train = sum(splits[0] == "train" for splits in splits_of.values())
     assert 30 < num_train < 54  # 70 of 100: 42, and three standard deviations of 3.5 around it
 
 
 def test_text_of_customers_in_several_splits_is_in_the_test_split(made):
     where = split_by_text(made)
     split_of = {customer: where[text] for text, customer in CUSTOMER_OF.items()}
-    wanted = {}
+    expected = {}
     for text, writers in WRITERS_OF.items():
         splits = {split_of[customer] for customer in writers}
-        wanted[text] = next(split for split in ("test", "validation", "train") if split in splits)
-    assert {text: where[text] for text in WRITERS_OF} == wanted
-    assert {"test", "train"} <= set(wanted.values())
-    assert any(wanted[text] != split_of[customer] for text, writers in WRITERS_OF.items() for customer in writers)
+        expected[text] = next(split for split in ("test", "validation", "train") if split in splits)
+    assert {text: where[text] for text in WRITERS_OF} == expected
+    assert {"test", "train"} <= set(expected.values())
+    assert any(expected[text] != split_of[customer] for text, writers in WRITERS_OF.items() for customer in writers)
 
 
 def record_of(text, customer, *, day=None, number=""):
@@ -155,14 +155,14 @@ def test_selected_row_of_a_text_is_independent_of_the_order(spark):
     by_split = random_splits(spark)
     rows = [
         record_of(text, by_split[split])
-        for text, found_on in (("a", SPLITS), ("b", ("train", "validation")), ("c", ("train",)))
-        for split in found_on
+        for text, splits in (("a", SPLITS), ("b", ("train", "validation")), ("c", ("train",)))
+        for split in splits
     ]
     frame = spark.createDataFrame(rows, RECORDS)
-    for given in (frame, frame.orderBy(F.desc("record_id")).repartition(3)):
-        kept = assign_splits(given, test_from=None, seed=11).collect()
-        found = sorted((r["text_hash"], r["split"], r["customer_id"]) for r in kept)
-        assert found == [
+    for records in (frame, frame.orderBy(F.desc("record_id")).repartition(3)):
+        assigned = assign_splits(records, test_from=None, seed=11).collect()
+        selected = sorted((r["text_hash"], r["split"], r["customer_id"]) for r in assigned)
+        assert selected == [
             (t, split, by_split[split]) for t, split in (("a", "test"), ("b", "validation"), ("c", "train"))
         ]
 
@@ -181,9 +181,9 @@ def test_newest_fifth_is_the_test_split_and_older_texts_of_its_writers_are_dropp
     # 100 customers, one text per day; the writers of days 90 and 95 also wrote on days 5 and 6
     days_of = {f"c{day}": [day] for day in range(98)} | {"again": [5, 90], "often": [6, 7, 95]}
     frame = dated(spark, days_of)
-    found = newest_from(frame)
-    assert found == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; day 79 would exceed a fifth
-    splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=found, seed=11).collect()}
+    test_from = newest_from(frame)
+    assert test_from == date(2025, 1, 1) + timedelta(days=80)  # 18 + 2 of 103 texts; day 79 would exceed a fifth
+    splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=test_from, seed=11).collect()}
     assert all((split == "test") == (int(text.split("-")[1]) >= 80) for text, split in splits.items())
     assert {text for text, split in splits.items() if split == EARLIER} == {"again-5", "often-6", "often-7"}
     assert 2 <= sum(split == "validation" for split in splits.values()) <= 20  # an eighth of 80: 10
@@ -192,8 +192,8 @@ def test_newest_fifth_is_the_test_split_and_older_texts_of_its_writers_are_dropp
 def test_undated_text_without_writer_is_in_the_training_split(spark):
     rows = [record_of(f"t{i}", None, day=date(2025, 1, 1) + timedelta(days=i)) for i in range(60)]
     frame = spark.createDataFrame([*rows, record_of("undated", None)], RECORDS)
-    found = newest_from(frame)
-    splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=found, seed=11).collect()}
+    test_from = newest_from(frame)
+    splits = {r["text_hash"]: r["split"] for r in assign_splits(frame, test_from=test_from, seed=11).collect()}
     assert splits["undated"] in ("train", "validation") and sum(s == "test" for s in splits.values()) == 12
 
 

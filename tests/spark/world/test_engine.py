@@ -71,14 +71,14 @@ def planted(world):
     """(source, reason, record, the record before it) of every planted fault."""
     root, _ = world
     read = {}
-    found = []
+    faults = []
     for row in pq.read_table(root / "truth" / "dirty_row").to_pylist():
         if row["file"] not in read:
             read[row["file"]] = records(root / "drops" / row["file"])
         rows = read[row["file"]]
         assert 0 <= row["position"] < len(rows)
-        found.append((row["source"], row["reason"], rows[row["position"]], rows[row["position"] - 1]))
-    return found
+        faults.append((row["source"], row["reason"], rows[row["position"]], rows[row["position"] - 1]))
+    return faults
 
 
 def test_every_delivery_contains_both_customer_blocks(world):
@@ -156,10 +156,10 @@ def test_every_kind_of_fault_occurs(planted):
 def cells(world):
     """Every record of each source."""
     root, _ = world
-    found = {}
+    by_source = {}
     for path in sorted((root / "drops").rglob("*.*")):
-        found.setdefault(path.name.split("-")[0], []).extend(records(path))
-    return found
+        by_source.setdefault(path.name.split("-")[0], []).extend(records(path))
+    return by_source
 
 
 def test_ground_truth_contains_every_fault(planted, cells):
@@ -177,9 +177,9 @@ def test_ground_truth_texts_are_in_their_source(world, planted, cells):
     ids = {source: {row[0] for row in rows if row} for source, rows in cells.items()}
     rows = pq.read_table(root / "truth" / "text").to_pylist()
     assert {row["source"] for row in rows} == {"reviews", "surveys", "support_tickets"}
-    lost = Counter(row["source"] for row in rows if row["record_id"] not in ids[row["source"]])
+    missing = Counter(row["source"] for row in rows if row["record_id"] not in ids[row["source"]])
     # A record cannot be found by an id that is missing, nor where its line of JSON is broken.
-    assert lost["reviews"] == expected["reviews", "missing_required"]
+    assert missing["reviews"] == expected["reviews", "missing_required"]
     tickets = "support_tickets"
-    assert lost[tickets] == expected[tickets, "missing_required"] + expected[tickets, "malformed_record"]
-    assert lost["surveys"] <= expected["surveys", "missing_required"]  # not every answer has a text
+    assert missing[tickets] == expected[tickets, "missing_required"] + expected[tickets, "malformed_record"]
+    assert missing["surveys"] <= expected["surveys", "missing_required"]  # not every answer has a text

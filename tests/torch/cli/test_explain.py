@@ -44,26 +44,28 @@ def test_words_are_listed_with_attribution_in_text_order(explained):
 
 
 def test_json_output_has_sum_and_model(explained, lake):
-    found = json.loads(explained("--text", "The parcel came late", "--json"))
-    assert found["model_version"] == lake.used and len(found["words"]) == found["num_words"] == 4
-    total = sum(word["attribution"] for word in found["words"]) + found["rest"]
-    assert total == pytest.approx(found["logit"] - found["hidden_logit"], abs=1e-9)
-    assert sum(found["probabilities"].values()) == pytest.approx(1.0)
+    explanation = json.loads(explained("--text", "The parcel came late", "--json"))
+    assert explanation["model_version"] == lake.used and len(explanation["words"]) == explanation["num_words"] == 4
+    total = sum(word["attribution"] for word in explanation["words"]) + explanation["rest"]
+    assert total == pytest.approx(explanation["logit"] - explanation["hidden_logit"], abs=1e-9)
+    assert sum(explanation["probabilities"].values()) == pytest.approx(1.0)
 
 
 def test_file_is_read_by_line_and_standard_input_as_one_text(explained, tmp_path, monkeypatch):
     (tmp_path / "texts.txt").write_bytes(b"good shirt\n\n \nbad \xff shirt\n")
-    found = [json.loads(line) for line in explained("--file", str(tmp_path / "texts.txt"), "--json").splitlines()]
+    explanations = [
+        json.loads(line) for line in explained("--file", str(tmp_path / "texts.txt"), "--json").splitlines()
+    ]
     # BERT drops control characters.
-    assert [[word["word"] for word in one["words"]] for one in found] == [["good", "shirt"], ["bad", "shirt"]]
+    assert [[word["word"] for word in one["words"]] for one in explanations] == [["good", "shirt"], ["bad", "shirt"]]
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"good\nshirt\n")))
     assert [word["word"] for word in json.loads(explained("--json"))["words"]] == ["good", "shirt"]
 
 
 def test_other_model_can_be_selected(explained, lake):
-    found = explained("--text", "good", "--model", lake.other)
-    assert found.startswith("Predicted label: does not recommend")
-    assert "This is not the most probable label" in found
+    output = explained("--text", "good", "--model", lake.other)
+    assert output.startswith("Predicted label: does not recommend")
+    assert "This is not the most probable label" in output
     assert "This is not the most probable label" not in explained("--text", "good")
 
 

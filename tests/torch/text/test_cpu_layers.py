@@ -16,29 +16,29 @@ def test_states_and_gradients_equal_those_of_the_library_attention(encoder, is_t
     ours = pretrained(encoder)
     tokens, mask, _ = ours.collate(ids, lengths)
     usual = AutoModel.from_pretrained(encoder, add_pooling_layer=False, attn_implementation="eager")
-    found = []
+    results = []
     for model in (ours.encoder, usual):
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
         states = model.train(is_training)(input_ids=tokens, attention_mask=mask).last_hidden_state
         states[mask.bool()].square().sum().backward()
-        found.append((states[mask.bool()], model.get_input_embeddings().weight.grad))
-    assert torch.allclose(found[0][0], found[1][0], atol=1e-5)
-    assert torch.allclose(found[0][1], found[1][1], atol=1e-3)
+        results.append((states[mask.bool()], model.get_input_embeddings().weight.grad))
+    assert torch.allclose(results[0][0], results[1][0], atol=1e-5)
+    assert torch.allclose(results[0][1], results[1][1], atol=1e-3)
 
 
 @pytest.mark.parametrize(("p", "dtype"), [(0.1, torch.float32), (0.5, torch.bfloat16)])
 def test_dropout_has_the_configured_rate_and_keeps_the_mean(p, dtype):
     torch.manual_seed(3)
     states = torch.ones(1001, 999, dtype=dtype, requires_grad=True)
-    found = Dropout(p)(states)
-    assert found.dtype == dtype and found.shape == states.shape
-    assert float((found == 0).float().mean()) == pytest.approx(p, abs=0.002)
-    assert found[found != 0].unique().tolist() == [pytest.approx(1 / (1 - p), rel=0.01)]
-    found.float().sum().backward()
-    assert torch.equal(states.grad, found.detach())
-    neighbours = ((found == 0)[:, :-1] & (found == 0)[:, 1:]).float().mean()
+    output = Dropout(p)(states)
+    assert output.dtype == dtype and output.shape == states.shape
+    assert float((output == 0).float().mean()) == pytest.approx(p, abs=0.002)
+    assert output[output != 0].unique().tolist() == [pytest.approx(1 / (1 - p), rel=0.01)]
+    output.float().sum().backward()
+    assert torch.equal(states.grad, output.detach())
+    neighbours = ((output == 0)[:, :-1] & (output == 0)[:, 1:]).float().mean()
     assert float(neighbours) == pytest.approx(p * p, abs=0.002)  # neighbouring values are independent
 
 

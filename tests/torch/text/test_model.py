@@ -88,8 +88,10 @@ def test_bf16_is_used_if_supported_and_faster(monkeypatch, seconds, is_fast):
 
 
 def test_probabilities_sum_to_one(model_version):
-    found = Scorer(model_version.folder, SMALL).probabilities(STRANGE)
-    assert found.shape == (10, 3) and np.allclose(found.sum(1), 1.0) and np.isfinite(found).all()
+    probabilities = Scorer(model_version.folder, SMALL).probabilities(STRANGE)
+    assert (
+        probabilities.shape == (10, 3) and np.allclose(probabilities.sum(1), 1.0) and np.isfinite(probabilities).all()
+    )
 
 
 def test_probabilities_are_independent_of_the_batch(model_version):

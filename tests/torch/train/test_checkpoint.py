@@ -20,8 +20,8 @@ def folder(tmp_path):
 
 def test_newest_two_checkpoints_are_kept_and_the_newest_is_loaded(folder):
     assert [path.name[:13] for path in sorted(folder.iterdir())] == ["step-00000020", "step-00000030"]
-    found = newest_valid(folder)
-    assert found["step"] == 30 and torch.equal(found["weights"], state(30)["weights"])
+    checkpoint = newest_valid(folder)
+    assert checkpoint["step"] == 30 and torch.equal(checkpoint["weights"], state(30)["weights"])
 
 
 def test_truncated_and_altered_checkpoints_are_detected(folder):

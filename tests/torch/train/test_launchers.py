@@ -66,8 +66,8 @@ def torchrun(lake, *options, job="train", cores=None, **changes):
 
 def weights(lake):
     """Digests of the weights of the models in the lake."""
-    found = sorted((lake / "files" / "models").glob("*/model.safetensors"))
-    return [sha256_of(path.read_bytes().hex()) for path in found]
+    paths = sorted((lake / "files" / "models").glob("*/model.safetensors"))
+    return [sha256_of(path.read_bytes().hex()) for path in paths]
 
 
 def wait_until_gone(ids, *, seconds=30):

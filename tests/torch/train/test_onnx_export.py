@@ -38,10 +38,10 @@ def model_of(encoder, pooling):
 def test_graph_and_model_give_the_same_logits(encoder, sample, tmp_path, pooling, engine):
     model = model_of(encoder, pooling)
     assert export_graphs(model, sample, tmp_path)["onnx"] >= 0.9
-    found = ENGINES[engine](tmp_path / ONNX).logits(sample.input_ids, sample.num_tokens)
+    logits = ENGINES[engine](tmp_path / ONNX).logits(sample.input_ids, sample.num_tokens)
     with torch.inference_mode():
         expected = model(*model.collate(sample.input_ids, sample.num_tokens)).numpy()
-    assert not model.training and np.abs(expected).max() > 1 and np.abs(found - expected).max() < 1e-4
+    assert not model.training and np.abs(expected).max() > 1 and np.abs(logits - expected).max() < 1e-4
 
 
 def test_export_is_deterministic(encoder, sample, tmp_path):

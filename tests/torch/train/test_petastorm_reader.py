@@ -34,8 +34,8 @@ def test_petastorm_and_direct_reader_give_the_same_rows(paths):
 def test_reader_shards_partition_the_rows(paths, num_reader_shards):
     parts = [read(row_groups, paths, reader_shard, num_reader_shards) for reader_shard in range(num_reader_shards)]
     assert [len(part) for part in parts] == [100 // num_reader_shards] * num_reader_shards
-    seen = [key for part in parts for key in keys(part)]
-    assert len(seen) == 96 and len(set(seen)) == 96
+    all_keys = [key for part in parts for key in keys(part)]
+    assert len(all_keys) == 96 and len(set(all_keys)) == 96
 
 
 def test_order_depends_on_the_seed_only(paths):

@@ -87,17 +87,17 @@ def resumed_from(checkpoint, shards, folder, *, num_ranks):
 
 def test_resumed_run_ends_with_the_same_weights(trained, shards, tmp_path):
     out, result = trained
-    kept = sorted((out / "checkpoints").glob("step-*.pt"))
+    checkpoints = sorted((out / "checkpoints").glob("step-*.pt"))
     # Step 40 is the fifth of seven steps of the sixth epoch; step 42 is the last.
-    assert [path.name[:13] for path in kept] == ["step-00000040", "step-00000042"]
-    resumed = resumed_from(kept[0], shards, tmp_path / "resumed", num_ranks=2)
+    assert [path.name[:13] for path in checkpoints] == ["step-00000040", "step-00000042"]
+    resumed = resumed_from(checkpoints[0], shards, tmp_path / "resumed", num_ranks=2)
     assert digest(tmp_path / "resumed") == digest(out) and resumed["losses"] == result["losses"]
 
 
 def test_run_resumes_with_another_number_of_ranks(trained, shards, tmp_path):
     """Three ranks for four reader shards: one rank reads two, all take the same steps."""
-    kept = sorted((trained[0] / "checkpoints").glob("step-*.pt"))
-    resumed = resumed_from(kept[0], shards, tmp_path, num_ranks=3)
+    checkpoints = sorted((trained[0] / "checkpoints").glob("step-*.pt"))
+    resumed = resumed_from(checkpoints[0], shards, tmp_path, num_ranks=3)
     assert len(resumed["losses"]) == 42 and resumed["training"]["ranks"] == 3
     assert resumed["test"]["bert"]["accuracy"] > 0.9
 

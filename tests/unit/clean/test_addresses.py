@@ -36,7 +36,7 @@ ADDRESSES = load_addresses(str(ROOT / "conf/domains/addresses.yaml"))
         ("DE", None, None, None),
     ],
 )
-def test_street_standardisation(country, raw, street, number):
+def test_streets_are_standardised(country, raw, street, number):
     assert ADDRESSES.street(raw, country) == (street, number)
 
 
@@ -56,7 +56,7 @@ def test_street_standardisation(country, raw, street, number):
         ("DE", " - ", None),
     ],
 )
-def test_postcodes(country, raw, postcode):
+def test_postcodes_are_standardised(country, raw, postcode):
     assert ADDRESSES.postcode(raw, country) == postcode
 
 
@@ -74,7 +74,7 @@ def test_postcodes(country, raw, postcode):
         (None, None, None),
     ],
 )
-def test_country_standardisation(spelled, default, code):
+def test_countries_are_standardised(spelled, default, code):
     assert ADDRESSES.country(spelled, default) == code
 
 

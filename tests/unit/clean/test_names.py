@@ -42,7 +42,7 @@ NAMES = load_names(str(ROOT / "conf/domains/names.yaml"))
         ("李", "小龙", None, "李", "小龙"),
     ],
 )
-def test_name_standardisation(given_cell, family_cell, title, first, last):
+def test_names_are_standardised(given_cell, family_cell, title, first, last):
     assert NAMES.written(given_cell, family_cell) == (title, first, last)
 
 
@@ -80,7 +80,7 @@ def test_full_name_is_split(full, first, last):
         (None, None),
     ],
 )
-def test_city_case(written, city):
+def test_cities_are_capitalised(written, city):
     assert NAMES.place(written) == city
 
 

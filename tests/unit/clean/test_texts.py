@@ -40,7 +40,7 @@ from crm_spark.stages.clean.texts import language, plain
         (None, None),
     ],
 )
-def test_text_normalisation(raw, readable):
+def test_texts_are_normalised(raw, readable):
     assert plain(raw) == readable
 
 
@@ -57,7 +57,7 @@ def test_normalised_text_is_nfc_and_trimmed(text):
         assert readable == readable.strip() and "\u200b" not in readable
 
 
-def test_text_of_a_million_characters():
+def test_text_of_a_million_characters_is_normalised():
     assert len(plain("Größe &amp; Farbe passen. " * 40_000)) == 22 * 40_000 - 1
 
 
@@ -74,5 +74,5 @@ def test_text_of_a_million_characters():
         (None, (), None),
     ],
 )
-def test_language_detection(text, among, code):
+def test_languages_are_detected(text, among, code):
     assert language(text, among) == code

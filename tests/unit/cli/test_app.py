@@ -13,7 +13,7 @@ def test_every_stage_and_tool_is_a_command():
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
-def test_every_command_explains_itself(command, capsys):
+def test_every_command_has_a_help_text(command, capsys):
     assert run(command, ["--help"]) == 0
     assert "Usage: crm-spark " + command in capsys.readouterr().out
 
@@ -28,7 +28,7 @@ def test_every_command_explains_itself(command, capsys):
         (["models", "--lake", "x", "--use", "v", "--rollback"], "--use and --rollback exclude each other"),
     ],
 )
-def test_a_mistake_in_the_arguments_is_one_message_and_exit_code_2(arguments, message, capsys):
+def test_invalid_arguments_give_one_message_and_exit_code_2(arguments, message, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error

@@ -15,25 +15,25 @@ def blocked(content):
     return str(caught.value)
 
 
-def test_unknown_key_names_file_key_and_the_nearest_known_one():
-    said = blocked({**MINIMAL, "company": {"horizon_day": 91}})
-    assert said == "conf/mine.yaml: company.horizon_day: unknown key; did you mean 'horizon_days'?"
+def test_unknown_key_error_names_file_key_and_the_closest_known_key():
+    message = blocked({**MINIMAL, "company": {"horizon_day": 91}})
+    assert message == "conf/mine.yaml: company.horizon_day: unknown key; did you mean 'horizon_days'?"
 
 
-def test_unknown_section_names_the_nearest_known_one():
+def test_unknown_section_error_names_the_closest_known_section():
     assert "segmnt: unknown key; did you mean 'segment'?" in blocked({**MINIMAL, "segmnt": {}})
 
 
-def test_wrong_type_names_the_value_it_got():
-    said = blocked({**MINIMAL, "company": {"horizon_days": "soon"}})
-    assert said.startswith("conf/mine.yaml: company.horizon_days:") and said.endswith("got 'soon'")
+def test_wrong_type_error_contains_the_value():
+    message = blocked({**MINIMAL, "company": {"horizon_days": "soon"}})
+    assert message.startswith("conf/mine.yaml: company.horizon_days:") and message.endswith("got 'soon'")
 
 
-def test_impossible_value_says_what_is_allowed():
+def test_out_of_range_error_contains_the_bounds():
     assert "greater than or equal to 7, got 3" in blocked({**MINIMAL, "company": {"horizon_days": 3}})
 
 
-def test_thresholds_that_contradict_each_other_are_refused():
+def test_contradictory_thresholds_are_rejected():
     assert "expected medium_risk < high_risk" in blocked({**MINIMAL, "predict": {"medium_risk": 0.8, "high_risk": 0.6}})
 
 
@@ -45,7 +45,7 @@ def test_configuration_errors_end_with_exit_code_2():
     assert ConfigError("x").exit_code == ExitCode.BAD_INPUT == 2
 
 
-def test_overlay_goes_over_what_it_extends_and_paths_stay_with_their_file(tmp_path):
+def test_overlay_overrides_the_extended_file_and_paths_are_relative_to_their_file(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "base.yaml").write_text(
         "seed: 1\ncompany: {name: A, currency: EUR}\ningest: {sources_dir: ./sources}\n"
@@ -62,12 +62,12 @@ def test_overrides_are_typed_as_yaml():
     assert parse_overrides(["a.b=3", "a.c=[1, 2]", "d=x=y"]) == {"a": {"b": 3, "c": [1, 2]}, "d": "x=y"}
 
 
-def test_override_without_a_value_is_refused():
+def test_override_without_a_value_is_rejected():
     with pytest.raises(ConfigError, match=r"--set company: expected section\.key=value"):
         parse_overrides(["company"])
 
 
-def test_merging_replaces_lists_whole():
+def test_merge_replaces_lists_completely():
     assert merged({"a": [1, 2], "b": {"c": 1}}, {"a": [3], "b": {"d": 2}}) == {"a": [3], "b": {"c": 1, "d": 2}}
 
 

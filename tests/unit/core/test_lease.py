@@ -26,7 +26,7 @@ def hold_in_another_process(root):
     return process
 
 
-def test_second_holder_is_told_who_holds_it(tmp_path):
+def test_second_client_is_rejected_with_the_name_of_the_holder(tmp_path):
     other = hold_in_another_process(tmp_path)
     try:
         with pytest.raises(LeaseHeldError, match="run other") as caught, Lease(str(tmp_path), run_id="mine"):
@@ -45,7 +45,7 @@ def test_lease_of_a_killed_process_is_taken_over_under_the_next_token(tmp_path):
         assert lease.token == 2
 
 
-def test_holder_that_lost_its_lease_may_not_commit(tmp_path):
+def test_holder_that_lost_its_lease_cannot_commit(tmp_path):
     with Lease(str(tmp_path), run_id="slow") as slow:
         path = tmp_path / LEASE_FILE
         content = {**json.loads(path.read_text()), "host": "elsewhere"}
@@ -59,7 +59,7 @@ def test_holder_that_lost_its_lease_may_not_commit(tmp_path):
                 raise AssertionError("it may commit")
 
 
-def test_lease_is_gone_after_the_block(tmp_path):
+def test_lease_is_released_after_the_block(tmp_path):
     with Lease(str(tmp_path), run_id="mine"):
         assert (tmp_path / LEASE_FILE).exists()
     assert not (tmp_path / LEASE_FILE).exists()

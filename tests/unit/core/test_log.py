@@ -17,7 +17,7 @@ def lines_of(monkeypatch, updates, *, total):
     return output.getvalue().splitlines()
 
 
-def test_a_line_a_minute_with_percent_and_time_left(monkeypatch):
+def test_progress_is_logged_every_minute_with_percent_and_time_left(monkeypatch):
     updates = [(0, 0), (30, 10), (60, 20), (90, 30), (120, 40)]
     assert lines_of(monkeypatch, updates, total=100) == [
         "progress: train 20 % (20 of 100), about 4 min left  0.5 bits",  # 80 units at 3 s
@@ -25,7 +25,7 @@ def test_a_line_a_minute_with_percent_and_time_left(monkeypatch):
     ]
 
 
-def test_resumed_work_is_estimated_from_what_this_run_did(monkeypatch):
+def test_time_left_of_resumed_work_is_estimated_from_this_run(monkeypatch):
     assert lines_of(monkeypatch, [(0, 500), (60, 600)], total=1000) == [
         "progress: train 60 % (600 of 1,000), about 4 min left  0.5 bits"  # 400 units at 0.6 s
     ]

@@ -14,7 +14,7 @@ def key(tmp_path, monkeypatch):
     return path
 
 
-def test_without_a_key_it_is_the_plain_digest_and_nothing_is_left(tmp_path, monkeypatch):
+def test_without_a_key_the_digest_is_plain_and_no_signature_is_written(tmp_path, monkeypatch):
     monkeypatch.delenv(KEY_FILE, raising=False)
     assert digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     sign(b"abc", tmp_path / "file")
@@ -26,7 +26,7 @@ def test_the_signature_is_that_of_openssl(key):
     assert digest(b"abc") == "af61b693912efc56e2e46f949719ea10a9e80d68f8dcfb84e26cac5330da3c74"
 
 
-def test_what_was_signed_passes_and_what_was_altered_does_not(tmp_path, key):
+def test_signed_file_is_accepted_and_altered_file_is_rejected(tmp_path, key):
     path = tmp_path / "file"
     sign(b"abc", path)
     path.write_bytes(b"abc")
@@ -40,7 +40,7 @@ def test_what_was_signed_passes_and_what_was_altered_does_not(tmp_path, key):
 
 
 @pytest.mark.parametrize("content", [None, b"short"])
-def test_a_key_that_is_none_is_said(key, content):
+def test_missing_or_short_key_is_reported(key, content):
     key.unlink()
     if content:
         key.write_bytes(content)

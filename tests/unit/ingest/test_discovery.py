@@ -52,23 +52,23 @@ def test_link_outside_the_data_folder_is_blocked(tmp_path, target):
     lay(tmp_path, "secret.csv", "database/secret.csv", "data2/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path, tmp_path / "data" / "link")
     os.symlink(target.format(root=tmp_path), tmp_path / "data" / "d" / "b.csv")
-    found = list_files(None, source(tmp_path, "d/*.csv"), str(tmp_path / "data"))
-    assert [(f.name, f.blocked) for f in found] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
+    files = list_files(None, source(tmp_path, "d/*.csv"), str(tmp_path / "data"))
+    assert [(f.name, f.blocked) for f in files] == [("d/a.csv", None), ("d/b.csv", "leads_outside")]
 
 
 def test_files_behind_a_link_to_an_outside_folder_are_blocked(tmp_path):
     lay(tmp_path, "other/secret.csv", "data/d/a.csv")
     os.symlink(tmp_path / "other", tmp_path / "data" / "e")
-    found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
-    assert {f.name: f.blocked for f in found}["d/a.csv"] is None
-    assert all(f.blocked == "leads_outside" for f in found if f.name.startswith("e/"))
+    files = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    assert {f.name: f.blocked for f in files}["d/a.csv"] is None
+    assert all(f.blocked == "leads_outside" for f in files if f.name.startswith("e/"))
 
 
 def test_link_inside_the_data_folder_is_followed(tmp_path):
     lay(tmp_path, "data/d/a.csv")
     os.symlink("a.csv", tmp_path / "data" / "d" / "b.csv")
-    found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
-    assert [(f.name, f.blocked) for f in found] == [("d/a.csv", None), ("d/b.csv", None)]
+    files = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    assert [(f.name, f.blocked) for f in files] == [("d/a.csv", None), ("d/b.csv", None)]
 
 
 def test_broken_link_is_listed_and_blocked_if_it_points_outside(tmp_path):
@@ -76,8 +76,8 @@ def test_broken_link_is_listed_and_blocked_if_it_points_outside(tmp_path):
     os.symlink("nowhere.csv", tmp_path / "data" / "d" / "inside.csv")
     os.symlink("itself.csv", tmp_path / "data" / "d" / "itself.csv")
     os.symlink(tmp_path / "nowhere.csv", tmp_path / "data" / "d" / "outside.csv")
-    found = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
-    assert [(f.name, f.blocked, f.num_bytes) for f in found] == [
+    files = list_files(None, source(tmp_path, "*/*.csv"), str(tmp_path / "data"))
+    assert [(f.name, f.blocked, f.num_bytes) for f in files] == [
         ("d/a.csv", None, 4), ("d/inside.csv", None, 0), ("d/itself.csv", None, 0), ("d/outside.csv", "leads_outside", 0),
     ]  # fmt: skip
 

@@ -112,45 +112,45 @@ def test_every_flipped_bit_is_detected(tmp_path, format):
     for _ in range(100):
         bytes_ = bytearray(sound)
         bytes_[draw.randrange(len(bytes_))] ^= 1 << draw.randrange(8)
-        found = look(tmp_path, f"flipped.{ending}", bytes(bytes_), format=format)
-        if found[0].damage is None:
+        reports = look(tmp_path, f"flipped.{ending}", bytes(bytes_), format=format)
+        if reports[0].damage is None:
             # a bit that no content depends on: a time stamp in the header, a name in the footer
-            unseen += found[0].digest == original.digest
+            unseen += reports[0].digest == original.digest
     assert unseen == 0
 
 
 def test_archive_members_are_validated_separately(tmp_path):
-    found = look(tmp_path, "both.zip", zipped(**{"x/a.csv": CSV, "b.csv": b"id\n1\n", "c.csv": b"", "x/": b""}))
-    assert [(e.name, e.num_bytes, e.columns, e.damage) for e in found] == [
+    reports = look(tmp_path, "both.zip", zipped(**{"x/a.csv": CSV, "b.csv": b"id\n1\n", "c.csv": b"", "x/": b""}))
+    assert [(e.name, e.num_bytes, e.columns, e.damage) for e in reports] == [
         ("both.zip!x/a.csv", len(CSV), ("id", "text"), None),
         ("both.zip!b.csv", 5, ("id",), None),
         ("both.zip!c.csv", 0, (), "empty_file"),
     ]
-    assert found[0].digest == hashlib.sha256(CSV).hexdigest()
+    assert reports[0].digest == hashlib.sha256(CSV).hexdigest()
 
 
 @pytest.mark.parametrize(
     "member", ["../a.csv", "/etc/a.csv", "x/../../a.csv", "..\\a.csv", "C:\\a.csv", "a/..", "\\\\h\\a"]
 )
 def test_member_with_an_unsafe_path_is_rejected(tmp_path, member):
-    (found,) = look(tmp_path, "out.zip", zipped(**{member: CSV}))
-    assert (found.name, found.damage) == ("out.zip", "unsafe_member")
+    (report,) = look(tmp_path, "out.zip", zipped(**{member: CSV}))
+    assert (report.name, report.damage) == ("out.zip", "unsafe_member")
 
 
 def test_damaged_member_does_not_affect_the_others(tmp_path):
     content = bytearray(zipped(**{"a.csv": os.urandom(500).hex().encode(), "b.csv": CSV}))
     content[60] ^= 0xFF
-    found = {e.name: e.damage for e in look(tmp_path, "both.zip", bytes(content))}
-    assert found == {"both.zip!a.csv": "damaged_file", "both.zip!b.csv": None}
+    damages = {e.name: e.damage for e in look(tmp_path, "both.zip", bytes(content))}
+    assert damages == {"both.zip!a.csv": "damaged_file", "both.zip!b.csv": None}
 
 
 def test_file_without_read_permission_is_reported(tmp_path):
     os.symlink(tmp_path / "nowhere", tmp_path / "link.csv")
     how = Files(path="*", format="csv")
-    (found,) = examine(fs.LocalFileSystem(), str(tmp_path / "link.csv"), "link.csv", how, max_unpacked_ratio=200)
-    assert found.damage == "not_readable"
+    (report,) = examine(fs.LocalFileSystem(), str(tmp_path / "link.csv"), "link.csv", how, max_unpacked_ratio=200)
+    assert report.damage == "not_readable"
 
 
 def test_two_character_delimiter_splits_the_header(tmp_path):
-    (found,) = look(tmp_path, "a.csv", b"id||text\n1||x\n", delimiter="||")
-    assert found.columns == ("id", "text")
+    (report,) = look(tmp_path, "a.csv", b"id||text\n1||x\n", delimiter="||")
+    assert report.columns == ("id", "text")

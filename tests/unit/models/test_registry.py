@@ -35,7 +35,7 @@ def test_models_are_listed_with_stage_and_metrics(lake, capsys):
     assert versions(capsys) == {"archived": "0.500", "production": "0.400"}
 
 
-def test_rollback_and_promotion(lake, capsys):
+def test_model_can_be_rolled_back_and_promoted(lake, capsys):
     newest = current_version(lake / "files")
     assert run("models", ["--lake", str(lake), "--rollback"]) == 0
     assert versions(capsys) == {"production": "0.500", "archived": "0.400"}

@@ -9,7 +9,7 @@ def test_equal_histograms_have_no_psi():
     assert psi([10, 20, 70], [100, 200, 700]) == 0
 
 
-def test_psi_of_two_bins():
+def test_psi_of_two_bins_is_computed():
     # shares 0.5/0.5 -> 0.8/0.2: (0.3) ln(1.6) + (-0.3) ln(0.4)
     assert abs(psi([50, 50], [80, 20]) - (0.3 * log(1.6) - 0.3 * log(0.4))) < 1e-12
 

@@ -36,7 +36,7 @@ def test_date_and_amount_formats_are_detected(values, name):
     assert kind(*values).kind == name
 
 
-def test_has_no_zone():
+def test_times_without_a_zone_are_recognised():
     assert not kind("2024-01-01T10:00:00Z").has_no_zone and not kind("1735689600").has_no_zone
     assert kind("2024-01-01 10:00:00").has_no_zone and kind("31.12.2024").has_no_zone and not kind("Ada").has_no_zone
 

@@ -24,14 +24,14 @@ def column(name, **fractions):
     return ColumnProfile(name, 100, 0, 9, 12, fractions)
 
 
-def seen(day, *columns):
+def seen_file(day, *columns):
     return SeenFile(f"orders_{day}.csv", 100, datetime(2025, 1, day), FILES, columns)
 
 
 def drafted(*columns, words=("paid",), files=None, currencies=None, name="orders"):
     profiles = list(columns)
     proposal = proposal_of(profiles, VOCABULARY, words_of=lambda _: list(words), num_divided=lambda *_: 0)
-    group = Group(name, FILES, files or (seen(1, *(c.name for c in columns)),))
+    group = Group(name, FILES, files or (seen_file(1, *(c.name for c in columns)),))
     return Drafted(group, profiles, proposal, Hints(Counter(), Counter(currencies or {})))
 
 
@@ -54,7 +54,7 @@ def draft_for(*sources, given=None, guesses=None, doubts=()):
 GIVEN = {"time_zone": "Europe/Rome", "country": "IT", "currency": "EUR"}
 
 
-def asked(draft):
+def asked_keys(draft):
     return [(question.file, question.key) for question in draft.questions]
 
 
@@ -62,7 +62,7 @@ def test_given_settings_are_not_asked():
     draft = draft_for(
         drafted(column("order_id"), column("customer_id"), column("date", iso=1.0), column("status")), given=GIVEN
     )
-    assert asked(draft) == [("company.yaml", "company.name")]
+    assert asked_keys(draft) == [("company.yaml", "company.name")]
     company = yaml.safe_load(draft.texts["company.yaml"])
     assert (company["company"]["currency"], company["lake"], company["ingest"]["data_dir"]) == (
         "EUR",
@@ -92,7 +92,7 @@ def test_unknown_settings_are_asked_only_if_a_column_needs_them():
     assert draft.questions[1].text == (
         "could not infer time_zone: run again with --time-zone and --force, or keep the default (UTC)."
     )
-    assert asked(draft_for(drafted(column("review_id"), column("text"), column("stars"), name="reviews"))) == [
+    assert asked_keys(draft_for(drafted(column("review_id"), column("text"), column("stars"), name="reviews"))) == [
         ("company.yaml", "company.name")
     ]
 
@@ -111,16 +111,16 @@ def test_question_has_file_line_and_key():
 
 def test_missing_exchange_rates_are_asked():
     draft = draft_for(drafted(*ORDER, currencies={"EUR": 90, "USD": 9}), given=GIVEN)
-    assert ("company.yaml", "company.exchange_rates") in asked(draft)
+    assert ("company.yaml", "company.exchange_rates") in asked_keys(draft)
     assert "add exchange rates to EUR for: USD." in draft.questions[1].text
 
 
 def test_added_columns_are_optional_and_renamed_columns_are_asked():
     names = [c.name for c in ORDER]
-    added = drafted(*ORDER, files=(seen(1, *names[:1], *names[2:]), seen(2, *names)))
+    added = drafted(*ORDER, files=(seen_file(1, *names[:1], *names[2:]), seen_file(2, *names)))
     source = yaml.safe_load(draft_for(added, given=GIVEN).texts["sources/orders.yaml"])
     assert source["files"]["may_lack"] == ["customer_id"]
-    renamed = drafted(*ORDER, files=(seen(1, "order_id", "client", "date", "status"), seen(2, *names)))
+    renamed = drafted(*ORDER, files=(seen_file(1, "order_id", "client", "date", "status"), seen_file(2, *names)))
     draft = draft_for(renamed, given=GIVEN)
     assert "may_lack" not in yaml.safe_load(draft.texts["sources/orders.yaml"])["files"]
     assert "older files have other columns instead of customer_id" in draft.questions[-1].text
@@ -128,9 +128,9 @@ def test_added_columns_are_optional_and_renamed_columns_are_asked():
 
 def test_lines_without_orders_and_possible_shared_systems_are_asked():
     lines = drafted(column("order_id"), column("sku"), column("quantity"), column("price"), name="lines")
-    assert ("sources/lines.yaml", "feeds") in asked(draft_for(lines, given=GIVEN))
-    assert ("sources/lines.yaml", "feeds") not in asked(draft_for(lines, drafted(*ORDER), given=GIVEN))
-    assert ("sources/lines.yaml", "system") in asked(draft_for(lines, given=GIVEN, doubts=["id: 100 %"]))
+    assert ("sources/lines.yaml", "feeds") in asked_keys(draft_for(lines, given=GIVEN))
+    assert ("sources/lines.yaml", "feeds") not in asked_keys(draft_for(lines, drafted(*ORDER), given=GIVEN))
+    assert ("sources/lines.yaml", "system") in asked_keys(draft_for(lines, given=GIVEN, doubts=["id: 100 %"]))
 
 
 def test_line_of_finds_dotted_keys():

@@ -11,7 +11,9 @@ from crm_spark.sources.config import FileOptions, Files
 WORDS = known_file_words(Path(__file__).resolve().parents[3] / "conf" / "domains" / "file_words.yaml")
 
 
-def seen(name, columns="a b c", *, format="csv", encoding="utf-8", is_ascii=True, num_bytes=100, day=1, delimiter=","):
+def seen_file(
+    name, columns="a b c", *, format="csv", encoding="utf-8", is_ascii=True, num_bytes=100, day=1, delimiter=","
+):
     how = Files(path="x", format=format, options=FileOptions(encoding=encoding, delimiter=delimiter))
     return SeenFile(name, num_bytes, datetime(2025, 1, day), how, tuple(columns.split()), is_ascii)
 
@@ -40,46 +42,48 @@ def test_name_words_exclude_dates_numbers_and_versions(name, words):
 
 
 def test_similar_files_form_a_source_whose_glob_matches_future_files():
-    found = sources(
-        seen("orders_2024-01.csv"),
-        seen("orders_2024-02.csv"),
-        seen("archive/old/orders_2023-12.csv"),
-        seen("customers.csv", "id n"),
+    grouped_files = sources(
+        seen_file("orders_2024-01.csv"),
+        seen_file("orders_2024-02.csv"),
+        seen_file("archive/old/orders_2023-12.csv"),
+        seen_file("customers.csv", "id n"),
     )
-    assert found == {
+    assert grouped_files == {
         "customers": ("**/customers*.csv", ["customers.csv"]),
         "orders": ("**/orders_*.csv", ["archive/old/orders_2023-12.csv", "orders_2024-01.csv", "orders_2024-02.csv"]),
     }
-    assert sources(seen("orders.csv"), seen("shop/orders.csv")) == {
+    assert sources(seen_file("orders.csv"), seen_file("shop/orders.csv")) == {
         "orders": ("**/orders*.csv", ["orders.csv", "shop/orders.csv"])
     }
 
 
 def test_glob_matches_no_file_of_another_source():
-    found = sources(seen("orders_2024-01.csv"), seen("orders_2024-02.csv"), seen("orders_items_2024-01.csv", "x y z"))
-    assert found["orders"][0] == "**/orders_????-??.csv"
-    assert found["orders_items"][0] == "**/orders_items_*.csv"
+    grouped_files = sources(
+        seen_file("orders_2024-01.csv"), seen_file("orders_2024-02.csv"), seen_file("orders_items_2024-01.csv", "x y z")
+    )
+    assert grouped_files["orders"][0] == "**/orders_????-??.csv"
+    assert grouped_files["orders_items"][0] == "**/orders_items_*.csv"
 
 
 def test_files_without_name_words_are_identified_by_folder():
-    found = sources(
-        seen("orders/2024/01/part-0001.parquet", format="parquet"),
-        seen("orders/2024/02/part-0001.parquet", format="parquet"),
-        seen("customers/part-0001.parquet", "x y", format="parquet"),
+    grouped_files = sources(
+        seen_file("orders/2024/01/part-0001.parquet", format="parquet"),
+        seen_file("orders/2024/02/part-0001.parquet", format="parquet"),
+        seen_file("customers/part-0001.parquet", "x y", format="parquet"),
     )
-    assert {name: path for name, (path, _) in found.items()} == {
+    assert {name: path for name, (path, _) in grouped_files.items()} == {
         "orders": "**/orders/**/part-*.parquet", "customers": "**/customers/**/part-*.parquet",
     }  # fmt: skip
 
 
 def test_same_name_in_two_folders_is_two_sources_unless_the_folders_are_dates():
-    found = sources(
-        seen("shop/orders.csv"),
-        seen("market/orders.csv"),
-        seen("2024-01-01/kunden.csv", "k"),
-        seen("2024-01-02/kunden.csv", "k"),
+    grouped_files = sources(
+        seen_file("shop/orders.csv"),
+        seen_file("market/orders.csv"),
+        seen_file("2024-01-01/kunden.csv", "k"),
+        seen_file("2024-01-02/kunden.csv", "k"),
     )
-    assert {name: path for name, (path, _) in found.items()} == {
+    assert {name: path for name, (path, _) in grouped_files.items()} == {
         "shop_orders": "**/shop/**/orders*.csv",
         "market_orders": "**/market/**/orders*.csv",
         "kunden": "**/kunden*.csv",
@@ -87,7 +91,9 @@ def test_same_name_in_two_folders_is_two_sources_unless_the_folders_are_dates():
 
 
 def test_sources_with_identical_columns_reference_each_other():
-    groups, _ = grouped([seen("north.csv", "a b"), seen("south.csv", "b a"), seen("stock.csv", "a c")], WORDS)
+    groups, _ = grouped(
+        [seen_file("north.csv", "a b"), seen_file("south.csv", "b a"), seen_file("stock.csv", "a c")], WORDS
+    )
     assert {group.name: group.same_columns_as for group in groups} == {
         "north": ("south",),
         "south": ("north",),
@@ -96,31 +102,31 @@ def test_sources_with_identical_columns_reference_each_other():
 
 
 def test_additional_column_keeps_the_source_and_different_columns_split_it():
-    more = sources(seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2))
+    more = sources(seen_file("orders_1.csv", "a b c", day=1), seen_file("orders_2.csv", "a b c d", day=2))
     assert list(more) == ["orders"]
-    groups, _ = grouped([seen("orders_1.csv", "a b c", day=1), seen("orders_2.csv", "a b c d", day=2)], WORDS)
+    groups, _ = grouped([seen_file("orders_1.csv", "a b c", day=1), seen_file("orders_2.csv", "a b c d", day=2)], WORDS)
     assert groups[0].partial_columns() == {"d"}
-    other = sources(seen("orders_1.csv", "a b c"), seen("orders_2.csv", "x y z"))
+    other = sources(seen_file("orders_1.csv", "a b c"), seen_file("orders_2.csv", "x y z"))
     assert {name: path for name, (path, _) in other.items()} == {"orders": "orders_2.csv", "orders_2": "orders_1.csv"}
 
 
 def test_different_encodings_are_separate_sources_and_ascii_matches_both():
     one = [
-        seen("a_1.csv", encoding="windows-1252", is_ascii=False),
-        seen("a_2.csv", encoding="utf-8", is_ascii=True),
+        seen_file("a_1.csv", encoding="windows-1252", is_ascii=False),
+        seen_file("a_2.csv", encoding="utf-8", is_ascii=True),
     ]
     groups, _ = grouped(one, WORDS)
     assert [group.how.options.encoding for group in groups] == ["windows-1252"]
-    groups, _ = grouped([one[0], seen("a_3.csv", encoding="utf-8", is_ascii=False)], WORDS)
+    groups, _ = grouped([one[0], seen_file("a_3.csv", encoding="utf-8", is_ascii=False)], WORDS)
     assert sorted(group.how.options.encoding for group in groups) == ["utf-8", "windows-1252"]
 
 
 def test_typical_file_is_the_newest_that_is_not_tiny():
     groups, _ = grouped(
         [
-            seen("a_1.csv", num_bytes=5000, day=1),
-            seen("a_2.csv", num_bytes=4000, day=2),
-            seen("a_3.csv", num_bytes=90, day=3),
+            seen_file("a_1.csv", num_bytes=5000, day=1),
+            seen_file("a_2.csv", num_bytes=4000, day=2),
+            seen_file("a_3.csv", num_bytes=90, day=3),
         ],
         WORDS,
     )
@@ -128,20 +134,26 @@ def test_typical_file_is_the_newest_that_is_not_tiny():
 
 
 def test_source_names_are_unique():
-    assert list(sources(seen("shop/orders.csv"), taken=["orders"])) == ["shop_orders"]
-    assert list(sources(seen("orders.csv"), taken=["orders"])) == ["orders_2"]
-    assert list(sources(seen("заказы.csv"))) == ["source"]
-    assert list(sources(seen("9lives.csv"))) == ["lives"]
+    assert list(sources(seen_file("shop/orders.csv"), taken=["orders"])) == ["shop_orders"]
+    assert list(sources(seen_file("orders.csv"), taken=["orders"])) == ["orders_2"]
+    assert list(sources(seen_file("заказы.csv"))) == ["source"]
+    assert list(sources(seen_file("9lives.csv"))) == ["lives"]
 
 
 def test_unsupported_characters_become_question_marks_in_globs():
-    assert sources(seen("a:b.csv"))["a_b"][0] == "**/a*b*.csv"
+    assert sources(seen_file("a:b.csv"))["a_b"][0] == "**/a*b*.csv"
 
 
 def test_pattern_of_returns_none_if_no_glob_fits():
     assert pattern_of(["a.csv", "c.csv"], ["b.csv"]) is None
     groups, _ = grouped(
-        [seen("orders.csv"), seen("orders.csv.gz"), seen("orders_2.csv"), seen("ordersX.csv", "k l")], WORDS
+        [
+            seen_file("orders.csv"),
+            seen_file("orders.csv.gz"),
+            seen_file("orders_2.csv"),
+            seen_file("ordersX.csv", "k l"),
+        ],
+        WORDS,
     )
     assert sorted(group.how.path for group in groups) == [
         "**/orders*.csv.gz", "**/orders.csv", "**/ordersX*.csv", "**/orders_*.csv",

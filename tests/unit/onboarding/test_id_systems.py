@@ -18,7 +18,7 @@ ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk",
 
 
 @pytest.mark.parametrize(
-    ("found", "expected"),
+    ("id_overlap", "expected"),
     [
         (overlap(ORDERS, CUSTOMERS, 98), True),
         (overlap(ORDERS, CUSTOMERS, 49), False),
@@ -37,13 +37,13 @@ ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk",
         (overlap(ids("a", 8), ids("b", 9), 4), False),
     ],
 )
-def test_is_same_system_unless_independent_counters_explain_the_overlap(found, expected):
-    assert is_same_system(found) is expected
+def test_is_same_system_unless_independent_counters_explain_the_overlap(id_overlap, expected):
+    assert is_same_system(id_overlap) is expected
 
 
 def test_sources_with_shared_ids_get_one_system_with_evidence():
     lines = ids("lines", 900, kind="order_id")
-    found = systems_of(
+    systems = systems_of(
         {"customers": ["shop"], "desk": [], "lines": ["shop"], "orders": ["shop"]},
         [
             overlap(ORDERS, CUSTOMERS, 98),
@@ -51,25 +51,25 @@ def test_sources_with_shared_ids_get_one_system_with_evidence():
             overlap(DESK, CUSTOMERS, 1),
         ],
     )
-    assert found.of == {"customers": "shop", "lines": "shop", "orders": "shop", "desk": "desk"}
-    assert found.evidence["orders"] == [
+    assert systems.of == {"customers": "shop", "lines": "shop", "orders": "shop", "desk": "desk"}
+    assert systems.evidence["orders"] == [
         "Kunde: 100 % of its 890 values are in lines's Kunde",
         "Kunde: 98 % of its 100 values are in customers's Kunde",
     ]
-    assert found.evidence["desk"] == [] and found.doubts["desk"] == []
+    assert systems.evidence["desk"] == [] and systems.doubts["desk"] == []
 
 
 def test_ambiguous_overlap_keeps_systems_separate_and_is_reported():
-    found = systems_of({"a": [], "b": []}, [overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300)])
-    assert found.of == {"a": "a", "b": "b"}
-    assert found.doubts["a"] == [
+    systems = systems_of({"a": [], "b": []}, [overlap(ids("a", 300, 1, 300), ids("b", 2000, 1, 2000), 300)])
+    assert systems.of == {"a": "a", "b": "b"}
+    assert systems.doubts["a"] == [
         "Kunde: 100 % of its 300 values are in b's Kunde, but independent counters that start at one also overlap"
     ]
 
 
 def test_contradicting_emails_keep_systems_separate_even_via_a_third_source():
     products = [ids(name, 50, kind="product_id") for name in ("a", "b", "c")]
-    found = systems_of(
+    systems = systems_of(
         {"a": [], "b": [], "c": []},
         [
             overlap(ids("a", 300), ids("b", 400), 250, emails=200, same=2),
@@ -77,8 +77,8 @@ def test_contradicting_emails_keep_systems_separate_even_via_a_third_source():
             overlap(products[1], products[2], 50),
         ],
     )
-    assert found.of["a"] != found.of["b"] and found.of["c"] in (found.of["a"], found.of["b"])
-    assert [text for text in found.evidence["a"] if "e-mails of shared ids differ" in text]
+    assert systems.of["a"] != systems.of["b"] and systems.of["c"] in (systems.of["a"], systems.of["b"])
+    assert [text for text in systems.evidence["a"] if "e-mails of shared ids differ" in text]
 
 
 def test_system_name_is_the_common_folder_or_first_word():

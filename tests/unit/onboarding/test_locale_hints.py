@@ -9,10 +9,10 @@ COUNTRIES = known_countries(Path(__file__).resolve().parents[3] / "conf" / "doma
 
 
 def guessed(given=None, **counts):
-    found = guesses(
+    inferred = guesses(
         [Hints(Counter(counts.get("countries", {})), Counter(counts.get("currencies", {})))], given or {}, COUNTRIES
     )
-    return {key: (guess.value, guess.why) for key, guess in found.items()}
+    return {key: (guess.value, guess.why) for key, guess in inferred.items()}
 
 
 def test_time_zone_and_currency_follow_from_the_country():
@@ -24,8 +24,8 @@ def test_time_zone_and_currency_follow_from_the_country():
 
 
 def test_currency_counts_take_precedence_and_given_values_are_not_inferred():
-    found = guessed({"country": "CH"}, countries={"DE": 9}, currencies={"USD": 7, "EUR": 3})
-    assert found == {"currency": ("USD", "7 of 10 records"), "time_zone": ("Europe/Zurich", "default of CH")}
+    inferred = guessed({"country": "CH"}, countries={"DE": 9}, currencies={"USD": 7, "EUR": 3})
+    assert inferred == {"currency": ("USD", "7 of 10 records"), "time_zone": ("Europe/Zurich", "default of CH")}
 
 
 def test_ambiguous_country_or_time_zone_is_not_inferred():

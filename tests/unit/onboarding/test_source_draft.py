@@ -15,8 +15,8 @@ FILES = Files(path="*.csv", format="csv", options=FileOptions(delimiter=";"))
 
 
 def column(name, kind="text", *, is_key=False, low=None, high=None, num_blank=0, **fractions):
-    found = {kind: 1.0, **fractions} if kind != "text" else fractions
-    return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, found, low, high)
+    all_fractions = {kind: 1.0, **fractions} if kind != "text" else fractions
+    return ColumnProfile(name, 100, num_blank, 100 if is_key else 9, 12, all_fractions, low, high)
 
 
 def proposal(*columns, words=(), divided=0, called="shop"):
@@ -43,9 +43,9 @@ def drafted(*columns, given=None, **more):
     ],
 )
 def test_columns_are_recognised_by_name_in_several_languages(names, entity):
-    found = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
-    assert set(found) == {entity}
-    assert len({profile.name for profile in found[entity].values()}) >= len(names) - 1
+    feeds = proposal(*(column(name, is_key=i == 0) for i, name in enumerate(names))).feeds
+    assert set(feeds) == {entity}
+    assert len({profile.name for profile in feeds[entity].values()}) >= len(names) - 1
 
 
 def test_plain_removes_accents_case_and_punctuation():
@@ -127,7 +127,7 @@ def test_tab_delimiter_and_trailing_spaces_in_headers_are_kept(delimiter):
     assert source.feeds["order_line"].columns["order_id"].from_ == ["Order No "], "as the header has it"
 
 
-def test_column_kind_and_number_of_exceptions():
+def test_column_kind_tolerates_few_exceptions():
     most = column("Menge", "integer", integer=0.97)
     assert (most.kind, most.exceptions) == ("integer", "3 of 100 do not match")
     mail = column("Mail", email=0.9)

@@ -16,11 +16,11 @@ def test_tasks_of_all_running_stages_are_summed():
     assert line == "500 s; Spark tasks 40 % (8 of 20), about 3 min left"  # 12 tasks at 15 s
 
 
-def test_without_tasks_the_line_says_so():
+def test_line_without_tasks_states_that_there_are_none():
     assert describe({}, {}, 0.0, seconds=61) == "61 s; no Spark tasks at the moment"
 
 
-def test_lines_appear_at_the_interval_and_stop_with_the_block():
+def test_lines_are_logged_at_the_interval_until_the_block_ends():
     info = SimpleNamespace(numCompletedTasks=1, numTasks=4)
     tracker = SimpleNamespace(getActiveStageIds=lambda: [3], getStageInfo=lambda _: info)
     context = SimpleNamespace(statusTracker=lambda: tracker)

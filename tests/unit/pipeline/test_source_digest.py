@@ -37,31 +37,31 @@ def project(tmp_path, monkeypatch):
     return digest
 
 
-def test_a_change_in_the_package_counts(project):
+def test_change_in_the_package_changes_the_digest(project):
     assert project() != project(one="def f():\n    return 2\n")
 
 
-def test_a_change_in_a_module_imported_inside_a_function_counts(project):
+def test_change_in_a_module_imported_inside_a_function_changes_the_digest(project):
     assert project() != project(two="def g():\n    return 2\n")
 
 
-def test_a_change_in_a_data_file_counts(project, tmp_path):
+def test_change_in_a_data_file_changes_the_digest(project, tmp_path):
     before = project()
     (tmp_path / "toy_project" / "one" / "page" / "style.css").write_text("b {}")
     assert project() != before
 
 
-def test_a_module_that_is_not_imported_does_not_count(project):
+def test_module_that_is_not_imported_does_not_change_the_digest(project):
     assert project() == project(three="X = 2\n")
 
 
-def test_comments_docstrings_and_layout_do_not_count(project):
+def test_comments_docstrings_and_layout_do_not_change_the_digest(project):
     assert project() == project(
         two='"""New."""\n\n\ndef g():\n    """Doc."""\n    # why\n    return (\n        1\n    )\n'
     )
 
 
-def test_imports_for_type_checking_do_not_count(project):
+def test_imports_for_type_checking_do_not_change_the_digest(project):
     one = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from toy_project.three.code import X\n"
     assert project(one=one, three="X = 1\n") == project(one=one, three="X = 3\n")
 

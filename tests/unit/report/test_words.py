@@ -14,7 +14,7 @@ from crm_spark.stages.report.words import counted, money, percent, reason_of
         (2.5e9, "CHF", "CHF 2.50 billion"),
     ],
 )
-def test_money(amount, currency, expected):
+def test_amounts_are_formatted(amount, currency, expected):
     assert money(amount, currency) == expected
 
 
@@ -28,7 +28,7 @@ def test_percent_shows_0_and_100_only_for_exact_values(fraction, expected):
 @pytest.mark.parametrize(
     ("number", "plural", "expected"), [(1, None, "1 file"), (1234, None, "1,234 files"), (0, "feet", "0 feet")]
 )
-def test_counted(number, plural, expected):
+def test_counts_are_formatted(number, plural, expected):
     assert counted(number, "file" if plural is None else "foot", plural) == expected
 
 

@@ -28,7 +28,7 @@ KNOWN = load_aspects(str(ROOT / "conf/domains/aspects.yaml"))
         ("", []),
     ],
 )
-def test_clauses(text, clauses):
+def test_texts_are_split_into_clauses(text, clauses):
     assert KNOWN.clauses(text) == clauses
 
 
@@ -53,13 +53,13 @@ def aspects_of(text, language=None):
         ("nothing of that", "en", []),
     ],
 )
-def test_aspects_of_a_text(text, language, expected):
+def test_aspects_of_a_text_are_found(text, language, expected):
     assert aspects_of(text, language) == expected
 
 
 def test_a_clause_yields_one_mention_per_aspect():
-    found = KNOWN.mentions("The price and the cost of delivery. Delivery was late, but cheap.", "en")
-    assert [(mention.aspect, mention.clause) for mention in found] == [
+    mentions = KNOWN.mentions("The price and the cost of delivery. Delivery was late, but cheap.", "en")
+    assert [(mention.aspect, mention.clause) for mention in mentions] == [
         ("delivery", "The price and the cost of delivery."),
         ("price", "The price and the cost of delivery."),
         ("delivery", "Delivery was late"),
@@ -80,9 +80,9 @@ def test_every_delivered_term_matches_and_every_aspect_has_all_languages():
 def test_aspects_can_be_added_in_the_file(tmp_path):
     path = tmp_path / "aspects.yaml"
     path.write_text("aspects:\n  taste:\n    en: [tast*, flavour*]\n")
-    found = load_aspects(str(path))
-    assert [mention.aspect for mention in found.mentions("Tasty! But the price", "en")] == ["taste"]
-    assert found.version != KNOWN.version and load_aspects(str(path)).version == found.version
+    aspects = load_aspects(str(path))
+    assert [mention.aspect for mention in aspects.mentions("Tasty! But the price", "en")] == ["taste"]
+    assert aspects.version != KNOWN.version and load_aspects(str(path)).version == aspects.version
 
 
 def test_without_a_file_there_are_no_mentions():
@@ -112,5 +112,5 @@ def test_invalid_file_is_rejected(tmp_path, content, message):
 
 
 def test_terms_are_literal_text():
-    found = Aspects(AspectWords(aspects={"x": {"en": ["c.t"]}}))
-    assert found.mentions("the cat", "en") == [] and len(found.mentions("the c.t", "en")) == 1
+    aspects = Aspects(AspectWords(aspects={"x": {"en": ["c.t"]}}))
+    assert aspects.mentions("the cat", "en") == [] and len(aspects.mentions("the c.t", "en")) == 1

@@ -48,7 +48,7 @@ FP32 = [("onnx", "fp32"), ("openvino", "fp32")]
         ({"gpu": True, "engine": "onnx"}, [("onnx", "fp32")]),
     ],
 )
-def test_candidate_engines_and_precisions(monkeypatch, given, expected):
+def test_candidate_engines_and_precisions_are_listed(monkeypatch, given, expected):
     assert candidates(monkeypatch, **given) == expected
 
 

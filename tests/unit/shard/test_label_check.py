@@ -24,7 +24,7 @@ def shards(tmp_path_factory):
         1,
     )
     ids = np.concatenate([np.full((NUM_TEXTS, 1), 101), words, np.full((NUM_TEXTS, 1), 102)], 1).astype(np.int32)
-    given = np.where(np.arange(NUM_TEXTS) % 20 == 0, (label + 1) % 3, label)
+    labels = np.where(np.arange(NUM_TEXTS) % 20 == 0, (label + 1) % 3, label)
     names = [f"t{i}" for i in range(NUM_TEXTS)]
     paths = []
     for number, part in enumerate(np.split(np.arange(NUM_TEXTS), 2)):
@@ -33,7 +33,7 @@ def shards(tmp_path_factory):
                 "example_id": [*(names[i] for i in part), ""],
                 "input_ids": [*ids[part], np.zeros(LENGTH, np.int32)],
                 "num_tokens": pa.array([LENGTH] * len(part) + [1], pa.int32()),
-                "label": pa.array([*given[part], 0], pa.int32()),
+                "label": pa.array([*labels[part], 0], pa.int32()),
                 "weight": pa.array([1.0] * len(part) + [0.0], pa.float32()),
             }
         )

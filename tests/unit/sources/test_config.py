@@ -82,7 +82,7 @@ def test_overlap_requires_a_watermark(tmp_path):
     assert "jdbc.overlap requires jdbc.watermark" in error_of(written(tmp_path, head=head))
 
 
-def test_column_name_encoding_round_trip():
+def test_encoded_column_names_are_decoded():
     for name in ("Clothing ID", "a,b;c", "100%", "_id", "späße", "x.y", "tab\there"):
         assert decoded(encoded(name, 0)) == name
     assert encoded("Review Text", 3) == "Review%20Text"

@@ -43,7 +43,7 @@ def test_windows_cover_the_text_once_up_to_eight_rows():
     assert len(rows_of([LONG], "windows")[0]) == MAX_WINDOWS  # ten would be needed
 
 
-def test_head_tail_of_a_megabyte():
+def test_text_of_a_megabyte_is_truncated_to_head_and_tail():
     text = "1 " * 400_000 + "2 " * 100_000
     ((row,),) = rows_of([text], "head_tail")
     assert row == [CLS, DIGIT[1], DIGIT[1], *[DIGIT[2]] * 8, SEP]

@@ -27,7 +27,7 @@ def words(text):
         ("", []),
     ],
 )
-def test_words_of_a_text(text, expected):
+def test_text_is_split_into_words(text, expected):
     assert words(text) == expected
 
 
@@ -42,5 +42,5 @@ def test_spans_are_ordered_and_cover_all_but_whitespace():
     ("word", "expected"),
     [("GREAT", "great"), ("Straße", "strasse"), ("42", ""), ("!", ""), ("[name]", ""), ("4k", "4k")],
 )
-def test_normalised_word(word, expected):
+def test_words_are_normalised(word, expected):
     assert normalised(word) == expected

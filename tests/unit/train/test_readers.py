@@ -113,17 +113,17 @@ def test_row_groups_are_a_multiple_of_the_largest_world_size(num_rows, expected)
 @pytest.mark.parametrize("window_rows", [1, 30, 1000])
 def test_micro_batches_contain_every_row_once(window_rows):
     groups = iter([rows(0, 25), rows(25, 25), rows(50, 25)])
-    seen = [
+    row_ids = [
         int(i) for b in micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3) for i in b.input_ids[:, 0]
     ]
-    assert sorted(seen) == list(range(75))
+    assert sorted(row_ids) == list(range(75))
 
 
 def test_number_of_micro_batches_equals_num_steps():
     for window_rows in (1, 30, 1000):
         groups = iter([rows(0, 25), rows(25, 25)])
-        found = len(list(micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3)))
-        assert found == num_steps([25, 25], num_reader_shards=1, batch_rows=8, window_rows=window_rows)
+        count = len(list(micro_batches(groups, batch_rows=8, window_rows=window_rows, seed=3)))
+        assert count == num_steps([25, 25], num_reader_shards=1, batch_rows=8, window_rows=window_rows)
 
 
 def test_order_of_micro_batches_depends_on_the_seed_only():
@@ -135,15 +135,15 @@ def test_order_of_micro_batches_depends_on_the_seed_only():
     assert order(1) == order(1) != order(2)
 
 
-def test_metrics_of_four_predictions():
+def test_metrics_of_four_predictions_are_computed():
     probabilities = np.array([[0.8, 0.1, 0.1], [0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.2, 0.2, 0.6]])
-    found = evaluate(probabilities, np.array([0, 1, 1, 2]))
-    assert found.accuracy == 0.75
+    metrics = evaluate(probabilities, np.array([0, 1, 1, 2]))
+    assert metrics.accuracy == 0.75
     # F1: class 0 2/3 (one false), class 1 2/3 (one missed), class 2 1 -> mean 7/9
-    assert abs(found.macro_f1 - 7 / 9) < 1e-12
+    assert abs(metrics.macro_f1 - 7 / 9) < 1e-12
     # bits: -log2 of 0.8, 0.25, 0.5, 0.6 = 0.3219, 2, 1, 0.7370 -> mean 1.0147
-    assert abs(found.cross_entropy_bits - 1.0147) < 1e-4
-    assert found.confusion == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert abs(metrics.cross_entropy_bits - 1.0147) < 1e-4
+    assert metrics.confusion == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
 
 def test_calibration_error_of_a_confident_model_with_half_accuracy():
@@ -187,14 +187,14 @@ def evaluate_two(probabilities, labels, decision=None):
         (257, "over 256 tokens"),
     ],
 )
-def test_length_bands(num_tokens, expected):
+def test_lengths_are_grouped_into_bands(num_tokens, expected):
     assert length_band(num_tokens) == expected
 
 
 def test_highest_losses_are_misclassified_texts_with_the_highest_loss_first():
     probabilities = np.array([[0.7, 0.2, 0.1], [0.5, 0.25, 0.25], [0.0625, 0.9, 0.0375], [0.1, 0.8, 0.1]])
-    found = highest_losses(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
-    assert [(row["text_hash"], row["predicted_label"], row["bits"]) for row in found] == [
+    losses = highest_losses(probabilities, np.array([0, 1, 0, 1]), np.array(["right", "unsure", "worst", "right too"]))
+    assert [(row["text_hash"], row["predicted_label"], row["bits"]) for row in losses] == [
         ("worst", "does_not_recommend", 4.0),
         ("unsure", "recommends", 2.0),
     ]

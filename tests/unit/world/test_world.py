@@ -70,13 +70,13 @@ def test_spend_is_heavy_tailed():
     assert 0.35 < per_customer[: len(per_customer) // 10].sum() / per_customer.sum() < 0.7
 
 
-def test_share_of_crm_duplicates():
+def test_configured_fraction_of_crm_records_are_duplicates():
     contacts = crm_contacts(WorldSpec(customers=10_000), people(WorldSpec(customers=10_000), 0), range(900))
-    twins = sum(1 for key in contacts.keys if key >= 20_000_000)
-    assert abs(twins / len(contacts.rows) - 0.15) < 0.015
+    num_duplicates = sum(1 for key in contacts.keys if key >= 20_000_000)
+    assert abs(num_duplicates / len(contacts.rows) - 0.15) < 0.015
 
 
-def test_share_and_positions_of_faults():
+def test_configured_fraction_of_records_has_a_fault():
     accounts = shop_accounts(WorldSpec(customers=20_000), people(WorldSpec(customers=20_000), 0), range(540))
     records, planted = with_faults(WorldSpec(customers=20_000), accounts)
     assert abs(len(planted) / len(accounts.rows) - 0.02) < 0.004
