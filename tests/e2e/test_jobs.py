@@ -51,6 +51,7 @@ def test_locked_lake_gives_exit_code_4(tmp_path):
     assert result.returncode == 4 and "run other" in result.stderr
 
 
+@pytest.mark.slow
 def test_mostly_invalid_delivery_gives_exit_code_3_and_does_not_change_silver(tmp_path):
     conf = lay_out(tmp_path)
     rows = [f"Z{i};1;K1;X;zwei;10,50;05.01.2025 10:00;OK" for i in range(30)]

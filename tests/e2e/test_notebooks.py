@@ -8,6 +8,7 @@ from support.refreshed import ROOT, files_of
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, generated, monkeypatch):
     monkeypatch.setenv("CRM_SPARK_LAKE", str(generated.lake))

@@ -83,6 +83,7 @@ def disturbed(shards, out, strikes, *, max_restarts):
     return disturber, (out / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_killed_rank_and_killed_agent_do_not_change_the_weights(shards, undisturbed, tmp_path):
     strikes = [(30, send(signal.SIGKILL), False), (90, send(signal.SIGKILL, to_agent=True), False)]
     disturber, log = disturbed(shards, tmp_path / "out", strikes, max_restarts=3)

@@ -64,6 +64,7 @@ def test_too_short_a_retention_is_rejected(store):
         vacuum(store, "RETAIN 0 HOURS")
 
 
+@pytest.mark.slow
 def test_without_the_check_the_same_reader_fails(spark, store, one_file_per_task):
     replaced(store, 0)
     reader, _ = begun(store)

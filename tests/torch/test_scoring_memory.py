@@ -25,7 +25,9 @@ def model_version(encoder, tmp_path_factory):
     return open_model(made.folder)
 
 
-@pytest.mark.parametrize("engine", ["onnx", "openvino", "torch"])
+@pytest.mark.parametrize(
+    "engine", ["openvino", *(pytest.param(name, marks=pytest.mark.slow) for name in ("onnx", "torch"))]
+)
 def test_scoring_memory_is_constant_over_batches_and_long_texts(model_version, engine):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
     done = subprocess.run(

@@ -331,7 +331,7 @@ def test_table_restored_to_earlier_content_is_a_new_delivery(erp):
     assert erp.records() == [("1", "Ada"), ("1", "Ada"), ("1", "Eve")]
 
 
-@pytest.mark.parametrize("num_commits", [1, 2])
+@pytest.mark.parametrize("num_commits", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_interrupted_run_loses_and_repeats_no_rows(erp, num_commits):
     """Interrupted at the commit of the records, or at the commit of their status."""
     erp.add(1, "Ada", at("08:00:00"))

@@ -60,6 +60,7 @@ def test_uri_gives_the_same_tables_as_the_folder(ingested, tmp_path):
     assert result.num_rows == 1, "only what is new is fetched"
 
 
+@pytest.mark.slow
 def test_stream_reads_from_a_uri(ingested, tmp_path):
     local, _ = ingested("here", tmp_path / "data")
     remote, result = ingested("there", "viewfs://shop/drops", "ingest.files_per_batch=1")

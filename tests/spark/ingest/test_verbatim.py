@@ -98,7 +98,9 @@ def hexed(text):
     return text.encode().hex().upper()
 
 
-@pytest.mark.parametrize("name", ["cut.jsonl", "cut.json", "cut.jsonl.gz"])
+@pytest.mark.parametrize(
+    "name", ["cut.jsonl", *(pytest.param(name, marks=pytest.mark.slow) for name in ("cut.json", "cut.jsonl.gz"))]
+)
 def test_lone_surrogate_is_kept_as_literal_escape(spark, tmp_path, name):
     """A text truncated within an emoji: no encoding can represent the lone surrogate."""
     texts = ["good \U0001f600", r"cut \ud83d", r"\uDE00 first", r"of a backslash: \\ud83d", "after"]
@@ -154,7 +156,8 @@ class PeakOfPython:
         return total
 
 
-@pytest.mark.parametrize("format", [pytest.param(f, marks=() if f == "parquet" else pytest.mark.slow) for f in FORMATS])
+@pytest.mark.slow
+@pytest.mark.parametrize("format", FORMATS)
 def test_hundred_texts_of_one_megabyte_need_less_than_300_mb_of_python_memory(spark, lake, tmp_path, format):
     texts = [f"{i:03}" + "word and more " * 74_898 for i in range(100)]
     (tmp_path / "sources").mkdir()

@@ -117,6 +117,7 @@ def test_output_lists_skipped_files_questions_and_the_next_command(drafted):
     assert "example.org" not in output and "Weiß" not in output
 
 
+@pytest.mark.slow
 def test_drafted_sources_load_into_silver(spark, drafted):
     root, _ = drafted
     settings = load_settings(root / "mine" / "company.yaml", [])

@@ -100,6 +100,7 @@ def test_job_under_torchrun_trains_with_all_ranks(lake, by_stage):
     assert again.returncode == 0 and "up to date" in output, output
 
 
+@pytest.mark.slow
 def test_two_agents_train_together(lake, by_stage):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -135,6 +136,7 @@ def test_killed_agent_leaves_no_rank_and_training_resumes(lake, by_stage):
     assert "resumed" in output, output
 
 
+@pytest.mark.slow
 def test_invalid_training_ends_all_ranks(lake):
     process = torchrun(lake, "--standalone", "--nproc-per-node=2", **{"train.frozen_layers": 7})
     output = process.communicate(timeout=280)[0]
