@@ -210,11 +210,11 @@ def test_additions_touch_the_counted_files_and_work(tmp_path):
     assert {name: len(paths) for name, paths in copy.touched.items()} == {name: counted[name] for name in copy.touched}
     assert set(copy.touched) == {"feature", "report panel", "action", "entity", "stage", "tabular model"}
 
-    copy.run("generate", "--out", company, "--customers", "300", "--days", "0", "--set", "history_days=420")
+    copy.run("generate", "--out", company, "--customers", "1000", "--days", "0", "--set", "history_days=420")
     delivery = next((company / "drops").glob("*/"))
     (delivery / "visits.csv").write_text("number,contact,day\n1,C1,2024-01-02\n2,C2,2024-01-03\n")
     settings = [f"--set={each}" for each in (*FAST, f"ingest.data_dir={company / 'drops'}")]
-    log = copy.run("refresh", "--conf", "conf/demo.yaml", "--lake", lake, *settings, "--set=predict.min_customers=50")
+    log = copy.run("refresh", "--conf", "conf/demo.yaml", "--lake", lake, *settings)
 
     def rows(table):
         return DeltaTable(str(lake / table)).to_pyarrow_table().to_pylist()

@@ -110,8 +110,8 @@ def _customers_at_risk(facts: Facts, primary: dict[str, str]) -> str:
     reason = CHURN_REASONS.get(facts.churn_reasons[0]["reason"], "") if facts.churn_reasons else ""
     tail = f" The most frequent reason for churn risk is {reason}." if reason else ""
     return (
-        f"{counted(num, 'customer')} of high or medium value will probably not order in the next {facts.horizon_days} days. "
-        f"Revenue at risk in this period: {money(revenue, facts.currency)}.{tail}"
+        f"{counted(num, 'customer')} of high or medium value will probably not order in the next {facts.horizon_days} days: "
+        f"{money(revenue, facts.currency)} of the revenue at risk.{tail}"
     )
 
 

@@ -357,8 +357,8 @@ def test_findings_state_the_figures_of_the_facts():
         "customers who bought in the previous 91 days bought again."
     )
     assert sentences[4] == (
-        "120 customers of high or medium value will probably not order in the next 91 days. Revenue at risk in this "
-        "period: €7,500. The most frequent reason for churn risk is a long time since the last order."
+        "120 customers of high or medium value will probably not order in the next 91 days: €7,500 of the revenue at "
+        "risk. The most frequent reason for churn risk is a long time since the last order."
     )
     assert sentences[-1] == (
         "A next best action is planned for 150 customers. 15 of them form a control group that does not receive it, so "
