@@ -24,6 +24,8 @@ ADDRESSES = load_addresses(str(ROOT / "conf/domains/addresses.yaml"))
         ("DE", "Hauptstr. 12 Hinterhaus", "hauptstr 12 hinterhaus", "12"),
         ("DE", "Postfach", "postfach", None),
         ("GB", "221B Baker Street", "221b baker st", "221b"),
+        ("GB", "12 Rose Lane", "12 rose ln", "12"),
+        ("US", "12 Rose Lane", "12 rose ln", "12"),
         ("GB", "10 Downing St.", "10 downing st", "10"),
         ("GB", "Rose Cottage", "rose cottage", None),
         ("US", "1600 Pennsylvania Avenue North West, Apartment 4", "1600 pennsylvania ave n w apt 4", "1600"),
