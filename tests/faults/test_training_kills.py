@@ -1,4 +1,4 @@
-"""Ranks and agents killed or stopped in the middle of a training; it ends with the weights of one nobody disturbed."""
+"""Ranks and agents killed or stopped in the middle of a training; it ends with the weights of an undisturbed one."""
 
 import os
 import random

@@ -54,7 +54,8 @@ class TableState:
 
     def transaction_version(self, app_id: str) -> int | None:
         """The highest transaction version committed under `app_id`; None if there is none or it has expired."""
-        # The checksum file of the newest commit lists the transactions; without it Delta replays the log (1 to 2 seconds).
+        # Delta 4.4 computes the state of the snapshot here, once per version (0.2 s warm, 1 to 2 s in a cold JVM); the
+        # write that follows needs it too.
         known = self._snapshot.setTransactionsIfKnown()
         if known.isDefined():
             transactions = known.get()
@@ -71,7 +72,7 @@ def set_properties(spark: SparkSession, path: str, properties: Mapping[str, str]
 
 
 def expire_transactions(spark: SparkSession, path: str, *, keep: int, margin_seconds: int = 60) -> None:
-    """Remove all but about the newest `keep` transaction ids from the state of the table; never more.
+    """Remove old transaction ids from the state of the table; at least the newest `keep` stay.
 
     Delta drops ids older than the table property `delta.setTransactionRetentionDuration` when it writes a checkpoint. The
     property is set for one checkpoint only: while it is set, the checksum file lists no transactions, and every write
