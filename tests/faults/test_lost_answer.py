@@ -68,7 +68,7 @@ def test_commit_with_a_lost_response_is_not_applied_again(spark, store, write):
 class Deaf(TableStore):
     """Delta's own answer is lost: the commit stands, and the writer hears of a conflict."""
 
-    def _commit(self, table, frame, batch_id, digest, write, state):
+    def _commit(self, table, frame, batch_id, digest, write, *others):
         answers = iter([ConcurrentTransactionException("lost")])
         self.num_attempts = 0
 
@@ -79,7 +79,7 @@ class Deaf(TableStore):
                 raise error
             return num_rows
 
-        return super()._commit(table, frame, batch_id, digest, unheard, state)
+        return super()._commit(table, frame, batch_id, digest, unheard, *others)
 
 
 @pytest.mark.parametrize("write", [append, merge, replace], ids=lambda f: f.__name__)

@@ -103,6 +103,17 @@ def remove_retention(spark: SparkSession, path: str) -> None:
     spark.sql(f"ALTER TABLE delta.`{path}` UNSET TBLPROPERTIES IF EXISTS ('{RETENTION_PROPERTY}')")
 
 
+def num_output_rows(spark: SparkSession, path: str, version: int) -> int:
+    """Number of rows that the commit of a version wrote."""
+    jvm: Any = spark._jvm
+    changes = _log(spark, path).getChanges(version, jvm.scala.Option.empty(), False)
+    actions = changes.next()._2()
+    for i in range(actions.size()):
+        if actions.apply(i).getClass().getSimpleName() == "CommitInfo":
+            return int(actions.apply(i).operationMetrics().get().apply("numOutputRows"))
+    raise LookupError(f"{path}: version {version} has no commit information")
+
+
 def remove_incomplete_log(spark: SparkSession, path: str) -> None:
     """Delete a log directory without a single commit: the creation of this table was killed.
 

@@ -134,7 +134,7 @@ class TableStore:
             writer = checked.write.format("delta").mode("append").option("mergeSchema", str(table.is_open).lower())
             return self._save(table, writer, batch_id, digest)
 
-        return self._write(table, frame, batch_id, digest, write, is_unique=is_unique)
+        return self._write(table, frame, batch_id, digest, write, is_unique=is_unique, can_create=True)
 
     def replace(
         self,
@@ -154,7 +154,7 @@ class TableStore:
                 writer = writer.option("replaceWhere", " AND ".join(f"{k} = '{v}'" for k, v in where.items()))
             return self._save(table, writer, batch_id, digest)
 
-        return self._write(table, frame, batch_id, digest, write, is_unique=is_unique)
+        return self._write(table, frame, batch_id, digest, write, is_unique=is_unique, can_create=not where)
 
     def merge(
         self,
@@ -193,7 +193,9 @@ class TableStore:
             return _affected_rows(merge.whenNotMatchedInsert(values=values).execute())
 
         cached = not is_stable and not is_first
-        return self._write(table, frame, batch_id, digest, write, is_unique=is_unique, is_read_twice=cached)
+        return self._write(
+            table, frame, batch_id, digest, write, is_unique=is_unique, is_read_twice=cached, can_create=is_first
+        )
 
     def sync(
         self,
@@ -245,8 +247,9 @@ class TableStore:
         *,
         is_unique: bool,
         is_read_twice: bool = False,
+        can_create: bool = False,
     ) -> WriteResult:
-        """Check the frame against the contract, and write it.
+        """Check the frame against the contract, and write it; with `can_create` the first write creates the table.
 
         Nulls are checked by the write itself, and uniqueness, where it is not given by construction, by a query before
         it; the frame is cached only if it is computed more than once.
@@ -262,7 +265,7 @@ class TableStore:
             num_checked = -1 if is_unique and not self.is_dry_run else table.check_rows(conformed)
             if self.is_dry_run:
                 return WriteResult(table.name, num_checked)
-            num_rows = self._commit(table, conformed, batch_id, digest, write, state)
+            num_rows = self._commit(table, conformed, batch_id, digest, write, state, can_create)
             return WriteResult(table.name, num_rows if num_rows >= 0 else max(num_checked, 0))
         except Exception as error:
             if CONTRACT_VIOLATION in str(error):
@@ -280,14 +283,20 @@ class TableStore:
         digest: str,
         write: Callable[[DataFrame], int],
         state: TableState,
+        can_create: bool,
     ) -> int:
         observation, num_written = Observation(), -1
 
         def attempt() -> None:
             nonlocal observation, num_written
+            checked = table.requiring_values(frame)
+            if can_create and self.version(table) < 0:
+                with _CREATING:  # a table that another thread is creating looks like one whose creation was killed
+                    if self.version(table) < 0:
+                        num_written = self._create_from(table, checked, batch_id, digest)
+                        return
             observation = Observation()  # an observation counts one execution only
-            counted = table.requiring_values(frame).observe(observation, F.count(F.lit(1)).alias("num_rows"))
-            num_written = write(counted)
+            num_written = write(checked.observe(observation, F.count(F.lit(1)).alias("num_rows")))
 
         before = state.version
         if before >= 0 and (state.num_known_transactions or 0) > EXPIRE_AT:
@@ -298,24 +307,27 @@ class TableStore:
             table.name,
             attempt,
             is_committed=lambda: self.committed(table, batch_id, digest),
-            prepare=lambda: self._prepare(table),
+            prepare=lambda: self._prepare(table, can_create),
             committing=self.committing,
         )
         if not has_written or num_written >= 0 or self.version(table) == before:
             return num_written  # an observation without an execution would wait forever
         return int(observation.get["num_rows"])
 
-    def _prepare(self, table: TableContract) -> None:
-        """Create the table, or bring one that an older contract wrote up to date; once per run and table."""
+    def _prepare(self, table: TableContract, can_create: bool) -> None:
+        """Create the table, unless its first write does; bring one that an older contract wrote up to date.
+
+        Once per run and table.
+        """
         path = self.path(table)
         state = self.state(table)
-        if path in self._prepared and state.version >= 0:
+        if state.version < 0 if can_create else path in self._prepared and state.version >= 0:
             return
-        with _CREATING:  # a table that another thread is creating looks like one whose creation was killed
+        with _CREATING:
             state = self.state(table)
             if state.version < 0:
                 self._create(table)
-            else:
+            elif path not in self._prepared:
                 add_missing_columns(self.spark, path, table, present=state.columns)
                 self._set_properties(table, state)
             self._prepared.add(path)
@@ -331,6 +343,26 @@ class TableStore:
         builder.execute()
         if self.catalog:
             register_table(self.spark, self.catalog, table, path)
+
+    def _create_from(self, table: TableContract, frame: DataFrame, batch_id: str, digest: str) -> int:
+        """Create the table with its first rows in one commit: creating it empty costs as much again.
+
+        Returns:
+            The number of rows.
+        """
+        path = self.path(table)
+        delta_log.remove_incomplete_log(self.spark, path)
+        writer = frame.writeTo(f"delta.`{path}`").using("delta")
+        for key, value in self._properties(table).items():
+            writer = writer.tableProperty(key, value)
+        if table.partition_by:
+            writer = writer.partitionedBy(*(F.col(name) for name in table.partition_by))
+        writer.option("txnAppId", batch_id).option("txnVersion", str(transaction_version(digest))).create()
+        if self.catalog:
+            register_table(self.spark, self.catalog, table, path)
+        self._prepared.add(path)
+        # An observation is not reported for a write that creates a table.
+        return delta_log.num_output_rows(self.spark, path, 0)
 
     def _properties(self, table: TableContract) -> dict[str, str]:
         return {

@@ -80,3 +80,10 @@ def test_only_the_newest_transactions_are_kept_and_the_checksum_file_lists_them(
     assert versions == [None] * 5 + [7] * 4
     assert spark.read.format("delta").load(path).count() == 9
     assert "delta.setTransactionRetentionDuration" not in TableState(spark, path).properties
+
+
+def test_rows_of_a_commit_are_read_from_the_log(spark, tmp_path):
+    path = str(tmp_path / "table")
+    spark.range(3).writeTo(f"delta.`{path}`").using("delta").create()
+    spark.range(2).write.format("delta").mode("append").save(path)
+    assert [delta_log.num_output_rows(spark, path, version) for version in (0, 1)] == [3, 2]
