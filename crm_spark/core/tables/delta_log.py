@@ -49,20 +49,29 @@ class TableState:
     @property
     def num_known_transactions(self) -> int | None:
         """Number of transaction ids in the newest checksum file; None if it lists none and writes must replay the log."""
-        known = self._snapshot.setTransactionsIfKnown()
-        return int(known.get().size()) if known.isDefined() else None
+        known = self._known_transactions()
+        return None if known is None else len(known)
 
     def transaction_version(self, app_id: str) -> int | None:
         """The highest transaction version committed under `app_id`; None if there is none or it has expired."""
-        # Delta 4.4 computes the state of the snapshot here, once per version (0.2 s warm, 1 to 2 s in a cold JVM); the
-        # write that follows needs it too.
-        known = self._snapshot.setTransactionsIfKnown()
-        if known.isDefined():
-            transactions = known.get()
-            each = (transactions.apply(i) for i in range(transactions.size()))
-            return next((int(txn.version()) for txn in each if txn.appId() == app_id), None)
+        known = self._known_transactions()
+        if known is not None:
+            return known.get(app_id)
         version = self._snapshot.transactions().get(app_id)
         return int(version.get()) if version.isDefined() else None
+
+    def _known_transactions(self) -> dict[str, int] | None:
+        """Transaction versions by application id, from the checksum file.
+
+        `Snapshot.setTransactionsIfKnown` would return the same, but makes Delta 4.4 compute the state of the snapshot.
+        """
+        checksum = self._snapshot.checksumOpt()
+        known = checksum.get().setTransactions() if checksum.isDefined() else None
+        if known is None or not known.isDefined():
+            return None
+        transactions = known.get()
+        each = (transactions.apply(i) for i in range(transactions.size()))
+        return {str(txn.appId()): int(txn.version()) for txn in each}
 
 
 def set_properties(spark: SparkSession, path: str, properties: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The lake's tables: read, append, replace, merge, sync. Writes are idempotent by batch id and checked against contracts."""
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from crm_spark.core.tables.commits import EXPIRE_AT, KEEP, merge_session, transa
 from crm_spark.core.tables.delta_log import TableState
 from crm_spark.core.tables.evolution import add_missing_columns, with_contract_columns
 
-_CREATING = threading.Lock()
+_CREATING: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+"""One lock for each table's path: a table that another thread is creating looks like one whose creation was killed."""
 LAYOUT_VERSION = 2
 """Layout of the lakes that this code reads and writes; `crm_spark.migrations` declares how each became the next."""
 LAYOUT_PROPERTY = "crm_spark.layoutVersion"
@@ -291,7 +293,7 @@ class TableStore:
             nonlocal observation, num_written
             checked = table.requiring_values(frame)
             if can_create and self.version(table) < 0:
-                with _CREATING:  # a table that another thread is creating looks like one whose creation was killed
+                with _CREATING[self.path(table)]:
                     if self.version(table) < 0:
                         num_written = self._create_from(table, checked, batch_id, digest)
                         return
@@ -323,7 +325,7 @@ class TableStore:
         state = self.state(table)
         if state.version < 0 if can_create else path in self._prepared and state.version >= 0:
             return
-        with _CREATING:
+        with _CREATING[path]:
             state = self.state(table)
             if state.version < 0:
                 self._create(table)
