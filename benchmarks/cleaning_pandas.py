@@ -12,7 +12,8 @@ import pandas as pd
 from benchmarks.process_monitor import ROOT
 from crm_spark.quality.rules import load_rules
 from crm_spark.settings import load_settings
-from crm_spark.stages.clean.standardise import e164, load_standards
+from crm_spark.stages.clean.contacts import e164
+from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.texts import language, plain
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"

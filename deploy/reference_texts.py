@@ -36,6 +36,27 @@ ROW_CODES = {
     "unknown_value": ("Value not listed in `map`.", "Add it to `map`, or set `otherwise`."),
     "unknown_currency": ("Currency without an exchange rate.", "Add it to `company.exchange_rates`."),
     "placeholder": ("Null marker, stored as null.", "None."),
+    "possible_placeholder": (
+        "A word that is a null marker and a name (Null, Na, None), kept as a name.",
+        "If it is none, add it to `placeholders` of the column.",
+    ),
+    "repaired_cell": (
+        "Invisible characters, a spreadsheet formula or the `.0` of an id were removed.",
+        "None; or export ids as text.",
+    ),
+    "rounded_number": (
+        "A spreadsheet shortened the id (1.23457E+12); its last digits are lost, and several ids may have become one.",
+        "Export the column as text.",
+    ),
+    "other_currency": ("The amount names a currency other than the row's.", "Map `currency`, or set the source's."),
+    "nonexistent_local_time": (
+        "The clocks of the source's `time_zone` skipped this time; read as an hour later.",
+        "Check `time_zone`; export times with their offset.",
+    ),
+    "ambiguous_local_time": (
+        "The clocks of the source's `time_zone` showed this time twice; read as the first.",
+        "Export times with their offset.",
+    ),
     "conflicting_values": ("Rows of one key disagree (one_row_per_key).", "Check whether the key is complete."),
     "mostly_quarantined": (
         "More than `clean.max_quarantined_fraction` of the delivery is quarantined; all of it is blocked.",
@@ -57,6 +78,10 @@ RULE_CODES = {
     "bad_rating": "Negative rating.",
     "unknown_order": "Order not found.",
     "unknown_product": "Product not found.",
+    "unknown_person": "Person not found in a system whose people are delivered.",
+    "many_unknown_persons": "More than a fifth of the delivery's rows name a person that is not found.",
+    "many_unknown_orders": "More than a fifth of the delivery's rows name an order that is not found.",
+    "many_unknown_products": "More than a fifth of the delivery's rows name a product that is not found.",
     "unusually_few_rows": "Far fewer rows than in earlier deliveries.",
     "unusually_many_rows": "Far more rows than in earlier deliveries.",
 }

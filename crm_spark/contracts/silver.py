@@ -4,7 +4,7 @@ Every entity has a `system` column (the namespace of its ids, since two systems 
 lineage columns that point to bronze. `person_id` is the id within one system; the resolve stage maps it to a customer.
 """
 
-from crm_spark.contracts.types import BOOLEAN, DATE, DOUBLE, INT, MONEY, STRING, STRINGS, TIMESTAMP
+from crm_spark.contracts.types import BOOLEAN, DATE, DOUBLE, INT, MONEY, ORIGINS, STRING, STRINGS, TIMESTAMP
 from crm_spark.core.contract import ColumnContract, Sensitivity, TableContract, optional, required
 
 PERSONAL = Sensitivity.PERSONAL
@@ -22,6 +22,11 @@ SILVER_ENVELOPE = (
     ),
     optional(
         "notes", STRINGS, "Findings that did not quarantine the row, as `code:column`: nulled placeholders, warnings."
+    ),
+    optional(
+        "merged_from",
+        ORIGINS,
+        "Columns whose value came from another record of the same key, with the record of each; null for none.",
     ),
 )
 
@@ -51,7 +56,7 @@ PERSON = _entity(
     optional(
         "email_match",
         STRING,
-        "E-mail address without plus tag, and without dots if the provider ignores them.",
+        "Mailbox of the e-mail address: without the tag and the dots that its provider ignores.",
         PERSONAL,
     ),
     optional("phone", STRING, "Phone number in E.164 format.", PERSONAL),
@@ -183,7 +188,8 @@ def _history(contract: TableContract) -> TableContract:
     return TableContract(
         name=f"{contract.name}_history",
         grain=(*contract.grain, "valid_from"),
-        columns=(*contract.columns, rank, *_INTERVAL),
+        # Versions are kept as delivered.
+        columns=(*(c for c in contract.columns if c.name != "merged_from"), rank, *_INTERVAL),
         doc=f"{contract.doc} All versions (SCD2) with half-open validity intervals without gaps.",
     )
 

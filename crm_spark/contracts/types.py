@@ -9,6 +9,8 @@ from pyspark.sql.types import (
     IntegerType,
     LongType,
     StringType,
+    StructField,
+    StructType,
     TimestampType,
 )
 
@@ -22,3 +24,15 @@ TIMESTAMP = TimestampType()
 MONEY = DecimalType(18, 4)
 """Amount in a currency; four decimals because unit prices can be finer than minor units."""
 STRINGS = ArrayType(StringType())
+ORIGINS = ArrayType(
+    StructType(
+        [
+            StructField("column", STRING),
+            StructField("source", STRING),
+            StructField("row_id", STRING),
+            StructField("updated_at", TIMESTAMP),
+            StructField("record_hash", STRING),
+        ]
+    )
+)
+"""Columns that came from other records, with the record of each."""

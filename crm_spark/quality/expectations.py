@@ -9,8 +9,16 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import Config
 
 Measured = Literal[
-    "num_rows", "quarantined_fraction", "duplicate_fraction", "null_fraction", "days_old", "rows_against_usual"
+    "num_rows",
+    "quarantined_fraction",
+    "duplicate_fraction",
+    "null_fraction",
+    "unmatched_fraction",
+    "days_old",
+    "rows_against_usual",
 ]
+_OF_COLUMN = ("null_fraction", "unmatched_fraction")
+"""Metrics of one column."""
 MIN_PAST = 3
 """Minimum number of earlier deliveries for `rows_against_usual`."""
 
@@ -18,7 +26,8 @@ MIN_PAST = 3
 class Expectation(Config):
     """Bounds on one metric of a delivery: `warn` records a violation, `block` quarantines the whole delivery.
 
-    Metrics: num_rows; quarantined_fraction and duplicate_fraction of the rows; null_fraction of `column`; days_old (days
+    Metrics: num_rows; quarantined_fraction and duplicate_fraction of the rows; null_fraction of `column`;
+    unmatched_fraction: rows whose `column` refers to a record that is not found, of all rows that name one; days_old (days
     from the newest event to the ingest time); rows_against_usual (rows / median rows of the source's earlier deliveries).
     """
 
@@ -31,7 +40,7 @@ class Expectation(Config):
     measure: Measured
     """Metric of the delivery."""
     column: str | None = None
-    """Column of `null_fraction`; null for every other metric."""
+    """Column of `null_fraction` or `unmatched_fraction`; null for every other metric."""
     at_least: float | None = None
     """Smallest allowed value, in the unit of the metric; null: no lower bound."""
     at_most: float | None = None
@@ -47,8 +56,8 @@ class Expectation(Config):
     def _check_definition(self) -> "Expectation":
         if self.entity not in ENTITIES:
             raise ValueError(f"unknown entity {self.entity}; expected one of {', '.join(ENTITIES)}")
-        if (self.measure == "null_fraction") != (self.column is not None):
-            raise ValueError("column is required for null_fraction and not allowed for other measures")
+        if (self.measure in _OF_COLUMN) != (self.column is not None):
+            raise ValueError(f"column is required for {' and '.join(_OF_COLUMN)} and not allowed for other measures")
         if self.column is not None and self.column not in ENTITIES[self.entity].column_names:
             raise ValueError(f"{self.entity} has no column {self.column}")
         if self.at_least is None and self.at_most is None:

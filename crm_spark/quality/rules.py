@@ -1,5 +1,6 @@
 """Quality rules: the check, the column it applies to, and the severity of a violation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -84,6 +85,13 @@ class QualityRules(Config):
 
     placeholders: dict[str, list[str]] = {}
     """Null markers, compared case-insensitively, for `any` column or one `entity.column`; they become null."""
+    ambiguous_placeholders: dict[str, list[str]] = {}
+    """Null markers that are also names of people or towns (Null, Na, None), by `entity.column`: kept, with a note, in a row
+    that has another part of the name or address, unless the spelling in lower or upper case gives them away."""
+    survivorship: dict[str, Literal["known", "latest"]] = {}
+    """How a column (`entity.column`) is merged where several sources of a system, or several lines, describe one record:
+    `known` (default) takes the first known value, by `updated_at`, then `rank`; `latest` takes the first record's value even
+    if it is empty."""
     affirmative: list[str] = []
     """Values read as true, in lower case."""
     negative: list[str] = []
@@ -97,7 +105,12 @@ class QualityRules(Config):
 
     @model_validator(mode="after")
     def _check_column_names(self) -> "QualityRules":
-        for name in (*self.tolerated, *(key for key in self.placeholders if key != ANY)):
+        for name in (
+            *self.tolerated,
+            *self.ambiguous_placeholders,
+            *self.survivorship,
+            *(k for k in self.placeholders if k != ANY),
+        ):
             entity, _, column = name.partition(".")
             if entity not in ENTITIES or column not in ENTITIES[entity].column_names:
                 raise ValueError(f"{name}: unknown column; expected entity.column")
@@ -119,7 +132,12 @@ class QualityRules(Config):
 
     def null_checked_columns(self, entity: str) -> set[str]:
         """Columns of an entity with a null_fraction expectation."""
-        return {e.column for e in self.expectations if e.entity == entity and e.column is not None}
+        checked = (e for e in self.expectations if e.entity == entity and e.measure == "null_fraction")
+        return {e.column for e in checked if e.column is not None}
+
+    def reference_codes(self, entity: str) -> dict[str, str]:
+        """Reason code of each rule of an entity that references another -> column with the reference."""
+        return {rule.code: rule.column for rule in self.of(entity) if rule.reference is not None}
 
     def placeholders_of(self, entity: str, column: str) -> list[str]:
         """Null markers of a column, in lower case."""
@@ -140,15 +158,21 @@ def load_rules(*folders: str | None) -> QualityRules:
                 f"clean.rules_dir: {folder} is not a folder. Set it to the folder with the quality rules."
             )
         parts += [validated(QualityRules, read_yaml(path), origin=str(path)) for path in sorted(folder.glob("*.yaml"))]
-    placeholders: dict[str, list[str]] = {}
-    for part in parts:
-        for key, spellings in part.placeholders.items():
-            placeholders.setdefault(key, []).extend(spellings)
     return QualityRules(
-        placeholders=placeholders,
+        placeholders=_merged([part.placeholders for part in parts]),
+        ambiguous_placeholders=_merged([part.ambiguous_placeholders for part in parts]),
+        survivorship={key: how for part in parts for key, how in part.survivorship.items()},
         affirmative=[text for part in parts for text in part.affirmative],
         negative=[text for part in parts for text in part.negative],
         tolerated=[text for part in parts for text in part.tolerated],
         rules=[rule for part in parts for rule in part.rules],
         expectations=[expectation for part in parts for expectation in part.expectations],
     )
+
+
+def _merged(lists: Sequence[dict[str, list[str]]]) -> dict[str, list[str]]:
+    merged: dict[str, list[str]] = {}
+    for part in lists:
+        for key, spellings in part.items():
+            merged.setdefault(key, []).extend(spellings)
+    return merged

@@ -23,6 +23,8 @@ HAS_DEFAULT = {"is_return", "is_holdout"}
 """Required columns that default to false."""
 SOURCE_LEVEL = {"currency"}
 """Required columns that take the source's setting if they are not mapped."""
+MINOR_UNITS = "minor_units"
+"""Value of `scale`: the number counts the smallest unit of the row's currency."""
 
 
 class FileOptions(Config):
@@ -140,8 +142,9 @@ class Mapping(Config):
     """Digest of these columns, or of all columns; used as an id for records without one; null: no
     digest."""
     formats: list[str] = []
-    """Date and time formats, tried in order: iso, epoch_seconds, epoch_milliseconds, excel (serial day number), or a Spark
-    datetime pattern."""
+    """Date and time formats, tried in order: iso, epoch_seconds, epoch_milliseconds, epoch_microseconds, epoch_nanoseconds,
+    excel (serial day number), or a Spark datetime pattern. A zone beside the time is read with every format; weekdays and
+    names of months may be in any language of `clean.dates`."""
     newest_year: int | None = None
     """Last year of the 100-year window for two-digit years; null: 2099."""
     map: dict[str, str] = {}
@@ -157,8 +160,9 @@ class Mapping(Config):
     whole cell."""
     ranges: dict[str, tuple[float, float]] = {}
     """Target value -> inclusive numeric range."""
-    scale: float | None = None
-    """Factor applied to the number; null: none."""
+    scale: float | Literal["minor_units"] | None = None
+    """Factor applied to the number; `minor_units`: the number counts the smallest unit of the row's currency (cents of the
+    euro, whole yen); null: none."""
     divide_by: str | None = None
     """Column by which the number is divided; null: none."""
 

@@ -15,7 +15,10 @@ from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.settings import load_settings
 from crm_spark.sources.config import Source, load_source
 from crm_spark.stages.clean.addresses import load_addresses
+from crm_spark.stages.clean.contacts import load_mail_providers
+from crm_spark.stages.clean.instants import load_date_words
 from crm_spark.stages.clean.names import load_names
+from crm_spark.stages.clean.numbers import load_currencies
 from crm_spark.stages.decide.stage import load_strategy
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.stages.score.aspects import load_aspects
@@ -41,6 +44,14 @@ def test_configuration_loads(path):
         assert nicknames(str(path))["bill"] == "william" and "chris" not in nicknames(str(path))
     elif path.stem == "names":
         assert load_names(str(path)).split("Dr. Ada von Ach") == ("Dr. Ada", "von Ach")
+    elif path.stem == "date_words":
+        words = load_date_words(str(path))
+        assert len(words.months) == 12 and "märz" in words.months[2] and words.zones["CEST"] == "+02:00"
+        assert not {*words.months[0]} & {*words.months[5]}
+    elif path.stem == "currencies":
+        assert load_currencies(str(path)).words.decimals["JPY"] == 0
+    elif path.stem == "mail_providers":
+        assert load_mail_providers(str(path)).same_as["googlemail.com"] == "gmail.com"
     elif path.stem == "addresses":
         assert load_addresses(str(path)).country("Deutschland", None) == "DE"
     elif path.stem == "stop_words":

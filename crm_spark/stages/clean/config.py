@@ -19,6 +19,13 @@ class CleanConfig(Config):
     addresses: str | None = None
     """YAML file with country packs for streets, house numbers, postcodes and countries; null: only case, spaces and
     punctuation are normalised."""
+    dates: str | None = None
+    """YAML file with names of months, weekdays and time zones in dates; null: English months, and times in UTC or with an
+    offset or IANA name."""
+    currencies: str | None = None
+    """YAML file with signs and decimal places of currencies; null: ISO 4217 codes and Unicode signs, two decimal places."""
+    mail_providers: str | None = None
+    """YAML file with the mail providers that ignore tags or dots in addresses; null: addresses are compared as written."""
     languages: list[Annotated[str, Field(pattern="^[a-z]{2,3}$")]] = []
     """Candidate languages of texts (ISO 639-1). A shorter list makes detection more reliable; empty: any language."""
     max_quarantined_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5

@@ -13,7 +13,14 @@ from crm_spark.core.hashing import row_hash
 from crm_spark.quality.rules import QualityRules
 from crm_spark.sources.config import HAS_DEFAULT, Feed, Source
 from crm_spark.stages.clean import standardise
-from crm_spark.stages.clean.mapping import RAW, REASON, TEXT, VALUE, converted, missing_required
+from crm_spark.stages.clean.lines import (
+    CONTRADICTED,
+    LATER_LINE,
+    combined_lines,
+    takes_currency_of_order,
+    with_currency_of_order,
+)
+from crm_spark.stages.clean.mapping import NOTE, RAW, REASON, TEXT, VALUE, converted, missing_required
 from crm_spark.stages.clean.schema_drift import MISSING_COLUMN
 from crm_spark.stages.clean.standardise import Standards
 
@@ -80,13 +87,15 @@ def conformed(
 
     `incomplete_files`: digests of files without a mapped column; all of their records are quarantined.
     """
-    typed, names = converted(bronze, source, entity, feed, validator.rules, validator.standards)
+    typed, names = converted(
+        bronze, source, entity, feed, validator.rules, validator.standards, currency=validator.money.currency
+    )
     tolerated = {name for name in names if f"{entity}.{name}" in validator.rules.tolerated}
     has_failed = [F.col(REASON.format(name)).isNotNull() for name in names if name not in tolerated]
     values = typed.select(
         *(F.col(VALUE.format(name)).alias(name) for name in names),
         _opaque(reduce(Column.__or__, has_failed, F.lit(False))).alias("_has_failed"),
-        compact(_conversion_findings(names, tolerated)).alias("_conversion_findings"),
+        compact(_conversion_findings(names, tolerated, typed.columns)).alias("_conversion_findings"),
         F.col("_row_id").alias("row_id"),
         F.col("_batch_id").alias("batch_id"),
         *POINTER,
@@ -94,15 +103,21 @@ def conformed(
         F.col("_corrupt").isNotNull().alias("_is_malformed"),
         F.col("_file_sha256").isin(*incomplete_files).alias("_is_incomplete"),
     )
+    grain = [name for name in ENTITIES[entity].grain if name != "system"]
+    if feed.one_row_per_key:
+        # A line without a key (for example without a customer) carries no data of this entity.
+        has_key = F.coalesce(*(F.col(name) for name in grain)).isNotNull()
+        values = values.where(has_key | F.col("_has_failed") | F.col("_is_malformed"))
+        values = combined_lines(values, grain, [name for name in names if name not in grain])
+    else:
+        values = values.withColumns({LATER_LINE: F.lit(False), CONTRADICTED: F.lit(None).cast("string")})
+    if takes_currency_of_order(source, entity):
+        values = with_currency_of_order(values)
     if entity == "person":
         values = standardise.person(values, validator.standards, default_country=source.country)
     if "plain_text" in ENTITIES[entity].column_names:
         values = standardise.texts(values, validator.standards)
     filled = _filled(values, source, entity, validator.money)
-    if feed.one_row_per_key:
-        # A line without a key (for example without a customer) carries no data of this entity.
-        has_key = F.coalesce(*(F.col(name) for name in ENTITIES[entity].grain if name != "system")).isNotNull()
-        filled = filled.where(has_key | F.col("_has_failed") | F.col("_is_malformed"))
     return filled.withColumn("_findings", _row_findings(entity, feed, validator.rules)).select(
         *ENTITIES[entity].column_names,
         "_findings",
@@ -110,6 +125,8 @@ def conformed(
         "_arrived_at",
         F.lit(source.rank).alias("_rank"),
         F.lit(feed.one_row_per_key).alias("_is_one_row_per_key"),
+        LATER_LINE,
+        CONTRADICTED,
     )
 
 
@@ -122,21 +139,27 @@ def _opaque(column: Column) -> Column:
     return F.when(F.spark_partition_id() >= 0, column)
 
 
-def _conversion_findings(names: list[str], tolerated: set[str]) -> list[Column]:
+def _conversion_findings(names: list[str], tolerated: set[str], columns: Sequence[str]) -> list[Column]:
+    """One finding per column at most: a placeholder, an invalid value or a warning."""
     findings = []
     for name in names:
         reason, severity = F.col(REASON.format(name)), NULLED if name in tolerated else QUARANTINE
         is_placeholder = F.col(RAW.format(name)).isNotNull() & F.col(TEXT.format(name)).isNull()
-        findings += [
-            F.when(is_placeholder, finding(F.lit(PLACEHOLDER), name, NULLED)),
-            F.when(reason.isNotNull(), finding(reason, name, severity)),
-        ]
+        code, effect = (
+            F.when(is_placeholder, PLACEHOLDER).when(reason.isNotNull(), reason),
+            F.when(is_placeholder, NULLED),
+        )
+        effect = effect.when(reason.isNotNull(), severity)
+        if (note := NOTE.format(name)) in columns:
+            code, effect = code.otherwise(F.col(note)), effect.otherwise(WARN)
+        findings.append(F.when(code.isNotNull(), finding(code, name, effect)))
     return findings
 
 
-def finding(code: Column, column: str, severity: str) -> Column:
+def finding(code: Column, column: str, severity: str | Column) -> Column:
     """Finding struct: reason code, column and severity."""
-    return F.struct(code.alias("code"), F.lit(column).alias("column"), F.lit(severity).alias("severity"))
+    effect = severity if isinstance(severity, Column) else F.lit(severity)
+    return F.struct(code.alias("code"), F.lit(column).alias("column"), effect.alias("severity"))
 
 
 def compact(findings: list[Column]) -> Column:
@@ -169,7 +192,7 @@ def _filled(values: DataFrame, source: Source, entity: str, money: Money) -> Dat
     for column in contract.columns:
         if column.name not in {*values.columns, *added, "record_hash"}:
             added[column.name] = F.lit(None).cast(column.type)
-    envelope = {"source", "row_id", "batch_id", "record_hash", "notes"}
+    envelope = {"source", "row_id", "batch_id", "record_hash", "notes", "merged_from"}
     business = [c for c in contract.column_names if c not in envelope]
     return values.withColumns(added).withColumn("record_hash", row_hash(*business))
 
@@ -197,6 +220,8 @@ def _row_findings(entity: str, feed: Feed, rules: QualityRules) -> Column:
         for name in ("quantity", "unit_price"):
             is_unknown = is_unknown & F.col(name).isNotNull()
         violations.append(F.when(is_unknown, finding(F.lit("unknown_currency"), "currency", QUARANTINE)))
-    findings = F.concat(F.col("_conversion_findings"), compact([*missing, *violations]))
+    # The first line of a record stands for its later lines.
+    of_record = F.when(F.col(LATER_LINE), compact([])).otherwise(compact([*missing, *violations]))
+    findings = F.concat(F.col("_conversion_findings"), of_record)
     row_code = F.when(F.col("_is_malformed"), MALFORMED).when(F.col("_is_incomplete"), MISSING_COLUMN)
     return F.when(row_code.isNotNull(), compact([finding(row_code, WHOLE_ROW, QUARANTINE)])).otherwise(findings)

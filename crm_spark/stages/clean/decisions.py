@@ -1,6 +1,6 @@
 """Decide from the findings which rows are quarantined and which findings become notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from crm_spark.quality.checks import REFERENCE_EXISTS
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import BLOCK, NULLED, QUARANTINE, WARN, WHOLE_ROW, compact, finding
+from crm_spark.stages.clean.lines import LATER_LINE
 
 CONFLICTING_VALUES = "conflicting_values"
 BlockedDeliveries = Mapping[tuple[str, str, str], str]
@@ -21,10 +22,14 @@ def reasons_in(findings: Column) -> Column:
     return F.when(F.size(findings) > 0, codes).otherwise(F.array().cast("array<string>"))
 
 
-def with_reference_findings(rows: DataFrame, rule: Rule, keys: DataFrame | None) -> DataFrame:
+def with_reference_findings(rows: DataFrame, rule: Rule, keys: DataFrame | None, systems: Collection[str]) -> DataFrame:
     """Grain as `rows`. Adds the findings of a rule that references another entity to `_findings`.
 
-    `keys`: system and key of the existing records; None if no source feeds that entity, in which case the rule passes.
+    Args:
+        rows: typed rows.
+        rule: rule with the check `exists_in`.
+        keys: system and key of the existing records; None if no source feeds that entity.
+        systems: systems in which a source feeds that entity; rows of other systems pass.
     """
     if keys is None or rule.reference is None:
         return rows
@@ -33,7 +38,8 @@ def with_reference_findings(rows: DataFrame, rule: Rule, keys: DataFrame | None)
     known = keys.select("system", F.col(key).alias("_key"), F.lit(True).alias(name)).distinct()
     joined = rows.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left")
     is_whole_row = F.exists("_findings", lambda f: f["column"] == WHOLE_ROW)
-    violation = F.when(rule.failed & ~is_whole_row, finding(F.lit(rule.code), rule.column, rule.severity))
+    is_checked = F.col("system").isin(*systems) & ~is_whole_row & ~F.col(LATER_LINE)
+    violation = F.when(rule.failed & is_checked, finding(F.lit(rule.code), rule.column, rule.severity))
     return joined.withColumn("_findings", F.concat("_findings", compact([violation]))).drop("_key", name)
 
 

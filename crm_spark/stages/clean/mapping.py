@@ -1,6 +1,7 @@
 """Convert source text to typed columns: each mapping returns a value or a reason code."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -9,46 +10,66 @@ from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, Doub
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.quality.rules import QualityRules
-from crm_spark.sources.config import HAS_DEFAULT, SOURCE_LEVEL, Feed, Mapping, Source
+from crm_spark.sources.config import HAS_DEFAULT, MINOR_UNITS, SOURCE_LEVEL, Feed, Mapping, Source
+from crm_spark.stages.clean import cells, instants, numbers
+from crm_spark.stages.clean.instants import DateReader
 from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
 """Columns kept exactly as written, including leading and trailing spaces."""
 _NUMBER, _INSTANT = DoubleType | DecimalType | IntegerType, TimestampType | DateType
-_HAS_OFFSET = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
 _EXCEL_DAY_0 = "1899-12-30"
 _LAST_EXCEL_DAY = 2_958_465
 _FIRST_INSTANT, _LAST_INSTANT = "0001-01-02", "9999-12-31 23:59:59.999999"
 """Range supported by both Spark and Python. Excludes 0001-01-01, a common marker for a missing date."""
-_AROUND_A_NUMBER = r"^[A-Z]{3}\b|\b[A-Z]{3}$|[\p{Sc}\p{Z}'’]"
-"""Currency codes and symbols, whitespace, and apostrophes used as thousands separators."""
+_AMOUNTS = {"unit_price", "list_price"}
+_EVIDENCE = {
+    "given_name": ("family_name",), "family_name": ("given_name",), "city": ("street", "postcode"),
+}  # fmt: skip
+"""Person column -> columns of which one must be known for a word such as Null to be a name."""
+POSSIBLE_PLACEHOLDER = "possible_placeholder"
 
-
-RAW, TEXT, BARE, DIGITS, VALUE, REASON = "_raw_{}", "_text_{}", "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}"
+RAW, REPAIR, TEXT, ZONE, PLAIN = "_raw_{}", "_repair_{}", "_text_{}", "_zone_{}", "_plain_{}"
+BARE, DIGITS, VALUE, REASON, NOTE = "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}", "_note_{}"
 """Intermediate columns of a conversion, formatted with the column name; bronze columns never start with `_`."""
 
 
 def converted(
-    bronze: DataFrame, source: Source, entity: str, feed: Feed, rules: QualityRules, standards: Standards
+    bronze: DataFrame,
+    source: Source,
+    entity: str,
+    feed: Feed,
+    rules: QualityRules,
+    standards: Standards,
+    *,
+    currency: str = "EUR",
 ) -> tuple[DataFrame, list[str]]:
     """Grain as `bronze`. Returns the frame and the feed's mapped column names in contract order.
 
-    For each mapped column NAME, adds `_raw_NAME` (the raw text), `_text_NAME` (null for null markers), `_value_NAME`
-    (the typed value) and `_reason_NAME` (the reason code of an invalid value).
+    For each mapped column NAME, adds `_raw_NAME` (the cleaned text), `_text_NAME` (null for null markers), `_value_NAME`
+    (the typed value), `_reason_NAME` (the reason code of an invalid value) and, where its conversion can warn,
+    `_note_NAME` (the reason code of a warning).
+
+    `currency`: of amounts whose row and source name none.
     """
-    reader = _Reader(source, entity, tuple(bronze.columns), rules, standards)
+    reader = _Reader(source, entity, feed, tuple(bronze.columns), rules, standards, currency)
     kinds = {c.name: c.type for c in ENTITIES[entity].columns if c.name in feed.columns}
     frame = bronze
     # One projection per step: Spark inlines expressions, so a single nested expression would make planning very slow.
-    for spelling, step in (
-        (RAW, reader.raw),
-        (TEXT, reader.text),
-        (BARE, reader.bare),
-        (DIGITS, reader.digits),
-        (VALUE, reader.value),
-        (REASON, reader.reason),
+    for steps in (
+        ((RAW, reader.raw), (REPAIR, reader.repair)),
+        ((TEXT, reader.text),),
+        ((ZONE, reader.zone), (PLAIN, reader.plain)),
+        ((BARE, reader.bare),),
+        ((DIGITS, reader.digits),),
+        ((VALUE, reader.value),),
+        ((REASON, reader.reason), (NOTE, reader.note)),
     ):
-        added = {spelling.format(name): step(name, kind, feed.columns[name]) for name, kind in kinds.items()}
+        added = {
+            column.format(name): step(name, kind, feed.columns[name])
+            for column, step in steps
+            for name, kind in kinds.items()
+        }
         frame = frame.withColumns({name: column for name, column in added.items() if column is not None})
     return frame, list(kinds)
 
@@ -64,39 +85,102 @@ def missing_required(entity: str, feed: Feed) -> list[str]:
 class _Reader:
     source: Source
     entity: str
+    feed: Feed
     columns: tuple[str, ...]
     rules: QualityRules
     standards: Standards
+    currency: str
 
     def raw(self, name: str, kind: DataType, mapping: Mapping) -> Column:
-        return self._text(mapping, is_verbatim=name in VERBATIM)
+        if mapping.value is not None:
+            return F.lit(str(mapping.value).lower() if isinstance(mapping.value, bool) else str(mapping.value))
+        if mapping.cases:
+            return self._cases(mapping)
+        if mapping.hash_of is not None:
+            return self._digest(mapping.hash_of)
+        if name in VERBATIM:
+            text = self._joined([self._cell(column) for column in mapping.from_], mapping)
+            return F.when(F.trim(text) != "", text)
+        text = F.trim(self._joined([self._clean(column, name, kind) for column in mapping.from_], mapping))
+        if mapping.extract:
+            text = F.regexp_extract(text, mapping.extract, 1)
+        if mapping.part:
+            country = self.feed.columns.get("country")
+            at = country.from_[0] if country is not None and country.from_ else None
+            where = F.lit(None).cast("string") if at is None else F.trim(self._cell(at))
+            text = name_part(text, where, mapping.part, self.standards, default_country=self.source.country)
+        return F.nullif(text, F.lit(""))
+
+    def repair(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        """Reason code of a repair of the cell."""
+        if not mapping.from_ or name in VERBATIM:
+            return None
+        is_code, is_text = cells.is_code(name), _is_text(name, kind, mapping)
+        notes = []
+        for column in mapping.from_:
+            cell = self._cell(column)
+            text = cells.cleaned(cell, is_text=is_text)
+            notes.append(cells.note(cell, text, is_code=is_code, is_text=is_text))
+        return F.coalesce(*notes)
 
     def text(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         raw = F.col(RAW.format(name))
         if not mapping.from_ or name in VERBATIM or not (spellings := self.rules.placeholders_of(self.entity, name)):
             return raw
-        return F.when(~F.lower(raw).isin(*spellings), raw)
+        is_placeholder = F.lower(raw).isin(*spellings)
+        if (is_name := self._is_name(name)) is not None:
+            is_placeholder = is_placeholder & ~is_name
+        return F.when(~is_placeholder, raw)
+
+    def zone(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        """Time zone that a time names."""
+        return self._dates.zone_of(self._mapped_text(name, mapping)) if isinstance(kind, _INSTANT) else None
+
+    def plain(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        """Time without its zone, number without currency and grouping blanks."""
+        if isinstance(kind, _INSTANT):
+            return self._dates.without_zone(self._mapped_text(name, mapping))
+        if _is_number(kind, mapping):
+            return numbers.bare(self._mapped_text(name, mapping), self.standards.currencies)
+        return None
 
     def bare(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
-        """Intermediate value: a number without currency and spaces, a timestamp, or the mapped value."""
-        text = F.col(TEXT.format(name))
-        if mapping.map:
-            text = self._mapped(text, mapping)
+        """Local timestamp, number in Spark's notation, or the mapped value."""
+        plain, zone = F.col(PLAIN.format(name)), F.col(ZONE.format(name))
         if isinstance(kind, _INSTANT):
-            return self._instant(text, mapping, zone="UTC" if isinstance(kind, DateType) else self.source.time_zone)
-        return _bare(text) if _is_number(kind, mapping) else text if mapping.map else None
+            parsed = [self._local(plain, zone, format_, mapping) for format_ in mapping.formats or ["iso"]]
+            return F.coalesce(*parsed)
+        if _is_number(kind, mapping):
+            return numbers.digits(plain, self.source.decimal)
+        return self._mapped_text(name, mapping) if mapping.map else None
 
     def digits(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
-        return self._digits(F.col(BARE.format(name))) if _is_number(kind, mapping) else None
+        """Timestamp in UTC, or number without its percent sign."""
+        if isinstance(kind, _INSTANT):
+            plain, local, zone = (F.col(column.format(name)) for column in (PLAIN, BARE, ZONE))
+            epochs = [instants.epoch(plain, format_) for format_ in mapping.formats if format_ in instants.EPOCHS]
+            instant = self._dates.instant(local, zone)
+            return F.coalesce(F.when(local.isNotNull(), instant), *epochs) if epochs else instant
+        if not _is_number(kind, mapping):
+            return None
+        number = F.col(BARE.format(name))
+        # The ranges of a rating are those of the file: 85 % is in [80, 100].
+        return number if mapping.ranges else numbers.without_percent(F.col(PLAIN.format(name)), number)
 
     def value(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         if mapping.ranges:
             return _ranged(F.col(DIGITS.format(name)), mapping)
         if _is_number(kind, mapping):
             return self._scaled(F.col(DIGITS.format(name)), mapping).try_cast(kind)
+        if isinstance(kind, DateType):
+            local, instant, zone = (F.col(column.format(name)) for column in (BARE, DIGITS, ZONE))
+            day = self._dates.day(local, instant, zone)
+            return F.when(_bounded(instant).isNotNull(), F.coalesce(day, instant.cast("date")))
         if isinstance(kind, _INSTANT):
-            return _bounded(F.col(BARE.format(name))).cast(kind)
+            return _bounded(F.col(DIGITS.format(name)))
         text = F.col((BARE if mapping.map else TEXT).format(name))
+        if name == "currency":
+            text = self.standards.currencies.code(text)
         return self._boolean(text) if isinstance(kind, BooleanType) else text
 
     def reason(self, name: str, kind: DataType, mapping: Mapping) -> Column:
@@ -105,31 +189,75 @@ class _Reader:
         if mapping.ranges:
             code = F.when(F.col(DIGITS.format(name)).isNull(), F.lit("bad_number")).otherwise(F.lit("bad_rating"))
         if mapping.map:
-            value, code = F.col(BARE.format(name)), F.lit("unknown_value")
+            code = F.when(self._mapped_text(name, mapping).isNull(), F.lit("unknown_value")).otherwise(code)
         return F.when(text.isNotNull() & value.isNull(), code)
+
+    def note(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        """Reason code of a warning about the value; the first of several."""
+        if not mapping.from_ or name in VERBATIM:
+            return None
+        text, notes = F.col(TEXT.format(name)), []
+        if isinstance(kind, TimestampType):
+            plain, local, instant, zone = (F.col(column.format(name)) for column in (PLAIN, BARE, DIGITS, ZONE))
+            if (of_clock := self._dates.note(plain, local, instant, zone)) is not None:
+                notes.append(of_clock)
+        if name in _AMOUNTS:
+            is_other = self.standards.currencies.is_other(text, self._currency())
+            notes.append(F.when(is_other, numbers.OTHER_CURRENCY))
+        if (is_name := self._is_name(name)) is not None:
+            notes.append(F.when(is_name & text.isNotNull(), POSSIBLE_PLACEHOLDER))
+        return F.when(text.isNotNull(), F.coalesce(*notes, F.col(REPAIR.format(name))))
+
+    @property
+    def _dates(self) -> DateReader:
+        return DateReader(self.standards.dates, self.source.time_zone)
 
     def _cell(self, column: str) -> Column:
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
         # A missing column reads as null; required columns are checked later.
         return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")
 
-    def _text(self, mapping: Mapping, *, is_verbatim: bool) -> Column:
-        if mapping.value is not None:
-            return F.lit(str(mapping.value).lower() if isinstance(mapping.value, bool) else str(mapping.value))
-        if mapping.cases:
-            return self._cases(mapping)
-        if mapping.hash_of is not None:
-            return self._digest(mapping.hash_of)
-        cells = [self._cell(column) for column in mapping.from_]
-        text = cells[0] if len(cells) == 1 else F.concat_ws(mapping.join, *cells)
-        if is_verbatim:
-            return F.when(F.trim(text) != "", text)
-        text = F.trim(text)
-        if mapping.extract:
-            text = F.regexp_extract(text, mapping.extract, 1)
-        if mapping.part:
-            text = name_part(text, mapping.part, self.standards.names)
-        return F.nullif(text, F.lit(""))
+    def _clean(self, column: str, name: str, kind: DataType) -> Column:
+        text = cells.cleaned(self._cell(column), is_text=_is_text(name, kind, self.feed.columns[name]))
+        return cells.code(text, is_phone=name == "phone") if cells.is_code(name) else text
+
+    def _joined(self, parts: list[Column], mapping: Mapping) -> Column:
+        return parts[0] if len(parts) == 1 else F.concat_ws(mapping.join, *parts)
+
+    def _is_name(self, name: str) -> Column | None:
+        """Whether a word that is a null marker and a name is a name: beside another part of it, spelled like that."""
+        words = self.rules.ambiguous_placeholders.get(f"{self.entity}.{name}", ())
+        others = [other for other in _EVIDENCE.get(name, ()) if other in self.feed.columns]
+        if self.entity != "person" or not words or not others:
+            return None
+        raw, known = F.col(RAW.format(name)), []
+        for other in others:
+            text = F.col(RAW.format(other))
+            is_known = text.isNotNull() & ~F.lower(text).isin(*self.rules.placeholders_of(self.entity, other))
+            is_upper, is_lower = (raw == F.upper(raw)), (raw == F.lower(raw))
+            has_same_case = (is_upper & (text == F.upper(text))) | (is_lower & (text == F.lower(text)))
+            is_spelled = F.when(is_upper | is_lower, has_same_case & text.rlike(r"\p{L}")).otherwise(F.lit(True))
+            known.append(F.coalesce(is_known & is_spelled, F.lit(False)))
+        is_ambiguous = F.coalesce(F.lower(raw).isin(*(word.lower() for word in words)), F.lit(False))
+        return is_ambiguous & reduce(Column.__or__, known)
+
+    def _mapped_text(self, name: str, mapping: Mapping) -> Column:
+        text = F.col(TEXT.format(name))
+        return self._mapped(text, mapping) if mapping.map else text
+
+    def _currency(self) -> Column:
+        """Currency of the row."""
+        default = F.lit(self.source.currency or self.currency)
+        if "currency" not in self.feed.columns:
+            return default
+        return F.coalesce(self.standards.currencies.code(F.col(TEXT.format("currency"))), default)
+
+    def _local(self, plain: Column, zone: Column, name: str, mapping: Mapping) -> Column:
+        if name in instants.EPOCHS:
+            return F.lit(None).cast("timestamp")  # read as an instant; has no local time
+        if name == "excel":
+            return self._excel(plain)
+        return self._dates.local(plain, name, zone, mapping.newest_year)
 
     def _digest(self, hash_of: list[str] | str) -> Column:
         names = [n for n in self.columns if not n.startswith("_")] if hash_of == "all" else None
@@ -162,49 +290,27 @@ class _Reader:
             return number
         # Decimal arithmetic, so that prices are exact.
         amount = number.try_cast("decimal(30,8)")
-        if mapping.scale is not None:
+        if mapping.scale == MINOR_UNITS:
+            amount = self.standards.currencies.from_minor_units(amount, self._currency())
+        elif mapping.scale is not None:
             amount = amount * F.lit(str(mapping.scale)).cast("decimal(20,8)")
         if mapping.divide_by is not None:
             amount = F.try_divide(amount, self._number(self._cell(mapping.divide_by)).try_cast("decimal(20,8)"))
         return amount
 
     def _number(self, text: Column) -> Column:
-        return self._digits(_bare(text))
-
-    def _digits(self, bare: Column) -> Column:
-        """Number in Spark's notation; null if the separators are ambiguous."""
-        decimal, grouping = (",", ".") if self.source.decimal == "," else (".", ",")
-        digits = rf"(?:\d+|\d{{1,3}}(?:\{grouping}\d{{3}})+)"
-        fraction = rf"(?:\{decimal}\d*)"
-        is_number = bare.rlike(rf"^[+-]?(?:{digits}{fraction}?|\{decimal}\d+)(?:[eE][+-]?\d+)?$")
-        plain = F.translate(bare, f"{decimal}{grouping}", ".")
-        return F.when(is_number, plain)
-
-    def _instant(self, text: Column, mapping: Mapping, *, zone: str) -> Column:
-        return F.coalesce(*(self._parsed(text, name, zone, mapping) for name in mapping.formats or ["iso"]))
-
-    def _parsed(self, text: Column, name: str, zone: str, mapping: Mapping) -> Column:
-        if name in ("epoch_seconds", "epoch_milliseconds"):
-            number = text.try_cast("double") / (1 if name == "epoch_seconds" else 1000)
-            return F.timestamp_seconds(F.when(number.between(-62_135_596_800, 253_402_300_799), number))
-        if name == "excel":
-            instant = self._excel(text)
-        else:
-            instant = F.try_to_timestamp(text) if name == "iso" else F.try_to_timestamp(text, F.lit(name))
-        if "yy" in name and "yyyy" not in name and mapping.newest_year is not None:
-            century_before = instant - F.make_ym_interval(F.lit(100))
-            instant = F.when(F.year(instant) > mapping.newest_year, century_before).otherwise(instant)
-        if zone == "UTC":
-            return instant
-        # Times without an offset are local times of the source. DST gaps and overlaps follow java.time: a skipped hour is
-        # shifted forward, an ambiguous hour is the earlier one.
-        return F.when(text.rlike(_HAS_OFFSET), instant).otherwise(F.to_utc_timestamp(instant, zone))
+        bare = numbers.bare(cells.cleaned(text, is_text=False), self.standards.currencies)
+        return numbers.digits(bare, self.source.decimal)
 
     def _excel(self, text: Column) -> Column:
         """Timestamp of a spreadsheet serial number; the fraction is the time of day."""
         number = self._number(text).try_cast("double")
         seconds = F.round(F.when(number.between(1, _LAST_EXCEL_DAY), number) * 86_400)
         return F.timestamp_seconds(F.unix_timestamp(F.lit(_EXCEL_DAY_0).cast("timestamp")) + seconds)
+
+
+def _is_text(name: str, kind: DataType, mapping: Mapping) -> bool:
+    return not (cells.is_code(name) or name == "email" or _is_number(kind, mapping) or isinstance(kind, _INSTANT))
 
 
 def _is_number(kind: DataType, mapping: Mapping) -> bool:
@@ -214,11 +320,6 @@ def _is_number(kind: DataType, mapping: Mapping) -> bool:
 def _bounded(instant: Column) -> Column:
     first, last = (F.lit(bound).cast("timestamp") for bound in (_FIRST_INSTANT, _LAST_INSTANT))
     return F.when(instant.between(first, last), instant)
-
-
-def _bare(text: Column) -> Column:
-    bare = F.regexp_replace(text, _AROUND_A_NUMBER, "")
-    return F.regexp_replace(bare, r"^\((.*)\)$|^([^-].*)-$", "-$1$2")  # accounting notation for negative numbers
 
 
 def _ranged(digits: Column, mapping: Mapping) -> Column:

@@ -3,7 +3,9 @@
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.stages.clean.texts import tidy
@@ -27,6 +29,8 @@ class NameWords(Config):
     """Further words that are in lower case within place names."""
     prefixes: list[str] = []
     """Prefixes after which the next letter is capitalised."""
+    two_family_names: list[Annotated[str, Field(pattern="^[A-Z]{2}$")]] = []
+    """Countries (ISO 3166 alpha-2) where people have two family names."""
 
 
 class PersonName(NamedTuple):
@@ -49,6 +53,7 @@ class Names:
         self._particles = frozenset(words.particles)
         self._in_places = self._particles | frozenset(words.in_places)
         self._prefixes = tuple(words.prefixes)
+        self._two_family_names = frozenset(words.two_family_names)
         self._cased = lru_cache(maxsize=100_000)(self._cased_word)
 
     def __reduce__(self) -> tuple[type["Names"], tuple[NameWords]]:
@@ -65,11 +70,12 @@ class Names:
             self._joined(family_words, self._particles, 0, self._last(family_words)) or None,
         )
 
-    def split(self, full: str | None) -> tuple[str | None, str | None]:
+    def split(self, full: str | None, country: str | None = None) -> tuple[str | None, str | None]:
         """Split `Given Family` or `Family, Given` into given name (with titles) and family name, without changing case.
 
-        Without a comma, the family name is the last word plus preceding particles and a following suffix. A single word
-        is a given name; after a title or form of address it is a family name.
+        Without a comma, the family name is the last word plus preceding particles and a following suffix; in `country`
+        with two family names, the last two. A single word is a given name; after a title or form of address it is a
+        family name.
         """
         if full is None or not full.strip():
             return None, None
@@ -85,9 +91,29 @@ class Names:
         if lead and len(names) == 1:
             return " ".join(titles) or None, names[0]
         last = self._last(names)
-        start = next((i for i in range(1, last) if _key(names[i]) in self._particles), last)
+        has_two = country in self._two_family_names
+        start = self._two_families_start(names, last) if has_two else self._family_start(names, last)
         given, family = (names, []) if last == 0 else (names[:start], names[start:])
         return " ".join([*titles, *given]), " ".join(family) or None
+
+    def _family_start(self, names: list[str], last: int) -> int:
+        """Index of the first word of the family name that ends with the word at `last`."""
+        return next((i for i in range(1, last) if self._begins_family(names[i])), last)
+
+    def _two_families_start(self, names: list[str], last: int) -> int:
+        """Index of the first of two family names that end with the word at `last`; the given name keeps one word."""
+        start = last + 1
+        for _ in range(2):
+            start -= 1
+            while start > 1 and self._begins_family(names[start - 1]):
+                start -= 1
+            if start <= 1:
+                return 1
+        return start
+
+    def _begins_family(self, word: str) -> bool:
+        """Whether a word is a particle or ends with one: `van`, `Fox-van`."""
+        return _key(word).rpartition("-")[2] in self._particles
 
     def place(self, name: str | None) -> str | None:
         """Standardise the case of a city name."""
@@ -121,7 +147,9 @@ class Names:
         if lower.rstrip(".") in self._suffixes and set(lower) <= set("iv"):
             return lower.upper()
         parts = _PARTS_OF_A_WORD.split(lower)
-        cased = "".join(_capital(part[:1]) + part[1:] for part in parts)
+        cased = "".join(
+            part if i and part in self._particles else _capital(part[:1]) + part[1:] for i, part in enumerate(parts)
+        )
         if "'" in lower and not lower.startswith(tuple(p for p in self._prefixes if p.endswith("'"))):
             head, _, tail = cased.partition("'")
             cased = f"{head}'{tail[:1].lower()}{tail[1:]}"

@@ -24,7 +24,8 @@ def reconcile(
 ) -> list[dict[str, Any]]:
     """Row counts per source and batch, including batches without rows of the entity.
 
-    `nulls` contains the null counts of the columns with a null_fraction expectation.
+    `nulls` contains the null counts of the columns with a null_fraction expectation, `references` the number of rows with a
+    value in each column that references another entity.
 
     Raises:
         CrmError: rows in and rows out differ.
@@ -37,19 +38,25 @@ def reconcile(
     ]
     watched = sorted(rules.null_checked_columns(entity))
     null_counts = [F.count(F.when((F.col("_status") == "accepted") & F.col(name).isNull(), 1)) for name in watched]
+    references = sorted(set(rules.reference_codes(entity).values()))
     counted = frame.groupBy("source", "batch_id").agg(
         F.count(F.lit(1)).alias("num_in"),
         *counts,
         newest.alias("last_event_at"),
         F.max("_arrived_at").alias("arrived_at"),
         F.array(*null_counts).alias("nulls"),
+        F.array(*(F.count(name) for name in references)).alias("references"),
     )
     by_batch = {
-        (row["source"], row["batch_id"]): {**row.asDict(), "nulls": dict(zip(watched, row["nulls"], strict=True))}
+        (row["source"], row["batch_id"]): {
+            **row.asDict(),
+            "nulls": dict(zip(watched, row["nulls"], strict=True)),
+            "references": dict(zip(references, row["references"], strict=True)),
+        }
         for row in counted.collect()
     }
     empty: dict[str, Any] = dict.fromkeys(("num_in", "num_accepted", "num_quarantined", "num_duplicate"), 0)
-    empty |= {"last_event_at": None, "arrived_at": None, "nulls": {}}
+    empty |= {"last_event_at": None, "arrived_at": None, "nulls": {}, "references": {}}
     statuses = [
         {"entity": entity, **empty, "source": source, "batch_id": batch, **by_batch.get((source, batch), {})}
         for source, ids in batches.items()
@@ -102,11 +109,12 @@ def breaches_of(
         findings: findings of their rows; a finding of severity block blocks its delivery.
         past: rows of ops.reconciliation for earlier deliveries.
     """
-    violations = []
+    violations, findings = [], list(findings)
     blocking = {(key_of(f), f["code"]) for f in findings if f["severity"] == BLOCK}
     before = [(key_of(row), row["num_in"]) for row in past]
     for status in statuses:
         key = key_of(status)
+        unmatched = unmatched_rows(rules, key, findings)
         codes = [(code, BLOCK) for k, code in sorted(blocking) if k == key]
         if status["num_in"] >= MIN_ROWS and status["num_quarantined"] > limit * status["num_in"]:
             codes.append((MOSTLY_QUARANTINED, BLOCK))
@@ -115,7 +123,7 @@ def breaches_of(
             (expected.code, expected.severity)
             for expected in rules.expectations
             if expected.applies_to(key[0], key[1], status["num_in"])
-            and not expected.is_met(measured(expected, status, usual))
+            and not expected.is_met(measured(expected, status, usual, unmatched))
         ]
         base = {"source": key[0], "entity": key[1], "batch_id": key[2], "column": "*", "file": None, "position": None}
         violations += [
@@ -124,7 +132,19 @@ def breaches_of(
     return violations
 
 
-def measured(expected: Expectation, status: dict[str, Any], usual: list[int]) -> float | None:
+def unmatched_rows(rules: QualityRules, key: Key, findings: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """Column that references another entity -> number of rows of a delivery whose reference is not found."""
+    codes = rules.reference_codes(key[1])
+    unmatched = dict.fromkeys(codes.values(), 0)
+    for found in findings:
+        if key_of(found) == key and codes.get(found["code"]) == found["column"]:
+            unmatched[found["column"]] += found["num_rows"]
+    return unmatched
+
+
+def measured(
+    expected: Expectation, status: dict[str, Any], usual: list[int], unmatched: dict[str, int]
+) -> float | None:
     """Metric of a delivery that an expectation checks; None if it is unknown."""
     num_rows, num_accepted = status["num_in"], status["num_accepted"]
     match expected.measure:
@@ -137,6 +157,9 @@ def measured(expected: Expectation, status: dict[str, Any], usual: list[int]) ->
             return (arrived - newest).total_seconds() / 86_400 if newest and arrived else None
         case "null_fraction":
             return status["nulls"][expected.column] / num_accepted if num_accepted else None
+        case "unmatched_fraction":
+            num_references = status["references"].get(expected.column, 0)
+            return unmatched.get(str(expected.column), 0) / num_references if num_references else None
         case "quarantined_fraction":
             return float(status["num_quarantined"] / num_rows) if num_rows else None
         case "duplicate_fraction":

@@ -21,8 +21,10 @@ from crm_spark.core.stage import Stage
 from crm_spark.stages.clean.config import ReplayConfig
 from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
+from crm_spark.stages.clean.lines import needs_whole_file
 from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
 from crm_spark.stages.clean.superseded import record_superseded
+from crm_spark.stages.clean.survivorship import with_kept_values
 from crm_spark.stages.clean.validation import Validation
 
 _BATCH = ["source", "entity", "batch_id"]
@@ -45,12 +47,20 @@ def run(ctx: JobContext) -> StageResult:
     validation = Validation.of(ctx)
     groups = waiting.groupBy("entity").agg(F.collect_set("source").alias("sources")).collect()
     sources = {row["entity"]: _configured(validation, row["entity"], row["sources"]) for row in groups}
-    records = {entity: _records(ctx, entity, sources[entity], waiting) for entity in ENTITIES if sources.get(entity)}
+    records = {
+        entity: _records(validation, entity, sources[entity], waiting) for entity in ENTITIES if sources.get(entity)
+    }
     released: Counter[tuple[str, str]] = Counter()
     with scratch(ctx, "replay") as keep:
-        rows = {entity: keep(validation.typed(entity, frames), entity) for entity, frames in records.items()}
+        mine = {entity: waiting.where(F.col("entity") == entity) for entity in records}
+        rows = {
+            entity: keep(
+                validation.typed(entity, frames).join(mine[entity].select("row_id"), "row_id", "left_semi"), entity
+            )
+            for entity, frames in records.items()
+        }
         for entity in rows:
-            released += _replay(validation, entity, rows, waiting.where(F.col("entity") == entity))
+            released += _replay(validation, entity, rows, mine[entity])
     verb = "would be released" if ctx.is_dry_run else "released"
     for (entity, reason), number in sorted(released.items()):
         ctx.log.info("replay %-18s %9d rows %s (%s)", entity, number, verb, reason)
@@ -68,13 +78,17 @@ def _configured(validation: Validation, entity: str, sources: list[str]) -> list
     return sorted(set(sources) - set(removed))
 
 
-def _records(ctx: JobContext, entity: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
-    """Bronze records of the quarantined rows, by source."""
+def _records(validation: Validation, entity: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
+    """Bronze records of the quarantined rows, by source; with all lines of their files where lines are combined."""
     mine = waiting.where(F.col("entity") == entity).select("source", F.col("row_id").alias("_row_id"))
-    return {
-        name: ctx.tables.read(bronze(name)).join(mine.where(F.col("source") == name), "_row_id", "left_semi")
-        for name in sources
-    }
+    records = {}
+    for name in sources:
+        lines = validation.ctx.tables.read(bronze(name))
+        records[name] = lines.join(mine.where(F.col("source") == name), "_row_id", "left_semi")
+        if needs_whole_file(validation.sources[name], entity):
+            files = records[name].select("_file_sha256").distinct()
+            records[name] = lines.join(files, "_file_sha256", "left_semi")
+    return records
 
 
 def _replay(
@@ -82,16 +96,20 @@ def _replay(
 ) -> Counter[tuple[str, str]]:
     """Release the valid rows of one entity; return the number of released rows by former reason codes."""
     ctx = validation.ctx
-    # Ignore silver rows written by an interrupted replay.
-    silver = ctx.tables.read(ENTITIES[entity]).join(waiting.select("row_id"), "row_id", "left_anti")
+    # An interrupted replay may have written these rows.
+    written = waiting.select("row_id", F.lit(True).alias("_is_own"))
+    silver = ctx.tables.read(ENTITIES[entity]).join(written, "row_id", "left").fillna({"_is_own": False})
     validated = validation.with_status(entity, rows, silver, _still_blocked(validation, entity, rows, silver))
+    survivorship = validation.survivorship(entity)
     before = waiting.select(
         "row_id", F.col("reasons").alias("_before"), F.col("rules_version").alias("_version_before")
     )
     leaving = validated.where("_status <> 'quarantined'").join(before, "row_id").persist(StorageLevel.MEMORY_AND_DISK)
     reasons = leaving.groupBy(F.array_join("_before", ", ").alias("reasons")).count().collect()
     if reasons and not ctx.is_dry_run:
-        _release(validation, entity, leaving)
+        accepted = leaving.where("_status = 'accepted'").select(*validated.columns)
+        kept = accepted.unionByName(validated.where("_status = 'merged'"))
+        _release(validation, entity, leaving, with_kept_values(kept, survivorship))
     return Counter({(entity, row["reasons"]): row["count"] for row in reasons})
 
 
@@ -110,16 +128,16 @@ def _still_blocked(
     fully_quarantined = rows[entity].where(
         F.col("batch_id").isin(*(batch for ids in batches.values() for batch in ids))
     )
-    validated = validation.with_status(entity, {**rows, entity: fully_quarantined}, silver).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
+    validated = validation.with_status(entity, {**rows, entity: fully_quarantined}, silver)
+    validated = validated.where("_status <> 'merged'").persist(StorageLevel.MEMORY_AND_DISK)
     limit = ctx.settings.clean.max_quarantined_fraction
     return blocked_deliveries(
         breaches_of(rules, limit, reconcile(entity, batches, validated, rules), findings_of(entity, validated), past)
     )
 
 
-def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
+def _release(validation: Validation, entity: str, leaving: DataFrame, kept: DataFrame) -> None:
+    """Write the rows that leave quarantine, and `kept` to silver: the accepted ones and rows that took values from them."""
     ctx, cfg, rules = validation.ctx, validation.ctx.settings.replay, validation.validator.rules
     mappings = {name: source.model_dump(mode="json") for name, source in validation.sources.items()}
     digest = sha256_of([entity, rules.version, mappings, frame_digest(leaving.select("row_id"))])
@@ -127,7 +145,7 @@ def _release(validation: Validation, entity: str, leaving: DataFrame) -> None:
     contract = ENTITIES[entity]
     accepted = leaving.where("_status = 'accepted'").select(*contract.column_names)
     record_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
-    ctx.tables.merge(contract, accepted, batch_id=release_id, digest=digest)
+    ctx.tables.merge(contract, kept.select(*contract.column_names), batch_id=release_id, digest=digest)
     update_histories(ctx, entity, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
     columns = {
         "entity": F.lit(entity),

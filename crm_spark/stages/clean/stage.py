@@ -16,15 +16,23 @@ from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.scratch import Keep, scratch
 from crm_spark.core.stage import Stage
-from crm_spark.quality.rules import load_rules
+from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.sources.config import Source, load_sources
 from crm_spark.stages.clean.conform import BLOCK, NULLED, WARN
 from crm_spark.stages.clean.conform import QUARANTINE as QUARANTINED
 from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
-from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
+from crm_spark.stages.clean.reconciliation import (
+    blocked_deliveries,
+    breaches_of,
+    findings_of,
+    key_of,
+    reconcile,
+    unmatched_rows,
+)
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.superseded import record_superseded
+from crm_spark.stages.clean.survivorship import with_kept_values
 from crm_spark.stages.clean.validation import Validation
 
 _EFFECTS = {NULLED: "values set to null", WARN: "warnings", QUARANTINED: "quarantined", BLOCK: "blocked"}
@@ -51,10 +59,11 @@ class Pending:
 
 @dataclass(frozen=True)
 class Validated:
-    """Rows of pending deliveries with their row status, reconciliation counts and findings."""
+    """Rows of pending deliveries with their row status, rows for silver, reconciliation counts and findings."""
 
     work: Pending
     rows: DataFrame
+    kept: DataFrame
     statuses: list[dict[str, Any]]
     findings: list[dict[str, Any]]
 
@@ -98,6 +107,8 @@ def run(ctx: JobContext) -> StageResult:
         warnings = [row for row in breaches if row["severity"] == "warn"]
         _write_reconciliation(ctx, validated, statuses, [*findings, *warnings], rules.version)
     _log_reconciliation(ctx, statuses, findings)
+    _log_references(ctx, rules, statuses, findings)
+    _log_warnings(ctx, warnings)
     num_quarantined = sum(row["num_quarantined"] for row in statuses)
     return StageResult(
         sum(row["num_accepted"] for row in statuses),
@@ -120,11 +131,15 @@ def _validate(
     blocked: BlockedDeliveries | None = None,
 ) -> list[Validated]:
     def validate(work: Pending) -> Validated:
-        silver = validation.ctx.tables.read(ENTITIES[work.entity]).where(~F.col("batch_id").isin(*work.batch_ids))
-        validated = keep(validation.with_status(work.entity, rows, silver, blocked), f"{work.entity}_validated")
+        is_own = F.col("batch_id").isin(*work.batch_ids)
+        silver = validation.ctx.tables.read(ENTITIES[work.entity]).withColumn("_is_own", is_own)
+        kept = keep(validation.with_status(work.entity, rows, silver, blocked), f"{work.entity}_validated")
+        validated = kept.where("_status <> 'merged'")
+        to_silver = kept.where("_status IN ('accepted', 'merged')")
         return Validated(
             work,
             validated,
+            with_kept_values(to_silver, validation.survivorship(work.entity)),
             reconcile(work.entity, work.batches, validated, validation.validator.rules),
             findings_of(work.entity, validated),
         )
@@ -156,9 +171,9 @@ def _record_superseded(ctx: JobContext, validated: list[Validated]) -> None:
 
 def _to_silver(ctx: JobContext, part: Validated) -> None:
     contract, digest = ENTITIES[part.work.entity], part.work.digest
-    accepted = part.rows.where("_status = 'accepted'").select(*contract.column_names)
+    kept = part.kept.select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
-    ctx.tables.merge(contract, accepted, batch_id=batch_id, digest=digest, is_stable=True, is_unique=True)
+    ctx.tables.merge(contract, kept, batch_id=batch_id, digest=digest, is_stable=True, is_unique=True)
     valid = part.rows.where("_status <> 'quarantined'").select(*contract.column_names, "_rank")
     update_histories(ctx, part.work.entity, valid, batch_id=batch_id, digest=digest)
 
@@ -218,6 +233,31 @@ def _log_reconciliation(ctx: JobContext, statuses: list[dict[str, Any]], finding
         for (owner, severity, code, column), num_rows in sorted(counts.items()):
             if owner == entity:
                 ctx.log.info("clean %-18s %9d %s: %s (%s)", entity, num_rows, _EFFECTS[severity], code, column)
+
+
+def _log_references(
+    ctx: JobContext, rules: QualityRules, statuses: list[dict[str, Any]], findings: list[dict[str, Any]]
+) -> None:
+    """Log the share of each delivery whose references are not found."""
+    for status in statuses:
+        for column, num_rows in unmatched_rows(rules, key_of(status), findings).items():
+            if num_rows:
+                named = status["references"][column]
+                where = (status["source"], status["entity"], status["batch_id"])
+                what = (num_rows, named, 100 * num_rows / named, column)
+                ctx.log.info(
+                    "clean %s -> %s, batch %s: %d of %d rows (%.1f %%) have a %s that is not found", *where, *what
+                )
+
+
+def _log_warnings(ctx: JobContext, breaches: list[dict[str, Any]]) -> None:
+    """Log the violated expectations of deliveries that are kept."""
+    for row in breaches:
+        ctx.log.warning(
+            "clean %s -> %s: batch %s of %d rows violates the expectation %s. It is kept; check the delivery and `system`, "
+            "mapping and rules of the source (docs/reference/reason-codes.md)",
+            *(row[name] for name in ("source", "entity", "batch_id", "num_rows", "code")),
+        )
 
 
 def _quarantined(entity: str, rows: DataFrame, rules_version: str) -> DataFrame:

@@ -1,7 +1,7 @@
 """Standardise people and texts as Spark columns. The original values stay in bronze."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -13,24 +13,30 @@ from crm_spark.core.config import read_yaml
 from crm_spark.core.hashing import sha256_of
 from crm_spark.stages.clean.addresses import Addresses, load_addresses
 from crm_spark.stages.clean.config import CleanConfig
+from crm_spark.stages.clean.contacts import MailProviders, e164, email, email_match, load_mail_providers
+from crm_spark.stages.clean.instants import DateWords, load_date_words
 from crm_spark.stages.clean.names import Names, load_names
+from crm_spark.stages.clean.numbers import Currencies, load_currencies
 from crm_spark.stages.clean.texts import language, plain, require_languages
 
 Cell = str | None
-_EMAIL = r"^[^@\s]+@[^@\s]+\.[a-z]{2,}$"
-_DOTS_IGNORED = ("gmail.com", "googlemail.com")
-_PERSON = ("title", "given_name", "family_name", "street", "postcode", "city", "country", "phone")
-_STANDARDISED = ("title", "given_name", "family_name", "street", "house_number", "postcode", "city", "country", "phone")
+_PERSON = ("title", "given_name", "family_name", "street", "postcode", "city", "country", "phone", "email")
+_STANDARDISED = (
+    "title", "given_name", "family_name", "street", "house_number", "postcode", "city", "country", "phone", "email", "email_match",
+)  # fmt: skip
 MAY_BE_UNREADABLE = ("email", "phone")
 """Columns that become null if the value is invalid."""
 
 
 @dataclass(frozen=True)
 class Standards:
-    """Word lists, country packs and candidate languages used for standardisation."""
+    """Word lists, country packs and candidate languages used to read and standardise cells."""
 
     names: Names
     addresses: Addresses
+    dates: DateWords = field(default_factory=DateWords)
+    currencies: Currencies = field(default_factory=Currencies)
+    mail_providers: MailProviders = field(default_factory=MailProviders)
     languages: tuple[str, ...] = ()
     """Candidate languages of texts; empty: any."""
     version: str = ""
@@ -43,40 +49,19 @@ def load_standards(config: CleanConfig) -> Standards:
     Raises:
         ConfigError: a file is invalid, or a language is not supported.
     """
-    files = [read_yaml(Path(path)) if path else None for path in (config.names, config.addresses)]
+    paths = (config.names, config.addresses, config.dates, config.currencies, config.mail_providers)
+    files = [read_yaml(Path(path)) if path else None for path in paths]
     languages = tuple(sorted(set(config.languages)))
     require_languages(languages)
     return Standards(
-        load_names(config.names), load_addresses(config.addresses), languages, sha256_of([*files, languages])[:16]
+        load_names(config.names),
+        load_addresses(config.addresses),
+        load_date_words(config.dates),
+        load_currencies(config.currencies),
+        load_mail_providers(config.mail_providers),
+        languages,
+        sha256_of([*files, languages])[:16],
     )
-
-
-def email(raw: Column) -> Column:
-    """E-mail address in lower case; null if invalid."""
-    lower = F.lower(F.trim(raw))
-    return F.when(lower.rlike(_EMAIL), lower)
-
-
-def email_match(address: Column) -> Column:
-    """Matching key of a mailbox: without plus tag, and without dots if the provider ignores them."""
-    user, domain = F.split_part(address, F.lit("@"), F.lit(1)), F.split_part(address, F.lit("@"), F.lit(2))
-    user = F.regexp_replace(user, r"\+.*$", "")
-    user = F.when(domain.isin(*_DOTS_IGNORED), F.replace(user, F.lit("."), F.lit(""))).otherwise(user)
-    return F.when(address.isNotNull(), F.concat_ws("@", user, domain))
-
-
-def e164(raw: str | None, region: str | None) -> str | None:
-    """Phone number in E.164 format, or None if invalid in the region."""
-    import phonenumbers
-
-    if raw is None:
-        return None
-    try:
-        number = phonenumbers.parse(raw, region)
-    except phonenumbers.NumberParseException:
-        return None
-    is_possible = phonenumbers.is_possible_number(number)
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if is_possible else None
 
 
 def person(frame: DataFrame, standards: Standards, *, default_country: str | None) -> DataFrame:
@@ -84,15 +69,24 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
 
     Adds `_unreadable`: comma-separated columns of MAY_BE_UNREADABLE with an invalid value.
     """
-    names, addresses = standards.names, standards.addresses
+    names, addresses, providers = standards.names, standards.addresses, standards.mail_providers
 
     def standard(
-        title: Cell, given: Cell, family: Cell, street: Cell, postcode: Cell, city: Cell, country: Cell, phone: Cell
+        title: Cell,
+        given: Cell,
+        family: Cell,
+        street: Cell,
+        postcode: Cell,
+        city: Cell,
+        country: Cell,
+        phone: Cell,
+        mail: Cell,
     ) -> tuple[Cell, ...]:
         name = names.written(given, family, title)
         code = addresses.country(country, default_country)
         region = code if code and len(code) == 2 else default_country
         written, number = addresses.street(street, code)
+        address = email(mail)
         return (
             *name,
             written,
@@ -101,6 +95,8 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
             names.place(city),
             code,
             e164(phone, region),
+            address,
+            email_match(address, providers),
         )
 
     # Python UDF: names, addresses and phone numbers need rules that Spark expressions cannot express.
@@ -115,10 +111,9 @@ def person(frame: DataFrame, standards: Standards, *, default_country: str | Non
     filled = [name for name in _PERSON if name in frame.columns] + ["title", "country"]
     if "street" in frame.columns:
         filled.append("house_number")
-    columns = {name: F.col(f"_person.{name}") for name in filled}
     if "email" in frame.columns:
-        columns["email"] = email(F.col("email"))
-        columns["email_match"] = email_match(columns["email"])
+        filled.append("email_match")
+    columns = {name: F.col(f"_person.{name}") for name in filled}
     unread = [F.when(F.col(n).isNotNull() & columns[n].isNull(), F.lit(n)) for n in MAY_BE_UNREADABLE if n in columns]
     columns["_unreadable"] = F.concat_ws(",", *unread)
     return standardised_frame.withColumns(columns).drop("_person")
@@ -149,13 +144,15 @@ def texts(frame: DataFrame, standards: Standards) -> DataFrame:
     return standardised_frame.withColumns(columns).drop("_read")
 
 
-def name_part(full: Column, part: str, names: Names) -> Column:
-    """`given` or `family` part of a full name, without changing case."""
-    position = ("given", "family").index(part)
+def name_part(full: Column, country: Column, part: str, standards: Standards, *, default_country: str | None) -> Column:
+    """`given` or `family` part of a full name, without changing case; `country`: the person's, as written."""
+    position, names, addresses = ("given", "family").index(part), standards.names, standards.addresses
 
     @pandas_udf("string")  # type: ignore[call-overload]
-    def parts(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        for batch in batches:
-            yield pd.Series([names.split(cell)[position] for cell in batch], dtype="object")
+    def parts(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
+        for batch, countries in batches:
+            both = zip(batch, countries, strict=True)
+            split = [names.split(cell, addresses.country(where, default_country)) for cell, where in both]
+            yield pd.Series([pair[position] for pair in split], dtype="object")
 
-    return parts(full)
+    return parts(full, country)

@@ -22,9 +22,10 @@ from crm_spark.stages.clean.decisions import (
     with_decision,
     with_reference_findings,
 )
-from crm_spark.stages.clean.deduplicate import mark_duplicates
+from crm_spark.stages.clean.deduplicate import IN_SILVER, mark_duplicates
 from crm_spark.stages.clean.schema_drift import missing_columns
 from crm_spark.stages.clean.standardise import load_standards
+from crm_spark.stages.clean.survivorship import IS_ORIGIN, Survivorship
 
 
 @dataclass(frozen=True)
@@ -84,40 +85,58 @@ class Validation:
     ) -> DataFrame:
         """Add `_reasons`, `_duplicate` and `_status` (accepted, quarantined, duplicate). Grain: typed row of the entity.
 
+        Where records of one key are merged by column, adds `_kept` and, with the status `merged`, the silver rows that may
+        have taken values from new rows.
+
         Args:
             entity: entity of the rows.
             rows: typed rows of this run, by entity; reference rules also look up the other entities.
-            silver: silver rows of the entity, without rows of the same deliveries.
+            silver: silver rows of the entity; `_is_own` marks those of the same deliveries.
             blocked: blocked deliveries.
         """
         checked = rows[entity]
         for rule in self.validator.rules.of(entity):
             if rule.reference is not None:
-                checked = with_reference_findings(checked, rule, self._keys(*rule.reference, rows))
+                systems = self._systems_of(rule.reference[0])
+                checked = with_reference_findings(checked, rule, self._keys(*rule.reference, rows), systems)
         validated = with_decision(checked, entity, blocked or {})
         key = ENTITIES[entity].grain
         ranks = F.lit(0)
         for name, source in self.sources.items():
             ranks = F.when(F.col("source") == name, source.rank).otherwise(ranks)
-        existing = silver.withColumn("_rank", ranks)
         if self.ctx.tables.exists(ENTITIES[entity]):
-            existing = existing.join(rows[entity].select(*key).distinct(), list(key), "left_semi")
-        compared = self._merged_columns(entity)
-        marked = mark_duplicates(validated, existing, key=key, compared=compared)
+            silver = silver.join(rows[entity].select(*key).distinct(), list(key), "left_semi")
+        survivorship = self.survivorship(entity)
+        # Values that a row of these deliveries took from another record stay, even if that row is written again.
+        existing = survivorship.contributions(silver).where(F.col(IS_ORIGIN) | ~F.col("_is_own")).drop("_is_own")
+        compared = self._compared_columns(entity) if survivorship.units else []
+        marked = mark_duplicates(
+            validated, existing.withColumn("_rank", ranks), survivorship, key=key, compared=compared
+        )
         if compared:
             marked = marked.withColumn("_findings", with_conflicts(compared))
         status = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
-        return marked.withColumn("_status", status.otherwise("accepted")).drop("_contradicted")
+        status = status.otherwise("accepted")
+        if survivorship.units:
+            status = F.when(F.col(IN_SILVER), "merged").otherwise(status)
+        return marked.withColumn("_status", status).drop("_contradicted")
 
-    def _merged_columns(self, entity: str) -> list[str]:
-        """Non-key columns mapped by feeds with one_row_per_key."""
+    def survivorship(self, entity: str) -> Survivorship:
+        """How the records of one key are merged."""
+        return Survivorship.of(entity, self.sources, self.validator.rules)
+
+    def _compared_columns(self, entity: str) -> list[str]:
+        """Non-key columns mapped by the feeds of an entity whose records are merged."""
         feeds = [source.feeds[entity] for source in self.sources.values() if entity in source.feeds]
-        named = {column for feed in feeds if feed.one_row_per_key for column in feed.columns}
-        return sorted(named - set(ENTITIES[entity].grain))
+        return sorted({column for feed in feeds for column in feed.columns} - {*ENTITIES[entity].grain, "updated_at"})
+
+    def _systems_of(self, entity: str) -> list[str]:
+        """Systems in which a source feeds an entity."""
+        return sorted({source.system for source in self.sources.values() if entity in source.feeds})
 
     def _keys(self, entity: str, key: str, rows: Mapping[str, DataFrame]) -> DataFrame | None:
         """System and key of an entity in silver and among the valid rows of this run; None if no source feeds it."""
-        if not any(entity in source.feeds for source in self.sources.values()):
+        if not self._systems_of(entity):
             return None
         keys = self.ctx.tables.read(ENTITIES[entity]).select("system", key)
         if entity not in rows:

@@ -90,13 +90,19 @@ def test_reference_is_looked_up_in_the_same_system(spark):
         code="unknown_product", entity="order_line", column="product_id", check="exists_in",
         params={"entity": "product", "key": "product_id"},
     )  # fmt: skip
-    validated = with_decision(with_reference_findings(typed, rule, keys), "order_line", blocked={}).collect()
+    validated = with_decision(
+        with_reference_findings(typed, rule, keys, ["x", "y"]), "order_line", blocked={}
+    ).collect()
     assert {row["row_id"]: row["_reasons"] for row in validated} == {
         "a": [],
         "b": ["unknown_product"],
         "c": ["unknown_product"],
     }
-    without_reference = with_decision(with_reference_findings(typed, rule, None), "order_line", blocked={}).collect()
+    only_x = with_decision(with_reference_findings(typed, rule, keys, ["x"]), "order_line", blocked={}).collect()
+    assert {row["row_id"]: row["_reasons"] for row in only_x} == {"a": [], "b": [], "c": ["unknown_product"]}
+    without_reference = with_decision(
+        with_reference_findings(typed, rule, None, []), "order_line", blocked={}
+    ).collect()
     assert [row["_reasons"] for row in without_reference] == [[], [], []], "no source of the company makes products"
 
 

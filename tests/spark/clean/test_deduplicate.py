@@ -6,8 +6,20 @@ from itertools import permutations
 from pyspark.sql import functions as F
 
 from crm_spark.stages.clean.deduplicate import mark_duplicates
+from crm_spark.stages.clean.lines import CONTRADICTED, LATER_LINE
+from crm_spark.stages.clean.survivorship import IS_ORIGIN, Survivorship
 
 SCHEMA = "id string, updated_at timestamp, record_hash string, row_id string, _rank int, _is_one_row_per_key boolean"
+NOT_MERGED = Survivorship("person", (), {})
+
+
+def marked(valid, existing, compared=()):
+    """`mark_duplicates` of rows of one source that are no later lines."""
+    own = {"source": F.lit("shop"), LATER_LINE: F.lit(False), CONTRADICTED: F.lit(None).cast("string")}
+    known = existing.withColumns({"source": F.lit("shop"), IS_ORIGIN: F.lit(False)})
+    return mark_duplicates(valid.withColumns(own), known, NOT_MERGED, key=("id",), compared=compared)
+
+
 EARLY, LATE = datetime(2025, 1, 1), datetime(2025, 2, 1)
 ROWS = [
     ("a", EARLY, "h1", "r1", 0, False),
@@ -19,8 +31,8 @@ ROWS = [
 
 def duplicates(spark, rows, in_silver=()):
     valid = spark.createDataFrame(rows, SCHEMA).withColumn("_reasons", F.array().cast("array<string>"))
-    marked = mark_duplicates(valid, spark.createDataFrame(list(in_silver), SCHEMA), key=("id",))
-    return {row["row_id"]: row["_duplicate"] for row in marked.select("row_id", F.col("_duplicate")).collect()}
+    rows = marked(valid, spark.createDataFrame(list(in_silver), SCHEMA))
+    return {row["row_id"]: row["_duplicate"] for row in rows.select("row_id", F.col("_duplicate")).collect()}
 
 
 def test_latest_version_wins_in_any_order(spark):
@@ -45,17 +57,17 @@ def test_at_equal_times_the_source_of_higher_rank_wins(spark):
 def test_quarantined_rows_are_neither_kept_nor_compared(spark):
     rows = spark.createDataFrame([*ROWS, ("a", LATE, "h2", "r5", 9, False)], SCHEMA)
     decided = rows.withColumn("_reasons", F.when(F.col("row_id") == "r5", F.array(F.lit("bad"))).otherwise(F.array()))
-    marked = mark_duplicates(decided, spark.createDataFrame([], SCHEMA), key=("id",)).collect()
+    rows = marked(decided, spark.createDataFrame([], SCHEMA)).collect()
     expected = {"r1": "superseded", "r2": None, "r3": "exact_duplicate", "r4": None, "r5": None}
-    assert {row["row_id"]: row["_duplicate"] for row in marked} == expected
+    assert {row["row_id"]: row["_duplicate"] for row in rows} == expected
 
 
 def contradicted(spark, rows, in_silver=()):
     schema = f"{SCHEMA}, status string, name string"
     valid = spark.createDataFrame(rows, schema).withColumn("_reasons", F.array().cast("array<string>"))
     existing = spark.createDataFrame(list(in_silver), schema)
-    marked = mark_duplicates(valid, existing, key=("id",), compared=["name", "status"])
-    return {row["row_id"]: row["_contradicted"] for row in marked.collect() if row["_contradicted"] is not None}
+    rows = marked(valid, existing, compared=["name", "status"]).collect()
+    return {row["row_id"]: row["_contradicted"] for row in rows if row["_contradicted"] is not None}
 
 
 def test_conflicting_columns_of_rows_with_one_key_are_listed(spark):
@@ -65,7 +77,9 @@ def test_conflicting_columns_of_rows_with_one_key_are_listed(spark):
         ("a", None, "h8", "r3", 0, True, "void", "Lamp"),
         ("a", None, "h7", "r4", 0, True, None, "Rug"),
     ]
-    assert contradicted(spark, rows) == {"r2": ",,", "r3": ",status,", "r4": ",name,status,"}
+    assert contradicted(spark, rows) == {"r2": ",,", "r3": ",status,", "r4": ",name,"}, (
+        "an unknown status is no conflict"
+    )
 
 
 def test_older_version_does_not_conflict_but_silver_row_of_equal_age_does(spark):

@@ -9,7 +9,9 @@ from crm_spark.stages.clean.config import CleanConfig
 from crm_spark.stages.clean.standardise import load_standards, person, texts
 
 ROOT = Path(__file__).resolve().parents[3]
-CONFIG = CleanConfig(names=str(ROOT / "conf/domains/names.yaml"), addresses=str(ROOT / "conf/domains/addresses.yaml"))
+CONFIG = CleanConfig(
+    **{key: str(ROOT / f"conf/domains/{key}.yaml") for key in ("names", "addresses", "mail_providers")}
+)
 STANDARDS = load_standards(CONFIG)
 
 

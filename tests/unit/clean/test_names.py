@@ -69,6 +69,29 @@ def test_full_name_is_split(full, first, last):
 
 
 @pytest.mark.parametrize(
+    ("full", "first", "last"),
+    [
+        ("Ana Ruiz Molina", "Ana", "Ruiz Molina"),
+        ("Ana Ruiz", "Ana", "Ruiz"),
+        ("Ana", "Ana", None),
+        ("Dra. María José Ruiz Molina", "María José", "Ruiz Molina"),
+        ("María del Carmen Ruiz Molina", "María del Carmen", "Ruiz Molina"),
+        ("Ana de la Cruz Molina", "Ana", "de la Cruz Molina"),
+        ("Ana Ruiz de la Cruz", "Ana", "Ruiz de la Cruz"),
+        ("Ruiz Molina, Ana María", "Ana María", "Ruiz Molina"),
+    ],
+)
+def test_two_family_names_by_country(full, first, last):
+    given, family = NAMES.split(full, "ES")
+    assert (given.removeprefix("Dra. "), family) == (first, last)
+
+
+def test_double_name_may_end_with_a_particle():
+    assert NAMES.split("Anna Fox-van der Meer") == ("Anna", "Fox-van der Meer")
+    assert NAMES.written(None, "FOX-VAN DER MEER").family == "Fox-van der Meer"
+
+
+@pytest.mark.parametrize(
     ("written", "city"),
     [
         ("MÜNCHEN", "München"),

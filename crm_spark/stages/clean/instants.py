@@ -1,0 +1,287 @@
+"""Read dates and times as people and programs write them, as Spark columns.
+
+The session time zone of Spark is UTC: a timestamp without a zone, here called local, carries the digits of the clock.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+from crm_spark.core.config import Config, read_yaml, validated
+
+EPOCHS = {"epoch_seconds": 0, "epoch_milliseconds": 3, "epoch_microseconds": 6, "epoch_nanoseconds": 9}
+"""Format name -> decimal places of the unit, in seconds since 1970-01-01 UTC."""
+NONEXISTENT, AMBIGUOUS = "nonexistent_local_time", "ambiguous_local_time"
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+_TIME = r"(?:(?<![\d:+\-−])\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp]\.? ?[Mm]\b\.?)?|(?:\dT|\b\d{8})\d{4}(?:\d{2}(?:[.,]\d+)?)?)"
+_DATE = r"^\d{4}-\d{2}-\d{2}"
+_OFFSET = r"(?:UTC|GMT|UT)? ?[+\-−]\d{1,2}(?::?\d{2}){0,2}"
+_REGION = r"[A-Z][A-Za-z]+(?:/[A-Za-z0-9_+-]+)+"
+_COMMENT = r"(?: ?\([^)]*\))?"
+_PATTERN_PARTS = re.compile(r"'(?:[^']|'')*'|[A-Za-z]|[^A-Za-z']+")
+_ZONE_LETTERS, _WEEKDAY_LETTERS = set("zZXxOV"), set("Ee")
+_NOT_IN_A_WORD, _NOT_BEFORE_A_LETTER = r"(?<!\p{L})", r"(?!\p{L})"
+_WEEK_DATE, _ORDINAL_DATE = r"^(\d{4})-?W(\d{2})(?:-?([1-7]))?(?=$|[T ])", r"^(\d{4})-(\d{3})(?=$|[T ])"
+_BASIC_DATE = r"^(\d{4})(\d{2})(\d{2})(?=$|[T ])"
+_BASIC_TIME = r"[T ](\d{2})(\d{2})(\d{2})?(?=$|[.,])"
+
+
+class DateWords(Config):
+    """Words in dates and times, from `conf/domains/date_words.yaml`."""
+
+    zones: dict[str, Annotated[str, Field(pattern=r"^[+-]\d{2}:\d{2}$")]] = {}
+    """Abbreviation of a time zone, as written -> offset from UTC."""
+    months: Annotated[list[list[str]], Field(max_length=12)] = []
+    """Names and abbreviations of the twelve months in lower case, in order."""
+    weekdays: list[str] = []
+    """Names and abbreviations of weekdays, in lower case."""
+
+
+@dataclass(frozen=True)
+class DateReader:
+    """Reads the dates and times of one source.
+
+    Attributes:
+        words: names of months, weekdays and zones.
+        zone: IANA time zone of times that name none.
+    """
+
+    words: DateWords = field(default_factory=DateWords)
+    zone: str = "UTC"
+
+    def zone_of(self, text: Column) -> Column:
+        """Zone that a text names, as an offset or an IANA name; null for none, `?` for one that cannot be read."""
+        after_time, after_date = self._with_zone
+        found = F.coalesce(
+            F.nullif(F.regexp_extract(text, after_time, 2), F.lit("")), F.regexp_extract(text, after_date, 2)
+        )
+        # `10:00+02:00[Europe/Berlin]`: the offset decides.
+        found = F.trim(F.regexp_replace(found, rf"^({_OFFSET}|Z) ?\[.*\]$", "$1"))
+        found = F.regexp_replace(F.regexp_replace(found, r"^\[(.*)\]$", "$1"), "−", "-")
+        offset = r"^(?:UTC|GMT|UT)? ?([+-])(\d{1,2}):?(\d{2})?(?::?\d{2})?$"
+        hours, minutes = F.regexp_extract(found, offset, 2), F.regexp_extract(found, offset, 3)
+        hhmm = F.format_string("%s%2s:%2s", F.regexp_extract(found, offset, 1), hours, minutes)
+        zone = F.when(found.rlike(offset), F.translate(hhmm, " ", "0"))
+        zone = zone.when(found.isin("Z", "z", "UTC", "GMT", "UT"), "+00:00")
+        if self.words.zones:
+            known = F.create_map(*(F.lit(part) for pair in self.words.zones.items() for part in pair))
+            zone = zone.when(found.isin(*self.words.zones), F.try_element_at(known, found))
+        return F.when(found != "", zone.otherwise(found))
+
+    def without_zone(self, text: Column) -> Column:
+        """Text without the zone that it names and without repeated blanks."""
+        after_time, after_date = self._with_zone
+        bare = F.regexp_replace(F.regexp_replace(text, after_time, "$1$3"), after_date, "$1")
+        return F.trim(F.regexp_replace(bare, " {2,}", " "))
+
+    @property
+    def _with_zone(self) -> tuple[str, str]:
+        """Regular expressions of a time and of an ISO date with a zone: text, zone, and the year after it (Unix `date`)."""
+        names = "|".join(map(re.escape, sorted({*self.words.zones, "UTC", "GMT", "UT"}, key=len, reverse=True)))
+        name = rf"(?:{_OFFSET}|[Zz]|{_REGION}|(?:{names}))(?![A-Za-z0-9/])"
+        zone = rf"(?:{name}(?: ?\[{_REGION}\])?|\[{_REGION}\])"
+        date_zone = rf"(?:Z|UTC|GMT|[+-]\d{{2}}:\d{{2}})(?:\[{_REGION}\])?"
+        return rf"^(.*{_TIME}) ?({zone}){_COMMENT}( \d{{4}})?$", rf"({_DATE}) ?({date_zone})$"
+
+    def local(self, text: Column, name: str, zone: Column, newest_year: int | None = None) -> Column:
+        """Local timestamp of a text without its zone in one format; null if it does not match.
+
+        Args:
+            text: the text after `without_zone`.
+            name: `iso`, `excel` excluded, or a datetime pattern of Spark.
+            zone: result of `zone_of`.
+            newest_year: last year of the 100-year window for two-digit years.
+        """
+        if name == "iso":
+            return _iso(text)
+        pattern = _Pattern.of(name)
+        written = text
+        if pattern.has_weekday:
+            written = self._without_weekday(written)
+        if pattern.has_month_name:
+            written = self._with_month_number(written)
+        if pattern.has_half_day:
+            written = _with_half_day(written)
+        if pattern.has_fraction:
+            written = F.regexp_replace(written, r"(\d{2}[.,])(\d+)", "$1$2000000")
+            written = F.regexp_replace(written, r"(\d{2})[.,](\d{6})\d*", "$1.$2")
+        local = F.try_to_timestamp(written, F.lit(pattern.text))
+        if "yy" in name and "yyyy" not in name and newest_year is not None:
+            century_before = local - F.make_ym_interval(F.lit(100))
+            local = F.when(F.year(local) > newest_year, century_before).otherwise(local)
+        return F.when(zone.isNotNull(), local) if pattern.has_zone else local
+
+    def instant(self, local: Column, zone: Column) -> Column:
+        """Timestamp of a local time in the zone that it names, otherwise in the source's.
+
+        DST gaps and overlaps follow java.time: a skipped hour is shifted forward, an ambiguous hour is the earlier one.
+        """
+        in_own_zone = F.concat_ws(" ", local.cast("string"), zone).try_cast("timestamp")
+        return F.when(zone.isNotNull(), in_own_zone).otherwise(self._in_source_zone(local))
+
+    def day(self, local: Column, instant: Column, zone: Column) -> Column:
+        """Date of a text: as written, or in the source's zone if that makes it midnight (`1980-04-30T22:00Z`)."""
+        if self.zone == "UTC":
+            return local.cast("date")
+        there = F.from_utc_timestamp(instant, self.zone)
+        is_midnight = zone.isNotNull() & (there == F.date_trunc("day", there))
+        return F.when(is_midnight, there).otherwise(local).cast("date")
+
+    def note(self, text: Column, local: Column, instant: Column, zone: Column) -> Column | None:
+        """Reason code for a time of day that the source's clocks skipped or showed twice; None in UTC."""
+        if self.zone == "UTC":
+            return None
+        is_skipped = F.from_utc_timestamp(instant, self.zone) != local
+        again = [F.from_utc_timestamp(instant + F.expr(f"INTERVAL {m} MINUTES"), self.zone) == local for m in (30, 60)]
+        code = F.when(is_skipped, NONEXISTENT).when(again[0] | again[1], AMBIGUOUS)
+        # Clocks change at night; a date without a time names a day, not an hour.
+        return F.when(zone.isNull() & (F.hour(local) < 4) & text.rlike(r"\d[T ].*\d|^\d{11,}"), code)
+
+    def _in_source_zone(self, local: Column) -> Column:
+        return local if self.zone == "UTC" else F.to_utc_timestamp(local, self.zone)
+
+    def _without_weekday(self, text: Column) -> Column:
+        words = "|".join(map(re.escape, sorted(self.words.weekdays, key=len, reverse=True)))
+        # At the start any word is the weekday: abbreviations such as `mar` are months in other languages.
+        text = F.regexp_replace(text, r"^\p{L}[\p{L}-]*\.?,? *(?=.*\d)", "")
+        if not words:
+            return text
+        return F.trim(
+            F.regexp_replace(text, rf"(?iu) ?{_NOT_IN_A_WORD}(?:{words}){_NOT_BEFORE_A_LETTER}\.?,?(?= |$)", "")
+        )
+
+    def _with_month_number(self, text: Column) -> Column:
+        for number, names in enumerate(self.words.months or _ENGLISH_MONTHS, start=1):
+            words = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+            text = F.regexp_replace(
+                text, rf"(?iu){_NOT_IN_A_WORD}(?:{words}){_NOT_BEFORE_A_LETTER}\.?", f"{number:02d}"
+            )
+        return text
+
+
+_ENGLISH_MONTHS = [
+    [word, word[:3]]
+    for word in [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ]
+]
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """Datetime pattern after weekday, zone and names were taken out of pattern and text."""
+
+    text: str
+    has_zone: bool
+    has_weekday: bool
+    has_month_name: bool
+    has_half_day: bool
+    has_fraction: bool
+
+    @classmethod
+    def of(cls, pattern: str) -> "_Pattern":
+        parts = _PATTERN_PARTS.findall(pattern)
+        found: set[str] = set()
+        made: list[str] = []
+        for part in parts:
+            if part in _ZONE_LETTERS or part in ("'Z'", "'UTC'", "'GMT'"):
+                found.add("zone")
+                made.append("")
+            elif part in _WEEKDAY_LETTERS:
+                found.add("weekday")
+                made.append("\0")
+            else:
+                made.append(part)
+        text = re.sub(r" ?[\[(]?\0+[\])]?\.?,? ?", lambda m: " " if m.start() else "", "".join(made))
+        text = re.sub(r" {2,}", " ", re.sub(r"\[ ?\]|\( ?\)", "", text)).strip()
+        found |= {
+            kind
+            for kind, letters in (("month", r"(?:M{3,}|L{3,})\.?"), ("half", " ?a+"), ("fraction", r"[.,]S+"))
+            if _outside_quotes(letters, text)
+        }
+        text = _replaced_outside_quotes(r"(?:M{3,}|L{3,})\.?", "MM", text)
+        text = _replaced_outside_quotes(r" ?a+", " a", text)
+        text = _replaced_outside_quotes(r"[.,]S+", ".SSSSSS", text)
+        return cls(text, "zone" in found, "weekday" in found, "month" in found, "half" in found, "fraction" in found)
+
+
+def _outside_quotes(expression: str, pattern: str) -> bool:
+    return re.search(expression, re.sub(r"'(?:[^']|'')*'", "", pattern)) is not None
+
+
+def _replaced_outside_quotes(expression: str, new: str, pattern: str) -> str:
+    pieces = re.split(r"('(?:[^']|'')*')", pattern)
+    return "".join(p if i % 2 else re.sub(expression, new, p) for i, p in enumerate(pieces))
+
+
+def _with_half_day(text: Column) -> Column:
+    text = F.regexp_replace(text, r"(?i)(?<=\d) ?a\.? ?m\b\.?", " AM")
+    return F.regexp_replace(text, r"(?i)(?<=\d) ?p\.? ?m\b\.?", " PM")
+
+
+def _iso(text: Column) -> Column:
+    """ISO 8601 in the extended or basic format, with calendar, week or ordinal dates."""
+    monday = F.date_trunc("week", F.make_date(_part(text, _WEEK_DATE, 1), F.lit(1), F.lit(4)))
+    week, weekday = _part(text, _WEEK_DATE, 2), F.coalesce(_part(text, _WEEK_DATE, 3), F.lit(1))
+    week_day = F.date_add(monday.cast("date"), (week - 1) * 7 + weekday - 1)
+    is_week = (week >= 1) & (F.weekofyear(week_day) == week)
+    first = F.make_date(_part(text, _ORDINAL_DATE, 1), F.lit(1), F.lit(1))
+    year_day = F.date_add(first, _part(text, _ORDINAL_DATE, 2) - 1)
+    is_year_day = F.year(year_day) == F.year(first)
+    calendar = (
+        F.when(text.rlike(_WEEK_DATE), F.concat(F.when(is_week, week_day.cast("string")), _rest(text, _WEEK_DATE)))
+        .when(
+            text.rlike(_ORDINAL_DATE),
+            F.concat(F.when(is_year_day, year_day.cast("string")), _rest(text, _ORDINAL_DATE)),
+        )
+        .otherwise(F.regexp_replace(text, _BASIC_DATE, "$1-$2-$3"))
+    )
+    calendar = F.when(F.contains(calendar, F.lit("t")), F.translate(calendar, "t", "T")).otherwise(calendar)
+    calendar = F.when(
+        calendar.rlike(rf"{_DATE}{_BASIC_TIME}"), F.regexp_replace(calendar, _BASIC_TIME, " $1:$2:$3")
+    ).otherwise(calendar)
+    calendar = F.regexp_replace(F.regexp_replace(calendar, r":(?=$|[.,])", ""), r"(?<=:\d{2}),(?=\d)", ".")
+    # A time of day alone would be read as today's.
+    return F.when(calendar.rlike(r"^\d{4}(?:-|$)"), F.try_to_timestamp(calendar))
+
+
+def _part(text: Column, expression: str, group: int) -> Column:
+    return F.regexp_extract(text, expression, group).try_cast("int")
+
+
+def _rest(text: Column, expression: str) -> Column:
+    return F.regexp_replace(text, expression, "")
+
+
+def epoch(text: Column, name: str) -> Column:
+    """Timestamp of a number of seconds, milliseconds, microseconds or nanoseconds since 1970-01-01 UTC."""
+    # A decimal: a double does not hold nanoseconds.
+    seconds = text.try_cast("decimal(38,9)") * F.lit(f"1e-{EPOCHS[name]}").cast("decimal(18,9)")
+    return F.timestamp_micros(
+        (F.when(seconds.between(_FIRST_SECOND, _LAST_SECOND), seconds) * 1_000_000).cast("bigint")
+    )
+
+
+def load_date_words(path: str | None) -> DateWords:
+    """Load month, weekday and zone names from a YAML file; without a file English months and `UTC`, `GMT` are read.
+
+    Raises:
+        ConfigError: the file is invalid; the message names file, key, value and the allowed values.
+    """
+    return DateWords() if path is None else validated(DateWords, read_yaml(Path(path)), origin=path)
