@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from crm_spark.core.config import Config, merged, parse_overrides, read_layered, validated
+from crm_spark.core.config import Config, TimeZone, merged, parse_overrides, read_layered, validated
 from crm_spark.core.lease import TIME_TO_LIVE_SECONDS
 from crm_spark.core.session import SessionConfig
 from crm_spark.stages.clean.config import CleanConfig, ReplayConfig
@@ -33,6 +33,9 @@ class CompanyConfig(Config):
     """ISO 4217 code of the reporting currency."""
     exchange_rates: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Units of the reporting currency per unit of another currency, for sources in other currencies."""
+    time_zone: TimeZone = "UTC"
+    """IANA time zone of the company's days: order days, months, recency, the logical date and the report's times. Also of
+    sources that set none."""
     horizon_days: Annotated[int, Field(ge=7, le=730)] = 91
     """Days that churn, expected revenue and recent features cover."""
 

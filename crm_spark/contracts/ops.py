@@ -3,7 +3,7 @@
 Holds reason codes and pointers to bronze only, never customer values.
 """
 
-from crm_spark.contracts.types import DATE, DOUBLE, LONG, STRING, STRINGS, TIMESTAMP
+from crm_spark.contracts.types import DATE, DOUBLE, INT, LONG, STRING, STRINGS, TIMESTAMP
 from crm_spark.core.contract import TableContract, optional, required
 
 DELIVERY = TableContract(
@@ -82,6 +82,11 @@ RECONCILIATION = TableContract(
             "Duplicates: identical rows, older versions, and further rows of a key (one_row_per_key).",
         ),
         optional("last_event_at", TIMESTAMP, "Latest event time of the accepted rows."),
+        optional(
+            "reading_version",
+            INT,
+            "Version of the way in which cells were read; null: 1, before it was recorded. See the operator guide, Upgrade.",
+        ),
     ),
 )
 FINDING = TableContract(

@@ -7,10 +7,11 @@ booleans (a column called `No`), and both would wrap the 30 lines that do.
 import difflib
 import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from crm_spark.core.errors import ConfigError
 
@@ -24,6 +25,18 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=BaseModel)
+
+
+def _known_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("expected an IANA time zone such as Europe/Berlin") from None
+    return zone
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+"""Name of an IANA time zone."""
 
 
 class _Loader(yaml.SafeLoader):

@@ -71,6 +71,11 @@ def company_draft(
             "extends": (json.dumps(extends), ""),
             "lake": (json.dumps(lake), "choose a location with enough disk space"),
             "currency": (currency, guesses["currency"].why if "currency" in guesses else ""),
+            "time_zone": (
+                given.get("time_zone")
+                or (guesses["time_zone"].value if "time_zone" in guesses else _DEFAULTS["time_zone"]),
+                guesses["time_zone"].why if "time_zone" in guesses and "time_zone" not in given else "",
+            ),
             "data_dir": (json.dumps(data_dir), ""),
         },
     )

@@ -68,7 +68,11 @@ def _missing_settings(given: Mapping[str, str]) -> list[str]:
         lines.append(
             "# system: namespace of the ids. Set the same one for files that share customer, order or product ids (--system)."
         )
-    defaults = {"time_zone": "default UTC", "country": "of phone numbers", "currency": "default: the company's"}
+    defaults = {
+        "time_zone": "default: the company's",
+        "country": "of phone numbers",
+        "currency": "default: the company's",
+    }
     if missing := [f"{key} ({what})" for key, what in defaults.items() if key not in given]:
         lines.append(f"# Set if needed: {', '.join(missing)}.")
     return lines

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.ops import RECONCILIATION
 from crm_spark.core.context import UP_TO_DATE, JobContext, StageResult, utc_now
+from crm_spark.core.days import local_day
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.log import get_logger
@@ -113,7 +114,7 @@ class Pipeline:
             spark=self.spark,
             tables=self.tables,
             settings=self.settings,
-            as_of=self._as_of() if stage.has_as_of else self.started_at.date(),
+            as_of=self._as_of() if stage.has_as_of else self._today,
             run_id=self.run_id,
             fingerprint="",
             started_at=self.started_at,
@@ -123,6 +124,10 @@ class Pipeline:
             is_dry_run=self.is_dry_run,
         )
 
+    @property
+    def _today(self) -> date:
+        return local_day(self.started_at, self.settings.company.time_zone)
+
     def _as_of(self) -> date:
         if self.requested_as_of:
             return self.requested_as_of
@@ -130,9 +135,8 @@ class Pipeline:
         if newest is None or newest[0] is None:
             if not self.tables.exists(RECONCILIATION):
                 raise InputError("There is no data in silver yet. Run ingest and clean first, or refresh.")
-            return self.started_at.date()  # no event of this company has a date
-        newest_day: date = newest[0].date()
-        return newest_day
+            return self._today  # no event of this company has a date
+        return local_day(newest[0], self.settings.company.time_zone)
 
 
 def _new_run_id() -> str:

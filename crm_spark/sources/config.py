@@ -6,12 +6,11 @@ One YAML file per source; the file name is the source name. Mappings are declara
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
-from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.core.config import Config, TimeZone, read_yaml, validated
 from crm_spark.core.errors import ConfigError
 
 FILLED_BY_CLEAN = {
@@ -219,8 +218,8 @@ class Source(Config):
     """Files of the source; exclusive with `jdbc`; null: the source is a database table."""
     jdbc: Jdbc | None = None
     """Database table of the source; exclusive with `files`; null: the source is a set of files."""
-    time_zone: str = "UTC"
-    """Time zone of timestamps without an offset."""
+    time_zone: TimeZone | None = None
+    """IANA time zone of times that name none; null: that of the company. A date without a time is a day of the company."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] | None = None
     """ISO 4217 currency code of the amounts; null: the reporting currency."""
     country: Annotated[str, Field(pattern="^[A-Z]{2}$")] | None = None
@@ -232,15 +231,6 @@ class Source(Config):
     """Priority of the source: of two records with the same key and `updated_at`, the higher rank wins."""
     feeds: dict[str, Feed] = {}
     """Entities that the source feeds, by name."""
-
-    @field_validator("time_zone")
-    @classmethod
-    def _check_time_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (KeyError, ValueError, OSError):
-            raise ValueError("expected an IANA time zone such as Europe/Berlin") from None
-        return zone
 
     @model_validator(mode="after")
     def _check_feeds(self) -> "Source":

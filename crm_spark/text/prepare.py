@@ -5,6 +5,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
+from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
 from crm_spark.governance.redaction import redacted, without_names
@@ -19,8 +20,8 @@ def _has_text(title: Column, text: Column) -> Column:
     return F.concat_ws("\n", title, text).rlike(r"\S")
 
 
-def all_texts(tables: TableStore) -> DataFrame:
-    """Grain: system x entity x record_id. All texts of silver with hash, writer, day and, for feedback, label.
+def all_texts(tables: TableStore, zone: str) -> DataFrame:
+    """Grain: system x entity x record_id. All texts of silver with hash, writer, day in an IANA time zone and, for feedback, label.
 
     `person_id` identifies the writer within a system, `customer_id` across systems.
     """
@@ -33,7 +34,7 @@ def all_texts(tables: TableStore) -> DataFrame:
         "source",
         "person_id",
         "product_id",
-        F.to_date("given_at").alias("written_on"),
+        day_of("given_at", zone).alias("written_on"),
         "label",
         input_text(F.col("plain_title"), F.col("plain_text")).alias("text"),
         "language",
@@ -48,7 +49,7 @@ def all_texts(tables: TableStore) -> DataFrame:
         "source",
         "person_id",
         "product_id",
-        F.to_date("happened_at").alias("written_on"),
+        day_of("happened_at", zone).alias("written_on"),
         F.lit(None).cast("string").alias("label"),
         input_text(F.col("topic"), F.col("plain_text")).alias("text"),
         "language",

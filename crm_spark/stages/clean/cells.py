@@ -13,9 +13,11 @@ _HAS_ODD_CHARACTER = (
 )
 _FORMULA = r'^="(.*)"$'
 _WHOLE_DOUBLE = r"^([+-]?\d+)\.0+$"
-_EXPONENT = r"^(\d(?:\.(\d+))?)([eE])(\+?)(\d{1,2})$"
-_EXACT_DIGITS = 15
-"""Decimal digits that a double holds exactly."""
+_EXPONENT = r"^\d(?:\.\d+[eE]\+?|[eE]\+)\d{1,2}$"
+"""Number in exponent notation; `2E10` may be a part number."""
+_SPREADSHEET_EXPONENT = r"^\d\.(\d+)E\+(\d{1,2})$"
+_NOT_EXACT = r"[eE]\+?(?:1[5-9]|[2-9]\d)$"
+"""Above the 15 decimal digits that a double holds exactly."""
 
 
 def is_code(name: str) -> bool:
@@ -43,45 +45,16 @@ def code(text: Column, *, is_phone: bool) -> Column:
 
     A number rounded by a spreadsheet (`4.91712E+11`) is written out; a rounded phone number stays as it is.
     """
-    digits, exponent = F.length(F.regexp_extract(text, _EXPONENT, 2)), _exponent(text)
-    has_fraction = digits > exponent
-    is_code_with_letter = (digits == 0) & (F.regexp_extract(text, _EXPONENT, 4) == "")  # 2E10 may be a part number
-    is_kept = has_fraction | is_code_with_letter
+    number = text.try_cast("decimal(38,10)")
+    is_whole = number == F.floor(number)
     if is_phone:
-        is_kept = is_kept | _is_rounded(text)
-    written_out = F.when(is_kept, text).otherwise(text.try_cast("decimal(38,0)").cast("string"))
-    return (
-        F.when(text.rlike(_WHOLE_DOUBLE), F.regexp_extract(text, _WHOLE_DOUBLE, 1))
-        .when(text.rlike(_EXPONENT), written_out)
-        .otherwise(text)
-    )
+        is_whole = is_whole & ~is_rounded(text)
+    written_out = F.when(is_whole, number.cast("decimal(38,0)").cast("string")).otherwise(text)
+    return F.when(text.rlike(_EXPONENT), written_out).otherwise(F.regexp_replace(text, _WHOLE_DOUBLE, "$1"))
 
 
-def note(cell: Column, text: Column, *, is_code: bool, is_text: bool) -> Column:
-    """Reason code of a repair: `rounded_number`, `repaired_cell`, or null.
-
-    Args:
-        cell: the cell as delivered.
-        text: the cell after `cleaned`.
-        is_code: whether the column holds a code.
-        is_text: as in `cleaned`.
-    """
-    is_repaired = F.trim(cell) != text
-    if not is_code:
-        return F.when(is_repaired, REPAIRED)
-    went_through_double = text.rlike(_WHOLE_DOUBLE) | (text.rlike(_EXPONENT) & (code(text, is_phone=False) != text))
-    is_rounded = text.rlike(_EXPONENT) & _is_rounded(text) & (F.regexp_extract(text, _EXPONENT, 2) != "")
-    return F.when(is_rounded, ROUNDED).when(is_repaired | went_through_double, REPAIRED)
-
-
-def _exponent(text: Column) -> Column:
-    return F.regexp_extract(text, _EXPONENT, 5).try_cast("int")
-
-
-def _is_rounded(text: Column) -> Column:
-    """Spreadsheets round the mantissa they show; programs write the shortest one that is exact."""
-    is_shown_by_spreadsheet = (F.regexp_extract(text, _EXPONENT, 3) == "E") & (
-        F.regexp_extract(text, _EXPONENT, 4) == "+"
-    )
-    is_too_long = _exponent(text) > F.length(F.regexp_extract(text, _EXPONENT, 2))
-    return (is_shown_by_spreadsheet & is_too_long) | (_exponent(text) >= _EXACT_DIGITS)
+def is_rounded(text: Column) -> Column:
+    """Whether a code lost digits: spreadsheets round the mantissa they show, programs write the shortest exact one."""
+    shown = F.regexp_extract(text, _SPREADSHEET_EXPONENT, 1)
+    exponent = F.regexp_extract(text, _SPREADSHEET_EXPONENT, 2).try_cast("int")
+    return text.rlike(_EXPONENT) & ((F.coalesce(exponent, F.lit(0)) > F.length(shown)) | text.rlike(_NOT_EXACT))

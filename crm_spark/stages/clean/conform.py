@@ -20,7 +20,7 @@ from crm_spark.stages.clean.lines import (
     takes_currency_of_order,
     with_currency_of_order,
 )
-from crm_spark.stages.clean.mapping import NOTE, RAW, REASON, TEXT, VALUE, converted, missing_required
+from crm_spark.stages.clean.mapping import NOTE, RAW, REASON, TEXT, VALUE, CompanyDefaults, converted, missing_required
 from crm_spark.stages.clean.schema_drift import MISSING_COLUMN
 from crm_spark.stages.clean.standardise import Standards
 
@@ -67,11 +67,13 @@ class RowValidator:
         rules: rules, null markers, tolerated columns.
         money: currency conversion.
         standards: standardisation of names, addresses and texts.
+        time_zone: IANA time zone of the company.
     """
 
     rules: QualityRules
     money: Money
     standards: Standards
+    time_zone: str = "UTC"
 
 
 def conformed(
@@ -87,9 +89,8 @@ def conformed(
 
     `incomplete_files`: digests of files without a mapped column; all of their records are quarantined.
     """
-    typed, names = converted(
-        bronze, source, entity, feed, validator.rules, validator.standards, currency=validator.money.currency
-    )
+    defaults = CompanyDefaults(validator.money.currency, validator.time_zone)
+    typed, names = converted(bronze, source, entity, feed, validator.rules, validator.standards, defaults)
     tolerated = {name for name in names if f"{entity}.{name}" in validator.rules.tolerated}
     has_failed = [F.col(REASON.format(name)).isNotNull() for name in names if name not in tolerated]
     values = typed.select(

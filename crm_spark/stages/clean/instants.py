@@ -26,6 +26,7 @@ _COMMENT = r"(?: ?\([^)]*\))?"
 _PATTERN_PARTS = re.compile(r"'(?:[^']|'')*'|[A-Za-z]|[^A-Za-z']+")
 _ZONE_LETTERS, _WEEKDAY_LETTERS = set("zZXxOV"), set("Ee")
 _NOT_IN_A_WORD, _NOT_BEFORE_A_LETTER = r"(?<!\p{L})", r"(?!\p{L})"
+_HAS_TIME = r":\d{2}|T\d|\d{11,}"
 _WEEK_DATE, _ORDINAL_DATE = r"^(\d{4})-?W(\d{2})(?:-?([1-7]))?(?=$|[T ])", r"^(\d{4})-(\d{3})(?=$|[T ])"
 _BASIC_DATE = r"^(\d{4})(\d{2})(\d{2})(?=$|[T ])"
 _BASIC_TIME = r"[T ](\d{2})(\d{2})(\d{2})?(?=$|[.,])"
@@ -49,29 +50,29 @@ class DateReader:
     Attributes:
         words: names of months, weekdays and zones.
         zone: IANA time zone of times that name none.
+        company_zone: IANA time zone of the company; a date without a time is one of its days.
     """
 
     words: DateWords = field(default_factory=DateWords)
     zone: str = "UTC"
+    company_zone: str = "UTC"
 
-    def zone_of(self, text: Column) -> Column:
-        """Zone that a text names, as an offset or an IANA name; null for none, `?` for one that cannot be read."""
+    def zone_in(self, text: Column) -> Column:
+        """Zone beside a time, as written; null for none."""
         after_time, after_date = self._with_zone
-        found = F.coalesce(
-            F.nullif(F.regexp_extract(text, after_time, 2), F.lit("")), F.regexp_extract(text, after_date, 2)
-        )
+        found = F.concat(F.regexp_extract(text, after_time, 2), F.regexp_extract(text, after_date, 2))
         # `10:00+02:00[Europe/Berlin]`: the offset decides.
-        found = F.trim(F.regexp_replace(found, rf"^({_OFFSET}|Z) ?\[.*\]$", "$1"))
-        found = F.regexp_replace(F.regexp_replace(found, r"^\[(.*)\]$", "$1"), "−", "-")
+        found = F.regexp_replace(found, rf"^({_OFFSET}|Z) ?\[.*\]$|^\[(.*)\]$", "$1$2")
+        return F.nullif(F.translate(F.trim(found), "−", "-"), F.lit(""))
+
+    def named_zone(self, written: Column) -> Column:
+        """Zone in the notation of Spark: an offset such as +02:00, or an IANA name."""
         offset = r"^(?:UTC|GMT|UT)? ?([+-])(\d{1,2}):?(\d{2})?(?::?\d{2})?$"
-        hours, minutes = F.regexp_extract(found, offset, 2), F.regexp_extract(found, offset, 3)
-        hhmm = F.format_string("%s%2s:%2s", F.regexp_extract(found, offset, 1), hours, minutes)
-        zone = F.when(found.rlike(offset), F.translate(hhmm, " ", "0"))
-        zone = zone.when(found.isin("Z", "z", "UTC", "GMT", "UT"), "+00:00")
-        if self.words.zones:
-            known = F.create_map(*(F.lit(part) for pair in self.words.zones.items() for part in pair))
-            zone = zone.when(found.isin(*self.words.zones), F.try_element_at(known, found))
-        return F.when(found != "", zone.otherwise(found))
+        sign, hours, minutes = (F.regexp_extract(written, offset, group) for group in (1, 2, 3))
+        padded = F.concat(sign, F.lpad(hours, 2, "0"), F.lit(":"), F.lpad(minutes, 2, "0"))
+        fixed = dict.fromkeys(("Z", "z", "UTC", "GMT", "UT"), "+00:00") | self.words.zones
+        known = F.create_map(*(F.lit(part) for pair in fixed.items() for part in pair))
+        return F.when(written.rlike(offset), padded).otherwise(F.coalesce(F.try_element_at(known, written), written))
 
     def without_zone(self, text: Column) -> Column:
         """Text without the zone that it names and without repeated blanks."""
@@ -94,7 +95,7 @@ class DateReader:
         Args:
             text: the text after `without_zone`.
             name: `iso`, `excel` excluded, or a datetime pattern of Spark.
-            zone: result of `zone_of`.
+            zone: result of `zone_in`.
             newest_year: last year of the 100-year window for two-digit years.
         """
         if name == "iso":
@@ -116,13 +117,13 @@ class DateReader:
             local = F.when(F.year(local) > newest_year, century_before).otherwise(local)
         return F.when(zone.isNotNull(), local) if pattern.has_zone else local
 
-    def instant(self, local: Column, zone: Column) -> Column:
-        """Timestamp of a local time in the zone that it names, otherwise in the source's.
+    def instant(self, text: Column, local: Column, zone: Column) -> Column:
+        """Timestamp of a local time in the zone that its text names, otherwise in the source's.
 
         DST gaps and overlaps follow java.time: a skipped hour is shifted forward, an ambiguous hour is the earlier one.
         """
         in_own_zone = F.concat_ws(" ", local.cast("string"), zone).try_cast("timestamp")
-        return F.when(zone.isNotNull(), in_own_zone).otherwise(self._in_source_zone(local))
+        return F.when(zone.isNotNull(), in_own_zone).otherwise(self._in_source_zone(text, local))
 
     def day(self, local: Column, instant: Column, zone: Column) -> Column:
         """Date of a text: as written, or in the source's zone if that makes it midnight (`1980-04-30T22:00Z`)."""
@@ -140,10 +141,12 @@ class DateReader:
         again = [F.from_utc_timestamp(instant + F.expr(f"INTERVAL {m} MINUTES"), self.zone) == local for m in (30, 60)]
         code = F.when(is_skipped, NONEXISTENT).when(again[0] | again[1], AMBIGUOUS)
         # Clocks change at night; a date without a time names a day, not an hour.
-        return F.when(zone.isNull() & (F.hour(local) < 4) & text.rlike(r"\d[T ].*\d|^\d{11,}"), code)
+        return F.when(zone.isNull() & (F.hour(local) < 4) & _has_time(text, local), code)
 
-    def _in_source_zone(self, local: Column) -> Column:
-        return local if self.zone == "UTC" else F.to_utc_timestamp(local, self.zone)
+    def _in_source_zone(self, text: Column, local: Column) -> Column:
+        if self.zone == self.company_zone:
+            return _to_utc(local, self.zone)
+        return F.when(_has_time(text, local), _to_utc(local, self.zone)).otherwise(_to_utc(local, self.company_zone))
 
     def _without_weekday(self, text: Column) -> Column:
         words = "|".join(map(re.escape, sorted(self.words.weekdays, key=len, reverse=True)))
@@ -259,6 +262,14 @@ def _iso(text: Column) -> Column:
     calendar = F.regexp_replace(F.regexp_replace(calendar, r":(?=$|[.,])", ""), r"(?<=:\d{2}),(?=\d)", ".")
     # A time of day alone would be read as today's.
     return F.when(calendar.rlike(r"^\d{4}(?:-|$)"), F.try_to_timestamp(calendar))
+
+
+def _has_time(text: Column, local: Column) -> Column:
+    return (local != F.date_trunc("day", local)) | text.rlike(_HAS_TIME)
+
+
+def _to_utc(local: Column, zone: str) -> Column:
+    return local if zone == "UTC" else F.to_utc_timestamp(local, zone)
 
 
 def _part(text: Column, expression: str, group: int) -> Column:

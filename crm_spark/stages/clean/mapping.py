@@ -29,9 +29,17 @@ _EVIDENCE = {
 """Person column -> columns of which one must be known for a word such as Null to be a name."""
 POSSIBLE_PLACEHOLDER = "possible_placeholder"
 
-RAW, REPAIR, TEXT, ZONE, PLAIN = "_raw_{}", "_repair_{}", "_text_{}", "_zone_{}", "_plain_{}"
+RAW, REPAIR, TEXT, BESIDE, PLAIN, ZONE = "_raw_{}", "_repair_{}", "_text_{}", "_beside_{}", "_plain_{}", "_zone_{}"
 BARE, DIGITS, VALUE, REASON, NOTE = "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}", "_note_{}"
 """Intermediate columns of a conversion, formatted with the column name; bronze columns never start with `_`."""
+
+
+@dataclass(frozen=True)
+class CompanyDefaults:
+    """Currency of amounts and time zone of times whose row and source name none."""
+
+    currency: str = "EUR"
+    time_zone: str = "UTC"
 
 
 def converted(
@@ -41,8 +49,7 @@ def converted(
     feed: Feed,
     rules: QualityRules,
     standards: Standards,
-    *,
-    currency: str = "EUR",
+    company: CompanyDefaults,
 ) -> tuple[DataFrame, list[str]]:
     """Grain as `bronze`. Returns the frame and the feed's mapped column names in contract order.
 
@@ -50,17 +57,17 @@ def converted(
     (the typed value), `_reason_NAME` (the reason code of an invalid value) and, where its conversion can warn,
     `_note_NAME` (the reason code of a warning).
 
-    `currency`: of amounts whose row and source name none.
+    `company`: values of what neither the row nor the source names.
     """
-    reader = _Reader(source, entity, feed, tuple(bronze.columns), rules, standards, currency)
+    reader = _Reader(source, entity, feed, tuple(bronze.columns), rules, standards, company)
     kinds = {c.name: c.type for c in ENTITIES[entity].columns if c.name in feed.columns}
     frame = bronze
     # One projection per step: Spark inlines expressions, so a single nested expression would make planning very slow.
     for steps in (
-        ((RAW, reader.raw), (REPAIR, reader.repair)),
-        ((TEXT, reader.text),),
-        ((ZONE, reader.zone), (PLAIN, reader.plain)),
-        ((BARE, reader.bare),),
+        ((RAW, reader.raw),),
+        ((TEXT, reader.text), (REPAIR, reader.repair)),
+        ((BESIDE, reader.beside), (PLAIN, reader.plain)),
+        ((ZONE, reader.zone), (BARE, reader.bare)),
         ((DIGITS, reader.digits),),
         ((VALUE, reader.value),),
         ((REASON, reader.reason), (NOTE, reader.note)),
@@ -89,7 +96,7 @@ class _Reader:
     columns: tuple[str, ...]
     rules: QualityRules
     standards: Standards
-    currency: str
+    company: CompanyDefaults
 
     def raw(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         if mapping.value is not None:
@@ -115,13 +122,13 @@ class _Reader:
         """Reason code of a repair of the cell."""
         if not mapping.from_ or name in VERBATIM:
             return None
-        is_code, is_text = cells.is_code(name), _is_text(name, kind, mapping)
-        notes = []
-        for column in mapping.from_:
-            cell = self._cell(column)
-            text = cells.cleaned(cell, is_text=is_text)
-            notes.append(cells.note(cell, text, is_code=is_code, is_text=is_text))
-        return F.coalesce(*notes)
+        delivered = F.trim(self._joined([self._cell(column) for column in mapping.from_], mapping))
+        if mapping.extract or mapping.part:
+            read = F.trim(self._joined([self._clean(column, name, kind) for column in mapping.from_], mapping))
+        else:
+            read = F.col(RAW.format(name))
+        code = F.when(F.coalesce(read, F.lit("")) != delivered, cells.REPAIRED)
+        return F.when(cells.is_rounded(delivered), cells.ROUNDED).otherwise(code) if cells.is_code(name) else code
 
     def text(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         raw = F.col(RAW.format(name))
@@ -132,9 +139,15 @@ class _Reader:
             is_placeholder = is_placeholder & ~is_name
         return F.when(~is_placeholder, raw)
 
+    def beside(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
+        """Time zone beside a time, currency beside an amount, as written."""
+        if isinstance(kind, _INSTANT):
+            return self._dates.zone_in(self._mapped_text(name, mapping))
+        return self.standards.currencies.sign_in(F.col(TEXT.format(name))) if name in _AMOUNTS else None
+
     def zone(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
         """Time zone that a time names."""
-        return self._dates.zone_of(self._mapped_text(name, mapping)) if isinstance(kind, _INSTANT) else None
+        return self._dates.named_zone(F.col(BESIDE.format(name))) if isinstance(kind, _INSTANT) else None
 
     def plain(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
         """Time without its zone, number without currency and grouping blanks."""
@@ -146,7 +159,7 @@ class _Reader:
 
     def bare(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
         """Local timestamp, number in Spark's notation, or the mapped value."""
-        plain, zone = F.col(PLAIN.format(name)), F.col(ZONE.format(name))
+        plain, zone = F.col(PLAIN.format(name)), F.col(BESIDE.format(name))
         if isinstance(kind, _INSTANT):
             parsed = [self._local(plain, zone, format_, mapping) for format_ in mapping.formats or ["iso"]]
             return F.coalesce(*parsed)
@@ -159,7 +172,7 @@ class _Reader:
         if isinstance(kind, _INSTANT):
             plain, local, zone = (F.col(column.format(name)) for column in (PLAIN, BARE, ZONE))
             epochs = [instants.epoch(plain, format_) for format_ in mapping.formats if format_ in instants.EPOCHS]
-            instant = self._dates.instant(local, zone)
+            instant = self._dates.instant(plain, local, zone)
             return F.coalesce(F.when(local.isNotNull(), instant), *epochs) if epochs else instant
         if not _is_number(kind, mapping):
             return None
@@ -202,7 +215,7 @@ class _Reader:
             if (of_clock := self._dates.note(plain, local, instant, zone)) is not None:
                 notes.append(of_clock)
         if name in _AMOUNTS:
-            is_other = self.standards.currencies.is_other(text, self._currency())
+            is_other = self.standards.currencies.is_other(F.col(BESIDE.format(name)), self._currency())
             notes.append(F.when(is_other, numbers.OTHER_CURRENCY))
         if (is_name := self._is_name(name)) is not None:
             notes.append(F.when(is_name & text.isNotNull(), POSSIBLE_PLACEHOLDER))
@@ -210,7 +223,8 @@ class _Reader:
 
     @property
     def _dates(self) -> DateReader:
-        return DateReader(self.standards.dates, self.source.time_zone)
+        zone = self.company.time_zone
+        return DateReader(self.standards.dates, self.source.time_zone or zone, zone)
 
     def _cell(self, column: str) -> Column:
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
@@ -247,7 +261,7 @@ class _Reader:
 
     def _currency(self) -> Column:
         """Currency of the row."""
-        default = F.lit(self.source.currency or self.currency)
+        default = F.lit(self.source.currency or self.company.currency)
         if "currency" not in self.feed.columns:
             return default
         return F.coalesce(self.standards.currencies.code(F.col(TEXT.format("currency"))), default)

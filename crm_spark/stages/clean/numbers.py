@@ -55,16 +55,16 @@ class Currencies:
         known = F.create_map(*(F.lit(part) for pair in only.items() for part in pair))
         return F.coalesce(F.try_element_at(known, F.lower(text)), F.upper(text))
 
-    def is_other(self, text: Column, currency: Column) -> Column:
-        """Whether an amount names a currency other than `currency`; null if it names none."""
-        sign = F.lower(F.regexp_extract(text, rf"^[-+( ]*({self.pattern})|({self.pattern})[-+) ]*$", 0))
-        sign = F.regexp_replace(sign, r"^[-+( ]+|[-+). ]+$", "")
-        named = F.array(F.upper(sign))
-        if self.words.signs:
-            parts = [(F.lit(sign), F.array(*map(F.lit, codes))) for sign, codes in self.words.signs.items()]
-            known = F.create_map(*(part for pair in parts for part in pair))
-            named = F.coalesce(F.try_element_at(known, sign), named)
-        return F.when(F.length(sign) > 0, ~F.array_contains(named, currency))
+    def sign_in(self, text: Column) -> Column:
+        """Currency beside an amount in lower case, as written; null for none."""
+        sign = F.regexp_extract(text, rf"^[-+( ]*{self.pattern}|{self.pattern}[-+) ]*$", 0)
+        return F.nullif(F.lower(F.regexp_replace(sign, r"^[-+( ]+|[-+). ]+$", "")), F.lit(""))
+
+    def is_other(self, sign: Column, currency: Column) -> Column:
+        """Whether the currency beside an amount is another than `currency`; null if there is none."""
+        pairs = [f"{sign}|{code}" for sign, codes in self.words.signs.items() for code in codes]
+        is_own = F.upper(sign) == currency
+        return ~(is_own | F.concat_ws("|", sign, currency).isin(*pairs)) if pairs else ~is_own
 
     def from_minor_units(self, amount: Column, currency: Column) -> Column:
         """Decimal amount of the smallest units of `currency`: cents of the euro, whole yen."""

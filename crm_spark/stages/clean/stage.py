@@ -23,6 +23,7 @@ from crm_spark.stages.clean.conform import QUARANTINE as QUARANTINED
 from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.reconciliation import (
+    READING_VERSION,
     blocked_deliveries,
     breaches_of,
     findings_of,
@@ -88,6 +89,7 @@ def run(ctx: JobContext) -> StageResult:
             note="no new deliveries. Changed mappings and rules apply to future deliveries; run jobs/replay.py to apply "
             "them to quarantined rows"
         )
+    _warn_earlier_readings(ctx, past)
     for work in pending:
         validation.warn_missing_columns(work.entity, work.batches)
     with scratch(ctx, "clean") as keep:
@@ -115,6 +117,18 @@ def run(ctx: JobContext) -> StageResult:
         note=f"{num_quarantined} quarantined",
         blocked=_blocked_message(blocked),
     )
+
+
+def _warn_earlier_readings(ctx: JobContext, past: list[Row]) -> None:
+    """Log how many deliveries were read by an earlier version, whose values differ from what this one would read."""
+    earlier = {(row["source"], row["batch_id"]) for row in past if (row["reading_version"] or 1) < READING_VERSION}
+    if earlier:
+        ctx.log.warning(
+            "clean: %d deliveries of %s were read by an earlier version and keep its values (times with a zone, ids from "
+            "spreadsheets, amounts, merged records). docs/operator.md, Upgrade, says what differs and how to read them again",
+            len(earlier),
+            ", ".join(sorted({source for source, _ in earlier})),
+        )
 
 
 def _typed(validation: Validation, work: Pending, keep: Keep) -> DataFrame:
@@ -211,8 +225,9 @@ def _write_reconciliation(
     ctx.tables.merge(
         QUARANTINE, quarantined, batch_id=batch_id, digest=digest, insert_only=True, is_stable=True, is_unique=True
     )
+    versions = {"rules_version": rules_version, "reading_version": READING_VERSION}
     for contract, rows in ((FINDING, findings), (RECONCILIATION, statuses)):
-        filled = [tuple({"rules_version": rules_version, **row}[n] for n in contract.column_names) for row in rows]
+        filled = [tuple({**versions, **row}[n] for n in contract.column_names) for row in rows]
         frame = ctx.spark.createDataFrame(filled, contract.schema)
         ctx.tables.merge(contract, frame, batch_id=batch_id, digest=digest)
 

@@ -50,7 +50,8 @@ class Validation:
         for source in sources.values():
             money.require_rate(source)
         clean = ctx.settings.clean
-        validator = RowValidator(load_rules(clean.rules_dir, clean.more_rules_dir), money, load_standards(clean))
+        rules, standards = load_rules(clean.rules_dir, clean.more_rules_dir), load_standards(clean)
+        validator = RowValidator(rules, money, standards, company.time_zone)
         return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), validator)
 
     def typed(self, entity: str, records: Mapping[str, DataFrame]) -> DataFrame:

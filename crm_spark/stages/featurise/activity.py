@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
+from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
 
@@ -15,7 +16,7 @@ SATISFACTION = {"recommends": 1.0, "no_clear_opinion": 0.0, "does_not_recommend"
 
 @dataclass(frozen=True)
 class Activity:
-    """Events of customers; each frame has customer_id and `happened_on` (UTC day)."""
+    """Events of customers; each frame has customer_id and `happened_on`."""
 
     customers: DataFrame
     """customer_id, joined_on."""
@@ -31,9 +32,9 @@ class Activity:
     responses: DataFrame
 
 
-def activity(tables: TableStore) -> Activity:
-    """Read the frames; records without a customer are left out."""
-    orders = _events(tables, tables.read(ORDER), "ordered_at").select(
+def activity(tables: TableStore, zone: str) -> Activity:
+    """Read the frames with days in an IANA time zone; records without a customer are left out."""
+    orders = _events(tables, zone, tables.read(ORDER), "ordered_at").select(
         "system", "order_id", "customer_id", "happened_on", "status", "channel"
     )
     sold = tables.read(ORDER_LINE).where(~F.col("is_return"))
@@ -50,22 +51,24 @@ def activity(tables: TableStore) -> Activity:
     )
     returned = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")
     return Activity(
-        customers=tables.read(CUSTOMER).select("customer_id", F.to_date("joined_at").alias("joined_on")),
+        customers=tables.read(CUSTOMER).select("customer_id", day_of("joined_at", zone).alias("joined_on")),
         orders=with_revenue,
         lines=lines,
         returned_lines=returned.join(orders.where(is_completed), ["system", "order_id"]).select(
             "customer_id", "happened_on"
         ),
-        interactions=_events(tables, tables.read(INTERACTION), "happened_at").select(
+        interactions=_events(tables, zone, tables.read(INTERACTION), "happened_at").select(
             "customer_id", "happened_on", "kind"
         ),
-        feedback=_events(tables, tables.read(FEEDBACK), "given_at").select("customer_id", "happened_on", "label"),
-        contacts=_events(tables, tables.read(CAMPAIGN_CONTACT).where(~F.col("is_holdout")), "contacted_at").select(
+        feedback=_events(tables, zone, tables.read(FEEDBACK), "given_at").select("customer_id", "happened_on", "label"),
+        contacts=_events(
+            tables, zone, tables.read(CAMPAIGN_CONTACT).where(~F.col("is_holdout")), "contacted_at"
+        ).select("customer_id", "happened_on"),
+        responses=_events(tables, zone, tables.read(CAMPAIGN_RESPONSE), "responded_at").select(
             "customer_id", "happened_on"
         ),
-        responses=_events(tables, tables.read(CAMPAIGN_RESPONSE), "responded_at").select("customer_id", "happened_on"),
     )
 
 
-def _events(tables: TableStore, records: DataFrame, time: str) -> DataFrame:
-    return with_customer_id(records, tables).withColumn("happened_on", F.to_date(time))
+def _events(tables: TableStore, zone: str, records: DataFrame, time: str) -> DataFrame:
+    return with_customer_id(records, tables).withColumn("happened_on", day_of(time, zone))

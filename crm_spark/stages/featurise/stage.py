@@ -20,7 +20,9 @@ def run(ctx: JobContext) -> StageResult:
         return skipped_without_persons()
     horizon_days = ctx.settings.company.horizon_days
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
-    table = features(activity(ctx.tables), days, horizon_days=horizon_days).persist(StorageLevel.MEMORY_AND_DISK)
+    table = features(activity(ctx.tables, ctx.settings.company.time_zone), days, horizon_days=horizon_days).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     num_rows = 0
     for day in days:
         snapshot = table.where(F.col("as_of") == F.lit(day))

@@ -12,6 +12,7 @@ from crm_spark.contracts.ops import DRIFT
 from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
 from crm_spark.core.context import JobContext, StageResult, is_known
+from crm_spark.core.days import day_of
 from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
 from crm_spark.models.metrics import Measure, record
@@ -79,7 +80,8 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
 
 def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:
     """Return the events of customers up to as_of, including undated ones."""
-    return with_customer_id(ctx.tables.read(table).where(is_known(F.to_date(event), ctx.as_of)), ctx.tables)
+    day = day_of(event, ctx.settings.company.time_zone)
+    return with_customer_id(ctx.tables.read(table).where(is_known(day, ctx.as_of)), ctx.tables)
 
 
 def _gap(ctx: JobContext) -> list[Measure]:

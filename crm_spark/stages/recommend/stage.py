@@ -10,6 +10,7 @@ from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.days import day_of
 from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
 from crm_spark.models.metrics import Measure, record
@@ -59,8 +60,9 @@ def run(ctx: JobContext) -> StageResult:
 
 def purchases(ctx: JobContext) -> DataFrame:
     """Grain: completed order line of a customer. customer_id, product (system|product_id), happened_on."""
+    zone = ctx.settings.company.time_zone
     orders = with_customer_id(ctx.tables.read(ORDER).where("status = 'completed'"), ctx.tables)
-    orders = orders.select("system", "order_id", "customer_id", F.to_date("ordered_at").alias("happened_on"))
+    orders = orders.select("system", "order_id", "customer_id", day_of("ordered_at", zone).alias("happened_on"))
     sold = ctx.tables.read(ORDER_LINE).where(~F.col("is_return") & F.col("product_id").isNotNull())
     product = F.concat_ws("|", "system", "product_id").alias("product")
     return sold.join(orders, ["system", "order_id"]).select("customer_id", product, "happened_on")

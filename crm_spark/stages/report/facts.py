@@ -14,6 +14,7 @@ from crm_spark.contracts.ops import DELIVERY, DRIFT, METRIC, QUARANTINE, RECONCI
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION
 from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
+from crm_spark.core.days import local_time
 from crm_spark.core.tables import TableStore
 from crm_spark.models.registry import ModelVersion
 from crm_spark.stages.report.quality_facts import quality_facts
@@ -31,6 +32,8 @@ class Facts:
     currency: str
     horizon_days: int
     as_of: date
+    time_zone: str = "UTC"
+    """IANA time zone of days and times."""
     flow: Rows = field(default_factory=list)
     """source, entity, num_in, num_accepted, num_quarantined, num_duplicate, last_event_at."""
     deliveries: Rows = field(default_factory=list)
@@ -87,6 +90,7 @@ def collect_facts(
     map_points: int,
     min_customers_per_cell: int,
     seed: int,
+    time_zone: str = "UTC",
 ) -> Facts:
     """Collect the facts; every query returns a small number of rows, whatever the size of the lake.
 
@@ -101,6 +105,7 @@ def collect_facts(
         map_points: number of customers sampled for the segment map.
         min_customers_per_cell: smallest number of customers a figure about texts may be based on.
         seed: of the customer sample.
+        time_zone: IANA time zone of days and times.
     """
     day = F.col("as_of") == F.lit(as_of)
     return Facts(
@@ -108,10 +113,11 @@ def collect_facts(
         currency=currency,
         horizon_days=horizon_days,
         as_of=as_of,
-        flow=_flow(tables),
+        time_zone=time_zone,
+        flow=_flow(tables, time_zone),
         deliveries=_deliveries(tables),
         reasons=_reasons(tables),
-        **quality_facts(tables),
+        **quality_facts(tables, time_zone),
         num_customers=tables.read(CUSTOMER).count(),
         num_records=tables.read(CUSTOMER_LINK).count(),
         segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
@@ -138,10 +144,10 @@ def _rows(frame: DataFrame) -> Rows:
     return [row.asDict() for row in frame.collect()]
 
 
-def _flow(tables: TableStore) -> Rows:
+def _flow(tables: TableStore, zone: str) -> Rows:
     counts = ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
     sums = [F.sum(name).alias(name) for name in counts]
-    newest = F.max("last_event_at").alias("last_event_at")
+    newest = local_time(F.max("last_event_at"), zone).alias("last_event_at")
     return _rows(tables.read(RECONCILIATION).groupBy("source", "entity").agg(*sums, newest).orderBy("source", "entity"))
 
 

@@ -110,7 +110,7 @@ def _tables(facts: Facts) -> list[tuple[str, Table]]:
             3,
         ),
         ("Files that could not be read", ["Source", "Reason", "Example", "Files"], rejected, 3),
-        ("Newest event by source (UTC)", ["Source", "Entity", "Newest event"], newest, 3),
+        (f"Newest event by source ({facts.time_zone})", ["Source", "Entity", "Newest event"], newest, 3),
     )
     return [(title, Table(header, rows, numeric_from=numeric)) for title, header, rows, numeric in tables if rows]
 

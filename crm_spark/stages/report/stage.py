@@ -56,6 +56,7 @@ def run(ctx: JobContext) -> StageResult:
         map_points=ctx.settings.report.map_points,
         min_customers_per_cell=ctx.settings.report.min_customers_per_cell,
         seed=ctx.seed,
+        time_zone=company.time_zone,
     )
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     page, path = render(facts, sources, action_titles(ctx)), page_path(ctx)

@@ -53,7 +53,7 @@ def run(ctx: JobContext) -> StageResult:
     if version is None:
         return skipped("no text model in production")
     model = open_model(models_dir(ctx.files_root) / version)
-    texts = all_texts(ctx.tables).persist(StorageLevel.MEMORY_AND_DISK)
+    texts = all_texts(ctx.tables, ctx.settings.company.time_zone).persist(StorageLevel.MEMORY_AND_DISK)
     columns = texts.select(*TEXT.column_names)
     ctx.tables.merge(TEXT, columns, batch_id=ctx.batch_id("text"), digest=ctx.fingerprint, is_unique=True)
     scored = _scored_by(ctx, version)

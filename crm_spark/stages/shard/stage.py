@@ -46,7 +46,7 @@ def must_run(ctx: JobContext) -> bool:
 def run(ctx: JobContext) -> StageResult:
     """Write the shard set."""
     cfg: ShardConfig = ctx.settings.shard
-    texts = all_texts(ctx.tables).persist(_STORAGE)
+    texts = all_texts(ctx.tables, ctx.settings.company.time_zone).persist(_STORAGE)
     labelled = texts.where(F.col("label").isNotNull())
     num_all = labelled.count()
     if num_all < cfg.min_examples:

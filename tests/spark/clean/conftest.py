@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.sources.config import load_source
 from crm_spark.stages.clean.config import CleanConfig
-from crm_spark.stages.clean.mapping import NOTE, REASON, VALUE, converted
+from crm_spark.stages.clean.mapping import NOTE, REASON, VALUE, CompanyDefaults, converted
 from crm_spark.stages.clean.standardise import load_standards
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,6 +26,7 @@ STANDARDS = load_standards(
         }
     )
 )
+COMPANY = CompanyDefaults()
 NEEDED = {
     "order": {"order_id": "i", "ordered_at": "i", "status": "i"},
     "order_line": {"line_id": "i", "order_id": "i", "product_id": "i", "quantity": "i", "unit_price": "i"},
@@ -38,7 +39,7 @@ NEEDED = {
 def convert(spark, tmp_path) -> Callable[..., list[dict[str, Any]]]:
     """Rows of cells by source column -> for each row, mapped column -> (value, reason, note)."""
 
-    def convert(entity, columns, rows, head="", rules=OWN_RULES):
+    def convert(entity, columns, rows, head="", rules=OWN_RULES, company=COMPANY):
         path = tmp_path / "shop.yaml"
         mapped = "".join(f"      {name}: {how}\n" for name, how in (NEEDED[entity] | columns).items())
         path.write_text(
@@ -48,7 +49,7 @@ def convert(spark, tmp_path) -> Callable[..., list[dict[str, Any]]]:
         names = list(rows[0])
         cells = [(str(i), *(row[name] for name in names)) for i, row in enumerate(rows)]
         frame = spark.createDataFrame(cells, ", ".join(f"{name} string" for name in ("i", *names)))
-        made, _ = converted(frame, source, entity, source.feeds[entity], rules, STANDARDS)
+        made, _ = converted(frame, source, entity, source.feeds[entity], rules, STANDARDS, company)
         present = set(made.columns)
         parts = [
             F.struct(*(

@@ -2,6 +2,8 @@
 
 from datetime import date, datetime
 
+from crm_spark.stages.clean.mapping import CompanyDefaults
+
 BERLIN, NEW_YORK = "time_zone: Europe/Berlin", "time_zone: America/New_York"
 EIGHT = datetime(2024, 7, 1, 8)
 
@@ -115,3 +117,17 @@ def test_date_of_birth_is_the_day_as_written(read):
         "1980-05-01 10:00",
     ]  # fmt: skip
     assert read("person", "birth_on", "c", cells, BERLIN) == dict.fromkeys(cells, date(1980, 5, 1))
+
+
+def test_date_without_a_time_is_a_day_of_the_company(convert):
+    mapping = "{from: c, formats: [iso, dd.MM.yyyy, yyyyMMddHHmmss]}"
+    cells = ["2024-07-01", "01.07.2024", "2024-07-01 00:00", "2024-07-01 10:00", "20240701000000", "2024-07-01Z"]
+    company = CompanyDefaults(time_zone="America/New_York")
+    at = [
+        row["ordered_at"][0]
+        for row in convert("order", {"ordered_at": mapping}, [{"c": c} for c in cells], BERLIN, company=company)
+    ]
+    day, night = datetime(2024, 7, 1, 4), datetime(2024, 6, 30, 22)
+    assert at == [day, day, night, EIGHT, night, datetime(2024, 7, 1)]
+    without_own = convert("order", {"ordered_at": mapping}, [{"c": "2024-07-01 04:00"}], company=company)
+    assert without_own[0]["ordered_at"][0] == EIGHT

@@ -69,7 +69,7 @@ def test_all_texts_are_returned_and_empty_ones_left_out(spark, tmp_path):
     )
     put(tables, CUSTOMER_LINK, [{"system": "shop", "person_id": "p1", "customer_id": "c1"}])
     put(tables, CUSTOMER, [{"customer_id": "c1", "given_name": "Anna"}])
-    texts = all_texts(tables).select("entity", "record_id", "customer_id", "text", "label").collect()
+    texts = all_texts(tables, "UTC").select("entity", "record_id", "customer_id", "text", "label").collect()
     assert sorted(map(tuple, texts), key=lambda row: row[:2]) == [
         ("feedback", "1", "c1", "Nice\n[name] likes it", "recommends"),
         ("feedback", "2", None, "Title alone", "recommends"),
