@@ -13,9 +13,21 @@ FEATURE_COLUMNS = (
     optional("recency_days", INT, "Days from the last completed order to as_of; null if there is no order."),
     required("num_orders", INT, "Number of completed orders up to as_of."),
     required("num_orders_recent", INT, "Number of completed orders in the last `company.horizon_days` days."),
-    required("monetary", DOUBLE, "Revenue up to as_of, in the reporting currency."),
-    required("monetary_recent", DOUBLE, "Revenue in the last `company.horizon_days` days, in the reporting currency."),
-    optional("mean_order_value", DOUBLE, "Revenue per completed order, in the reporting currency."),
+    optional(
+        "monetary",
+        DOUBLE,
+        "Revenue up to as_of, in the reporting currency; null if there are completed orders, but no amount of any is known.",
+    ),
+    optional(
+        "monetary_recent",
+        DOUBLE,
+        "Revenue in the last `company.horizon_days` days, in the reporting currency; null as for monetary.",
+    ),
+    optional(
+        "mean_order_value",
+        DOUBLE,
+        "Revenue per completed order with a known amount, in the reporting currency; null without such orders.",
+    ),
     optional("tenure_days", INT, "Days from the first order or the join date to as_of."),
     optional("cadence_days", DOUBLE, "Mean days between orders; null with fewer than two orders."),
     optional("lateness", DOUBLE, "recency_days / cadence_days; above 1 means the next order is overdue."),
@@ -72,7 +84,7 @@ SEGMENT = TableContract(
     columns=(
         CUSTOMER_ID,
         AS_OF,
-        required("segment_id", INT, "Stable segment id; 0 for customers without an order."),
+        required("segment_id", INT, "Stable segment id; 0 for customers without a completed order."),
         required("map_x", DOUBLE, "First principal component of the scaled features."),
         required("map_y", DOUBLE, "Second principal component of the scaled features."),
     ),
@@ -83,15 +95,17 @@ SEGMENT_PROFILE = TableContract(
     grain=("segment_id", "as_of"),
     doc="Name, size and typical customer of each segment.",
     columns=(
-        required("segment_id", INT, "Stable segment id; 0 for customers without an order."),
+        required("segment_id", INT, "Stable segment id; 0 for customers without a completed order."),
         AS_OF,
         required("name", STRING, "Descriptive name derived from the profile."),
         required("num_customers", LONG, "Number of customers in the segment."),
         required("customer_fraction", DOUBLE, "Share of all customers, in [0, 1]."),
-        required("revenue_fraction", DOUBLE, "Share of all revenue up to as_of, in [0, 1]."),
+        optional(
+            "revenue_fraction", DOUBLE, "Share of all revenue up to as_of, in [0, 1]; null without revenue or if unknown."
+        ),
         optional("median_recency_days", DOUBLE, "Median days since the last order."),
         required("median_num_orders", DOUBLE, "Median number of orders."),
-        required("median_monetary", DOUBLE, "Median revenue in the reporting currency."),
+        optional("median_monetary", DOUBLE, "Median revenue in the reporting currency; null if unknown."),
         optional("mean_satisfaction", DOUBLE, "Mean satisfaction of the segment, from -1 to 1."),
         required(
             "centre",

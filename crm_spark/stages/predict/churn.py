@@ -1,6 +1,5 @@
 """Churn: the probability that a customer does not order within the next horizon, with the reasons."""
 
-import math
 from typing import Any
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -84,11 +83,11 @@ def churn_measures(scored: DataFrame, *, base_rate: float, model: str) -> list[M
     return measures
 
 
-def auc(frame: DataFrame, score: str) -> float:
-    """Return the area under the ROC curve; NaN if there is only one class."""
+def auc(frame: DataFrame, score: str) -> float | None:
+    """Return the area under the ROC curve; None if there is only one class."""
     outcomes = frame.agg(F.min("has_lapsed"), F.max("has_lapsed")).first()
     if outcomes is None or outcomes[0] == outcomes[1]:
-        return math.nan
+        return None
     evaluator = BinaryClassificationEvaluator(rawPredictionCol=score, labelCol="has_lapsed", metricName="areaUnderROC")
     return float(evaluator.evaluate(frame.withColumn(score, F.col(score).cast("double"))))
 
