@@ -101,7 +101,9 @@ SEGMENT_PROFILE = TableContract(
         required("num_customers", LONG, "Number of customers in the segment."),
         required("customer_fraction", DOUBLE, "Share of all customers, in [0, 1]."),
         optional(
-            "revenue_fraction", DOUBLE, "Share of all revenue up to as_of, in [0, 1]; null without revenue or if unknown."
+            "revenue_fraction",
+            DOUBLE,
+            "Share of all revenue up to as_of, in [0, 1]; null without revenue or if unknown.",
         ),
         optional("median_recency_days", DOUBLE, "Median days since the last order."),
         required("median_num_orders", DOUBLE, "Median number of orders."),

@@ -53,7 +53,7 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
             _count(is_completed & recent).alias("num_orders_recent"),
             F.sum("revenue").alias("monetary"),
             F.sum(F.when(recent, F.col("revenue"))).alias("monetary_recent"),
-            F.avg("revenue").alias("mean_order_value"),
+            F.avg(F.when(is_completed, F.col("revenue"))).alias("mean_order_value"),
             _count(~is_completed).alias("_num_returned_orders"),
             F.count_distinct(F.when(is_completed, F.col("channel"))).cast("int").alias("num_channels"),
         )

@@ -95,7 +95,9 @@ def retention(features: DataFrame, *, newest: date, before: date, currency: str)
     assert row is not None and totals is not None
     measures = []
     if _is_known(totals):
-        measures.append(Measure("revenue_before", OBSERVED, totals["revenue"] or 0.0, currency, totals["num_customers"]))
+        measures.append(
+            Measure("revenue_before", OBSERVED, totals["revenue"] or 0.0, currency, totals["num_customers"])
+        )
     if row["num_buyers"]:
         measures.append(Measure("retention", OBSERVED, row["retention"], "fraction", row["num_buyers"]))
     return measures

@@ -106,5 +106,5 @@ def certain_rules(present: set[str]) -> list[Any]:
 
 
 def training_rules(present: set[str]) -> list[Any]:
-    """Blocking rules of the EM training passes for the columns that are present."""
-    return rules(_TRAINING, present)
+    """Blocking rules of the EM training passes that leave at least one present column to train."""
+    return rules(tuple(columns for columns in _TRAINING if set(columns) < present), present)

@@ -16,7 +16,7 @@ from crm_spark.stages.resolve.comparisons import (
     training_rules,
 )
 from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.splink_adapter import TrainingError, configure_duckdb
+from crm_spark.stages.resolve.splink_adapter import configure_duckdb, train_by_rule
 
 PAIRS = "record_key_l string, record_key_r string, match_probability double"
 CLUSTERS = "record_key string, cluster string"
@@ -138,14 +138,14 @@ def _prior(frame: Any, present: set[str], backend: str, *, num_records: int) -> 
     return prior or min(DEFAULT_PRIOR, 1 / num_pairs)
 
 
-def _linked_by_rules(
-    spark: SparkSession, frame: Any, present: set[str], backend: str
-) -> tuple[DataFrame, DataFrame]:
+def _linked_by_rules(spark: SparkSession, frame: Any, present: set[str], backend: str) -> tuple[DataFrame, DataFrame]:
     """Pairs and clusters by the deterministic rules; the match probability is unknown."""
     linker = Linker(frame, rule_settings(present), log_level=logging.ERROR)
     linked = linker.inference.deterministic_link()
     clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(linked)
-    pairs = _to_spark(spark, linked, ["record_key_l", "record_key_r"], "record_key_l string, record_key_r string", backend)
+    pairs = _to_spark(
+        spark, linked, ["record_key_l", "record_key_r"], "record_key_l string, record_key_r string", backend
+    )
     members = _to_spark(spark, clusters, ["record_key", "cluster_id"], CLUSTERS, backend)
     return pairs.withColumn("match_probability", F.lit(None).cast("double")), members
 
@@ -154,11 +154,9 @@ def _train(linker: Linker, present: set[str], cfg: ResolveConfig, *, seed: int) 
     # One chunk: early stopping of the chunked estimate depends on the chunk order.
     linker.training.estimate_u_using_random_sampling(max_pairs=cfg.training_pairs, seed=seed, num_chunks=1)
     for rule in training_rules(present):
-        try:
-            linker.training.estimate_parameters_using_expectation_maximisation(rule)
-        except TrainingError:
-            # No pair agrees on these columns: parameters come from the other passes or Splink's defaults.
-            logging.getLogger("crm_spark").debug("resolve: a training rule has no pairs and is skipped")
+        if not train_by_rule(linker, rule):
+            # No or too few pairs agree on these columns: parameters come from the other passes or Splink's defaults.
+            logging.getLogger("crm_spark").debug("resolve: a training rule has too few pairs and is skipped")
 
 
 def _to_spark(spark: SparkSession, frame: Any, columns: list[str], schema: str, backend: str) -> DataFrame:

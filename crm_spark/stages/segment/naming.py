@@ -14,6 +14,8 @@ _MIN_RATIO = 1.1
 """Smallest ratio of two medians that counts as a difference."""
 _MIN_OFFSET = 0.1
 """Smallest distance from the middle of the segments, as a fraction of their range, that counts as above or below."""
+_DETAIL_BONUS = 0.5
+"""Distance in standard deviations that one more dimension in a name is worth."""
 _IMPOSSIBLE = 1e6
 _NUMBERED = re.compile(r" \(segment \d+\)$")
 
@@ -132,8 +134,14 @@ def _assigned(
     """Return the archetypes that fit, by minimum-cost assignment; segments without one are left out."""
     if not segment_ids or not archetypes:
         return {}
-    ideal = np.array([[getattr(archetype, name) for name in DIMENSIONS] for archetype in archetypes])
-    cost = np.array([np.linalg.norm(np.array(positions[i]) - ideal, axis=1) for i in segment_ids])
+    cost = np.array([[_cost(archetype, positions[i]) for archetype in archetypes] for i in segment_ids])
     possible = np.array([[fits(archetype, sides[i]) for archetype in archetypes] for i in segment_ids])
     rows, columns = linear_sum_assignment(np.where(possible, cost, _IMPOSSIBLE))
     return {segment_ids[r]: archetypes[c].name for r, c in zip(rows, columns) if possible[r, c]}
+
+
+def _cost(archetype: Archetype, position: list[float]) -> float:
+    """Return the distance in the dimensions that the name speaks about; of equally close names, the one that says more."""
+    by_dimension = dict(zip(DIMENSIONS, position))
+    distances = [by_dimension[name] - getattr(archetype, name) for name in archetype.claims]
+    return math.hypot(*distances) - _DETAIL_BONUS * len(distances)

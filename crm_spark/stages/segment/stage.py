@@ -97,6 +97,8 @@ def _named(profile: list[Row], previous: list[Row], ctx: JobContext) -> list[tup
 
 def _profile(customers: DataFrame, centres: dict[int, str]) -> DataFrame:
     """Grain: segment_id. The columns of features.segment_profile except the name; null where nothing is known."""
+    revenue = F.when(F.col("num_orders") == 0, F.lit(0.0)).otherwise(F.col("monetary"))
+    customers = customers.withColumn("monetary", revenue)
     totals = customers.agg(F.count(F.lit(1)), F.sum("monetary")).first()
     assert totals is not None
     num_all, revenue_all = totals[0], totals[1]

@@ -1,6 +1,5 @@
 """Predict stage: planted signal, metrics, skipped runs."""
 
-import math
 from collections import Counter
 from datetime import date
 
@@ -95,7 +94,7 @@ def test_fewer_than_three_snapshots_are_skipped(spark, tmp_path):
     result = stage.run(ctx)
     assert (result.status, result.note) == (
         "skipped",
-        "fewer than three snapshots: the history is shorter than three horizons",
+        "needs customers known by 2024-08-02, two horizons of 91 days before 2025-01-31; there are none",
     )
     assert not ctx.tables.exists(CHURN)
 
@@ -105,7 +104,7 @@ def test_snapshots_of_other_days_are_ignored(spark, tmp_path):
     days = [date(2024, 8, 1), OLDEST, date(2024, 10, 31), MIDDLE, date(2025, 1, 30), AS_OF, date(2025, 2, 1)]
     ctx = context(spark, tmp_path, "predict.min_customers=100000")
     put(ctx.tables, FEATURE_CUSTOMER, history(days))
-    assert "customers with orders by 2024-08-02" in stage.run(ctx).note
+    assert "customers with completed orders by 2024-08-02" in stage.run(ctx).note
 
 
 def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
@@ -113,7 +112,28 @@ def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
     put(ctx.tables, FEATURE_CUSTOMER, history([OLDEST, MIDDLE, AS_OF]))
     result = stage.run(ctx)
     assert result.status == "skipped"
-    assert result.note == "too few training examples: 240 customers with orders by 2024-08-02, 120 of them lapsed"
+    assert result.note == ("needs at least 241 customers with completed orders by 2024-08-02; there are 240")
+
+
+def test_unknown_amounts_leave_churn_without_expected_revenue(spark, tmp_path):
+    ctx = context(spark, tmp_path)
+    rows = [{**row, "monetary": None, "monetary_recent": None} for row in history([OLDEST, MIDDLE, AS_OF])]
+    put(ctx.tables, FEATURE_CUSTOMER, rows)
+    result = stage.run(ctx)
+    assert result.num_rows == ctx.tables.read(CHURN).count() == 240
+    assert not ctx.tables.exists(LIFETIME_VALUE)
+    assert result.note.endswith("value needs at least 200 customers whose orders have known amounts; there are none")
+
+
+def test_customers_who_all_ordered_again_are_skipped(spark, tmp_path):
+    ctx = context(spark, tmp_path)
+    rows = [{**row, "num_orders_recent": 1} for row in history([OLDEST, MIDDLE, AS_OF])]
+    put(ctx.tables, FEATURE_CUSTOMER, rows)
+    result = stage.run(ctx)
+    assert (result.status, result.note) == (
+        "skipped",
+        "needs customers who ordered again by 2024-11-01, and customers who did not; all 240 did",
+    )
 
 
 def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
@@ -138,7 +158,7 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
 def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):
     frame = spark.createDataFrame([(1, 0.9), (0, 0.8), (1, 0.4), (0, 0.1)], "has_lapsed int, score double")
     assert auc(frame, "score") == pytest.approx(0.75)  # 3 of 4 pairs are in the right order
-    assert math.isnan(auc(frame.where("has_lapsed = 1"), "score"))
+    assert auc(frame.where("has_lapsed = 1"), "score") is None
 
 
 def test_churn_metrics_of_model_and_baselines_are_computed(spark):
@@ -164,7 +184,7 @@ def test_revenue_share_of_the_top_tenth_is_computed(spark):
     # Total 400; top two by expected revenue: c00 and c01, 100; top half: c00 to c09.
     assert revenue_of_top(scored, "expected_revenue", fraction=0.1) == 0.25
     assert revenue_of_top(scored, "expected_revenue", fraction=0.5) == 1.0
-    assert math.isnan(revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1))
+    assert revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1) is None
 
 
 def test_mean_absolute_error_of_expected_revenue_is_computed(spark):

@@ -22,7 +22,14 @@ def person(number, *values):
 def strangers(size):
     """People who share no value."""
     return [
-        person(i, NAMES[i], f"Name{i}{NAMES[i]}", f"{NAMES[i]}@{i}.example", f"+49{i}{i}{i}", date(1950 + 5 * i, 1 + i, 3 * i + 1))
+        person(
+            i,
+            NAMES[i],
+            f"Name{i}{NAMES[i]}",
+            f"{NAMES[i]}@{i}.example",
+            f"+49{i}{i}{i}",
+            date(1950 + 5 * i, 1 + i, 3 * i + 1),
+        )
         for i in range(size)
     ]
 
@@ -37,7 +44,10 @@ CASES = {
     "phones_only": ([person(i, None, None, None, f"+49{i}") for i in range(4)], 4),
     "one_name_and_birth_date": ([person(i, "Anna", "Lee", None, None, date(1980, 1, 1)) for i in range(5)], 1),
     "one_name_and_postcode": ([person(i, "Anna", "Lee", None, None, None, None, "10115") for i in range(3)], None),
-    "pairs_only": ([person(i, *[v if not isinstance(v, str) else f"{NAMES[i // 2]}{v}" for v in ANNA]) for i in range(8)], None),
+    "pairs_only": (
+        [person(i, *[v if not isinstance(v, str) else f"{NAMES[i // 2]}{v}" for v in ANNA]) for i in range(8)],
+        None,
+    ),
     "names_and_emails": ([person(i, NAMES[i], f"X{NAMES[i]}", f"{i}@a.example") for i in range(8)], 8),
 }
 

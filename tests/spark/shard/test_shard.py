@@ -276,7 +276,7 @@ def test_every_rank_has_a_row_group_even_with_few_texts(context, made):
 def test_too_few_texts_are_skipped_with_their_number(context, made):
     ctx = context("4", "shard.min_examples=134")
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "133 distinct labelled texts; at least 134 are needed")
+    assert (result.status, result.note) == ("skipped", "needs at least 134 different labelled texts; there are 133")
     assert not stage.shard_dir(ctx).exists()
 
 
