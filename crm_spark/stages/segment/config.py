@@ -6,7 +6,6 @@ from pydantic import Field, model_validator
 
 from crm_spark.core.config import Config
 
-
 DIMENSIONS: tuple[Literal["recency", "frequency", "monetary"], ...] = ("recency", "frequency", "monetary")
 
 

@@ -142,6 +142,6 @@ def _assigned(
 
 def _cost(archetype: Archetype, position: list[float]) -> float:
     """Return the distance in the dimensions that the name speaks about; of equally close names, the one that says more."""
-    by_dimension = dict(zip(DIMENSIONS, position))
+    by_dimension: dict[str, float] = dict(zip(DIMENSIONS, position))
     distances = [by_dimension[name] - getattr(archetype, name) for name in archetype.claims]
     return math.hypot(*distances) - _DETAIL_BONUS * len(distances)

@@ -188,7 +188,10 @@ COMPLETE = replace(
     ],
     num_customers=6000,
     num_records=8000,
-    segments=[SEGMENT, {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75}],
+    segments=[
+        SEGMENT,
+        {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75, "revenue_fraction": 0.375},
+    ],
     segment_map=[{"name": "Champions", "x": 1.5, "y": 2.0}],
     risk=[
         {"value_band": "high", "risk": "high", "n": 120, "expected_revenue": 9000.0, "at_stake": 7500.0},
@@ -271,21 +274,22 @@ def test_primary_entity_of_a_source_has_one_row_per_record():
 
 def test_empty_panels_state_the_reason():
     sections = Page(render(REVIEWS_ONLY, SOURCES, {})).sections
-    assert "There are too few customers with orders to form segments." in sections["customers"]
-    assert "The order history is too short to predict which customers will order again." in sections["churn"]
-    assert "No action of the strategy applies to any customer." in sections["actions"]
+    assert "There are no segments yet." in sections["customers"]
+    assert "It is not predicted yet which customers will order again." in sections["churn"]
+    assert "No actions have been planned yet." in sections["actions"]
     assert "No predictions have been evaluated yet." in sections["prediction-quality"]
-    assert "There is no earlier snapshot to compare with yet." in sections["monitoring"]
-    assert "Every customer text from 1 source was classified automatically" in sections["feedback"]
+    assert "Feature drift has not been measured yet." in sections["monitoring"]
+    assert "1,200 customer texts from 1 source were classified automatically" in sections["feedback"]
     assert "1,234 records arrived in 1 file." in sections["data-received"]
 
 
 def test_page_without_any_facts_renders():
     empty = Facts(company="New", currency="EUR", horizon_days=91, as_of=DAY)
     sections = Page(render(empty, SOURCES, {})).sections
-    assert "There are no classified customer texts yet." in sections["feedback"]
-    assert "There are too few customer texts yet to show topics." in sections["topics"]
-    assert "No records are quarantined." in sections["quality"]
+    assert "Customer texts are not classified yet, because no text model is in production." in sections["feedback"]
+    assert "There are no classified customer texts yet." in sections["topics"]
+    assert "No records have arrived yet." in sections["quality"]
+    assert "There is not enough data yet for findings." in sections["findings"]
     assert key_figures(empty) == [] and findings(empty, PRIMARY) == []
 
 
@@ -320,16 +324,16 @@ def test_charts_show_the_figures_of_their_tables(page):
     assert figures["data-received-0"]["data"][0]["link"]["value"] == [1200.0, 4.0, 30.0, 1900.0, 30.0, 70.0]
     assert [trace["x"] for trace in figures["actions-0"]["data"]] == [[135.0], [15.0]]  # 150 less 15
     assert figures["churn-0"]["data"][0]["z"] == [[0.0, 0.0, 7500.0], [100.0, 0.0, 0.0], [0.0, 0.0, 700.0]]
-    assert [trace["x"] for trace in figures["customers-0"]["data"]] == [[25.0, 75.0], [62.5, 62.5]]
+    assert [trace["x"] for trace in figures["customers-0"]["data"]] == [[25.0, 75.0], [62.5, 37.5]]
     assert figures["feedback-0"]["data"][0]["x"] == [75.0]  # 900 of 1,200
 
 
 def test_records_are_counted_once_per_source_whatever_the_number_of_entities():
     panel = data_received(COMPLETE, PRIMARY)
-    assert panel.lead.startswith("To date, 3,234 records arrived in 5 files.")  # 1,234 + 2,000; 1 + 3 + 1
+    assert panel.lead.startswith("To date, 3,234 records arrived in 4 files.")  # 1,234 + 2,000; 1 + 3, without prices
     assert panel.notes == [
-        "Prices: 77 records received. This source has no mapping yet, so its records are stored but not used.",
-        "2 files could not be read. Please ask the sender for a new copy.",
+        "Prices: 77 records received. This source has no mapping, so its records are stored but not used.",
+        "2 files were rejected; the reasons are below, under Data quality.",
     ]
 
 
@@ -357,7 +361,7 @@ def test_findings_state_the_figures_of_the_facts():
         "customers who bought in the previous 91 days bought again."
     )
     assert sentences[4] == (
-        "120 customers of high or medium value will probably not order in the next 91 days: €7,500 of the revenue at "
+        "120 customers of high or medium value have a high risk of not ordering in the next 91 days: €7,500 of the revenue at "
         "risk. The most frequent reason for churn risk is a long time since the last order."
     )
     assert sentences[-1] == (
@@ -396,14 +400,14 @@ def test_model_is_better_only_if_it_beats_the_baseline():
         ("0.900", "0.750 (days since last order)", "better"),
         ("0.700 bits", "0.600 bits (class prior)", "not better"),  # lower cross-entropy is better
     ]
-    assert "The model is better in 1 of 2 comparisons." in prediction_quality(COMPLETE, PRIMARY).lead
+    assert "the model is better in 1 of 2 comparisons." in prediction_quality(COMPLETE, PRIMARY).lead
 
 
 def test_customers_without_an_action_are_counted_by_reason():
     panel = actions(COMPLETE, PRIMARY, {})
     assert panel.notes == [
         "42 customers with a matching action may not be contacted (no marketing consent).",
-        "5,808 customers without a matching action.",
+        "5,808 customers need no action: the conditions of none apply.",
     ]
     assert panel.tables[0][1].rows == [["Lamp", "64"], ["p2", "8"]]  # a product without a name by its code
 
@@ -478,7 +482,7 @@ def test_quality_lists_quarantined_accepted_released_and_superseded_records():
             [str(DAY), "ada", "Orders", "code not in the mapping", "01234567 → fedcba98", "30"]
         ],
         "Accepted records replaced by a newer version": [["Orders", "Order line", "CRM orders", "5"]],
-        "Files that could not be read": [["Orders", "incomplete file", "2/orders.csv.gz", "2"]],
+        "Rejected files": [["Orders", "incomplete file", "2/orders.csv.gz", "2"]],
         "Newest event by source (UTC)": [["Orders", "Order line", "2025-01-30 08:15"]],
     }
     assert panel.notes == ["Orders, order: far fewer records than usual (2 deliveries)."]
@@ -509,7 +513,7 @@ def test_text_model_panel_shows_loss_curve_confusion_and_slices():
     assert "Test cross-entropy: 0.500 bits per text (class prior: 1.250)" in panel.lead
     assert "Calibration error: 1.2 percentage points." in panel.lead
     assert "10 texts of other customers, written since 2025-01-20. " in panel.lead
-    assert "3 of 40 customer ratings seem to contradict their text" in panel.lead
+    assert "3 of 40 checked customer ratings seem to contradict their text" in panel.lead
     without_dates = text_model(replace(REVIEWS_ONLY, model_card={**model_card(), "made_from": {}}), PRIMARY)
     assert "10 texts of other customers. " in without_dates.lead and "ratings" not in without_dates.lead
     curve, confusion = panel.charts
