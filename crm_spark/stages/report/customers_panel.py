@@ -227,14 +227,15 @@ def _customers_by_action(facts: Facts, chosen: Rows, names: list[str]) -> Chart:
         ],
         numeric_from=2,
     )
-    series = {
-        "receive the action": [float(r["n"] - r["num_holdout"]) for r in chosen],
-        "control group (no action)": [float(r["num_holdout"]) for r in chosen],
-    }
+    series = {"receive the action": [float(r["n"] - r["num_holdout"]) for r in chosen]}
+    alt = "Bar chart: number of customers who receive each action"
+    if any(r["num_holdout"] for r in chosen):
+        series["control group (no action)"] = [float(r["num_holdout"]) for r in chosen]
+        alt += ", and its control group"
     return Chart(
         "Customers by next best action",
         charts.bars(names, series, unit="customers", is_stacked=True, colours=["@c1", "@neutral"]),
-        "Stacked bar chart: number of customers who receive each action, and its control group.",
+        f"{alt}.",
         table,
     )
 

@@ -130,7 +130,7 @@ def data_received(facts: Facts, primary: dict[str, str]) -> Panel:
 def _lead_of_data_received(facts: Facts, flow: Rows) -> str:
     num_records = sum(r["num_in"] for r in flow)
     if not num_records:
-        return "No records of a mapped source have arrived yet."
+        return "No records of a source with a mapping have arrived yet."
     num_files = sum(d["files"] for d in facts.deliveries if d["source"] in {r["source"] for r in flow})
     lead = (
         f"To date, {counted(num_records, 'record')} arrived in {counted(num_files, 'file')}. Each record was accepted, "

@@ -59,7 +59,7 @@ def _compare(facts: Facts, prefix: str, prediction: str, measure: str, higher_is
         for r in facts.metrics
         if r["slice"] == "all" and (r["metric"] == prefix or (prefix.endswith("_") and r["metric"].startswith(prefix)))
     ]
-    matches = [r for r in matches if is_known(r["value"])]
+    matches = [r for r in matches if is_known(r["value"]) and r["num_rows"] > 1]  # one row is no evidence
     model = next((r for r in matches if not r["is_baseline"]), None)
     if model is None:
         return []

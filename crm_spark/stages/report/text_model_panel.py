@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from crm_spark.core.context import DONE
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.missing import explained, reason_for_skipping
+from crm_spark.stages.report.missing import explained, note_of, reason_for_skipping
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.words import LABELS, count, counted, decimal, percent, title_of
 from crm_spark.text import labels
@@ -35,8 +34,7 @@ def text_model(facts: Facts, primary: dict[str, str]) -> Panel:
 
 def _why_no_model(facts: Facts) -> str:
     reason = reason_for_skipping(facts, "shard", "train")
-    has_candidate = not reason and any(run["stage"] == "train" and run["status"] == DONE for run in facts.runs)
-    if has_candidate:
+    if not reason and "registered as candidate" in note_of(facts, "train"):
         return "No text model is in production: the newest model is a candidate, because a baseline is better."
     return explained("No text model is in production yet", reason)
 
