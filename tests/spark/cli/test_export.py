@@ -116,11 +116,17 @@ def test_existing_file_is_not_overwritten(lake, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("customers", "warning"),
     [
-        ([{"has_marketing_consent": False}, {"has_marketing_consent": False, "email": "a@b.de"}], "none of the 2 customers can be contacted: 2 refused marketing contact."),
-        ([{"email": "a@b.de"}, {}, {"has_marketing_consent": True}], "2 of 3 customers cannot be contacted: 2 without e-mail address, phone number and postal address."),
+        (
+            [{"has_marketing_consent": False}, {"has_marketing_consent": False, "email": "a@b.de"}],
+            "none of the 2 customers can be contacted: 2 refused marketing contact.",
+        ),
+        (
+            [{"email": "a@b.de"}, {}, {"has_marketing_consent": True}],
+            "2 of 3 customers cannot be contacted: 2 without e-mail address, phone number and postal address.",
+        ),
         ([{"street": "Weg 1", "city": "Ulm"}, {"phone": "+491"}], None),
     ],
-)  # fmt: skip
+)
 def test_export_warns_about_customers_who_cannot_be_contacted(
     lake, tmp_path, spark, caplog, monkeypatch, customers, warning
 ):
