@@ -1,5 +1,6 @@
 """Predict stage: planted signal, metrics, skipped runs."""
 
+import math
 from collections import Counter
 from datetime import date
 
@@ -15,6 +16,7 @@ from crm_spark.stages.predict import stage
 from crm_spark.stages.predict import value as value_prediction
 from crm_spark.stages.predict.churn import auc, churn_measures, top_reasons
 from crm_spark.stages.predict.examples import INPUTS, labelled
+from crm_spark.stages.predict.reasons import words_hold
 from crm_spark.stages.predict.value import revenue_of_top, value_band, value_measures
 
 MIDDLE, OLDEST = date(2024, 11, 1), date(2024, 8, 2)  # 91 and 182 days before AS_OF
@@ -216,3 +218,30 @@ def test_reasons_are_the_three_largest_positive_contributions(spark):
     frame = spark.createDataFrame([(row,), ([0.0] * len(row),)], "contributions array<double>")
     reasons = [r[0] for r in frame.select(top_reasons(F.col("contributions"))).collect()]
     assert reasons == [["monetary", "recency_days", "num_tickets"], []]
+
+
+def test_reasons_are_only_those_whose_words_are_true(spark):
+    known = {name: 1.0 for name in INPUTS}
+    customers = [
+        {**known, "recency_days": 5.0, "num_orders": 9.0, "mean_satisfaction": 0.5, "lateness": 0.4},
+        {**known, "recency_days": 200.0, "num_orders": 1.0, "mean_satisfaction": -1.0, "lateness": 3.0},
+        {**known, "recency_days": 90.0, "num_orders": 2.0, "mean_satisfaction": math.nan, "lateness": math.nan},
+    ]
+    columns = ", ".join(f"{name} double" for name in INPUTS)
+    frame = spark.createDataFrame([tuple(row[name] for name in INPUTS) for row in customers], columns)
+    holds = [column.alias(name) for name, column in zip(INPUTS, words_hold(frame, INPUTS))]
+    rows = frame.select(*holds).collect()
+    names = ("recency_days", "num_orders", "mean_satisfaction", "lateness")
+    assert [[row[name] for name in names] for row in rows] == [
+        [False, False, False, False],
+        [True, True, True, True],
+        [True, True, False, False],  # the median counts where values differ; an unknown value says nothing
+    ]
+    # All have the same revenue: nobody spends little.
+    assert {row["monetary"] for row in rows} == {False} and {row["num_orders_recent"] for row in rows} == {False}
+
+
+def test_a_reason_whose_words_do_not_hold_is_left_out(spark):
+    weights = [float(len(INPUTS) - i) for i in range(len(INPUTS))] + [5.0]
+    frame = spark.createDataFrame([(weights, [i > 0 for i in range(len(INPUTS))])], "c array<double>, h array<boolean>")
+    assert frame.select(top_reasons(F.col("c"), F.col("h"))).first()[0] == list(INPUTS[1:4])
