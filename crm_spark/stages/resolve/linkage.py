@@ -24,7 +24,7 @@ _RECALL = 0.7
 """Assumed fraction of the true matches that the deterministic rules find."""
 _MAX_PRIOR = 0.1
 """Where more pairs than this match, random pairs do not show how records of different people look: u cannot be estimated."""
-_BY_RULES = "deterministic rules, since too many pairs match to train a model,"
+_BY_RULES = "by deterministic rules: too many pairs match to train a model"
 
 
 def candidates(people: DataFrame, *, max_block: int, nicknames: dict[str, str]) -> DataFrame:
@@ -94,7 +94,8 @@ def link(
     """Train the Splink model, score candidate pairs and cluster them.
 
     Returns:
-        Pairs at or above the match probability; the cluster of every record (grain: record_key); the method and backend.
+        Pairs at or above the match probability; the cluster of every record (grain: record_key); the backend, and
+        how records were linked if not by the model.
     """
     logging.getLogger("splink").setLevel(logging.ERROR)
     is_small = num_records <= cfg.duckdb_max_records
@@ -110,7 +111,7 @@ def link(
         frame = api.register(records.orderBy("record_key").toArrow())
     prior = _prior(frame, present, backend, num_records=num_records)
     if prior > _MAX_PRIOR:
-        return (*_linked_by_rules(spark, frame, present, backend), f"{_BY_RULES} on {backend}")
+        return (*_linked_by_rules(spark, frame, present, backend), f"{backend} {_BY_RULES}")
     linker = Linker(frame, settings(present, backend, prior=prior), log_level=logging.ERROR)
     _train(linker, present, cfg, seed=seed)
     scored = linker.inference.predict(threshold_match_probability=min(0.5, cfg.match_probability))

@@ -67,7 +67,7 @@ def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[Da
             "no identifying columns except e-mail; matched by exact e-mail",
         )
     pairs, clusters, method = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
-    return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink: {method}"
+    return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink on {method}"
 
 
 def _write(
