@@ -29,6 +29,7 @@ from crm_spark.text.prepare import all_texts
 
 _STORAGE = StorageLevel.DISK_ONLY
 """Cached texts and tokens stay on disk: in memory millions of them would leave no room for sorting."""
+_MIN_LABELS = 2
 INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK)
 
 
@@ -72,6 +73,11 @@ def run(ctx: JobContext) -> StageResult:
     if len({split for split, _ in counts}) < len(SPLITS):
         return skipped(
             f"needs labelled texts by more customers for a training, a validation and a test split; {num_kept:,} by too few"
+        )
+    labels = {label for split, label in counts if split == TRAIN}
+    if len(labels) < _MIN_LABELS:
+        return skipped(
+            f"needs training texts with at least {_MIN_LABELS} different labels; all are {', '.join(labels)}"
         )
     folder = shard_dir(ctx)
     if ctx.is_dry_run:
