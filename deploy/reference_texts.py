@@ -88,8 +88,10 @@ RULE_CODES = {
 """Reason code of a rule or expectation in conf/quality -> meaning."""
 
 DECISION_CODES = {
-    "no_rule_applies": "No action's conditions hold.",
-    "no_consent": "The action contacts the customer, and consent is missing.",
+    "no_rule_applies": "No action is needed: the conditions of none hold.",
+    "not_known": "No action is known to apply, but one might: a fact that it depends on is unknown.",
+    "no_consent": "The action contacts the customer, who refused marketing contact.",
+    "consent_unknown": "The action contacts the customer, and the required consent is unknown.",
 }
 """Reason code of action `none` -> meaning."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crm_spark.cli.contactability import contact_warning
 from crm_spark.cli.options import DEFAULT_CONF, Conf, Lake, Overrides, Overwrite
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
@@ -57,6 +58,7 @@ def _run(
     from crm_spark.core.tables import TableStore
     from crm_spark.migrations import require_supported_layout
     from crm_spark.settings import load_settings
+    from crm_spark.stages.decide.stage import load_strategy
 
     tables = exportable_tables()
     if name not in tables:
@@ -75,6 +77,10 @@ def _run(
     get_logger().info("wrote %s: %d rows, columns %s", out, num_rows, ", ".join(names))
     if hidden := [c.name for c in table.columns if c.sensitivity is Sensitivity.PERSONAL and c.name not in names]:
         get_logger().info("personal columns left out: %s; include them with --columns", ", ".join(hidden))
+    if "customer_id" in table.column_names:
+        require_consent = load_strategy(settings.decide.strategy).require_consent
+        if warning := contact_warning(store, table, require_consent=require_consent):
+            get_logger().warning("warning: %s", warning)
     return 0
 
 
@@ -113,9 +119,12 @@ def write_csv(frame: "DataFrame", out: Path) -> int:
 
 def _cell(frame: "DataFrame", name: str) -> "Column":
     from pyspark.sql import functions as F
-    from pyspark.sql.types import ArrayType, MapType, StringType, StructType
+    from pyspark.sql.types import ArrayType, DoubleType, FloatType, MapType, StringType, StructType
 
     kind, column = frame.schema[name].dataType, F.col(name)
+    if isinstance(kind, DoubleType | FloatType):  # an unknown number is an empty cell
+        infinite = F.abs(column) == F.lit(float("inf"))
+        return F.when(~F.isnan(column) & ~infinite, column)
     if isinstance(kind, ArrayType | MapType | StructType):
         return neutralised(F.to_json(column))
     return neutralised(column) if isinstance(kind, StringType) else column

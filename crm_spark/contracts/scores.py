@@ -14,7 +14,11 @@ CHURN = TableContract(
         AS_OF,
         required("probability", DOUBLE, "Churn probability, in [0, 1]."),
         required("risk", STRING, "low, medium or high."),
-        required("reasons", STRINGS, "Features that increase the probability most, strongest first."),
+        required(
+            "reasons",
+            STRINGS,
+            "Features that increase the probability most, strongest first; only those whose description is true of the customer.",
+        ),
         required("model", STRING, "Model name and version."),
     ),
     partition_by=("as_of",),

@@ -44,8 +44,13 @@ class StageResult:
 
 
 def skipped(note: str) -> StageResult:
-    """The result of a stage for which the company has no input."""
+    """The result of a stage for which the company has no input, or too little; the note says what is missing."""
     return StageResult(status=SKIPPED, note=note)
+
+
+def lacking(needed: str, num_found: int) -> str:
+    """What is missing, in one sentence: `needs at least 50 customers with orders; there are 12`."""
+    return f"needs {needed}; there {'is' if num_found == 1 else 'are'} {f'{num_found:,}' if num_found else 'none'}"
 
 
 def skipped_without_persons() -> StageResult:

@@ -40,6 +40,12 @@ class TableState:
         return list(self._snapshot.schema().fieldNames())
 
     @property
+    def required_columns(self) -> list[str]:
+        """Names of the columns that may not be null."""
+        schema = self._snapshot.schema()
+        return [name for name in schema.fieldNames() if not schema.apply(name).nullable()]
+
+    @property
     def properties(self) -> dict[str, str]:
         """The table's properties."""
         configuration = self._snapshot.metadata().configuration()

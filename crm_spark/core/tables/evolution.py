@@ -1,4 +1,4 @@
-"""Schema evolution: a table written by an older contract gains the columns that the contract has since declared."""
+"""Schema evolution: a table written by an older contract is brought up to date with the columns of the contract."""
 
 from collections.abc import Sequence
 
@@ -50,3 +50,22 @@ def add_missing_columns(spark: SparkSession, path: str, table: TableContract, *,
         added = ", ".join(f"`{column.name}` {column.type.simpleString()}" for column in missing)
         spark.sql(f"ALTER TABLE delta.`{path}` ADD COLUMNS ({added})")
     return [column.name for column in missing]
+
+
+def relax_columns(spark: SparkSession, path: str, table: TableContract, *, required: Sequence[str]) -> list[str]:
+    """Allow null in columns of the Delta table at `path` that the contract no longer requires.
+
+    Args:
+        spark: the session.
+        path: directory or URI of the table.
+        table: the contract.
+        required: the table's columns that may not be null.
+
+    Returns:
+        The columns that may be null now.
+    """
+    optional = {field.name for field in table.schema.fields if field.nullable}
+    relaxed = [name for name in required if name in optional]
+    for name in relaxed:
+        spark.sql(f"ALTER TABLE delta.`{path}` ALTER COLUMN `{name}` DROP NOT NULL")
+    return relaxed

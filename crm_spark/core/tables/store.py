@@ -18,7 +18,7 @@ from crm_spark.core.tables import delta_log
 from crm_spark.core.tables.catalog import register_table
 from crm_spark.core.tables.commits import EXPIRE_AT, KEEP, merge_session, transaction_version, with_retries
 from crm_spark.core.tables.delta_log import TableState
-from crm_spark.core.tables.evolution import add_missing_columns, with_contract_columns
+from crm_spark.core.tables.evolution import add_missing_columns, relax_columns, with_contract_columns
 
 _CREATING: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 """One lock for each table's path: a table that another thread is creating looks like one whose creation was killed."""
@@ -331,6 +331,7 @@ class TableStore:
                 self._create(table)
             elif path not in self._prepared:
                 add_missing_columns(self.spark, path, table, present=state.columns)
+                relax_columns(self.spark, path, table, required=state.required_columns)
                 self._set_properties(table, state)
             self._prepared.add(path)
 

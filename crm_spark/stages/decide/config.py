@@ -18,7 +18,7 @@ FACTS = {
     "has_recommendation": "boolean",
 }
 """Facts available to conditions, with their type: every feature, and the results of the models. A condition on an unknown
-value is false."""
+value does not hold."""
 _OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of"}, "boolean": {"is"}}
 
 

@@ -5,23 +5,45 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.stages.decide.config import Condition, Strategy
+from crm_spark.stages.decide.config import Action, Condition, Strategy
 
-NO_ACTION, NO_RULE, NO_CONSENT = "none", "no_rule_applies", "no_consent"
+NO_ACTION = "none"
+NO_RULE, NOT_KNOWN = "no_rule_applies", "not_known"
+NO_CONSENT, CONSENT_UNKNOWN = "no_consent", "consent_unknown"
+REASONS = (NO_RULE, NOT_KNOWN, NO_CONSENT, CONSENT_UNKNOWN)
+"""Reason codes of customers without an action: none is needed, not known, refused consent, required and unknown consent."""
+_UNDEFINED_BELOW = {
+    **dict.fromkeys(("recency_days", "mean_order_value", "churn_probability", "churn_risk"), 1),
+    **dict.fromkeys(("expected_revenue", "value_band"), 1),
+    **dict.fromkeys(("cadence_days", "lateness"), 2),
+}
+"""Facts that do not exist below a number of orders: they are not unknown, and a condition on them does not hold."""
+
+
+def comparison(condition: Condition) -> Column:
+    """Return whether a condition holds; null if the fact is unknown, false if it does not exist for the customer."""
+    fact = F.col(condition.fact)
+    if condition.at_least is not None:
+        compared = fact >= F.lit(condition.at_least)
+    elif condition.at_most is not None:
+        compared = fact <= F.lit(condition.at_most)
+    elif condition.is_one_of is not None:
+        compared = fact.isin(*condition.is_one_of)
+    else:
+        compared = fact == F.lit(condition.is_)
+    if (least := _UNDEFINED_BELOW.get(condition.fact)) is None:
+        return compared
+    return F.when(fact.isNull() & (F.col("num_orders") < least), F.lit(False)).otherwise(compared)
 
 
 def holds(condition: Condition) -> Column:
     """Return whether a condition holds; false for unknown facts."""
-    fact = F.col(condition.fact)
-    if condition.at_least is not None:
-        comparison = fact >= F.lit(condition.at_least)
-    elif condition.at_most is not None:
-        comparison = fact <= F.lit(condition.at_most)
-    elif condition.is_one_of is not None:
-        comparison = fact.isin(*condition.is_one_of)
-    else:
-        comparison = fact == F.lit(condition.is_)
-    return F.coalesce(comparison, F.lit(False))
+    return F.coalesce(comparison(condition), F.lit(False))
+
+
+def _applies(action: Action) -> Column:
+    """Return whether all conditions of an action hold; null if that depends on unknown facts."""
+    return reduce(lambda left, right: left & right, [comparison(c) for c in action.when], F.lit(True))
 
 
 def in_holdout(key: Column, action: Column, *, seed: int, fraction: float) -> Column:
@@ -31,32 +53,35 @@ def in_holdout(key: Column, action: Column, *, seed: int, fraction: float) -> Co
 
 
 def decide(facts: DataFrame, strategy: Strategy, *, seed: int) -> DataFrame:
-    """Grain: customer_id. action, reason, is_holdout, priority (expected revenue at risk).
+    """Grain: customer_id. action, reason, is_holdout, priority (expected revenue at risk; null if unknown).
+
+    Without an action the reason says why, see `REASONS`: none is needed, not known, or not allowed.
 
     Args:
         facts: customer_id, has_marketing_consent and the columns of `FACTS`.
         strategy: actions and consent rule.
         seed: of the hold-out.
     """
-    chosen, reason = F.lit(NO_ACTION), F.lit(NO_RULE)
+    applies = {action.name: _applies(action) for action in strategy.actions}
+    is_open = reduce(lambda left, right: left | right, (a.isNull() for a in applies.values()), F.lit(False))
+    chosen, reason = F.lit(NO_ACTION), F.when(is_open, F.lit(NOT_KNOWN)).otherwise(F.lit(NO_RULE))
     for action in reversed(strategy.actions):
-        applies = reduce(lambda left, right: left & right, [holds(c) for c in action.when], F.lit(True))
-        chosen = F.when(applies, F.lit(action.name)).otherwise(chosen)
-        reason = F.when(applies, F.lit(action.reason)).otherwise(reason)
+        is_first = F.coalesce(applies[action.name], F.lit(False))
+        chosen = F.when(is_first, F.lit(action.name)).otherwise(chosen)
+        reason = F.when(is_first, F.lit(action.reason)).otherwise(reason)
     contacts = [action.name for action in strategy.actions if action.is_contact]
     consent = F.col("has_marketing_consent")
     is_allowed = F.coalesce(consent, F.lit(strategy.require_consent == "not_refused"))
     is_suppressed = F.col("_action").isin(*contacts) & ~is_allowed if contacts else F.lit(False)
+    suppression = F.when(consent.isNull(), CONSENT_UNKNOWN).otherwise(NO_CONSENT)
     matched = facts.withColumn("_action", chosen).withColumn("_reason", reason)
-    revenue_at_risk = F.coalesce("churn_probability", F.lit(0.0)) * F.coalesce(
-        F.col("expected_revenue").cast("double"), F.lit(0.0)
-    )
+    revenue_at_risk = F.col("churn_probability") * F.col("expected_revenue").cast("double")
     decided = matched.withColumn("action", F.when(is_suppressed, NO_ACTION).otherwise(F.col("_action")))
     is_holdout = in_holdout(F.col("customer_id"), F.col("action"), seed=seed, fraction=strategy.holdout_fraction)
     return decided.select(
         "customer_id",
         "action",
-        F.when(is_suppressed, NO_CONSENT).otherwise(F.col("_reason")).alias("reason"),
+        F.when(is_suppressed, suppression).otherwise(F.col("_reason")).alias("reason"),
         ((F.col("action") != NO_ACTION) & is_holdout).cast("int").alias("is_holdout"),
         F.round(revenue_at_risk, 4).alias("priority"),
     )

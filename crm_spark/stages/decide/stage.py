@@ -10,9 +10,11 @@ from crm_spark.contracts.actions import NEXT_BEST_ACTION
 from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT
+from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
 from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.stage import Stage
+from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
 from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import Strategy
@@ -65,10 +67,31 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(result.num_rows, note=f"strategy with {len(strategy.actions)} actions")
 
 
+_FEATURES_OF = {
+    ORDER: (
+        *("num_orders", "num_orders_recent", "monetary", "monetary_recent"),
+        *("num_returns", "return_fraction", "num_channels"),
+    ),
+    ORDER_LINE: ("num_products",),
+    INTERACTION: ("num_tickets", "num_tickets_recent", "num_web_events_recent"),
+    FEEDBACK: ("num_feedback",),
+    CAMPAIGN_CONTACT: ("num_campaign_contacts",),
+    CAMPAIGN_RESPONSE: ("num_campaign_responses",),
+}
+"""Table -> the features that are unknown, not 0, if the company has no such data."""
+
+
+def known_features(features: DataFrame, tables: TableStore) -> DataFrame:
+    """Grain unchanged. Null instead of 0 for features of data that the company does not have."""
+    unknown = [name for table, names in _FEATURES_OF.items() if not tables.exists(table) for name in names]
+    types = {field.name: field.dataType for field in features.schema.fields}
+    return features.withColumns({name: F.lit(None).cast(types[name]) for name in unknown})
+
+
 def facts(ctx: JobContext) -> DataFrame:
     """Grain: customer_id. Facts for the conditions of the strategy; null if unknown."""
     tables, day = ctx.tables, F.col("as_of") == F.lit(ctx.as_of)
-    features = tables.read(FEATURE_CUSTOMER).where(day).drop("as_of")
+    features = known_features(tables.read(FEATURE_CUSTOMER).where(day).drop("as_of"), tables)
     consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
     churn = tables.read(CHURN).where(day)
     churn = churn.select(
@@ -82,7 +105,9 @@ def facts(ctx: JobContext) -> DataFrame:
     for part in (churn, value, segment, last_text_label(ctx)):
         joined = joined.join(part, "customer_id", "left")
     joined = joined.join(recommended.withColumn("has_recommendation", F.lit(True)), "customer_id", "left")
-    return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", F.lit(False)))
+    # Without any recommendation of this day, it is unknown whether there is a suitable product.
+    absent = F.lit(None if recommended.isEmpty() else False).cast("boolean")
+    return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", absent))
 
 
 def last_text_label(ctx: JobContext) -> DataFrame:

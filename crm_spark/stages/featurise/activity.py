@@ -21,7 +21,7 @@ class Activity:
     customers: DataFrame
     """customer_id, joined_on."""
     orders: DataFrame
-    """Grain: order. status, channel, revenue (reporting currency; 0 unless completed)."""
+    """Grain: order. status, channel, revenue (reporting currency; null unless completed and with an amount)."""
     lines: DataFrame
     """Grain: completed order line. product, null if the line has none."""
     returned_lines: DataFrame
@@ -38,10 +38,12 @@ def activity(tables: TableStore, zone: str) -> Activity:
         "system", "order_id", "customer_id", "happened_on", "status", "channel"
     )
     sold = tables.read(ORDER_LINE).where(~F.col("is_return"))
-    revenue = sold.groupBy("system", "order_id").agg(F.sum("amount").cast("double").alias("revenue"))
+    # An order of which every line was returned has a revenue of 0; the revenue of an order without lines is unknown.
+    amount = F.when(F.col("is_return"), F.lit(0)).otherwise(F.col("amount"))
+    revenue = tables.read(ORDER_LINE).groupBy("system", "order_id").agg(F.sum(amount).cast("double").alias("revenue"))
     is_completed = F.col("status") == "completed"
     with_revenue = orders.join(revenue, ["system", "order_id"], "left").withColumn(
-        "revenue", F.when(is_completed, F.coalesce("revenue", F.lit(0.0))).otherwise(0.0)
+        "revenue", F.when(is_completed, F.col("revenue"))
     )
     lines = sold.join(orders.where(is_completed), ["system", "order_id"]).select(
         "customer_id",

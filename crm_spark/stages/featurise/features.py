@@ -52,7 +52,8 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
             _count(is_completed).alias("num_orders"),
             _count(is_completed & recent).alias("num_orders_recent"),
             F.sum("revenue").alias("monetary"),
-            F.sum(F.when(recent, F.col("revenue")).otherwise(0.0)).alias("monetary_recent"),
+            F.sum(F.when(recent, F.col("revenue"))).alias("monetary_recent"),
+            F.avg(F.when(is_completed, F.col("revenue"))).alias("mean_order_value"),
             _count(~is_completed).alias("_num_returned_orders"),
             F.count_distinct(F.when(is_completed, F.col("channel"))).cast("int").alias("num_channels"),
         )
@@ -70,7 +71,6 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
         features.withColumn("num_returns", num_returns.cast("int"))
         .withColumn("cadence_days", cadence)
         .withColumn("lateness", F.when(F.col("cadence_days") > 0, F.col("recency_days") / F.col("cadence_days")))
-        .withColumn("mean_order_value", F.when(F.col("num_orders") > 0, F.col("monetary") / F.col("num_orders")))
         .withColumn("return_fraction", F.col("num_returns") / (F.col("num_orders") + F.col("num_returns")))
     )
 
@@ -135,6 +135,14 @@ def responses(activity: Activity, snapshots: list[date], horizon_days: int) -> D
     )
 
 
+def _with_zero_revenue(features: DataFrame) -> DataFrame:
+    """Grain unchanged. Revenue is 0 without completed orders; with completed orders of unknown amount it stays null."""
+    for revenue, number in (("monetary", "num_orders"), ("monetary_recent", "num_orders_recent")):
+        has_orders = F.coalesce(F.col(number), F.lit(0)) > 0
+        features = features.withColumn(revenue, F.when(has_orders, F.col(revenue)).otherwise(0.0))
+    return features
+
+
 def snapshot_days(as_of: date, *, num_snapshots: int, horizon_days: int) -> list[date]:
     """Return as_of and the days whole horizons before it, newest first."""
     return [as_of - timedelta(days=horizon_days * i) for i in range(num_snapshots)]
@@ -148,6 +156,7 @@ def features(activity: Activity, snapshots: list[date], *, horizon_days: int) ->
     result = base.withColumn("tenure_days", F.datediff("as_of", "joined_on").cast("int"))
     for make in GROUPS:
         result = result.join(make(activity, snapshots, horizon_days), list(KEY), "left")
+    result = _with_zero_revenue(result)
     columns = [
         F.coalesce(F.col(c.name), F.lit(0).cast(c.type)).alias(c.name) if c.is_required else F.col(c.name).cast(c.type)
         for c in FEATURE_COLUMNS

@@ -1,6 +1,6 @@
 """Monitor stage: customer relationship metrics, feature drift and information gap -> ops.metric, ops.drift."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -11,7 +11,7 @@ from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import DRIFT
 from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE
-from crm_spark.core.context import JobContext, StageResult, is_known
+from crm_spark.core.context import JobContext, StageResult, is_known, lacking
 from crm_spark.core.days import day_of
 from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
@@ -45,29 +45,41 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 def run(ctx: JobContext) -> StageResult:
     """Compute and record the metrics as of the date of the run."""
     measures: list[Measure] = []
-    num_drifted = 0
+    drift = "feature drift needs customers; no source contains persons"
     if ctx.tables.exists(FEATURE_CUSTOMER):
         # Compare with the snapshot one horizon earlier, not with the latest previous refresh.
         days = [ctx.as_of, ctx.as_of - timedelta(days=ctx.settings.company.horizon_days)]
         features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days)).cache()
         before = None if features.where(F.col("as_of") == F.lit(days[1])).isEmpty() else days[1]
         currency = ctx.settings.company.currency
-        measures += activity_measures(features, newest=ctx.as_of, before=before, currency=currency)
-        num_drifted = _drift(ctx, features, days) if before else 0
+        measures += activity_measures(
+            features, newest=ctx.as_of, before=before, currency=currency, **_known_activity(features)
+        )
+        drift = _drift(ctx, features, days)
     if ctx.tables.exists(CAMPAIGN_CONTACT):
         contacts = _of_customers(ctx, CAMPAIGN_CONTACT, "contacted_at")
         measures += campaign_measures(contacts, _of_customers(ctx, CAMPAIGN_RESPONSE, "responded_at"))
     if ctx.tables.exists(SCORE_TEXT):
         measures += _gap(ctx)
     record(ctx, "monitor", measures)
-    return StageResult(len(measures), note=f"{num_drifted} features drifted")
+    return StageResult(len(measures), note=drift)
 
 
-def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
+def _known_activity(features: DataFrame) -> dict[str, bool]:
+    """Return whether there is any order, and any ticket: without one, the company has no such source."""
+    kinds = {"has_orders": ("num_orders", "num_orders_recent"), "has_tickets": ("num_tickets", "num_tickets_recent")}
+    row = features.agg(*(F.max(F.greatest(*names) > 0).alias(kind) for kind, names in kinds.items())).first()
+    assert row is not None
+    return {kind: bool(row[kind]) for kind in kinds}
+
+
+def _drift(ctx: JobContext, features: DataFrame, days: list[date]) -> str:
+    """Write the drift of each feature since the earlier snapshot; return a summary, or what is missing."""
     cfg: MonitorConfig = ctx.settings.monitor
     after, before = (features.where(F.col("as_of") == F.lit(day)) for day in days)
-    if min(after.count(), before.count()) < cfg.min_customers:
-        return 0
+    for day, snapshot in zip(days, (after, before)):
+        if (num_customers := snapshot.count()) < cfg.min_customers:
+            return f"feature drift {lacking(f'at least {cfg.min_customers} customers on {day}', num_customers)}"
     names = [c.name for c in FEATURE_COLUMNS]
     as_doubles = [F.col(name).cast("double").alias(name) for name in names]
     rows = drift_rows(
@@ -75,7 +87,8 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[Any]) -> int:
     )
     frame = ctx.spark.createDataFrame(rows, DRIFT.schema)
     ctx.tables.merge(DRIFT, frame, batch_id=ctx.batch_id("drift"), digest=ctx.fingerprint)
-    return sum(1 for row in rows if row[3] > row[4])
+    num_drifted = sum(1 for row in rows if row[3] > row[4])
+    return f"{num_drifted} of {len(rows)} features drifted"
 
 
 def _of_customers(ctx: JobContext, table: Any, event: str) -> DataFrame:

@@ -1,6 +1,5 @@
 """Churn: the probability that a customer does not order within the next horizon, with the reasons."""
 
-import math
 from typing import Any
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -13,6 +12,7 @@ from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import INPUTS
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
+from crm_spark.stages.predict.reasons import words_hold
 from crm_spark.stages.predict.trees import MODEL, tree_settings
 
 NUM_REASONS = 3
@@ -36,14 +36,23 @@ def _score(model: Any, customers: DataFrame) -> DataFrame:
     from pyspark.ml.functions import vector_to_array
 
     scored = model.transform(customers).withColumn("probability", vector_to_array(F.col("probability"))[1])
-    return scored.withColumn("reasons", top_reasons(F.col("contributions")[0])).drop("contributions")
+    holds = F.array(*words_hold(customers, INPUTS))
+    reasons = top_reasons(F.col("contributions")[0], holds)
+    return scored.withColumn("reasons", reasons).drop("contributions")
 
 
-def top_reasons(contributions: Column) -> Column:
-    """Return the features with the largest positive contributions, strongest first, without the bias term."""
+def top_reasons(contributions: Column, holds: Column | None = None) -> Column:
+    """Return the features with the largest positive contributions, strongest first, without the bias term.
+
+    Args:
+        contributions: SHAP contributions of the features, and the bias.
+        holds: whether the words of each feature's reason hold; None: for all.
+    """
     names = F.array(*(F.lit(name) for name in INPUTS))
-    pairs = F.arrays_zip(F.slice(contributions, 1, len(INPUTS)).alias("weight"), names.alias("name"))
-    positive = F.filter(pairs, lambda pair: pair["weight"] > 0)
+    is_true = F.array_repeat(F.lit(True), len(INPUTS)) if holds is None else holds
+    weights = F.slice(contributions, 1, len(INPUTS))
+    pairs = F.arrays_zip(weights.alias("weight"), names.alias("name"), is_true.alias("holds"))
+    positive = F.filter(pairs, lambda pair: (pair["weight"] > 0) & pair["holds"])
     ordered = F.sort_array(positive, asc=False)
     return F.transform(F.slice(ordered, 1, NUM_REASONS), lambda pair: pair["name"])
 
@@ -84,11 +93,11 @@ def churn_measures(scored: DataFrame, *, base_rate: float, model: str) -> list[M
     return measures
 
 
-def auc(frame: DataFrame, score: str) -> float:
-    """Return the area under the ROC curve; NaN if there is only one class."""
+def auc(frame: DataFrame, score: str) -> float | None:
+    """Return the area under the ROC curve; None if there is only one class."""
     outcomes = frame.agg(F.min("has_lapsed"), F.max("has_lapsed")).first()
     if outcomes is None or outcomes[0] == outcomes[1]:
-        return math.nan
+        return None
     evaluator = BinaryClassificationEvaluator(rawPredictionCol=score, labelCol="has_lapsed", metricName="areaUnderROC")
     return float(evaluator.evaluate(frame.withColumn(score, F.col(score).cast("double"))))
 

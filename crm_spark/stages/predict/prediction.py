@@ -39,6 +39,7 @@ class Prediction:
         score: adds the predictions to customers or examples; grain unchanged.
         rows: scores -> rows of the table, without `model`.
         measures: metrics of the model and of its baselines.
+        lack: what the training examples lack for this prediction, such as known revenue; empty if nothing.
     """
 
     name: str
@@ -49,3 +50,4 @@ class Prediction:
     score: Callable[[Any, DataFrame], DataFrame]
     rows: Callable[[DataFrame, PredictConfig], DataFrame]
     measures: Callable[[Evaluation], list[Measure]]
+    lack: Callable[[DataFrame, PredictConfig], str] = lambda train, cfg: ""

@@ -4,16 +4,16 @@ Models are trained on one snapshot, evaluated on the next, and applied to the ne
 with a PREDICTION and list it in PREDICTIONS.
 """
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.stage import Stage
-from crm_spark.models.metrics import Measure, record
+from crm_spark.models.metrics import Measure, is_finite, record
 from crm_spark.stages.predict import churn, value
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import buyers, labelled
@@ -31,26 +31,53 @@ def run(ctx: JobContext) -> StageResult:
         ctx.as_of - i * timedelta(days=ctx.settings.company.horizon_days) for i in range(3)
     ]
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days))
-    if features.select("as_of").distinct().count() < 3:
-        return skipped("fewer than three snapshots: the history is shorter than three horizons")
+    if missing := _missing_snapshots(ctx, features, days):
+        return skipped(missing)
     features = features.persist(StorageLevel.MEMORY_AND_DISK)
     labels = [label for prediction in PREDICTIONS for label in prediction.labels()]
     train = labelled(features, labels, features_on=oldest, outcome_on=middle).persist(StorageLevel.MEMORY_AND_DISK)
-    num_train, num_lapsed = _size(train)
-    if num_train < cfg.min_customers or num_lapsed in (0, num_train):
-        return skipped(
-            f"too few training examples: {num_train} customers with orders by {oldest}, {num_lapsed} of them lapsed"
-        )
+    if missing := _missing_outcomes(train, cfg, days):
+        return skipped(missing)
     test = labelled(features, labels, features_on=middle, outcome_on=newest).persist(StorageLevel.MEMORY_AND_DISK)
-    measures = [measure for prediction in PREDICTIONS for measure in _evaluate(ctx, prediction, train, test)]
+    lacks = {prediction.name: prediction.lack(train, cfg) for prediction in PREDICTIONS}
+    possible = [prediction for prediction in PREDICTIONS if not lacks[prediction.name]]
+    measures = [measure for prediction in possible for measure in _evaluate(ctx, prediction, train, test)]
     both = train.unionByName(test)
     customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
-    num_rows = [_write_scores(ctx, prediction, both, customers) for prediction in PREDICTIONS]
+    num_rows = [_write_scores(ctx, prediction, both, customers) for prediction in possible]
     record(ctx, "predict", measures)
-    values = {m.metric: m.value for m in measures if m.model == churn.PREDICTION.model}
-    return StageResult(
-        num_rows[0], note=f"churn AUC {values.get('churn_auc', float('nan')):.3f} on the test snapshot {middle}"
-    )
+    notes = [_quality(measures, middle), *(f"{name} {lack}" for name, lack in lacks.items() if lack)]
+    return StageResult(num_rows[0], note="; ".join(notes))
+
+
+def _missing_snapshots(ctx: JobContext, features: DataFrame, days: list[date]) -> str:
+    """Return what is missing in one sentence; empty if there are customers in all three snapshots."""
+    num_snapshots = ctx.settings.featurise.num_snapshots
+    if num_snapshots < len(days):
+        return f"needs {len(days)} snapshots; featurise.num_snapshots is {num_snapshots}"
+    if features.select("as_of").distinct().count() == len(days):
+        return ""
+    horizon_days = ctx.settings.company.horizon_days
+    return f"needs customers known by {days[-1]}, two horizons of {horizon_days} days before {days[0]}; there are none"
+
+
+def _missing_outcomes(train: DataFrame, cfg: PredictConfig, days: list[date]) -> str:
+    """Return what is missing in one sentence; empty if enough customers ordered, and only some of them again."""
+    _, middle, oldest = days
+    num_train, num_lapsed = _size(train)
+    if num_train < cfg.min_customers:
+        return lacking(f"at least {cfg.min_customers} customers with completed orders by {oldest}", num_train)
+    if num_lapsed in (0, num_train):
+        outcome = "none of them" if num_lapsed else f"all {num_train:,}"
+        return f"needs customers who ordered again by {middle}, and customers who did not; {outcome} did"
+    return ""
+
+
+def _quality(measures: list[Measure], tested_on: date) -> str:
+    auc = next((m.value for m in measures if (m.metric, m.model) == ("churn_auc", churn.PREDICTION.model)), None)
+    if not is_finite(auc):
+        return f"churn AUC unknown: all customers of the test snapshot {tested_on} had the same outcome"
+    return f"churn AUC {auc:.3f} on the test snapshot {tested_on}"
 
 
 def _size(examples: DataFrame) -> tuple[int, int]:

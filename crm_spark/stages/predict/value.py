@@ -1,6 +1,5 @@
 """Value: the revenue expected from a customer within the next horizon."""
 
-import math
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Window
@@ -8,6 +7,7 @@ from pyspark.sql import functions as F
 from xgboost.spark import SparkXGBRegressor
 
 from crm_spark.contracts.scores import LIFETIME_VALUE
+from crm_spark.core.context import lacking
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
@@ -15,7 +15,7 @@ from crm_spark.stages.predict.trees import MODEL, tree_settings
 
 
 def _labels() -> list[Column]:
-    """`revenue`: revenue within the horizon."""
+    """`revenue`: revenue within the horizon; null if unknown."""
     return [F.col("monetary_recent").alias("revenue")]
 
 
@@ -27,7 +27,20 @@ def _fit(examples: DataFrame, cfg: PredictConfig, seed: int) -> Any:
         objective="reg:tweedie",
         tweedie_variance_power=1.5,
         **tree_settings(examples, cfg, seed=seed),
-    ).fit(examples)
+    ).fit(_with_known_revenue(examples))
+
+
+def _with_known_revenue(examples: DataFrame) -> DataFrame:
+    return examples.where(F.col("revenue").isNotNull())
+
+
+def _lack(train: DataFrame, cfg: PredictConfig) -> str:
+    """Return what is missing: revenue that is known for enough customers, and not 0 for all of them."""
+    row = train.agg(F.count("revenue"), F.sum("revenue")).first()
+    assert row is not None
+    if row[0] < cfg.min_customers:
+        return lacking(f"at least {cfg.min_customers} customers whose orders have known amounts", row[0])
+    return "" if row[1] > 0 else "needs revenue in the training period; all amounts are 0"
 
 
 def _score(model: Any, customers: DataFrame) -> DataFrame:
@@ -50,7 +63,7 @@ def value_band(column: str) -> Column:
 
 
 def _measures(evaluation: Evaluation) -> list[Measure]:
-    return value_measures(evaluation.scored, currency=evaluation.currency, model=MODEL)
+    return value_measures(_with_known_revenue(evaluation.scored), currency=evaluation.currency, model=MODEL)
 
 
 def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Measure]:
@@ -62,6 +75,8 @@ def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Meas
         model: name of the model.
     """
     num_rows = scored.count()
+    # Baseline: a customer whose previous revenue is unknown (NaN) counts as one without revenue.
+    scored = scored.withColumn("monetary_recent", F.nanvl("monetary_recent", F.lit(0.0)))
     measures = []
     for name, column, is_baseline in ((model, "expected_revenue", False), ("last_value", "monetary_recent", True)):
         row = scored.agg(F.avg(F.abs(F.col(column) - F.col("revenue"))), F.avg("revenue")).first()
@@ -72,13 +87,13 @@ def value_measures(scored: DataFrame, *, currency: str, model: str) -> list[Meas
     return measures
 
 
-def revenue_of_top(scored: DataFrame, column: str, *, fraction: float) -> float:
-    """Return the revenue share of the customers ranked highest by `column`; ties by customer id."""
+def revenue_of_top(scored: DataFrame, column: str, *, fraction: float) -> float | None:
+    """Return the revenue share of the customers ranked highest by `column`, ties by customer id; None without revenue."""
     num_top = max(1, int(scored.count() * fraction))
     top = scored.orderBy(F.col(column).desc(), "customer_id").limit(num_top).agg(F.sum("revenue")).first()
     total = scored.agg(F.sum("revenue")).first()
     assert top is not None and total is not None
-    return float(top[0]) / float(total[0]) if total[0] else math.nan
+    return float(top[0]) / float(total[0]) if total[0] else None
 
 
-PREDICTION = Prediction("value", LIFETIME_VALUE, MODEL, _labels, _fit, _score, _rows, _measures)
+PREDICTION = Prediction("value", LIFETIME_VALUE, MODEL, _labels, _fit, _score, _rows, _measures, _lack)

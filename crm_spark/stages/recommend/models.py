@@ -90,10 +90,10 @@ def _ranked(offers: DataFrame, history: DataFrame, cfg: RecommendConfig) -> Data
     return not_bought.withColumn("rank", F.row_number().over(order)).where(F.col("rank") <= cfg.num_recommendations)
 
 
-def hit_rate(offers: DataFrame, later: DataFrame) -> tuple[float, int]:
+def hit_rate(offers: DataFrame, later: DataFrame) -> tuple[float | None, int]:
     """Return the hit rate and the number of customers with a first-time purchase.
 
-    The hit rate is the fraction of these customers who bought at least one recommended product.
+    The hit rate is the fraction of these customers who bought at least one recommended product; None without them.
 
     Args:
         offers: customer_id, product.
@@ -104,4 +104,4 @@ def hit_rate(offers: DataFrame, later: DataFrame) -> tuple[float, int]:
         offers.select("customer_id", "product").join(later, ["customer_id", "product"]).select("customer_id").distinct()
     )
     num_buyers = buyers.count()
-    return (hit.join(buyers, "customer_id").count() / num_buyers if num_buyers else float("nan")), num_buyers
+    return (hit.join(buyers, "customer_id").count() / num_buyers if num_buyers else None), num_buyers

@@ -1,6 +1,6 @@
 """Recommend stage: write scores.recommendation with the recommender that is better on the last horizon."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -9,15 +9,17 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.days import day_of
 from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
-from crm_spark.models.metrics import Measure, record
+from crm_spark.models.metrics import Measure, figure, record
 from crm_spark.stages.recommend.config import RecommendConfig
 from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
 
 INPUTS = (ORDER, ORDER_LINE, CUSTOMER_LINK)
+_MIN_PRODUCTS = 2
+"""Customers get products that they have not bought: with a single product there is nothing to recommend."""
 
 
 def run(ctx: JobContext) -> StageResult:
@@ -30,13 +32,17 @@ def run(ctx: JobContext) -> StageResult:
     new_purchases = after.join(before, ["customer_id", "product"], "left_anti").join(
         before.select("customer_id").distinct(), "customer_id"
     )
-    if before.select("customer_id").distinct().count() < cfg.min_customers:
-        return skipped(f"fewer than {cfg.min_customers} customers bought a product with an id up to {cut}")
     known = before.select("customer_id").distinct()
+    num_known = known.count()
+    if num_known < cfg.min_customers:
+        return skipped(lacking(f"at least {cfg.min_customers} customers who bought a product up to {cut}", num_known))
+    num_products = lines.select("product").distinct().limit(_MIN_PRODUCTS).count()
+    if num_products < _MIN_PRODUCTS:
+        return skipped(lacking(f"at least {_MIN_PRODUCTS} products that customers bought", num_products))
     als, num_customers = hit_rate(als_offers(before, cfg, seed=ctx.seed), new_purchases)
     popular, _ = hit_rate(popular_offers(before, known, cfg), new_purchases)
     history = purchase_days(lines).cache()
-    winner = "als" if als > popular else "popularity"
+    winner = "als" if als is not None and popular is not None and als > popular else "popularity"
     customers = history.select("customer_id").distinct()
     offers = als_offers(history, cfg, seed=ctx.seed) if winner == "als" else popular_offers(history, customers, cfg)
     result = ctx.tables.replace(
@@ -53,9 +59,13 @@ def run(ctx: JobContext) -> StageResult:
         Measure(name, "popularity", popular, "fraction", num_customers, is_baseline=True),
     ]
     record(ctx, "recommend", measures)
-    return StageResult(
-        result.num_rows, note=f"hit rate {als:.3f} (ALS), {popular:.3f} (popularity); selected: {winner}"
-    )
+    return StageResult(result.num_rows, note=f"{_evaluation(als, popular, cut)}; selected: {winner}")
+
+
+def _evaluation(als: float | None, popular: float | None, cut: date) -> str:
+    if als is None or popular is None:
+        return f"hit rates unknown: no customer bought a new product after {cut}"
+    return f"hit rate {figure(als)} (ALS), {figure(popular)} (popularity)"
 
 
 def purchases(ctx: JobContext) -> DataFrame:

@@ -1,5 +1,6 @@
 """Plotly figures as plain data. Colours are roles (`@good`, `@c1`) that page.js replaces by values of the theme."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Figure = dict[str, Any]
@@ -8,7 +9,7 @@ SERIES = ("@c1", "@c2", "@c3", "@c4", "@c5", "@c6", "@c7", "@c8")
 
 def bars(
     names: list[str],
-    series: dict[str, list[float]],
+    series: Mapping[str, Sequence[float | None]],
     *,
     unit: str,
     colours: list[str] | None = None,

@@ -2,16 +2,18 @@
 
 from crm_spark.contracts.features import CHURN_REASONS
 from crm_spark.stages.report import charts
-from crm_spark.stages.report.facts import Facts
+from crm_spark.stages.report.facts import Facts, Rows
+from crm_spark.stages.report.missing import explained, reason_for_skipping
 from crm_spark.stages.report.panel import Chart, Panel, Table
-from crm_spark.stages.report.words import count, counted, money, percent, title_of
+from crm_spark.stages.report.words import count, counted, decimal, is_known, money, percent, title_of
 
 
 def customers(facts: Facts, primary: dict[str, str]) -> Panel:
     """Segments: size, revenue, typical customer, map."""
     title = "Customer segments"
     if not facts.segments:
-        return Panel("customers", title, "There are too few customers with orders to form segments.")
+        reason = reason_for_skipping(facts, "segment")
+        return Panel("customers", title, explained("There are no segments yet", reason))
     rows, currency = facts.segments, facts.currency
     header = [
         "Segment",
@@ -32,29 +34,46 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
                 percent(r["customer_fraction"]),
                 percent(r["revenue_fraction"]),
                 count(r["median_num_orders"]),
-                "–" if r["median_recency_days"] is None else count(r["median_recency_days"]),
+                count(r["median_recency_days"]),
                 money(r["median_monetary"], currency),
-                "–" if r["mean_satisfaction"] is None else f"{r['mean_satisfaction']:+.2f}",
+                decimal(r["mean_satisfaction"], 2, sign="+"),
             ]
             for r in rows
         ],
     )
     names = [r["name"] for r in rows]
-    shares = {
-        "share of customers": [100 * r["customer_fraction"] for r in rows],
-        "share of revenue": [100 * r["revenue_fraction"] for r in rows],
-    }
-    sizes = Chart(
-        "Share of customers and share of revenue by segment",
+    panel_charts = [_segment_sizes(rows, names, table), *([_segment_map(facts, names)] if facts.segment_map else [])]
+    return Panel("customers", title, _lead_of_segments(facts), panel_charts, tables=[("Segment profiles", table)])
+
+
+def _lead_of_segments(facts: Facts) -> str:
+    day = facts.as_of.strftime("%-d %B %Y")
+    if _has_revenue(facts):
+        return (
+            "Segments group customers by how recently, how often and for how much they buy. Orders and revenue cover all orders "
+            f"up to {day}."
+        )
+    return f"Segments group customers by how recently and how often they buy, up to {day}. {_NO_REVENUE}"
+
+
+_NO_REVENUE = "Their revenue is 0 or unknown."
+
+
+def _has_revenue(facts: Facts) -> bool:
+    return any(is_known(row["revenue_fraction"]) for row in facts.segments)
+
+
+def _segment_sizes(rows: Rows, names: list[str], table: Table) -> Chart:
+    shares = {"share of customers": [100 * r["customer_fraction"] for r in rows]}
+    if all(is_known(r["revenue_fraction"]) for r in rows):
+        shares["share of revenue"] = [100 * r["revenue_fraction"] for r in rows]
+    shown = " and ".join(shares)
+    return Chart(
+        f"{shown.capitalize()} by segment",
         charts.bars(names, shares, unit="%", number=".1f"),
-        "Bar chart: share of customers and share of revenue of each segment.",
+        f"Bar chart: {shown} of each segment.",
         table,
     )
-    lead = (
-        "Segments group customers by how recently, how often and for how much they buy. Orders and revenue cover all orders up "
-        f"to {facts.as_of.strftime('%-d %B %Y')}."
-    )
-    return Panel("customers", title, lead, [sizes, _segment_map(facts, names)], tables=[("Segment profiles", table)])
 
 
 def _segment_map(facts: Facts, names: list[str]) -> Chart:
@@ -66,23 +85,37 @@ def _segment_map(facts: Facts, names: list[str]) -> Chart:
         points[point["name"]][1].append(point["y"])
     return Chart(
         "Customer map: customers with similar buying behaviour are close together",
-        charts.scatter(points, x="buys more →", y="other differences in buying behaviour →"),
+        charts.scatter(
+            points,
+            x="buys more →" if _revenue_varies(facts) else "differences in buying behaviour →",
+            y="other differences in buying behaviour →",
+        ),
         "Scatter chart: a sample of customers, placed by buying behaviour and coloured by segment.",
         Table(["Segment", "Customers in the sample"], [[name, count(len(xs))] for name, (xs, _) in points.items()]),
     )
+
+
+def _revenue_varies(facts: Facts) -> bool:
+    # The map is oriented by revenue: without differences in it, neither direction means more.
+    return len({row["median_monetary"] for row in facts.segments if is_known(row["median_monetary"])}) > 1
 
 
 def customers_at_risk(facts: Facts, primary: dict[str, str]) -> Panel:
     """Churn risk, expected revenue at risk and reasons."""
     title, days = "Customers at risk", facts.horizon_days
     if not facts.risk:
-        return Panel("churn", title, "The order history is too short to predict which customers will order again.")
-    panel_charts = [_risk_matrix(facts), _risk_histogram(facts)]
+        reason = reason_for_skipping(facts, "predict")
+        return Panel("churn", title, explained("It is not predicted yet which customers will order again", reason))
+    has_value = any(is_known(row["expected_revenue"]) for row in facts.risk)
+    panel_charts = [*([_risk_matrix(facts)] if has_value else []), _risk_histogram(facts)]
     if facts.churn_reasons:
         panel_charts.append(_risk_reasons(facts))
-    lead = (
-        f"Churn risk is the probability that a customer does not order in the next {days} days. Expected revenue is the forecast "
-        f"for the same {days} days. Revenue at risk is expected revenue multiplied by churn risk."
+    lead = f"Churn risk is the probability that a customer does not order in the next {days} days."
+    if not has_value:
+        return Panel("churn", title, f"{lead} Expected revenue and revenue at risk are unknown.", panel_charts)
+    lead += (
+        f" Expected revenue is the forecast for the same {days} days. Revenue at risk is expected revenue multiplied by churn "
+        "risk."
     )
     notes = [
         "Customer value: high is the 10% of customers with the highest expected revenue, medium the next 40%, low the rest."
@@ -93,7 +126,7 @@ def customers_at_risk(facts: Facts, primary: dict[str, str]) -> Panel:
 def _risk_matrix(facts: Facts) -> Chart:
     bands, risks = ["high", "medium", "low"], ["low", "medium", "high"]
     cells = {(r["value_band"], r["risk"]): r for r in facts.risk}
-    values = [[cells[(b, k)]["at_stake"] if (b, k) in cells else 0.0 for k in risks] for b in bands]
+    values = [[(cells[(b, k)]["at_stake"] or 0.0) if (b, k) in cells else 0.0 for k in risks] for b in bands]
     texts = [
         [
             f"{counted(cells[(b, k)]['n'], 'customer')}<br>{money(cells[(b, k)]['at_stake'], facts.currency)}"
@@ -154,10 +187,32 @@ def _risk_reasons(facts: Facts) -> Chart:
 def actions(facts: Facts, primary: dict[str, str], titles: dict[str, str]) -> Panel:
     """Next best actions with the number of customers and the control group."""
     title = "Next best actions"
+    if not facts.actions:
+        reason = reason_for_skipping(facts, "decide")
+        return Panel("actions", title, explained("No actions have been planned yet", reason))
     chosen = [r for r in facts.actions if r["action"] != "none"]
+    notes = _without_action(facts)
+    if not facts.offers and (reason := reason_for_skipping(facts, "recommend")):
+        notes.append(explained("Products are not recommended", reason))
     if not chosen:
-        return Panel("actions", title, "No action of the strategy applies to any customer.")
+        return Panel("actions", title, "No action is planned for any customer.", tables=_offers(facts), notes=notes)
+    lead = (
+        "Each customer is assigned the first action of the strategy whose conditions apply; customers who may not be contacted "
+        f"get none. {_control_group(chosen)}"
+    )
     names = [titles.get(r["action"], title_of(r["action"])) for r in chosen]
+    return Panel(
+        "actions", title, lead, [_customers_by_action(facts, chosen, names)], tables=_offers(facts), notes=notes
+    )
+
+
+def _control_group(chosen: Rows) -> str:
+    if not any(row["num_holdout"] for row in chosen):
+        return "There is no control group."
+    return "A random control group does not receive the action; comparing both groups later shows the effect of the action."
+
+
+def _customers_by_action(facts: Facts, chosen: Rows, names: list[str]) -> Chart:
     table = Table(
         ["Action", "Reason", "Customers", "Control group", "Revenue at risk"],
         [
@@ -172,33 +227,43 @@ def actions(facts: Facts, primary: dict[str, str], titles: dict[str, str]) -> Pa
         ],
         numeric_from=2,
     )
-    series = {
-        "receive the action": [float(r["n"] - r["num_holdout"]) for r in chosen],
-        "control group (no action)": [float(r["num_holdout"]) for r in chosen],
-    }
-    chart = Chart(
+    series = {"receive the action": [float(r["n"] - r["num_holdout"]) for r in chosen]}
+    alt = "Bar chart: number of customers who receive each action"
+    if any(r["num_holdout"] for r in chosen):
+        series["control group (no action)"] = [float(r["num_holdout"]) for r in chosen]
+        alt += ", and its control group"
+    return Chart(
         "Customers by next best action",
         charts.bars(names, series, unit="customers", is_stacked=True, colours=["@c1", "@neutral"]),
-        "Stacked bar chart: number of customers who receive each action, and its control group.",
+        f"{alt}.",
         table,
     )
-    without_action = {r["reason"]: r["n"] for r in facts.actions if r["action"] == "none"}
+
+
+def _without_action(facts: Facts) -> list[str]:
+    """Return one sentence per reason for no action: refused, not known, none needed."""
+    number = {r["reason"]: r["n"] for r in facts.actions if r["action"] == "none"}
     notes = []
-    if num := without_action.get("no_consent"):
+    if num := number.get("no_consent"):
         notes.append(f"{counted(num, 'customer')} with a matching action may not be contacted (no marketing consent).")
-    if num := without_action.get("no_rule_applies"):
-        notes.append(f"{counted(num, 'customer')} without a matching action.")
-    lead = (
-        "Each customer is assigned the first action of the strategy whose conditions apply. A random control group does not "
-        "receive the action; comparing both groups later shows the effect of the action."
-    )
-    tables = []
-    if facts.offers:
-        offered = [[r["name"] or r["product_id"], count(r["n"])] for r in facts.offers]
-        tables.append(
-            (
-                "Most recommended products (top three recommendations per customer)",
-                Table(["Product", "Customers"], offered),
-            )
+    if num := number.get("consent_unknown"):
+        are = "is" if num == 1 else "are"
+        notes.append(
+            f"{counted(num, 'customer')} with a matching action {are} not contacted, because consent is required and unknown."
         )
-    return Panel("actions", title, lead, [chart], tables=tables, notes=notes)
+    if num := number.get("not_known"):
+        notes.append(
+            f"{counted(num, 'customer')} without an action for now: whether one applies depends on data that is missing."
+        )
+    if num := number.get("no_rule_applies"):
+        needs = "needs" if num == 1 else "need"
+        notes.append(f"{counted(num, 'customer')} {needs} no action: the conditions of none apply.")
+    return notes
+
+
+def _offers(facts: Facts) -> list[tuple[str, Table]]:
+    if not facts.offers:
+        return []
+    offered = [[r["name"] or r["product_id"], count(r["n"])] for r in facts.offers]
+    title = "Most recommended products (top three recommendations per customer)"
+    return [(title, Table(["Product", "Customers"], offered))]

@@ -64,11 +64,11 @@ class Facts:
     # From the tables of the lake:
     min_customers_per_cell: int = 5
     risk: Rows = field(default_factory=list)
-    """value_band, risk, n, expected_revenue, at_stake."""
+    """value_band, risk, n, expected_revenue, at_stake; all but risk and n are null if the expected revenue is unknown."""
     churn_histogram: Rows = field(default_factory=list)
     churn_reasons: Rows = field(default_factory=list)
     actions: Rows = field(default_factory=list)
-    """action, reason, n, num_holdout, at_stake."""
+    """action, reason, n, num_holdout, at_stake (null if unknown)."""
     offers: Rows = field(default_factory=list)
     """system, product_id, name, n: the products recommended most often."""
     metrics: Rows = field(default_factory=list)
@@ -120,7 +120,7 @@ def collect_facts(
         **quality_facts(tables, time_zone),
         num_customers=tables.read(CUSTOMER).count(),
         num_records=tables.read(CUSTOMER_LINK).count(),
-        segments=_rows(tables.read(SEGMENT_PROFILE).where(day).drop("centre").orderBy(F.desc("revenue_fraction"))),
+        segments=_segments(tables.read(SEGMENT_PROFILE).where(day)),
         segment_map=_map(tables, as_of, map_points, seed),
         texts=_texts(tables, versions, as_of),
         texts_by_month=_texts_by_month(tables, versions, as_of),
@@ -189,6 +189,11 @@ def _reasons(tables: TableStore) -> Rows:
     )
 
 
+def _segments(profile: DataFrame) -> Rows:
+    order = (F.desc("revenue_fraction"), F.desc("num_customers"), F.asc("segment_id"))
+    return _rows(profile.drop("centre").orderBy(*order))
+
+
 def _map(tables: TableStore, as_of: date, num_points: int, seed: int) -> Rows:
     day = F.col("as_of") == F.lit(as_of)
     positions = tables.read(SEGMENT).where(day & (F.col("segment_id") > 0))
@@ -224,7 +229,8 @@ def _risk(tables: TableStore, as_of: date) -> Rows:
     day = F.col("as_of") == F.lit(as_of)
     churn = tables.read(CHURN).where(day).select("customer_id", "probability", "risk")
     value = tables.read(LIFETIME_VALUE).where(day).select("customer_id", "expected_revenue", "value_band")
-    joined = churn.join(value, "customer_id").groupBy("value_band", "risk")
+    # Without amounts there are churn scores, but no expected revenue: the sums are null then.
+    joined = churn.join(value, "customer_id", "left").groupBy("value_band", "risk")
     return _rows(
         joined.agg(
             F.count(F.lit(1)).alias("n"),

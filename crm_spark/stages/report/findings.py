@@ -1,11 +1,12 @@
 """Key findings as sentences: the summary of the report and the last lines of a demo."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from crm_spark.contracts.features import CHURN_REASONS
 from crm_spark.sources.config import Source
 from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.words import LABELS, count, counted, money, percent, reason_of
+from crm_spark.stages.report.words import LABELS, count, counted, is_known, money, percent, reason_of
 
 
 def primary_entities(sources: tuple[Source, ...]) -> dict[str, str]:
@@ -31,7 +32,19 @@ def metric(facts: Facts, name: str, *, model: str | None = None, is_baseline: bo
 def value(facts: Facts, name: str, **criteria: Any) -> float | None:
     """Return the value of the matching row of ops.metric, or None."""
     row = metric(facts, name, **criteria)
-    return None if row is None else float(row["value"])
+    return float(row["value"]) if row is not None and is_known(row["value"]) else None
+
+
+def num_rows(facts: Facts, name: str, **criteria: Any) -> int:
+    """Return the number of rows that a metric is based on; 0 if there is no such metric."""
+    row = metric(facts, name, **criteria)
+    return 0 if row is None else int(row["num_rows"])
+
+
+def total(values: Iterable[float | None]) -> float | None:
+    """Return the sum of the known values; None if none is known."""
+    known = [value for value in values if is_known(value)]
+    return sum(known) if known else None
 
 
 def findings(facts: Facts, primary: dict[str, str]) -> list[str]:
@@ -52,50 +65,114 @@ def findings(facts: Facts, primary: dict[str, str]) -> list[str]:
 
 
 def _received_records(facts: Facts, primary: dict[str, str]) -> str:
-    flow = [row for row in facts.flow if primary.get(row["source"]) == row["entity"]]
-    total = sum(row["num_in"] for row in flow)
-    if not total:
-        return ""
-    quarantined, duplicates = sum(row["num_quarantined"] for row in flow), sum(row["num_duplicate"] for row in flow)
-    top = next((r for r in facts.reasons if r["status"] == "quarantined"), None)
-    reason = f", most frequent reason: {reason_of(top['reason'])}" if top else ""
-    return (
-        f"{count(total)} records arrived from {counted(len(flow), 'source')}. {count(quarantined)} were quarantined for "
-        f"correction ({percent(quarantined / total, 1)}{reason}) and {count(duplicates)} were duplicates or older versions; "
-        "all others were accepted."
+    flow = [row for row in facts.flow if primary.get(row["source"]) == row["entity"] and row["num_in"]]
+    num_in, accepted, quarantined, duplicates = (
+        sum(row[name] for row in flow) for name in ("num_in", "num_accepted", "num_quarantined", "num_duplicate")
     )
+    if not num_in:
+        return ""
+    arrived = f"{counted(num_in, 'record')} arrived from {counted(len(flow), 'source')}"
+    if accepted == num_in:
+        return f"{arrived} and {'was' if num_in == 1 else 'were all'} accepted."
+    parts = []
+    if quarantined:
+        reason = _reason_for_quarantine(facts, primary, quarantined)
+        share = percent(quarantined / num_in, 1)
+        parts.append(f"{count(quarantined)} {_were(quarantined)} quarantined for correction ({share}{reason})")
+    if duplicates:
+        noun = "a duplicate or older version" if duplicates == 1 else "duplicates or older versions"
+        parts.append(f"{count(duplicates)} {_were(duplicates)} {noun}")
+    return f"{arrived}. {' and '.join(parts)}; {_accepted(accepted, num_in - quarantined - duplicates)}."
+
+
+def _were(number: float) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _accepted(accepted: int, num_others: int) -> str:
+    if not accepted:
+        return "no record was accepted"
+    if accepted != num_others:
+        return f"{count(accepted)} {_were(accepted)} accepted"
+    return "the other one was accepted" if accepted == 1 else "all others were accepted"
+
+
+def _reason_for_quarantine(facts: Facts, primary: dict[str, str], num_quarantined: int) -> str:
+    """Return the most frequent reason among the counted records; empty if several are equally frequent."""
+    by_reason: dict[str, int] = {}
+    for row in facts.reasons:
+        if row["status"] == "quarantined" and primary.get(row["source"]) == row["entity"]:
+            by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
+    top = most_frequent(by_reason)
+    if top is None:
+        return ""
+    is_only = len(by_reason) == 1 and by_reason[top] == num_quarantined
+    return f", {'reason' if is_only else 'most frequent reason'}: {reason_of(top)}"
+
+
+def most_frequent(counts: dict[str, int]) -> str | None:
+    """Return the key with the highest count; None if there is none, or several."""
+    highest = max(counts.values(), default=0)
+    keys = [key for key, number in counts.items() if number == highest]
+    return keys[0] if len(keys) == 1 else None
 
 
 def _identity(facts: Facts, primary: dict[str, str]) -> str:
     if not facts.num_customers:
         return ""
     additional = facts.num_records - facts.num_customers
-    if additional <= 0:
-        return f"There are {counted(facts.num_customers, 'customer')}, each with one record."
+    if additional == 0:
+        return (
+            "There is 1 customer, with one record."
+            if facts.num_customers == 1
+            else f"There are {count(facts.num_customers)} customers, each with one record."
+        )
+    if additional < 0:
+        return f"{counted(facts.num_customers, 'customer')} {'is' if facts.num_customers == 1 else 'are'} known."
+    share = percent(additional / facts.num_records)
     return (
         f"{count(facts.num_records)} person records belong to {counted(facts.num_customers, 'customer')}: "
-        f"{percent(additional / facts.num_records)} were additional records of the same person."
+        f"{share} were additional records of the same person."
     )
 
 
 def _revenue(facts: Facts, primary: dict[str, str]) -> str:
-    now, before, repeat_rate = (value(facts, name) for name in ("revenue_recent", "revenue_before", "retention"))
-    if not now:
+    now, before = value(facts, "revenue_recent"), value(facts, "revenue_before")
+    revenue = ""
+    if now is not None:
+        change = _change_of_revenue(now, before, f"the previous {facts.horizon_days} days")
+        revenue = f"Revenue in the last {facts.horizon_days} days was {money(now, facts.currency)}{change}."
+    return " ".join(sentence for sentence in (revenue, _repeat_rate(facts)) if sentence)
+
+
+def _change_of_revenue(now: float, before: float | None, period: str) -> str:
+    if before is None or before < 0:
         return ""
-    previous = f"the previous {facts.horizon_days} days"
-    change = f", {abs(now / before - 1):.0%} {'more' if now >= before else 'less'} than in {previous}" if before else ""
-    repeat = (
-        f" Repeat purchase rate: {percent(repeat_rate)} of the customers who bought in {previous} bought again."
-        if repeat_rate is not None
-        else ""
+    if before == 0:
+        return f", after none in {period}" if now > 0 else f", as in {period}"
+    if round(abs(now / before - 1), 2) == 0:
+        return f", {'the same as' if now == before else 'about as much as'} in {period}"
+    return f", {abs(now / before - 1):,.0%} {'more' if now > before else 'less'} than in {period}"
+
+
+def _repeat_rate(facts: Facts) -> str:
+    rate, days = value(facts, "retention"), facts.horizon_days
+    if rate is None:
+        return ""
+    if num_rows(facts, "retention") == 1:
+        return f"The only customer who bought in the previous {days} days {'bought' if rate else 'did not buy'} again."
+    return (
+        f"Repeat purchase rate: {percent(rate)} of the customers who bought in the previous {days} days bought again."
     )
-    return f"Revenue in the last {facts.horizon_days} days was {money(now, facts.currency)}{change}.{repeat}"
 
 
 def _best_segment(facts: Facts, primary: dict[str, str]) -> str:
-    if not facts.segments:
+    ranked = sorted(
+        (row for row in facts.segments if is_known(row["revenue_fraction"])), key=lambda row: -row["revenue_fraction"]
+    )
+    if len(ranked) < 2 or not ranked[0]["revenue_fraction"] > max(ranked[1]["revenue_fraction"], 0):
         return ""
-    best = facts.segments[0]
+    best = ranked[0]
     return (
         f"The segment with the highest revenue is {best['name']}: {percent(best['customer_fraction'])} of customers and "
         f"{percent(best['revenue_fraction'])} of all revenue to date."
@@ -103,27 +180,36 @@ def _best_segment(facts: Facts, primary: dict[str, str]) -> str:
 
 
 def _customers_at_risk(facts: Facts, primary: dict[str, str]) -> str:
-    at_risk = [r for r in facts.risk if r["value_band"] != "low" and r["risk"] == "high"]
+    at_risk = [r for r in facts.risk if r["value_band"] in ("high", "medium") and r["risk"] == "high"]
     if not at_risk:
         return ""
-    num, revenue = sum(r["n"] for r in at_risk), sum(r["at_stake"] for r in at_risk)
-    reason = CHURN_REASONS.get(facts.churn_reasons[0]["reason"], "") if facts.churn_reasons else ""
-    tail = f" The most frequent reason for churn risk is {reason}." if reason else ""
+    num, revenue = sum(r["n"] for r in at_risk), total(r["at_stake"] for r in at_risk)
+    amount = f": {money(revenue, facts.currency)} of the revenue at risk" if revenue else ""
     return (
-        f"{counted(num, 'customer')} of high or medium value will probably not order in the next {facts.horizon_days} days: "
-        f"{money(revenue, facts.currency)} of the revenue at risk.{tail}"
+        f"{counted(num, 'customer')} of high or medium value {'has' if num == 1 else 'have'} a high risk of not ordering in "
+        f"the next {facts.horizon_days} days{amount}.{_churn_reason(facts)}"
     )
 
 
+def _churn_reason(facts: Facts) -> str:
+    top = most_frequent({row["reason"]: row["n"] for row in facts.churn_reasons})
+    reason = CHURN_REASONS.get(top or "", "")
+    return f" The most frequent reason for churn risk is {reason}." if reason else ""
+
+
 def _feedback(facts: Facts, primary: dict[str, str]) -> str:
-    total = sum(row["n"] for row in facts.texts)
-    if not total:
+    num_texts = sum(row["n"] for row in facts.texts)
+    if not num_texts:
         return ""
     by_label = {label: sum(r["n"] for r in facts.texts if r["label"] == label) for label in LABELS}
+    if num_texts == 1:
+        opinion = {"recommends": "recommends us", "does_not_recommend": "does not recommend us"}
+        label = most_frequent(by_label)
+        return f"The only customer text {opinion.get(label or '', 'expresses no clear opinion')}."
     return (
-        f"Of {counted(total, 'customer text')}, {percent(by_label['recommends'] / total)} recommend us, "
-        f"{percent(by_label['does_not_recommend'] / total)} do not recommend us and "
-        f"{percent(by_label['no_clear_opinion'] / total)} express no clear opinion."
+        f"Of {counted(num_texts, 'customer text')}, {percent(by_label['recommends'] / num_texts)} recommend us, "
+        f"{percent(by_label['does_not_recommend'] / num_texts)} do not recommend us and "
+        f"{percent(by_label['no_clear_opinion'] / num_texts)} express no clear opinion."
     )
 
 
@@ -149,14 +235,20 @@ def _churn_prediction(facts: Facts, primary: dict[str, str]) -> str:
 
 def _recommendations(facts: Facts, primary: dict[str, str]) -> str:
     name = next((r["metric"] for r in facts.metrics if r["metric"].startswith("hit_rate_at_")), None)
-    if name is None:
+    if name is None or num_rows(facts, name) < 2:
+        return ""  # the rate of a single customer says nothing
+    personal, best_sellers = value(facts, name, model="als"), value(facts, name, is_baseline=True)
+    if personal is None or best_sellers is None:
         return ""
-    hit_rate, best_sellers = value(facts, name, model="als"), value(facts, name, is_baseline=True)
-    if hit_rate is None or best_sellers is None:
-        return ""
+    buyers, number = "Of the customers who bought a product new to them", name.split("_")[-1]
+    if personal > best_sellers:
+        return (
+            f"{buyers}, {percent(personal)} bought one of their {number} personal recommendations. Recommending best sellers "
+            f"would have reached {percent(best_sellers)}."
+        )
     return (
-        f"Of the customers who bought a product new to them, {percent(hit_rate)} bought one of their {name.split('_')[-1]} "
-        f"personal recommendations. Recommending best sellers would have reached {percent(best_sellers)}."
+        f"{buyers}, {percent(best_sellers)} bought one of the {number} best sellers that they did not have. Personal "
+        f"recommendations would have reached {percent(personal)}, so best sellers are recommended."
     )
 
 
@@ -165,7 +257,11 @@ def _actions(facts: Facts, primary: dict[str, str]) -> str:
     if not chosen:
         return ""
     num, num_control = sum(r["n"] for r in chosen), sum(r["num_holdout"] for r in chosen)
+    planned = f"A next best action is planned for {counted(num, 'customer')}."
+    if not num_control:
+        return f"{planned} There is no control group, so the effect cannot be measured."
+    form = "forms" if num_control == 1 else "form"
     return (
-        f"A next best action is planned for {counted(num, 'customer')}. {count(num_control)} of them form a control group "
-        "that does not receive it, so that the effect can be measured."
+        f"{planned} {count(num_control)} of them {form} a control group that does not receive it, so that the effect can be "
+        "measured."
     )

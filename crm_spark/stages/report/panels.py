@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.customers_panel import customers, customers_at_risk
-from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.findings import value
+from crm_spark.stages.report.facts import Facts, Rows
+from crm_spark.stages.report.findings import num_rows, total, value
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.predictions_panel import monitoring, prediction_quality
 from crm_spark.stages.report.quality_panel import data_quality
@@ -16,38 +16,84 @@ from crm_spark.stages.report.text_model_panel import text_model
 from crm_spark.stages.report.topics_panel import topics
 from crm_spark.stages.report.words import LABELS, count, counted, money, percent, title_of
 
+KeyFigure = tuple[str, str, str]
 
-def key_figures(facts: Facts) -> list[tuple[str, str, str]]:
-    """Return label, figure and remark (unit, period, comparison) of each key figure."""
-    currency, days = facts.currency, facts.horizon_days
-    figures: list[tuple[str, str, str]] = []
-    if facts.num_customers:
-        figures.append(("Customers", count(facts.num_customers), f"from {count(facts.num_records)} person records"))
+
+def key_figures(facts: Facts) -> list[KeyFigure]:
+    """Return label, figure and remark (unit, period, comparison) of each key figure; unknown figures are left out."""
+    builders = (
+        _customers,
+        _active_customers,
+        _revenue,
+        _repeat_rate,
+        _revenue_at_risk,
+        _satisfaction,
+        _information_gap,
+    )
+    return [figure for build in builders if (figure := build(facts))]
+
+
+def _customers(facts: Facts) -> KeyFigure | None:
+    if not facts.num_customers:
+        return None
+    return "Customers", count(facts.num_customers), f"from {counted(facts.num_records, 'person record')}"
+
+
+def _active_customers(facts: Facts) -> KeyFigure | None:
     active = value(facts, "active_customers")
-    if active:
-        share = percent(active / facts.num_customers)
-        figures.append(
-            ("Active customers", count(active), f"ordered in the last {days} days; {share} of all customers")
-        )
+    if active is None or not facts.num_customers:
+        return None
+    share = percent(active / facts.num_customers)
+    remark = f"ordered in the last {facts.horizon_days} days; {share} of all customers"
+    return "Active customers", count(active), remark
+
+
+def _revenue(facts: Facts) -> KeyFigure | None:
     now, before = value(facts, "revenue_recent"), value(facts, "revenue_before")
-    if now:
-        change = f"; {now / before - 1:+.0%} on the previous {days} days" if before else ""
-        figures.append(("Revenue", money(now, currency), f"last {days} days{change}"))
-    repeat_rate = value(facts, "retention")
-    if repeat_rate is not None:
-        remark = f"of customers of the previous {days} days ordered again in the last {days} days"
-        figures.append(("Repeat purchase rate", percent(repeat_rate), remark))
-    if facts.risk:
-        at_risk = money(sum(r["at_stake"] for r in facts.risk), currency)
-        figures.append(("Revenue at risk", at_risk, f"expected revenue likely to be lost in the next {days} days"))
+    if now is None:
+        return None
+    change = ""
+    if before is not None and before > 0:
+        difference = round(now / before - 1, 2)
+        previous = f"the previous {facts.horizon_days} days"
+        change = f"; {difference:+,.0%} on {previous}" if difference else f"; about as much as in {previous}"
+    return "Revenue", money(now, facts.currency), f"last {facts.horizon_days} days{change}"
+
+
+def _repeat_rate(facts: Facts) -> KeyFigure | None:
+    rate, days = value(facts, "retention"), facts.horizon_days
+    if rate is None:
+        return None
+    num_buyers = num_rows(facts, "retention")
+    buyers = (
+        f"the only customer of the previous {days} days"
+        if num_buyers == 1
+        else f"customers of the previous {days} days"
+    )
+    return "Repeat purchase rate", percent(rate), f"of {buyers} ordered again in the last {days} days"
+
+
+def _revenue_at_risk(facts: Facts) -> KeyFigure | None:
+    at_stake = total(row["at_stake"] for row in facts.risk)
+    if at_stake is None:
+        return None
+    remark = f"expected revenue likely to be lost in the next {facts.horizon_days} days"
+    return "Revenue at risk", money(at_stake, facts.currency), remark
+
+
+def _satisfaction(facts: Facts) -> KeyFigure | None:
     satisfaction = value(facts, "satisfaction")
-    if satisfaction is not None:
-        figures.append(("Satisfaction", f"{satisfaction:+.2f}", "average to date, from -1 (low) to +1 (high)"))
+    if satisfaction is None:
+        return None
+    return "Satisfaction", f"{satisfaction:+.2f}", "average to date, from -1 (low) to +1 (high)"
+
+
+def _information_gap(facts: Facts) -> KeyFigure | None:
     gap, baseline = (value(facts, "information_gap", is_baseline=flag) for flag in (False, True))
-    if gap is not None:
-        scale = f"; {baseline:.2f} without reading the texts" if baseline is not None else ""
-        figures.append(("Information gap", f"{gap:.2f}", f"0 = perfect prediction of customer opinions{scale}"))
-    return figures
+    if gap is None:
+        return None
+    scale = f"; {baseline:.2f} without reading the texts" if baseline is not None else ""
+    return "Information gap", f"{gap:.2f}", f"0 = perfect prediction of customer opinions{scale}"
 
 
 def data_received(facts: Facts, primary: dict[str, str]) -> Panel:
@@ -66,42 +112,64 @@ def data_received(facts: Facts, primary: dict[str, str]) -> Panel:
         ["Source", "Records", "Accepted", "Duplicates and older versions", "Quarantined"],
         [[title_of(r["source"]), *(count(r[name]) for name in columns)] for r in flow],
     )
-    unmapped = [d for d in facts.deliveries if d["source"] not in primary and d["rows"]]
-    notes = [
-        f"{title_of(d['source'])}: {counted(d['rows'], 'record')} received. This source has no mapping yet, so its records are "
-        "stored but not used."
-        for d in unmapped
-    ]
-    num_rejected = sum(r["n"] for r in facts.rejected_files)
-    if num_rejected:
-        notes.append(f"{counted(num_rejected, 'file')} could not be read. Please ask the sender for a new copy.")
-    total, files = sum(r["num_in"] for r in flow), sum(d["files"] for d in facts.deliveries)
-    lead = (
-        f"To date, {counted(total, 'record')} arrived in {counted(files, 'file')}. Each record was accepted, recognised as a "
-        "duplicate or older version, or quarantined for correction. The three counts add up to the records received."
-    )
     chart = Chart(
         "Records by source and status",
         charts.flow(links),
         "Flow diagram: number of accepted, duplicate and quarantined records of each source.",
         table,
     )
-    return Panel("data-received", "Data received", lead, [chart], notes=notes)
+    return Panel(
+        "data-received",
+        "Data received",
+        _lead_of_data_received(facts, flow),
+        [chart] if links else [],
+        notes=_notes_of_data_received(facts, primary),
+    )
+
+
+def _lead_of_data_received(facts: Facts, flow: Rows) -> str:
+    num_records = sum(r["num_in"] for r in flow)
+    if not num_records:
+        return "No records of a source with a mapping have arrived yet."
+    num_files = sum(d["files"] for d in facts.deliveries if d["source"] in {r["source"] for r in flow})
+    lead = (
+        f"To date, {counted(num_records, 'record')} arrived in {counted(num_files, 'file')}. Each record was accepted, "
+        "recognised as a duplicate or older version, or quarantined for correction."
+    )
+    statuses = ("num_accepted", "num_duplicate", "num_quarantined")
+    differ = [title_of(r["source"]) for r in flow if sum(r[name] for name in statuses) != r["num_in"]]
+    if differ:
+        return f"{lead} The three counts do not add up to the records received from {', '.join(differ)}."
+    return f"{lead} The three counts add up to the records received."
+
+
+def _notes_of_data_received(facts: Facts, primary: dict[str, str]) -> list[str]:
+    unmapped = [d for d in facts.deliveries if d["source"] not in primary and d["rows"]]
+    notes = [
+        f"{title_of(d['source'])}: {counted(d['rows'], 'record')} received. This source has no mapping, so its records are "
+        "stored but not used."
+        for d in unmapped
+    ]
+    num_rejected = sum(r["n"] for r in facts.rejected_files)
+    if num_rejected:
+        were = "was" if num_rejected == 1 else "were"
+        notes.append(f"{counted(num_rejected, 'file')} {were} rejected; the reasons are below, under Data quality.")
+    return notes
 
 
 def feedback(facts: Facts, primary: dict[str, str]) -> Panel:
     """Predicted label of every text, by source and by month."""
     title = "Customer feedback"
     if not facts.texts:
-        return Panel("feedback", title, "There are no classified customer texts yet.")
+        return Panel("feedback", title, _why_no_texts(facts))
     colours = ["@good", "@bad", "@neutral"]
     sources = list(dict.fromkeys(r["source"] for r in facts.texts))
     counts = {(r["source"], r["label"]): r["n"] for r in facts.texts}
-    total = {s: sum(counts.get((s, label), 0) for label in LABELS) for s in sources}
-    shares = {words: [100 * counts.get((s, label), 0) / total[s] for s in sources] for label, words in LABELS.items()}
+    totals = {s: sum(counts.get((s, label), 0) for label in LABELS) for s in sources}
+    shares = {words: [100 * counts.get((s, label), 0) / totals[s] for s in sources] for label, words in LABELS.items()}
     table = Table(
         ["Source", "Texts", *(words.capitalize() for words in LABELS.values())],
-        [[title_of(s), count(total[s]), *(count(counts.get((s, label), 0)) for label in LABELS)] for s in sources],
+        [[title_of(s), count(totals[s]), *(count(counts.get((s, label), 0)) for label in LABELS)] for s in sources],
     )
     by_source = charts.bars(
         [title_of(s) for s in sources], shares, unit="% of texts", colours=colours, is_stacked=True, number=".0f"
@@ -110,15 +178,23 @@ def feedback(facts: Facts, primary: dict[str, str]) -> Panel:
     panel_charts = [Chart("Customer opinion by source", by_source, alt, table)]
     if facts.texts_by_month:
         panel_charts.append(_feedback_by_month(facts, colours))
+    num_texts = sum(totals.values())
+    were = "was" if num_texts == 1 else "were"
     lead = (
-        f"Every customer text from {counted(len(sources), 'source')} was classified automatically: the customer recommends us, "
-        "does not recommend us, or gives no clear opinion."
+        f"{counted(num_texts, 'customer text')} from {counted(len(sources), 'source')} {were} classified automatically: the "
+        "customer recommends us, does not recommend us, or gives no clear opinion."
     )
     return Panel("feedback", title, lead, panel_charts)
 
 
+def _why_no_texts(facts: Facts) -> str:
+    if facts.model_card:
+        return "There are no classified customer texts yet."
+    return "Customer texts are not classified yet, because no text model is in production."
+
+
 def _feedback_by_month(facts: Facts, colours: list[str]) -> Chart:
-    months = sorted({r["month"] for r in facts.texts_by_month})[-24:]
+    months = sorted({r["month"] for r in facts.texts_by_month})[-_MAX_MONTHS:]
     counts = {(r["month"], r["label"]): r["n"] for r in facts.texts_by_month}
     series = {words: [float(counts.get((m, label), 0)) for m in months] for label, words in LABELS.items()}
     table = Table(
@@ -126,13 +202,14 @@ def _feedback_by_month(facts: Facts, colours: list[str]) -> Chart:
         [[m, *(count(counts.get((m, label), 0)) for label in LABELS)] for m in months],
     )
     return Chart(
-        "Customer opinion by month (number of texts)",
+        f"Customer opinion by month (number of texts, at most the last {_MAX_MONTHS} months with texts)",
         charts.columns(months, series, unit="texts", colours=colours),
         "Stacked column chart: number of positive, negative and neutral texts per month.",
         table,
     )
 
 
+_MAX_MONTHS = 24
 PanelBuilder = Callable[[Facts, dict[str, str]], Panel]
 PANELS: tuple[PanelBuilder, ...] = (
     data_received,

@@ -2,6 +2,7 @@
 
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
+from crm_spark.stages.report.findings import most_frequent
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.words import TREATMENTS, count, counted, reason_of, title_of
 
@@ -12,7 +13,8 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
     quarantined = [r for r in facts.reasons if r["status"] == "quarantined"]
     tables, notes = _tables(facts), _notes(facts)
     if not quarantined:
-        return Panel("quality", title, "No records are quarantined.", tables=tables, notes=notes)
+        lead = "No records are quarantined." if facts.flow else "No records have arrived yet."
+        return Panel("quality", title, lead, tables=tables, notes=notes)
     by_reason: dict[str, int] = {}
     for row in quarantined:
         by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
@@ -40,10 +42,17 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
         table,
     )
     lead = (
-        f"Most frequent reason for quarantine: {names[0]}. Quarantined records are stored; they can be processed again once the "
-        "source or the rule has been corrected."
+        f"{_most_frequent_reason(by_reason)}Quarantined records are stored; they can be processed again once the source or the "
+        "rule has been corrected."
     )
     return Panel("quality", title, lead, [chart], tables=tables, notes=notes)
+
+
+def _most_frequent_reason(by_reason: dict[str, int]) -> str:
+    if len(by_reason) == 1:
+        return f"Reason for quarantine: {reason_of(next(iter(by_reason)))}. "
+    top = most_frequent(by_reason)
+    return f"Most frequent reason for quarantine: {reason_of(top)}. " if top else ""
 
 
 def _tables(facts: Facts) -> list[tuple[str, Table]]:
@@ -109,7 +118,7 @@ def _tables(facts: Facts) -> list[tuple[str, Table]]:
             superseded,
             3,
         ),
-        ("Files that could not be read", ["Source", "Reason", "Example", "Files"], rejected, 3),
+        ("Rejected files", ["Source", "Reason", "Example", "Files"], rejected, 3),
         (f"Newest event by source ({facts.time_zone})", ["Source", "Entity", "Newest event"], newest, 3),
     )
     return [(title, Table(header, rows, numeric_from=numeric)) for title, header, rows, numeric in tables if rows]

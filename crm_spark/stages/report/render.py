@@ -1,8 +1,10 @@
 """Render the facts as one self-contained HTML page with styles, scripts and charts."""
 
 import json
+import math
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from plotly.offline import get_plotlyjs
@@ -44,9 +46,18 @@ def render(facts: Facts, sources: tuple[Source, ...], action_titles: dict[str, s
         style=_text("style.css"),
         script=_text("page.js"),
         # Escape `<` so that no text can close the script element or open a comment in it.
-        figures=json.dumps(figures).replace("<", "\\u003c"),
+        figures=json.dumps(_finite(figures), allow_nan=False).replace("<", "\\u003c"),
         plotly=get_plotlyjs(),
     )
+
+
+def _finite(value: Any) -> Any:
+    """Return chart data with null for numbers that are not finite: JSON has none, and Plotly leaves a gap for null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(name: str) -> str:

@@ -4,8 +4,9 @@ from typing import Any
 
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
+from crm_spark.stages.report.missing import explained, note_of, reason_for_skipping
 from crm_spark.stages.report.panel import Chart, Panel, Table
-from crm_spark.stages.report.words import LABELS, count, title_of
+from crm_spark.stages.report.words import LABELS, count, counted, decimal, percent, title_of
 from crm_spark.text import labels
 
 _NAMES = [LABELS[label] for label in labels.LABELS]
@@ -16,19 +17,26 @@ def text_model(facts: Facts, primary: dict[str, str]) -> Panel:
     card = facts.model_card
     title = "Text model"
     if not card:
-        return Panel("text-model", title, "No text model is in production yet.")
+        return Panel("text-model", title, _why_no_model(facts))
     if "curve" not in card["training"]:
         return Panel("text-model", title, "The model card of the text model in production contains no loss curve.")
     test, training = card["test"]["bert"], card["training"]
     lead = (
-        f"The model was trained on {count(sum(card['examples']['train'].values()))} labelled texts and tested on "
-        f"{count(test['num_rows'])} texts of other customers{_test_period(card)}. Test cross-entropy: "
-        f"{test['cross_entropy_bits']:.3f} bits per text (class prior: "
-        f"{card['test']['class_prior']['cross_entropy_bits']:.3f}). Calibration error: "
-        f"{100 * test['calibration_error']:.1f} percentage points.{_label_check(card)}"
+        f"The model was trained on {counted(sum(card['examples']['train'].values()), 'labelled text')} and tested on "
+        f"{counted(test['num_rows'], 'text')} of other customers{_test_period(card)}. Test cross-entropy: "
+        f"{decimal(test['cross_entropy_bits'])} bits per text (class prior: "
+        f"{decimal(card['test']['class_prior']['cross_entropy_bits'])}). Calibration error: "
+        f"{decimal(100 * test['calibration_error'], 1)} percentage points.{_label_check(card)}"
     )
     tables = [("Quality by source and language", _slices(card))] if card["test_slices"] else []
     return Panel("text-model", title, lead, [_loss_curve(training), _confusion(test["confusion"])], tables=tables)
+
+
+def _why_no_model(facts: Facts) -> str:
+    reason = reason_for_skipping(facts, "shard", "train")
+    if not reason and "registered as candidate" in note_of(facts, "train"):
+        return "No text model is in production: the newest model is a candidate, because a baseline is better."
+    return explained("No text model is in production yet", reason)
 
 
 def _test_period(card: dict[str, Any]) -> str:
@@ -41,10 +49,11 @@ def _label_check(card: dict[str, Any]) -> str:
     num_checked, num_doubtful = (card["made_from"].get(f"labels_{name}", 0) for name in ("checked", "doubtful"))
     if not num_checked:
         return ""
-    return (
-        f" Label check: {count(num_doubtful)} of {count(num_checked)} customer ratings seem to contradict their text "
-        "(listed in features.label_issue)."
-    )
+    checked = counted(num_checked, "checked customer rating")
+    if not num_doubtful:
+        return f" Label check: no contradiction between text and rating was found in {checked}."
+    seem = "seems to contradict its" if num_doubtful == 1 else "seem to contradict their"
+    return f" Label check: {count(num_doubtful)} of {checked} {seem} text (listed in features.label_issue)."
 
 
 def _loss_curve(training: dict[str, Any]) -> Chart:
@@ -55,7 +64,7 @@ def _loss_curve(training: dict[str, Any]) -> Chart:
     table = Table(
         ["Epoch", "Validation loss (bits per text)", "Selected"],
         [
-            [str(i + 1), f"{value:.3f}", "yes" if i + 1 == training["best_epoch"] else ""]
+            [str(i + 1), decimal(value), "yes" if i + 1 == training["best_epoch"] else ""]
             for i, value in enumerate(training["validation_bits"])
         ],
     )
@@ -69,7 +78,11 @@ def _loss_curve(training: dict[str, Any]) -> Chart:
 
 def _confusion(confusion: list[list[int]]) -> Chart:
     shares = [[n / max(sum(row), 1) for n in row] for row in confusion]
-    cells = [[f"{count(n)}<br>{share:.0%}" for n, share in zip(row, line)] for row, line in zip(confusion, shares)]
+    # Without texts of a rating there are no shares of them.
+    cells = [
+        [f"{count(n)}<br>{percent(share)}" if sum(row) else "0" for n, share in zip(row, line)]
+        for row, line in zip(confusion, shares)
+    ]
     return Chart(
         "Confusion matrix: customer rating (rows) and predicted label (columns)",
         charts.matrix(_NAMES, _NAMES, shares, cells, unit="texts"),
@@ -86,9 +99,9 @@ def _slices(card: dict[str, Any]) -> Table:
             [
                 _slice_name(name),
                 count(figures["num_rows"]),
-                f"{figures['cross_entropy_bits']:.3f}",
-                f"{figures['macro_f1']:.3f}",
-                f"{figures['accuracy']:.3f}",
+                decimal(figures["cross_entropy_bits"]),
+                decimal(figures["macro_f1"]),
+                decimal(figures["accuracy"]),
             ]
             for name, figures in rows
         ],

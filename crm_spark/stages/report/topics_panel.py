@@ -3,7 +3,7 @@
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.panel import Chart, Panel, Table
-from crm_spark.stages.report.words import count, title_of
+from crm_spark.stages.report.words import count, counted, decimal, title_of
 
 _TITLE = "Topics in customer feedback"
 _POSITIVE, _NEGATIVE = "recommends", "does_not_recommend"
@@ -12,16 +12,17 @@ _POSITIVE, _NEGATIVE = "recommends", "does_not_recommend"
 def topics(facts: Facts, primary: dict[str, str]) -> Panel:
     """Sentiment by topic, by month and by product; words that drive the score by segment."""
     if not (facts.aspects or facts.sentiment_by_month):
-        return Panel("topics", _TITLE, "There are too few customer texts yet to show topics.")
+        return Panel("topics", _TITLE, _why_no_topics(facts))
     panel_charts = [
         *([_by_aspect(facts)] if facts.aspects else []),
-        *([_by_month(facts)] if facts.sentiment_by_month else []),
+        *([_by_month(facts)] if len(facts.sentiment_by_month) > 1 else []),  # one month is no development
     ]
-    lead = (
-        "Sentiment ranges from -1 (customers do not recommend us) to +1 (customers recommend us). The sentiment of a topic is "
-        "based only on the sentences that mention it."
-    )
+    lead = "Sentiment ranges from -1 (customers do not recommend us) to +1 (customers recommend us)."
+    if facts.aspects:
+        lead += " The sentiment of a topic is based only on the sentences that mention it."
     tables = []
+    if len(facts.sentiment_by_month) == 1:
+        tables.append(("Sentiment of all texts by month", _months(facts)))
     if facts.product_sentiment:
         title = f"Products with the largest change in sentiment (last {facts.horizon_days} days against the {facts.horizon_days} before)"
         tables.append((title, _products(facts)))
@@ -30,8 +31,15 @@ def topics(facts: Facts, primary: dict[str, str]) -> Panel:
     return Panel("topics", _TITLE, lead, panel_charts, tables=tables, notes=_notes(facts))
 
 
+def _why_no_topics(facts: Facts) -> str:
+    if not facts.texts:
+        return "There are no classified customer texts yet."
+    return f"No topic and no month has texts by at least {counted(facts.min_customers_per_cell, 'customer')} yet."
+
+
 def _notes(facts: Facts) -> list[str]:
-    notes = [f"Results that are based on fewer than {facts.min_customers_per_cell} customers are not shown."]
+    minimum = facts.min_customers_per_cell
+    notes = [f"Results that are based on fewer than {minimum} customers are not shown."] if minimum > 1 else []
     if facts.product_sentiment:
         notes.append("Products are listed only if the change in sentiment is larger than random variation explains.")
     if facts.segment_words:
@@ -57,18 +65,24 @@ def _by_aspect(facts: Facts) -> Chart:
     )
 
 
+def _months(facts: Facts) -> Table:
+    return Table(
+        ["Month", "Texts", "Sentiment (-1 to +1)", "Uncertainty (±)"],
+        [
+            [r["month"], count(r["n"]), f"{r['sentiment']:+.2f}", _error(r["standard_error"])]
+            for r in facts.sentiment_by_month
+        ],
+    )
+
+
 def _by_month(facts: Facts) -> Chart:
     rows = facts.sentiment_by_month
-    table = Table(
-        ["Month", "Texts", "Sentiment (-1 to +1)", "Uncertainty (±)"],
-        [[r["month"], count(r["n"]), f"{r['sentiment']:+.2f}", _error(r["standard_error"])] for r in rows],
-    )
     errors = [2 * (r["standard_error"] or 0.0) for r in rows]
     return Chart(
         "Sentiment of all texts by month",
         charts.trend([r["month"] for r in rows], [r["sentiment"] for r in rows], errors, unit="sentiment"),
         "Line chart: average sentiment of the texts of each month, with its range of uncertainty.",
-        table,
+        _months(facts),
     )
 
 
@@ -105,4 +119,4 @@ def _words(facts: Facts) -> Table:
 
 
 def _error(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return decimal(value, 2)

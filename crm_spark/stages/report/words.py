@@ -1,6 +1,8 @@
 """Business wording of the report: figures with units, features and reason codes in plain language."""
 
+import math
 import re
+from typing import TypeGuard
 
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "$"}
 
@@ -78,8 +80,19 @@ BASELINES = {
 """Name of a baseline in ops.metric to its description."""
 
 
-def money(amount: float, currency: str) -> str:
+UNKNOWN = "–"
+"""Stands for a figure that is not known."""
+
+
+def is_known(number: float | None) -> TypeGuard[float]:
+    """Return whether a figure is a finite number."""
+    return number is not None and math.isfinite(number)
+
+
+def money(amount: float | None, currency: str) -> str:
     """Return an amount in short form: £8.89 million, €12,300."""
+    if not is_known(amount):
+        return UNKNOWN
     symbol = SYMBOLS.get(currency, f"{currency} ")
     size = abs(amount)
     if size >= 1e9:
@@ -89,9 +102,14 @@ def money(amount: float, currency: str) -> str:
     return f"{symbol}{amount:,.0f}" if size >= 100 else f"{symbol}{amount:,.2f}"
 
 
-def count(number: float) -> str:
+def count(number: float | None) -> str:
     """Return a whole number with thousands separators."""
-    return f"{number:,.0f}"
+    return f"{number:,.0f}" if is_known(number) else UNKNOWN
+
+
+def decimal(number: float | None, digits: int = 3, *, sign: str = "") -> str:
+    """Return a number with decimal places; with `+` as sign, positive numbers have one, too."""
+    return f"{number:{sign},.{digits}f}" if is_known(number) else UNKNOWN
 
 
 def counted(number: float, singular: str, plural: str | None = None) -> str:
@@ -99,8 +117,10 @@ def counted(number: float, singular: str, plural: str | None = None) -> str:
     return f"{count(number)} {singular if number == 1 else plural or f'{singular}s'}"
 
 
-def percent(fraction: float, digits: int = 0) -> str:
+def percent(fraction: float | None, digits: int = 0) -> str:
     """Return a fraction as a percentage; only exactly 0 and 1 become 0% and 100%."""
+    if not is_known(fraction):
+        return UNKNOWN
     text = f"{fraction:.{digits}%}"
     if fraction > 0 and float(text[:-1]) == 0:
         return f"under {10**-digits:.{digits}f}%"

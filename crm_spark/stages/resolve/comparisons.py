@@ -20,6 +20,8 @@ _RULES = (
 members of a household share family name, address and often phone. Pairs with the same e-mail are always compared."""
 _JARO_WINKLER = {"duckdb": "jaro_winkler_similarity", "spark": "jaro_winkler"}
 _MIN_NAME_SIMILARITY = 0.8
+DEFAULT_PRIOR = 1e-4
+"""Probability that two random records match, if no pair matches by the deterministic rules; the default of Splink."""
 _CERTAIN = (("email_match", "family_name"), ("given_key", "family_name", "birth_on"))
 """Deterministic rules used to estimate the probability that two random records match."""
 _TRAINING = (("email_match",), ("given_key", "family_name"), ("birth_on",))
@@ -71,14 +73,30 @@ def _given_names_fit(backend: str) -> str:
     return f"(l.given_key IS NULL OR r.given_key IS NULL OR {alike} OR {initial})"
 
 
-def settings(present: set[str], backend: str) -> SettingsCreator:
-    """Splink settings of the untrained model."""
+def settings(present: set[str], backend: str, *, prior: float = DEFAULT_PRIOR) -> SettingsCreator:
+    """Splink settings of the untrained model.
+
+    Args:
+        present: identifying columns of the records.
+        backend: duckdb or spark.
+        prior: probability that two random records match, in (0, 1).
+    """
     return SettingsCreator(
+        probability_two_random_records_match=prior,
         link_type="dedupe_only",
         unique_id_column_name="record_key",
         comparisons=comparisons(present),
         blocking_rules_to_generate_predictions=prediction_rules(present, backend),
         retain_matching_columns=False,
+    )
+
+
+def rule_settings(present: set[str]) -> SettingsCreator:
+    """Splink settings of linkage by the deterministic rules alone."""
+    return SettingsCreator(
+        link_type="dedupe_only",
+        unique_id_column_name="record_key",
+        blocking_rules_to_generate_predictions=certain_rules(present),
     )
 
 
@@ -88,5 +106,5 @@ def certain_rules(present: set[str]) -> list[Any]:
 
 
 def training_rules(present: set[str]) -> list[Any]:
-    """Blocking rules of the EM training passes for the columns that are present."""
-    return rules(_TRAINING, present)
+    """Blocking rules of the EM training passes that leave at least one present column to train."""
+    return rules(tuple(columns for columns in _TRAINING if set(columns) < present), present)

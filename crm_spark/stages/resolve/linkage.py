@@ -7,12 +7,24 @@ from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from splink import DuckDBAPI, Linker, SparkAPI
 
-from crm_spark.stages.resolve.comparisons import IDENTIFYING, certain_rules, settings, training_rules
+from crm_spark.stages.resolve.comparisons import (
+    DEFAULT_PRIOR,
+    IDENTIFYING,
+    certain_rules,
+    rule_settings,
+    settings,
+    training_rules,
+)
 from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.splink_adapter import TrainingError, configure_duckdb
+from crm_spark.stages.resolve.splink_adapter import configure_duckdb, train_by_rule
 
 PAIRS = "record_key_l string, record_key_r string, match_probability double"
 CLUSTERS = "record_key string, cluster string"
+_RECALL = 0.7
+"""Assumed fraction of the true matches that the deterministic rules find."""
+_MAX_PRIOR = 0.1
+"""Where more pairs than this match, random pairs do not show how records of different people look: u cannot be estimated."""
+_BY_RULES = "by deterministic rules: too many pairs match to train a model"
 
 
 def candidates(people: DataFrame, *, max_block: int, nicknames: dict[str, str]) -> DataFrame:
@@ -82,7 +94,8 @@ def link(
     """Train the Splink model, score candidate pairs and cluster them.
 
     Returns:
-        Pairs at or above the match probability; the cluster of every record (grain: record_key); the backend used.
+        Pairs at or above the match probability; the cluster of every record (grain: record_key); the backend, and
+        how records were linked if not by the model.
     """
     logging.getLogger("splink").setLevel(logging.ERROR)
     is_small = num_records <= cfg.duckdb_max_records
@@ -96,7 +109,10 @@ def link(
         configure_duckdb(api)
         # Limited by duckdb_max_records; sorted, because sampling depends on the row order.
         frame = api.register(records.orderBy("record_key").toArrow())
-    linker = Linker(frame, settings(present, backend), log_level=logging.ERROR)
+    prior = _prior(frame, present, backend, num_records=num_records)
+    if prior > _MAX_PRIOR:
+        return (*_linked_by_rules(spark, frame, present, backend), f"{backend} {_BY_RULES}")
+    linker = Linker(frame, settings(present, backend, prior=prior), log_level=logging.ERROR)
     _train(linker, present, cfg, seed=seed)
     scored = linker.inference.predict(threshold_match_probability=min(0.5, cfg.match_probability))
     clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
@@ -107,18 +123,41 @@ def link(
     return pairs.where(F.col("match_probability") >= cfg.match_probability), members, backend
 
 
-def _train(linker: Linker, present: set[str], cfg: ResolveConfig, *, seed: int) -> None:
+def _prior(frame: Any, present: set[str], backend: str, *, num_records: int) -> float:
+    """Probability that two random records match, above 0: the fraction of pairs that the deterministic rules link."""
     certain = certain_rules(present)
-    if certain:
-        linker.training.estimate_probability_two_random_records_match(certain, recall=0.7)
+    if not certain:
+        return DEFAULT_PRIOR
+    linker = Linker(frame, settings(present, backend), log_level=logging.ERROR)
+    try:
+        linker.training.estimate_probability_two_random_records_match(certain, recall=_RECALL)
+    except ValueError:
+        return 1.0  # more pairs match than a recall below 1 allows
+    prior = float(linker.misc.save_model_to_json()["probability_two_random_records_match"])
+    # Splink cannot compute with a prior of 0: without a matching pair there is at most one.
+    num_pairs = max(1, num_records * (num_records - 1) // 2)
+    return prior or min(DEFAULT_PRIOR, 1 / num_pairs)
+
+
+def _linked_by_rules(spark: SparkSession, frame: Any, present: set[str], backend: str) -> tuple[DataFrame, DataFrame]:
+    """Pairs and clusters by the deterministic rules; the match probability is unknown."""
+    linker = Linker(frame, rule_settings(present), log_level=logging.ERROR)
+    linked = linker.inference.deterministic_link()
+    clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(linked)
+    pairs = _to_spark(
+        spark, linked, ["record_key_l", "record_key_r"], "record_key_l string, record_key_r string", backend
+    )
+    members = _to_spark(spark, clusters, ["record_key", "cluster_id"], CLUSTERS, backend)
+    return pairs.withColumn("match_probability", F.lit(None).cast("double")), members
+
+
+def _train(linker: Linker, present: set[str], cfg: ResolveConfig, *, seed: int) -> None:
     # One chunk: early stopping of the chunked estimate depends on the chunk order.
     linker.training.estimate_u_using_random_sampling(max_pairs=cfg.training_pairs, seed=seed, num_chunks=1)
     for rule in training_rules(present):
-        try:
-            linker.training.estimate_parameters_using_expectation_maximisation(rule)
-        except TrainingError:
-            # No pair agrees on these columns: parameters come from the other passes or Splink's defaults.
-            logging.getLogger("crm_spark").debug("resolve: a training rule has no pairs and is skipped")
+        if not train_by_rule(linker, rule):
+            # No or too few pairs agree on these columns: parameters come from the other passes or Splink's defaults.
+            logging.getLogger("crm_spark").debug("resolve: a training rule has too few pairs and is skipped")
 
 
 def _to_spark(spark: SparkSession, frame: Any, columns: list[str], schema: str, backend: str) -> DataFrame:

@@ -66,8 +66,8 @@ def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[Da
             with_mailboxes(no_clusters, linkable, bare),
             "no identifying columns except e-mail; matched by exact e-mail",
         )
-    pairs, clusters, backend = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
-    return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink on {backend}"
+    pairs, clusters, method = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
+    return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink on {method}"
 
 
 def _write(

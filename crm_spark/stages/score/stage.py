@@ -51,7 +51,7 @@ def run(ctx: JobContext) -> StageResult:
     cfg: ScoreConfig = ctx.settings.score
     version = current_version(ctx.files_root)
     if version is None:
-        return skipped("no text model in production")
+        return skipped("needs a text model in production; there is none")
     model = open_model(models_dir(ctx.files_root) / version)
     texts = all_texts(ctx.tables, ctx.settings.company.time_zone).persist(StorageLevel.MEMORY_AND_DISK)
     columns = texts.select(*TEXT.column_names)

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from scipy.optimize import linear_sum_assignment
 
 from crm_spark.core.parallelism import num_tasks
-from crm_spark.stages.segment.config import Archetype, SegmentConfig
+from crm_spark.stages.segment.config import SegmentConfig
 
 INPUT_FEATURES = ("recency_days", "num_orders", "monetary")
 """RFM features only; no personal attributes."""
@@ -31,6 +31,7 @@ class Clustering:
 
 def scaled(features: DataFrame) -> DataFrame:
     """Grain unchanged; adds `scaled` (log1p features, standardised) and `map_x`, `map_y` (first two principal components)."""
+    # `greatest` ignores null: an unknown revenue counts as 0 here, so that the customer is in a segment all the same.
     logs = [F.log1p(F.greatest(F.col(name).cast("double"), F.lit(0.0))).alias(f"log_{name}") for name in INPUT_FEATURES]
     # Fixed partitions and order: the initialisation of k-means samples per partition.
     frame = (
@@ -51,15 +52,23 @@ def scaled(features: DataFrame) -> DataFrame:
     return projected.drop("map", "logs", *names)
 
 
+def num_distinct(ready: DataFrame, *, at_most: int) -> int:
+    """Return the number of distinct points, counted up to `at_most`."""
+    return ready.select("scaled").distinct().limit(at_most).count()
+
+
 def fit(ready: DataFrame, cfg: SegmentConfig, *, seed: int) -> Clustering:
-    """Return the clustering with the best silhouette among the allowed k."""
+    """Return the clustering with the best silhouette among the allowed k; at least two distinct points are needed."""
     num_rows = ready.count()
+    # k-means finds no more clusters than there are distinct points, and one cluster has no silhouette.
+    max_k = min(cfg.max_k, max(cfg.min_k, num_rows - 1))
+    max_k = min(max_k, num_distinct(ready, at_most=max_k))
     bucket = F.pmod(F.xxhash64(F.lit(seed), F.col("customer_id")), F.lit(1_000_000))
     fraction = min(1.0, cfg.silhouette_rows / num_rows)
     sample = ready.where(bucket < F.lit(int(fraction * 1_000_000))).cache()
     evaluator = ClusteringEvaluator(featuresCol="scaled", predictionCol="prediction")
     models, scores = {}, {}
-    for k in range(cfg.min_k, min(cfg.max_k, max(cfg.min_k, num_rows - 1)) + 1):
+    for k in range(min(cfg.min_k, max_k), max_k + 1):
         models[k] = KMeans(k=k, seed=seed, featuresCol="scaled", predictionCol="prediction", maxIter=20).fit(ready)
         scores[k] = float(evaluator.evaluate(models[k].transform(sample)))
     sample.unpersist()
@@ -93,22 +102,3 @@ def matched_ids(
     used = used_ids | set(former)
     free = (i for i in range(1, len(centres) + len(used) + 1) if i not in used)
     return [ids[row] if row in ids else next(free) for row in range(len(centres))]
-
-
-def archetype_names(
-    centres: np.ndarray, archetypes: list[Archetype], *, selected: list[int] | None = None
-) -> list[str]:
-    """Return a unique name for each selected centre by minimum-cost assignment of archetypes.
-
-    Args:
-        centres: of all segments; names depend on the position relative to the others.
-        archetypes: available names.
-        selected: rows of `centres` to name; None: all.
-    """
-    spread = centres.std(axis=0)
-    relative = (centres - centres.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-    relative = relative if selected is None else relative[selected]
-    ideal = np.array([[a.recency, a.frequency, a.monetary] for a in archetypes])
-    cost = np.linalg.norm(relative[:, None, :] - ideal[None, :, :], axis=2)
-    rows, columns = linear_sum_assignment(cost)
-    return [archetypes[int(column)].name for _, column in sorted(zip(rows, columns))]

@@ -1,6 +1,7 @@
 """Segment stage: features.segment and features.segment_profile; segments keep id and name between runs."""
 
 import json
+from typing import Any
 
 import numpy as np
 from pyspark import StorageLevel
@@ -8,10 +9,11 @@ from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
-from crm_spark.stages.segment.clustering import archetype_names, fit, matched_ids, scaled
+from crm_spark.stages.segment.clustering import fit, matched_ids, num_distinct, scaled
+from crm_spark.stages.segment.naming import Medians, segment_names
 
 INPUTS = (FEATURE_CUSTOMER,)
 NOT_YET_BOUGHT = 0
@@ -22,9 +24,14 @@ def run(ctx: JobContext) -> StageResult:
     """Segment the customers with orders; all others are segment 0."""
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") == F.lit(ctx.as_of))
     buyers = features.where("num_orders > 0")
-    if buyers.count() < _MIN_CUSTOMERS:
-        return skipped(f"fewer than {_MIN_CUSTOMERS} customers with orders")
+    num_buyers = buyers.count()
+    if num_buyers < _MIN_CUSTOMERS:
+        return skipped(lacking(f"at least {_MIN_CUSTOMERS} customers with completed orders", num_buyers))
     ready = scaled(buyers).persist(StorageLevel.MEMORY_AND_DISK)
+    if num_distinct(ready, at_most=2) < 2:
+        return skipped(
+            f"needs customers who differ in recency, number of orders or revenue; all {num_buyers:,} are alike"
+        )
     clustering = fit(ready, ctx.settings.segment, seed=ctx.seed)
     previous = _previous_profile(ctx)
     ids = matched_ids(
@@ -34,7 +41,6 @@ def run(ctx: JobContext) -> StageResult:
             row["segment_id"] for row in ctx.tables.read(SEGMENT_PROFILE).select("segment_id").distinct().collect()
         ),
     )
-    names = _names(clustering.centres, ids, previous, ctx)
     translation = F.create_map(*(F.lit(v) for pair in enumerate(ids) for v in pair))
     assigned = clustering.model.transform(ready).withColumn("segment_id", translation[F.col("prediction")])
     segmented = assigned.select("customer_id", "as_of", "segment_id", "map_x", "map_y")
@@ -47,9 +53,10 @@ def run(ctx: JobContext) -> StageResult:
         SEGMENT, everyone, batch_id=ctx.batch_id("segment"), digest=digest, where=where, is_unique=True
     )
     centres = {i: json.dumps([round(float(v), 6) for v in c]) for i, c in zip(ids, clustering.centres)}
-    profile = _profile(ctx, everyone.join(features, ["customer_id", "as_of"]), names, centres)
+    profile = _profile(everyone.join(features, ["customer_id", "as_of"]), centres).collect()
+    frame = ctx.spark.createDataFrame(_named(profile, previous, ctx), SEGMENT_PROFILE.schema)
     ctx.tables.replace(
-        SEGMENT_PROFILE, profile, batch_id=ctx.batch_id("profile"), digest=digest, where=where, is_unique=True
+        SEGMENT_PROFILE, frame, batch_id=ctx.batch_id("profile"), digest=digest, where=where, is_unique=True
     )
     best = f"kmeans, k = {len(ids)}"
     record(ctx, "segment", [Measure("silhouette", best, clustering.silhouette, "fraction", clustering.num_rows)])
@@ -70,30 +77,39 @@ def _previous_profile(ctx: JobContext) -> list[Row]:
     return table.where(F.col("as_of") == F.lit(newest[0])).collect()
 
 
-def _names(centres: np.ndarray, ids: list[int], previous: list[Row], ctx: JobContext) -> dict[int, str]:
-    """Return the name of each segment: continued segments keep theirs, new ones get unused archetypes."""
-    continued = {row["segment_id"]: row["name"] for row in previous if row["segment_id"] in ids}
-    new = [i for i, segment_id in enumerate(ids) if segment_id not in continued]
-    unused = [a for a in ctx.settings.segment.archetypes if a.name not in continued.values()]
-    names = dict(continued)
-    if new:
-        assigned_names = archetype_names(centres, unused, selected=new)
-        names.update({ids[i]: name for i, name in zip(new, assigned_names)})
-    return {**names, NOT_YET_BOUGHT: "Has not bought yet"}
+def _named(profile: list[Row], previous: list[Row], ctx: JobContext) -> list[tuple[Any, ...]]:
+    """Return the rows of features.segment_profile: continued segments keep their names while they are true."""
+    medians = {
+        row["segment_id"]: Medians(row["median_recency_days"], row["median_num_orders"], row["median_monetary"])
+        for row in profile
+        if row["segment_id"] != NOT_YET_BOUGHT
+    }
+    names = segment_names(
+        medians,
+        ctx.settings.segment.archetypes,
+        horizon_days=ctx.settings.company.horizon_days,
+        former={row["segment_id"]: row["name"] for row in previous},
+    )
+    names[NOT_YET_BOUGHT] = "No completed order"
+    named = [{**row.asDict(), "name": names[row["segment_id"]]} for row in profile]
+    return [tuple(row[column] for column in SEGMENT_PROFILE.column_names) for row in named]
 
 
-def _profile(ctx: JobContext, customers: DataFrame, names: dict[int, str], centres: dict[int, str]) -> DataFrame:
+def _profile(customers: DataFrame, centres: dict[int, str]) -> DataFrame:
+    """Grain: segment_id. The columns of features.segment_profile except the name; null where nothing is known."""
+    revenue = F.when(F.col("num_orders") == 0, F.lit(0.0)).otherwise(F.col("monetary"))
+    customers = customers.withColumn("monetary", revenue)
     totals = customers.agg(F.count(F.lit(1)), F.sum("monetary")).first()
     assert totals is not None
-    num_all, revenue_all = totals[0], totals[1] or 0.0
+    num_all, revenue_all = totals[0], totals[1]
+    # Without revenue, or if none is known, there are no shares of it.
+    share = F.sum("monetary") / F.lit(float(revenue_all)) if revenue_all and revenue_all > 0 else F.lit(None)
     median = lambda column: F.percentile_approx(F.col(column).cast("double"), 0.5, 1000)  # noqa: E731
-    name_of = F.create_map(*(F.lit(v) for pair in names.items() for v in pair))
     centre_of = F.create_map(*(F.lit(v) for pair in {**centres, NOT_YET_BOUGHT: "[]"}.items() for v in pair))
     return customers.groupBy("segment_id", "as_of").agg(
-        name_of[F.col("segment_id")].alias("name"),
         F.count(F.lit(1)).alias("num_customers"),
         (F.count(F.lit(1)) / F.lit(float(num_all))).alias("customer_fraction"),
-        (F.sum("monetary") / F.lit(float(revenue_all) or 1.0)).alias("revenue_fraction"),
+        share.cast("double").alias("revenue_fraction"),
         median("recency_days").alias("median_recency_days"),
         median("num_orders").alias("median_num_orders"),
         median("monetary").alias("median_monetary"),

@@ -37,7 +37,7 @@ class LabelIssue(NamedTuple):
 
 
 def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, list[LabelIssue]]:
-    """Return the number of checked texts and the label issues, most doubtful first.
+    """Return the number of checked texts and the label issues, most doubtful first; 0 and none if no check is possible.
 
     Args:
         paths: shard files, read until `max_texts` texts are found.
@@ -48,12 +48,15 @@ def label_issues(paths: list[Path], *, max_texts: int, seed: int) -> tuple[int, 
     values, counts = np.unique(labels, return_counts=True)
     known = np.isin(labels, values[counts >= NUM_FOLDS])
     if len(set(labels[known].tolist())) < 2:
-        return len(labels), []
+        return 0, []  # with a single label there is nothing to compare
     ids, labels = ids[known], labels[known]
     texts = [text for text, is_known in zip(texts, known) if is_known]
     folds = StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=seed % 2**32)
     model = tfidf_classifier(seed=seed, use_bigrams=False)
-    probabilities = cross_val_predict(model, texts, labels, cv=folds, method="predict_proba")
+    try:
+        probabilities = cross_val_predict(model, texts, labels, cv=folds, method="predict_proba")
+    except ValueError:
+        return 0, []  # the texts have no words in common
     return len(known), _issues(ids, labels, probabilities, np.unique(labels))
 
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.features import EXAMPLE, LABEL_ISSUE, TEXT_NEAR_DUPLICATE
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
-from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.stage import Stage
 from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.shard.label_check import label_issues
@@ -29,6 +29,7 @@ from crm_spark.text.prepare import all_texts
 
 _STORAGE = StorageLevel.DISK_ONLY
 """Cached texts and tokens stay on disk: in memory millions of them would leave no room for sorting."""
+_MIN_LABELS = 2
 INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK)
 
 
@@ -50,7 +51,7 @@ def run(ctx: JobContext) -> StageResult:
     labelled = texts.where(F.col("label").isNotNull())
     num_all = labelled.count()
     if num_all < cfg.min_examples:
-        return skipped(f"{num_all} labelled texts; at least {cfg.min_examples} are needed")
+        return skipped(lacking(f"at least {cfg.min_examples} labelled texts", num_all))
     test_from = newest_from(labelled) if cfg.test_split == "newest" else None
     # Splits are assigned without the text column, so that texts are shuffled only once.
     all_splits = assign_splits(labelled.select(*SPLIT_BY), test_from=test_from, seed=ctx.seed).persist(_STORAGE)
@@ -68,9 +69,16 @@ def run(ctx: JobContext) -> StageResult:
     tokenised.unpersist()
     num_kept = sum(counts.values())
     if num_kept < cfg.min_examples:
-        return skipped(f"{num_kept} distinct labelled texts; at least {cfg.min_examples} are needed")
+        return skipped(lacking(f"at least {cfg.min_examples} different labelled texts", num_kept))
     if len({split for split, _ in counts}) < len(SPLITS):
-        return skipped(f"{num_kept} labelled texts by too few customers for a training, a validation and a test split")
+        return skipped(
+            f"needs labelled texts by more customers for a training, a validation and a test split; {num_kept:,} by too few"
+        )
+    labels = {label for split, label in counts if split == TRAIN}
+    if len(labels) < _MIN_LABELS:
+        return skipped(
+            f"needs training texts with at least {_MIN_LABELS} different labels; all are {', '.join(labels)}"
+        )
     folder = shard_dir(ctx)
     if ctx.is_dry_run:
         return StageResult(num_kept, note="dry run")

@@ -82,7 +82,11 @@ def tfidf_lr(train: Rows, test: Rows, *, seed: int, is_balanced: bool) -> Probab
     """
     is_train, is_test = train.weight > 0, test.weight > 0
     model = tfidf_classifier(seed=seed, is_balanced=is_balanced)
-    model.fit(documents(train.input_ids[is_train], train.num_tokens[is_train]), train.label[is_train])
+    try:
+        model.fit(documents(train.input_ids[is_train], train.num_tokens[is_train]), train.label[is_train])
+    except ValueError:
+        # The texts have no words in common: all that can be learned is how frequent the labels are.
+        return class_prior(train.label[is_train].astype(np.int64), int(is_test.sum()))
     predicted = model.predict_proba(documents(test.input_ids[is_test], test.num_tokens[is_test]))
     result = np.full((len(predicted), len(LABELS)), _FLOOR)
     result[:, model.classes_] = predicted

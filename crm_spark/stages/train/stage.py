@@ -47,7 +47,7 @@ def run(ctx: JobContext) -> StageResult:
     cfg: TrainConfig = ctx.settings.train
     shards = _shards(ctx)
     if shards is None:
-        return skipped("no labelled texts to train on")
+        return skipped("needs a shard set; there is none")
     read_manifest(shards)
     if ctx.is_dry_run:
         return StageResult(note="dry run")

@@ -1,16 +1,21 @@
 """A table as a CSV file: no cell that a spreadsheet would run, and every value can be had back."""
 
 import csv
+import io
+import logging
 
 import pytest
 from pyspark.sql import functions as F
 from support.formulas import FORMULAS
-from support.lake import put
+from support.lake import AS_OF, put
 
 from crm_spark.cli.app import run
+from crm_spark.cli.contactability import warning_of
 from crm_spark.cli.export import neutralised, write_csv
+from crm_spark.contracts.actions import NEXT_BEST_ACTION
 from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.silver import PERSON
+from crm_spark.core.log import get_logger
 from crm_spark.core.tables import TableStore
 
 ACTIVE = [*(text for text in FORMULAS if text != "%0A=1+1"), "\u00a0=1+1"]
@@ -53,10 +58,20 @@ def test_cells_without_the_quote_are_formulas(spark):
 
 def test_numbers_dates_and_lists_are_written_unchanged(spark, tmp_path):
     frame = spark.sql(
-        "SELECT -1.50 AS n, DATE'2025-01-31' AS d, TIMESTAMP'2025-01-31 10:00:00' AS t, array('=a', 'b') AS l"
+        "SELECT -1.50 AS n, DATE'2025-01-31' AS d, TIMESTAMP'2025-01-31 10:00:00' AS t, array('=a', 'b') AS l, "
+        "double('NaN') AS u, float('-Infinity') AS v, 0.25d AS w"
     )
     write_csv(frame, tmp_path / "out.csv")
-    assert cells(tmp_path / "out.csv")[1] == ["-1.50", "2025-01-31", "2025-01-31 10:00:00", '["=a","b"]']
+    # Unknown numbers are empty cells.
+    assert cells(tmp_path / "out.csv")[1] == [
+        "-1.50",
+        "2025-01-31",
+        "2025-01-31 10:00:00",
+        '["=a","b"]',
+        "",
+        "",
+        "0.25",
+    ]
 
 
 @pytest.fixture
@@ -98,3 +113,39 @@ def test_existing_file_is_not_overwritten(lake, tmp_path, capsys):
     assert export(lake, "silver.person", tmp_path / "out.csv") == 2
     assert "exists already" in capsys.readouterr().err and (tmp_path / "out.csv").read_text() == "mine"
     assert export(lake, "silver.person", tmp_path / "out.csv", "--force", "--columns", "person_id") == 0
+
+
+@pytest.mark.parametrize(
+    ("customers", "warning"),
+    [
+        (
+            [{"has_marketing_consent": False}, {"has_marketing_consent": False, "email": "a@b.de"}],
+            "none of the 2 customers can be contacted: 2 refused marketing contact.",
+        ),
+        (
+            [{"email": "a@b.de"}, {}, {"has_marketing_consent": True}],
+            "2 of 3 customers cannot be contacted: 2 without e-mail address, phone number and postal address.",
+        ),
+        ([{"street": "Weg 1", "city": "Ulm"}, {"phone": "+491"}], None),
+    ],
+)
+def test_export_warns_about_customers_who_cannot_be_contacted(lake, tmp_path, spark, customers, warning):
+    tables = TableStore(spark, str(lake))
+    put(tables, CUSTOMER, [{"customer_id": f"c{i}", **row} for i, row in enumerate(customers)])
+    put(tables, NEXT_BEST_ACTION, [{"customer_id": f"c{i}", "as_of": AS_OF} for i in range(len(customers))])
+    printed = io.StringIO()
+    handler = logging.StreamHandler(printed)
+    get_logger().addHandler(handler)
+    try:
+        assert export(lake, "actions.next_best", tmp_path / "out.csv") == 0
+    finally:
+        get_logger().removeHandler(handler)
+    warnings = [line for line in printed.getvalue().splitlines() if line.startswith("warning: ")]
+    assert warnings == ([f"warning: actions.next_best: {warning}"] if warning else [])
+
+
+def test_unknown_consent_is_a_cause_only_if_consent_is_required():
+    assert warning_of("t", {"unknown": 1}) == (
+        "t: the only customer cannot be contacted: 1 with unknown consent, which the strategy requires."
+    )
+    assert warning_of("t", {None: 3}) == "" and warning_of("t", {}) == ""

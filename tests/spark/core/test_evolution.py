@@ -58,3 +58,16 @@ def test_retention_left_by_a_killed_expiry_is_removed_by_the_next_write(spark, t
     store.append(OLD, spark.createDataFrame([("b", 2)], "id string, size long"), batch_id="b2", digest="1")
     assert delta_log.RETENTION_PROPERTY not in store.state(OLD).properties
     assert store.state(OLD).num_known_transactions == 2
+
+
+def test_column_that_the_contract_no_longer_requires_may_be_null(spark, tmp_path):
+    store = TableStore(spark, str(tmp_path / "lake"))
+    # A write to a part of a table creates it first, with the contract's required columns.
+    first = spark.createDataFrame([("a", 1)], "id string, size long")
+    store.replace(OLD, first, batch_id="b1", digest="1", where={"id": "a"})
+    assert store.state(OLD).required_columns == ["id", "size"]
+    relaxed = TableContract("silver.note", ("id",), (ID, optional("size", LONG, "Size.")), "A note.")
+    store = TableStore(spark, str(tmp_path / "lake"))
+    store.append(relaxed, spark.createDataFrame([("b", None)], "id string, size long"), batch_id="b2", digest="2")
+    assert sorted(tuple(row) for row in store.read(relaxed).collect()) == [("a", 1), ("b", None)]
+    assert store.state(relaxed).required_columns == ["id"]

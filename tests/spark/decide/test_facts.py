@@ -66,5 +66,12 @@ def test_every_customer_gets_an_action_despite_unknown_facts(ctx):
     rows = ctx.tables.read(NEXT_BEST_ACTION).where("customer_id <> 'anna'").collect()
     assert {row["customer_id"]: (row["action"], row["priority"], row["as_of"]) for row in rows} == {
         "ben": ("care", 20.0, AS_OF),  # 0.5 x 40
-        "cleo": ("none", 0.0, AS_OF),
+        "cleo": ("none", None, AS_OF),
     }
+
+
+def test_counts_of_data_that_the_company_lacks_are_unknown(ctx):
+    rows = {row["customer_id"]: row for row in stage.facts(ctx).collect()}
+    # The lake has neither orders nor feedback, and no recommendations of the day.
+    names = ("num_orders", "monetary", "num_tickets", "num_feedback", "has_recommendation")
+    assert [rows["cleo"][name] for name in names] == [None] * 5

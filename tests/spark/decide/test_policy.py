@@ -51,7 +51,11 @@ EVERYONE = (
     {"customer_id": "fits_all", **UNHAPPY, "lateness": 2.0, "churn_risk": "high"},
     {"customer_id": "half_of_the_first", **UNHAPPY, "value_band": "low", "lateness": 1.5},
     {"customer_id": "only_the_last", "lateness": 1.49, "churn_risk": "high"},
-    {"customer_id": "fits_none", "lateness": 0.0, "churn_risk": "low"},
+    {"customer_id": "fits_none", "last_satisfaction": 1.0, "lateness": 0.0, "churn_risk": "low"},
+    {"customer_id": "low_value", "value_band": "low", "lateness": 0.0, "churn_risk": "low"},
+    {"customer_id": "open", "last_satisfaction": -1.0, "lateness": 0.0, "churn_risk": "low"},
+    {"customer_id": "one_order", "num_orders": 1.0, "value_band": "low", "churn_risk": "low"},
+    {"customer_id": "no_order", "num_orders": 0.0},
     {"customer_id": "unknown"},
     {"customer_id": "rejected", **UNHAPPY, "has_marketing_consent": False},
     {"customer_id": "refused_no_contact", "churn_risk": "high", "has_marketing_consent": False},
@@ -65,7 +69,7 @@ def actions(spark):
 
 
 def test_every_customer_gets_one_action(actions):
-    assert set(actions) == {row["customer_id"] for row in EVERYONE} and len(actions) == 8
+    assert set(actions) == {row["customer_id"] for row in EVERYONE} and len(actions) == 12
 
 
 def test_first_matching_action_is_chosen(actions):
@@ -75,8 +79,18 @@ def test_first_matching_action_is_chosen(actions):
     assert actions["fits_none"] == ("none", "no_rule_applies")
 
 
-def test_condition_on_an_unknown_fact_is_false(spark, actions):
-    assert actions["unknown"] == ("none", "no_rule_applies")
+def test_no_action_needed_differs_from_not_known(actions):
+    assert actions["low_value"] == ("none", "no_rule_applies")  # whatever the satisfaction, the value is low
+    assert actions["open"] == ("none", "not_known")  # a call, if the unknown value is high
+    assert actions["unknown"] == ("none", "not_known")
+
+
+def test_facts_that_do_not_exist_are_not_unknown(actions):
+    assert actions["one_order"] == ("none", "no_rule_applies")  # lateness needs two orders
+    assert actions["no_order"] == ("none", "no_rule_applies")  # value and churn risk need one
+
+
+def test_condition_on_an_unknown_fact_does_not_hold(spark, actions):
     conditions = [
         {"fact": "recency_days", "at_least": -1e9},
         {"fact": "recency_days", "at_most": 1e9},
@@ -96,7 +110,8 @@ def test_refused_consent_suppresses_contact_actions(actions):
 
 def test_unknown_consent_suppresses_contact_if_consent_must_be_given(spark):
     actions = chosen(facts(spark, *EVERYONE), strategy(require_consent="given"))
-    assert actions["fits_all"] == ("none", "no_consent")
+    assert actions["fits_all"] == ("none", "consent_unknown")
+    assert actions["rejected"] == ("none", "no_consent")
     assert actions["agreed"] == ("call", "unhappy")
 
 
@@ -112,7 +127,7 @@ def test_priority_is_expected_revenue_at_risk(spark):
         {"customer_id": "b", "expected_revenue": 10.0},
     )
     priorities = {row["customer_id"]: row["priority"] for row in decide(frame, strategy(), seed=11).collect()}
-    assert priorities == {"a": 30.125, "b": 0.0}  # 0.25 x 120.5; the churn risk of b is unknown
+    assert priorities == {"a": 30.125, "b": None}  # 0.25 x 120.5; the churn risk of b is unknown
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,9 @@ ORDERS = [
     {"order_id": "o3", "person_id": "p1", "ordered_at": datetime(2025, 1, 12, 12), "status": "cancelled"},
     {"order_id": "o4", "person_id": None, "ordered_at": datetime(2025, 1, 13, 12), "status": "completed"},  # a guest
     {"order_id": "o5", "person_id": "p1", "ordered_at": datetime(2025, 2, 1), "status": "completed"},  # after as_of
+    # Of another customer: an order without lines, and later one that was returned.
+    {"order_id": "o6", "person_id": "p3", "ordered_at": datetime(2024, 9, 1), "status": "completed"},
+    {"order_id": "o7", "person_id": "p4", "ordered_at": datetime(2025, 1, 2), "status": "completed"},
 ]
 LINES = [
     {"line_id": "1", "order_id": "o1", "product_id": "a", "amount": Decimal("10.50")},
@@ -26,21 +29,28 @@ LINES = [
     {"line_id": "5", "order_id": "o3", "product_id": "c", "amount": Decimal("70.00")},
     {"line_id": "6", "order_id": "o4", "product_id": "d", "amount": Decimal("80.00")},
     {"line_id": "7", "order_id": "o5", "product_id": "e", "amount": Decimal("90.00")},
+    {"line_id": "8", "order_id": "o7", "product_id": "e", "amount": Decimal("60.00"), "is_return": True},
 ]
 
 
 @pytest.fixture(scope="module")
-def customer(spark, tmp_path_factory):
-    """Features of a customer with two linked person records."""
+def customers(spark, tmp_path_factory):
+    """Features of three customers; the first has two linked person records."""
     ctx = lake_context(spark, tmp_path_factory.mktemp("lake"), "featurise.num_snapshots=1")
-    put(ctx.tables, CUSTOMER, [{"customer_id": "c1", "joined_at": datetime(2025, 1, 1)}])
-    put(ctx.tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": "c1"} for p in ("p1", "p2")])
+    put(ctx.tables, CUSTOMER, [{"customer_id": c, "joined_at": datetime(2024, 1, 1)} for c in ("c1", "c3", "c4")])
+    links = {"p1": "c1", "p2": "c1", "p3": "c3", "p4": "c4"}
+    put(ctx.tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": c} for p, c in links.items()])
     put(ctx.tables, ORDER, [{"system": "shop", "channel": "web", **row} for row in ORDERS])
     put(ctx.tables, ORDER_LINE, [{"system": "shop", **row} for row in LINES])
-    assert stage.run(ctx).num_rows == 1
-    row = ctx.tables.read(FEATURE_CUSTOMER).first()
-    assert row["as_of"] == AS_OF
-    return row
+    assert stage.run(ctx).num_rows == 3
+    rows = {row["customer_id"]: row for row in ctx.tables.read(FEATURE_CUSTOMER).collect()}
+    assert {row["as_of"] for row in rows.values()} == {AS_OF}
+    return rows
+
+
+@pytest.fixture(scope="module")
+def customer(customers):
+    return customers["c1"]
 
 
 def test_customer_has_the_orders_of_all_linked_records(customer):
@@ -57,3 +67,9 @@ def test_line_without_product_does_not_count_as_product(customer):
 
 def test_cancelled_orders_and_returned_lines_are_returns(customer):
     assert customer["num_returns"] == 2  # order o3, line 2
+
+
+def test_revenue_of_orders_without_amounts_is_unknown_and_of_returned_orders_zero(customers):
+    names = ("num_orders", "monetary", "monetary_recent", "mean_order_value")
+    assert [customers["c3"][name] for name in names] == [1, None, 0.0, None]  # no order in the last 91 days: 0
+    assert [customers["c4"][name] for name in names] == [1, 0.0, 0.0, 0.0]

@@ -142,7 +142,8 @@ def test_events_count_up_to_the_snapshot_day(table):
 def test_customer_without_orders_has_zeros(table):
     ben = table["ben", JUNE_30]
     zeros = [c.name for c in FEATURE_COLUMNS if c.is_required]
-    assert len(zeros) == 14 and all(ben[name] == 0 for name in zeros)
+    assert len(zeros) == 12 and all(ben[name] == 0 for name in zeros)
+    assert values(ben, "monetary", "monetary_recent") == (0.0, 0.0)
     nulls = ("recency_days", "mean_order_value", "cadence_days", "lateness", "mean_satisfaction", "last_satisfaction")
     assert values(ben, *nulls) == (None,) * 6
     assert ben["tenure_days"] == 29  # 1 to 30 June

@@ -16,6 +16,7 @@ from crm_spark.stages.predict import stage
 from crm_spark.stages.predict import value as value_prediction
 from crm_spark.stages.predict.churn import auc, churn_measures, top_reasons
 from crm_spark.stages.predict.examples import INPUTS, labelled
+from crm_spark.stages.predict.reasons import words_hold
 from crm_spark.stages.predict.value import revenue_of_top, value_band, value_measures
 
 MIDDLE, OLDEST = date(2024, 11, 1), date(2024, 8, 2)  # 91 and 182 days before AS_OF
@@ -95,7 +96,7 @@ def test_fewer_than_three_snapshots_are_skipped(spark, tmp_path):
     result = stage.run(ctx)
     assert (result.status, result.note) == (
         "skipped",
-        "fewer than three snapshots: the history is shorter than three horizons",
+        "needs customers known by 2024-08-02, two horizons of 91 days before 2025-01-31; there are none",
     )
     assert not ctx.tables.exists(CHURN)
 
@@ -105,7 +106,7 @@ def test_snapshots_of_other_days_are_ignored(spark, tmp_path):
     days = [date(2024, 8, 1), OLDEST, date(2024, 10, 31), MIDDLE, date(2025, 1, 30), AS_OF, date(2025, 2, 1)]
     ctx = context(spark, tmp_path, "predict.min_customers=100000")
     put(ctx.tables, FEATURE_CUSTOMER, history(days))
-    assert "customers with orders by 2024-08-02" in stage.run(ctx).note
+    assert "customers with completed orders by 2024-08-02" in stage.run(ctx).note
 
 
 def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
@@ -113,7 +114,28 @@ def test_too_few_buyers_are_skipped_with_their_number(spark, tmp_path):
     put(ctx.tables, FEATURE_CUSTOMER, history([OLDEST, MIDDLE, AS_OF]))
     result = stage.run(ctx)
     assert result.status == "skipped"
-    assert result.note == "too few training examples: 240 customers with orders by 2024-08-02, 120 of them lapsed"
+    assert result.note == ("needs at least 241 customers with completed orders by 2024-08-02; there are 240")
+
+
+def test_unknown_amounts_leave_churn_without_expected_revenue(spark, tmp_path):
+    ctx = context(spark, tmp_path)
+    rows = [{**row, "monetary": None, "monetary_recent": None} for row in history([OLDEST, MIDDLE, AS_OF])]
+    put(ctx.tables, FEATURE_CUSTOMER, rows)
+    result = stage.run(ctx)
+    assert result.num_rows == ctx.tables.read(CHURN).count() == 240
+    assert not ctx.tables.exists(LIFETIME_VALUE)
+    assert result.note.endswith("value needs at least 200 customers whose orders have known amounts; there are none")
+
+
+def test_customers_who_all_ordered_again_are_skipped(spark, tmp_path):
+    ctx = context(spark, tmp_path)
+    rows = [{**row, "num_orders_recent": 1} for row in history([OLDEST, MIDDLE, AS_OF])]
+    put(ctx.tables, FEATURE_CUSTOMER, rows)
+    result = stage.run(ctx)
+    assert (result.status, result.note) == (
+        "skipped",
+        "needs customers who ordered again by 2024-11-01, and customers who did not; all 240 did",
+    )
 
 
 def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
@@ -138,7 +160,7 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
 def test_auc_is_the_fraction_of_correctly_ordered_pairs(spark):
     frame = spark.createDataFrame([(1, 0.9), (0, 0.8), (1, 0.4), (0, 0.1)], "has_lapsed int, score double")
     assert auc(frame, "score") == pytest.approx(0.75)  # 3 of 4 pairs are in the right order
-    assert math.isnan(auc(frame.where("has_lapsed = 1"), "score"))
+    assert auc(frame.where("has_lapsed = 1"), "score") is None
 
 
 def test_churn_metrics_of_model_and_baselines_are_computed(spark):
@@ -164,7 +186,7 @@ def test_revenue_share_of_the_top_tenth_is_computed(spark):
     # Total 400; top two by expected revenue: c00 and c01, 100; top half: c00 to c09.
     assert revenue_of_top(scored, "expected_revenue", fraction=0.1) == 0.25
     assert revenue_of_top(scored, "expected_revenue", fraction=0.5) == 1.0
-    assert math.isnan(revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1))
+    assert revenue_of_top(scored.withColumn("revenue", F.lit(0.0)), "expected_revenue", fraction=0.1) is None
 
 
 def test_mean_absolute_error_of_expected_revenue_is_computed(spark):
@@ -196,3 +218,30 @@ def test_reasons_are_the_three_largest_positive_contributions(spark):
     frame = spark.createDataFrame([(row,), ([0.0] * len(row),)], "contributions array<double>")
     reasons = [r[0] for r in frame.select(top_reasons(F.col("contributions"))).collect()]
     assert reasons == [["monetary", "recency_days", "num_tickets"], []]
+
+
+def test_reasons_are_only_those_whose_words_are_true(spark):
+    known = {name: 1.0 for name in INPUTS}
+    customers = [
+        {**known, "recency_days": 5.0, "num_orders": 9.0, "mean_satisfaction": 0.5, "lateness": 0.4},
+        {**known, "recency_days": 200.0, "num_orders": 1.0, "mean_satisfaction": -1.0, "lateness": 3.0},
+        {**known, "recency_days": 90.0, "num_orders": 2.0, "mean_satisfaction": math.nan, "lateness": math.nan},
+    ]
+    columns = ", ".join(f"{name} double" for name in INPUTS)
+    frame = spark.createDataFrame([tuple(row[name] for name in INPUTS) for row in customers], columns)
+    holds = [column.alias(name) for name, column in zip(INPUTS, words_hold(frame, INPUTS))]
+    rows = frame.select(*holds).collect()
+    names = ("recency_days", "num_orders", "mean_satisfaction", "lateness")
+    assert [[row[name] for name in names] for row in rows] == [
+        [False, False, False, False],
+        [True, True, True, True],
+        [True, True, False, False],  # the median counts where values differ; an unknown value says nothing
+    ]
+    # All have the same revenue: nobody spends little.
+    assert {row["monetary"] for row in rows} == {False} and {row["num_orders_recent"] for row in rows} == {False}
+
+
+def test_a_reason_whose_words_do_not_hold_is_left_out(spark):
+    weights = [float(len(INPUTS) - i) for i in range(len(INPUTS))] + [5.0]
+    frame = spark.createDataFrame([(weights, [i > 0 for i in range(len(INPUTS))])], "c array<double>, h array<boolean>")
+    assert frame.select(top_reasons(F.col("c"), F.col("h"))).first()[0] == list(INPUTS[1:4])

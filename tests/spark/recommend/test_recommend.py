@@ -1,6 +1,5 @@
 """Recommenders and the recommend stage."""
 
-import math
 from datetime import date, datetime
 
 import pytest
@@ -47,7 +46,7 @@ def test_hit_rate_is_a_fraction_of_customers_with_new_purchases(spark):
     # c1 and c3 of c1, c2, c3, c4; c1 counts once, c9 bought nothing later
     assert hit_rate(offers, later) == (0.5, 4)
     rate, num_buyers = hit_rate(offers, later.limit(0))
-    assert math.isnan(rate) and num_buyers == 0
+    assert rate is None and num_buyers == 0
 
 
 def test_two_purchases_on_a_day_count_once(spark):
@@ -142,4 +141,31 @@ def test_recommenders_are_evaluated_on_the_last_horizon(recommended):
 def test_company_without_products_is_skipped(spark, tmp_path):
     result = stage.run(lake_context(spark, tmp_path))
     assert result.status == "skipped"
-    assert result.note == "fewer than 50 customers bought a product with an id up to 2024-11-01"
+    assert result.note == "needs at least 50 customers who bought a product up to 2024-11-01; there are none"
+
+
+def small_shop(spark, folder, rows):
+    """A shop whose customers p00, p01 ... bought these products at these times."""
+    ctx = lake_context(spark, folder, "recommend.min_customers=10", "recommend.rank=2", "recommend.num_iterations=1")
+    base = {"system": "shop", "status": "completed"}
+    orders = [{**base, "order_id": f"o{i}", "person_id": who, "ordered_at": at} for i, (who, at, _) in enumerate(rows)]
+    put(ctx.tables, ORDER, orders)
+    lines = [
+        {"system": "shop", "line_id": f"o{i}", "order_id": f"o{i}", "product_id": product, "is_return": False}
+        for i, (_, _, product) in enumerate(rows)
+    ]
+    put(ctx.tables, ORDER_LINE, lines)
+    people = sorted({who for who, _, _ in rows})
+    put(ctx.tables, CUSTOMER_LINK, [{"system": "shop", "person_id": p, "customer_id": f"c{p}"} for p in people])
+    return stage.run(ctx)
+
+
+def test_shop_with_one_product_is_skipped(spark, tmp_path):
+    result = small_shop(spark, tmp_path, [(f"p{i:02d}", AUTUMN, "a") for i in range(12)])
+    assert (result.status, result.note) == ("skipped", "needs at least 2 products that customers bought; there is 1")
+
+
+def test_hit_rate_without_new_purchases_is_unknown(spark, tmp_path):
+    result = small_shop(spark, tmp_path, [(f"p{i:02d}", AUTUMN, "ab"[i % 2]) for i in range(12)])
+    assert result.status == "done" and result.num_rows == 12  # each customer gets the other product
+    assert result.note == "hit rates unknown: no customer bought a new product after 2024-11-01; selected: popularity"

@@ -221,7 +221,7 @@ def test_without_a_model_in_production_the_stage_is_skipped(spark, model_version
     registry_dir.mkdir(parents=True)
     register(registry_dir, model_version.version, is_promoted=False)  # a candidate is not used for scoring
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "no text model in production")
+    assert (result.status, result.note) == ("skipped", "needs a text model in production; there is none")
 
 
 def test_new_model_rescores_within_budget_and_older_predictions_are_used_meanwhile(spark, model_version, tmp_path):

@@ -93,10 +93,12 @@ def test_every_customer_is_in_one_segment_and_non_buyers_in_segment_0(january):
 
 def test_names_match_the_customers(january):
     ids, _, profile = january
-    assert profile[0]["name"] == "Has not bought yet"
+    assert profile[0]["name"] == "No completed order"
     assert profile[ids["champions"]]["name"] == "Champions"
     assert profile[ids["lost_small"]]["name"] == "Lost small buyers"
-    assert profile[ids["occasional"]]["name"] == "New and occasional"
+    assert profile[ids["occasional"]]["name"] == "Recent and occasional"
+    # The median of 61 days is within the horizon of 91 days: nobody is slipping away.
+    assert profile[ids["fading"]]["name"] == "Buyers with few orders"
 
 
 def test_profiles_sum_to_all_customers_and_revenue(january):
@@ -141,5 +143,39 @@ def test_too_few_buyers_are_skipped(spark, tmp_path):
     ctx = lake_context(spark, tmp_path)
     put(ctx.tables, FEATURE_CUSTOMER, customers({"champions": JANUARY["champions"]}, AS_OF))
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "fewer than 50 customers with orders")
+    assert (result.status, result.note) == (
+        "skipped",
+        "needs at least 50 customers with completed orders; there are 30",
+    )
     assert not ctx.tables.exists(SEGMENT)
+
+
+def alike(**changes):
+    return [
+        {"customer_id": f"c{i:02d}", "as_of": AS_OF, "recency_days": 9, "num_orders": 1, "monetary": 5.0}
+        | {name: value(i) for name, value in changes.items()}
+        for i in range(60)
+    ]
+
+
+def test_customers_who_are_all_alike_are_skipped(spark, tmp_path):
+    ctx = lake_context(spark, tmp_path)
+    put(ctx.tables, FEATURE_CUSTOMER, alike())
+    result = stage.run(ctx)
+    assert (result.status, result.note) == (
+        "skipped",
+        "needs customers who differ in recency, number of orders or revenue; all 60 are alike",
+    )
+
+
+def test_unknown_revenue_is_not_zero_and_gives_no_value_words(spark, tmp_path):
+    ctx = lake_context(spark, tmp_path, "segment.max_k=4")
+    put(ctx.tables, FEATURE_CUSTOMER, alike(monetary=lambda i: None, recency_days=lambda i: 9 + 200 * (i % 2)))
+    stage.run(ctx)
+    rows = profiles(ctx).values()
+    # Two kinds of customers make two segments; nobody bought twice, and no amount is known.
+    assert sorted((r["name"], r["median_recency_days"]) for r in rows) == [
+        ("Recent buyers", 9.0),
+        ("Slipping away", 209.0),
+    ]
+    assert {(r["median_monetary"], r["revenue_fraction"]) for r in rows} == {(None, None)}

@@ -276,7 +276,7 @@ def test_every_rank_has_a_row_group_even_with_few_texts(context, made):
 def test_too_few_texts_are_skipped_with_their_number(context, made):
     ctx = context("4", "shard.min_examples=134")
     result = stage.run(ctx)
-    assert (result.status, result.note) == ("skipped", "133 distinct labelled texts; at least 134 are needed")
+    assert (result.status, result.note) == ("skipped", "needs at least 134 different labelled texts; there are 133")
     assert not stage.shard_dir(ctx).exists()
 
 
@@ -301,3 +301,14 @@ def test_near_duplicate_of_a_held_out_text_is_dropped_and_counted(context, made)
     assert row["text_hash"] == digest(near[1]["plain_text"])
     assert row["near_duplicate_hash"] in (digest(near[2]["plain_text"]), digest(near[3]["plain_text"]))
     assert row["similarity"] > 0.95
+
+
+def test_texts_with_a_single_label_are_skipped(spark, tmp_path):
+    ctx = lake_context(spark, tmp_path, "shard.max_length=12", fingerprint="7" * 64)
+    put(ctx.tables, FEEDBACK, [{**row, "label": row["label"] and "recommends"} for row in feedback()])
+    put(ctx.tables, CUSTOMER_LINK, links())
+    result = stage.run(ctx)
+    assert (result.status, result.note) == (
+        "skipped",
+        "needs training texts with at least 2 different labels; all are recommends",
+    )

@@ -3,13 +3,12 @@
 import json
 import re
 from dataclasses import fields, replace
-from datetime import date, datetime
 from html import unescape
 from html.parser import HTMLParser
 
 import pytest
+from support.report_facts import COMPLETE, DAY, PRIMARY, REVIEWS_ONLY, SEGMENT, SOURCES, model_card, source
 
-from crm_spark.sources.config import Source
 from crm_spark.stages.report.customers_panel import actions, customers, customers_at_risk
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.findings import findings, primary_entities
@@ -18,210 +17,6 @@ from crm_spark.stages.report.predictions_panel import prediction_quality
 from crm_spark.stages.report.quality_panel import data_quality
 from crm_spark.stages.report.render import render, write_page
 from crm_spark.stages.report.text_model_panel import text_model
-
-
-def source(name, *entities):
-    """A source that feeds entities; a trailing `*` sets one_row_per_key."""
-    columns = {
-        "order_line": {"line_id": "a", "order_id": "b", "quantity": "c", "unit_price": "d"},
-        "order": {"order_id": "b", "ordered_at": "e", "status": "f"},
-        "feedback": {"feedback_id": "a", "kind": {"value": "review"}},
-    }
-    feeds = {
-        entity.strip("*"): {"one_row_per_key": entity.endswith("*"), "columns": columns[entity.strip("*")]}
-        for entity in entities
-    }
-    return Source(name=name, system="shop", files={"path": "*.csv", "format": "csv"}, feeds=feeds)
-
-
-SOURCES = (source("orders", "order*", "order_line"), source("reviews", "feedback"), source("prices"))
-PRIMARY = {"orders": "order_line", "reviews": "feedback"}
-DAY = date(2025, 1, 31)
-
-
-def metric(name, value, *, model="observed", unit="fraction", num_rows=7, slice="all", is_baseline=0):
-    return {
-        "metric": name,
-        "model": model,
-        "value": value,
-        "unit": unit,
-        "num_rows": num_rows,
-        "slice": slice,
-        "is_baseline": is_baseline,
-    }
-
-
-def flow(source, entity, num_in, accepted, quarantined, duplicate, newest=None):
-    return {
-        "source": source,
-        "entity": entity,
-        "num_in": num_in,
-        "num_accepted": accepted,
-        "num_quarantined": quarantined,
-        "num_duplicate": duplicate,
-        "last_event_at": newest,
-    }
-
-
-def delivery(source, files, rows):
-    return {"source": source, "files": files, "bytes": 10 * rows, "rows": rows, "skipped": 0}
-
-
-REVIEWS_ONLY = Facts(
-    company="Reviews & more",
-    currency="USD",
-    horizon_days=91,
-    as_of=DAY,
-    flow=[flow("reviews", "feedback", 1234, 1200, 30, 4)],
-    deliveries=[delivery("reviews", 1, 1234)],
-    reasons=[
-        {
-            "source": "reviews",
-            "entity": "feedback",
-            "status": "quarantined",
-            "reason": "bad_rating",
-            "n": 30,
-            "file": "r.csv",
-            "position": 5,
-        }
-    ],
-    texts=[
-        {"source": "reviews", "label": "recommends", "n": 900},
-        {"source": "reviews", "label": "does_not_recommend", "n": 240},
-        {"source": "reviews", "label": "no_clear_opinion", "n": 60},
-    ],
-)
-SEGMENT = {
-    "segment_id": 1,
-    "as_of": DAY,
-    "name": "Champions",
-    "num_customers": 1500,
-    "customer_fraction": 0.25,
-    "revenue_fraction": 0.625,
-    "median_num_orders": 12.0,
-    "median_recency_days": None,
-    "median_monetary": 432.5,
-    "mean_satisfaction": None,
-}
-COMPLETE = replace(
-    REVIEWS_ONLY,
-    currency="EUR",
-    flow=[
-        *REVIEWS_ONLY.flow,
-        flow("orders", "order", 900, 880, 15, 5),
-        flow("orders", "order_line", 2000, 1900, 70, 30, datetime(2025, 1, 30, 8, 15)),
-    ],
-    deliveries=[*REVIEWS_ONLY.deliveries, delivery("orders", 3, 2000), delivery("prices", 1, 77)],
-    rejected_files=[{"source": "orders", "reason": "truncated_file", "n": 2, "file": "2/orders.csv.gz"}],
-    quarantined_by_day=[
-        {
-            "day": DAY,
-            "source": "orders",
-            "entity": "order",
-            "reason": "bad_date",
-            "n": 15,
-            "file": "o.csv",
-            "position": 7,
-        }
-    ],
-    findings_in_accepted=[
-        {
-            "source": "orders",
-            "entity": "order_line",
-            "column": "product_id",
-            "code": "unknown_product",
-            "severity": "warn",
-            "n": 1234,
-            "file": "o.csv",
-            "position": 9,
-        }
-    ],
-    warnings=[{"source": "orders", "entity": "order", "code": "unusually_few_rows", "n": 2}],
-    released=[
-        {
-            "day": DAY,
-            "released_by": "ada",
-            "source": "orders",
-            "entity": "order",
-            "reason": "unknown_value",
-            "n": 30,
-            "rules_before": "0123456789abcdef",
-            "rules": "fedcba9876543210",
-        }
-    ],
-    superseded=[{"source": "orders", "entity": "order_line", "by_source": "crm_orders", "n": 5}],
-    aspects=[
-        {"aspect": "delivery", "n": 1234, "sentiment": -0.354, "standard_error": 0.021},
-        {"aspect": "fit and size", "n": 7, "sentiment": 0.5, "standard_error": None},
-    ],
-    sentiment_by_month=[
-        {"month": "2024-12", "n": 40, "sentiment": 0.25, "standard_error": 0.05},
-        {"month": "2025-01", "n": 5, "sentiment": -0.125, "standard_error": None},
-    ],
-    product_sentiment=[
-        {
-            "system": "shop",
-            "product_id": "p1",
-            "name": "Lamp",
-            "before": 0.5,
-            "now": -0.25,
-            "change": -0.75,
-            "n_before": 12,
-            "n_now": 9,
-        },
-        {
-            "system": "shop",
-            "product_id": "p2",
-            "name": None,
-            "before": 0.0,
-            "now": 0.5,
-            "change": 0.5,
-            "n_before": 1300,
-            "n_now": 8,
-        },
-    ],
-    segment_words=[
-        {"name": "Champions", "label": "recommends", "word": "great", "mean_attribution": 0.815, "num_texts": 20},
-        {"name": "Champions", "label": "recommends", "word": "love", "mean_attribution": 0.4, "num_texts": 9},
-        {"name": "Lost", "label": "does_not_recommend", "word": "late", "mean_attribution": 1.2, "num_texts": 8},
-        {"name": "Lost", "label": "no_clear_opinion", "word": "okay", "mean_attribution": 0.9, "num_texts": 8},
-    ],
-    num_customers=6000,
-    num_records=8000,
-    segments=[SEGMENT, {**SEGMENT, "segment_id": 2, "name": "Lost", "customer_fraction": 0.75}],
-    segment_map=[{"name": "Champions", "x": 1.5, "y": 2.0}],
-    risk=[
-        {"value_band": "high", "risk": "high", "n": 120, "expected_revenue": 9000.0, "at_stake": 7500.0},
-        {"value_band": "low", "risk": "high", "n": 400, "expected_revenue": 900.0, "at_stake": 700.0},
-        {"value_band": "medium", "risk": "low", "n": 33, "expected_revenue": 1000.0, "at_stake": 100.0},
-    ],
-    churn_histogram=[{"bucket": 3, "n": 44}],
-    churn_reasons=[{"reason": "recency_days", "n": 321}],
-    actions=[
-        {"action": "win_back", "reason": "leaving", "n": 150, "num_holdout": 15, "at_stake": 2500.0},
-        {"action": "none", "reason": "no_consent", "n": 42, "num_holdout": 0, "at_stake": 0.0},
-        {"action": "none", "reason": "no_rule_applies", "n": 5808, "num_holdout": 0, "at_stake": 0.0},
-    ],
-    offers=[
-        {"system": "shop", "product_id": "p1", "name": "Lamp", "n": 64},
-        {"system": "shop", "product_id": "p2", "name": None, "n": 8},
-    ],
-    metrics=[
-        metric("active_customers", 1500.0),
-        metric("revenue_recent", 1200.0),
-        metric("revenue_before", 1000.0),
-        metric("retention", 0.625),
-        metric("churn_auc", 0.9, model="xgboost"),
-        metric("churn_auc", 0.75, model="recency", is_baseline=1),
-        metric("churn_cross_entropy", 0.7, model="xgboost", unit="bits"),
-        metric("churn_cross_entropy", 0.6, model="class_prior", unit="bits", is_baseline=1),
-    ],
-    drift=[
-        {"feature": "monetary", "psi": 0.3, "threshold": 0.1, "as_of": DAY, "num_rows": 9},
-        {"feature": "num_orders", "psi": 0.05, "threshold": 0.1, "as_of": DAY, "num_rows": 9},
-    ],
-    runs=[{"stage": "predict", "status": "done", "num_rows": 553, "seconds": 12.34, "note": "wrote 553 rows"}],
-)
 
 
 class Page(HTMLParser):
@@ -271,21 +66,22 @@ def test_primary_entity_of_a_source_has_one_row_per_record():
 
 def test_empty_panels_state_the_reason():
     sections = Page(render(REVIEWS_ONLY, SOURCES, {})).sections
-    assert "There are too few customers with orders to form segments." in sections["customers"]
-    assert "The order history is too short to predict which customers will order again." in sections["churn"]
-    assert "No action of the strategy applies to any customer." in sections["actions"]
+    assert "There are no segments yet." in sections["customers"]
+    assert "It is not predicted yet which customers will order again." in sections["churn"]
+    assert "No actions have been planned yet." in sections["actions"]
     assert "No predictions have been evaluated yet." in sections["prediction-quality"]
-    assert "There is no earlier snapshot to compare with yet." in sections["monitoring"]
-    assert "Every customer text from 1 source was classified automatically" in sections["feedback"]
+    assert "Feature drift has not been measured yet." in sections["monitoring"]
+    assert "1,200 customer texts from 1 source were classified automatically" in sections["feedback"]
     assert "1,234 records arrived in 1 file." in sections["data-received"]
 
 
 def test_page_without_any_facts_renders():
     empty = Facts(company="New", currency="EUR", horizon_days=91, as_of=DAY)
     sections = Page(render(empty, SOURCES, {})).sections
-    assert "There are no classified customer texts yet." in sections["feedback"]
-    assert "There are too few customer texts yet to show topics." in sections["topics"]
-    assert "No records are quarantined." in sections["quality"]
+    assert "Customer texts are not classified yet, because no text model is in production." in sections["feedback"]
+    assert "There are no classified customer texts yet." in sections["topics"]
+    assert "No records have arrived yet." in sections["quality"]
+    assert "There is not enough data yet for findings." in sections["findings"]
     assert key_figures(empty) == [] and findings(empty, PRIMARY) == []
 
 
@@ -320,16 +116,16 @@ def test_charts_show_the_figures_of_their_tables(page):
     assert figures["data-received-0"]["data"][0]["link"]["value"] == [1200.0, 4.0, 30.0, 1900.0, 30.0, 70.0]
     assert [trace["x"] for trace in figures["actions-0"]["data"]] == [[135.0], [15.0]]  # 150 less 15
     assert figures["churn-0"]["data"][0]["z"] == [[0.0, 0.0, 7500.0], [100.0, 0.0, 0.0], [0.0, 0.0, 700.0]]
-    assert [trace["x"] for trace in figures["customers-0"]["data"]] == [[25.0, 75.0], [62.5, 62.5]]
+    assert [trace["x"] for trace in figures["customers-0"]["data"]] == [[25.0, 75.0], [62.5, 37.5]]
     assert figures["feedback-0"]["data"][0]["x"] == [75.0]  # 900 of 1,200
 
 
 def test_records_are_counted_once_per_source_whatever_the_number_of_entities():
     panel = data_received(COMPLETE, PRIMARY)
-    assert panel.lead.startswith("To date, 3,234 records arrived in 5 files.")  # 1,234 + 2,000; 1 + 3 + 1
+    assert panel.lead.startswith("To date, 3,234 records arrived in 4 files.")  # 1,234 + 2,000; 1 + 3, without prices
     assert panel.notes == [
-        "Prices: 77 records received. This source has no mapping yet, so its records are stored but not used.",
-        "2 files could not be read. Please ask the sender for a new copy.",
+        "Prices: 77 records received. This source has no mapping, so its records are stored but not used.",
+        "2 files were rejected; the reasons are below, under Data quality.",
     ]
 
 
@@ -357,7 +153,7 @@ def test_findings_state_the_figures_of_the_facts():
         "customers who bought in the previous 91 days bought again."
     )
     assert sentences[4] == (
-        "120 customers of high or medium value will probably not order in the next 91 days: €7,500 of the revenue at "
+        "120 customers of high or medium value have a high risk of not ordering in the next 91 days: €7,500 of the revenue at "
         "risk. The most frequent reason for churn risk is a long time since the last order."
     )
     assert sentences[-1] == (
@@ -396,14 +192,14 @@ def test_model_is_better_only_if_it_beats_the_baseline():
         ("0.900", "0.750 (days since last order)", "better"),
         ("0.700 bits", "0.600 bits (class prior)", "not better"),  # lower cross-entropy is better
     ]
-    assert "The model is better in 1 of 2 comparisons." in prediction_quality(COMPLETE, PRIMARY).lead
+    assert "the model is better in 1 of 2 comparisons." in prediction_quality(COMPLETE, PRIMARY).lead
 
 
 def test_customers_without_an_action_are_counted_by_reason():
     panel = actions(COMPLETE, PRIMARY, {})
     assert panel.notes == [
         "42 customers with a matching action may not be contacted (no marketing consent).",
-        "5,808 customers without a matching action.",
+        "5,808 customers need no action: the conditions of none apply.",
     ]
     assert panel.tables[0][1].rows == [["Lamp", "64"], ["p2", "8"]]  # a product without a name by its code
 
@@ -478,30 +274,10 @@ def test_quality_lists_quarantined_accepted_released_and_superseded_records():
             [str(DAY), "ada", "Orders", "code not in the mapping", "01234567 → fedcba98", "30"]
         ],
         "Accepted records replaced by a newer version": [["Orders", "Order line", "CRM orders", "5"]],
-        "Files that could not be read": [["Orders", "incomplete file", "2/orders.csv.gz", "2"]],
+        "Rejected files": [["Orders", "incomplete file", "2/orders.csv.gz", "2"]],
         "Newest event by source (UTC)": [["Orders", "Order line", "2025-01-30 08:15"]],
     }
     assert panel.notes == ["Orders, order: far fewer records than usual (2 deliveries)."]
-
-
-def model_card():
-    figures = {"cross_entropy_bits": 0.5, "macro_f1": 0.7, "accuracy": 0.8, "calibration_error": 0.012, "num_rows": 10}
-    confusion = [[3, 1, 0], [1, 2, 0], [0, 1, 2]]
-    return {
-        "examples": {"train": {"recommends": 30, "does_not_recommend": 10}},
-        "made_from": {"test_from": "2025-01-20", "labels_checked": 40, "labels_doubtful": 3},
-        "test": {"bert": {**figures, "confusion": confusion}, "class_prior": {"cross_entropy_bits": 1.25}},
-        "test_slices": {
-            "language=de": {**figures, "cross_entropy_bits": 0.9, "num_rows": 4},
-            "source=app_reviews": {**figures, "cross_entropy_bits": 0.25, "num_rows": 6},
-        },
-        "training": {
-            "curve": [[5, 1.1], [10, 0.8], [20, 0.6]],
-            "steps": 20,
-            "validation_bits": [0.7, 0.65],
-            "best_epoch": 2,
-        },
-    }
 
 
 def test_text_model_panel_shows_loss_curve_confusion_and_slices():
@@ -509,7 +285,7 @@ def test_text_model_panel_shows_loss_curve_confusion_and_slices():
     assert "Test cross-entropy: 0.500 bits per text (class prior: 1.250)" in panel.lead
     assert "Calibration error: 1.2 percentage points." in panel.lead
     assert "10 texts of other customers, written since 2025-01-20. " in panel.lead
-    assert "3 of 40 customer ratings seem to contradict their text" in panel.lead
+    assert "3 of 40 checked customer ratings seem to contradict their text" in panel.lead
     without_dates = text_model(replace(REVIEWS_ONLY, model_card={**model_card(), "made_from": {}}), PRIMARY)
     assert "10 texts of other customers. " in without_dates.lead and "ratings" not in without_dates.lead
     curve, confusion = panel.charts

@@ -1,9 +1,8 @@
-"""Segment ids and names."""
+"""Segment ids."""
 
 import numpy as np
 
-from crm_spark.stages.segment.clustering import archetype_names, matched_ids
-from crm_spark.stages.segment.config import SegmentConfig
+from crm_spark.stages.segment.clustering import matched_ids
 
 CENTRES = np.array([[-1.0, 1.2, 1.3], [0.9, -1.0, -0.9], [-0.5, -0.8, -0.8]])
 
@@ -19,8 +18,3 @@ def test_centre_close_to_a_former_one_keeps_its_id():
 
 def test_centre_far_from_all_former_ones_gets_a_new_id():
     assert matched_ids(CENTRES, {1: CENTRES[0], 2: CENTRES[1], 3: CENTRES[2] + 9}) == [1, 2, 4]
-
-
-def test_names_are_unique_and_match_the_centres():
-    names = archetype_names(CENTRES, SegmentConfig().archetypes)
-    assert names[0] == "Champions" and names[1] == "Lost small buyers" and len(set(names)) == 3

@@ -59,7 +59,7 @@ def test_number_of_checked_texts_is_limited(shards):
     assert label_issues(shards[0], max_texts=90, seed=3)[0] == 90
 
 
-def test_single_label_has_no_issues(tmp_path):
+def test_texts_with_a_single_label_are_not_checked(tmp_path):
     table = pa.table(
         {
             "example_id": ["a", "b", "c"],
@@ -70,4 +70,19 @@ def test_single_label_has_no_issues(tmp_path):
         }
     )
     pq.write_table(table, tmp_path / "one.parquet")
-    assert label_issues([tmp_path / "one.parquet"], max_texts=9, seed=1) == (3, [])
+    assert label_issues([tmp_path / "one.parquet"], max_texts=9, seed=1) == (0, [])
+
+
+def test_texts_without_common_words_are_not_checked(tmp_path):
+    size = 12
+    table = pa.table(
+        {
+            "example_id": [f"t{i}" for i in range(size)],
+            "input_ids": [np.array([101, 1000 + i, 102], np.int32) for i in range(size)],
+            "num_tokens": pa.array([3] * size, pa.int32()),
+            "label": pa.array([i % 2 for i in range(size)], pa.int32()),
+            "weight": pa.array([1.0] * size, pa.float32()),
+        }
+    )
+    pq.write_table(table, tmp_path / "unlike.parquet")
+    assert label_issues([tmp_path / "unlike.parquet"], max_texts=99, seed=1) == (0, [])

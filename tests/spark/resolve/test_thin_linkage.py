@@ -1,0 +1,70 @@
+"""Linkage with few, no or only matching pairs: every record is in one cluster, whatever Splink can learn."""
+
+from datetime import date
+
+import pytest
+
+from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
+
+SCHEMA = (
+    "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
+    "birth_on date, street string, postcode string"
+)
+NAMES = ("Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hal")
+ANNA = ("Anna", "Lee", "a@a.example", "+491", date(1980, 1, 1), "Main Street 1", "10115")
+
+
+def person(number, *values):
+    return ("crm", f"p{number}", *values, *[None] * (7 - len(values)))
+
+
+def strangers(size):
+    """People who share no value."""
+    return [
+        person(
+            i,
+            NAMES[i],
+            f"Name{i}{NAMES[i]}",
+            f"{NAMES[i]}@{i}.example",
+            f"+49{i}{i}{i}",
+            date(1950 + 5 * i, 1 + i, 3 * i + 1),
+        )
+        for i in range(size)
+    ]
+
+
+CASES = {
+    "one_record": ([person(0, *ANNA)], 1),
+    "two_strangers": (strangers(2), 2),
+    "eight_strangers": (strangers(8), 8),
+    "two_records_of_one_person": ([person(i, *ANNA) for i in range(2)], 1),
+    "only_records_of_one_person": ([person(i, *ANNA) for i in range(8)], 1),
+    "one_phone": ([person(i, None, None, None, "+491") for i in range(3)], None),
+    "phones_only": ([person(i, None, None, None, f"+49{i}") for i in range(4)], 4),
+    "one_name_and_birth_date": ([person(i, "Anna", "Lee", None, None, date(1980, 1, 1)) for i in range(5)], 1),
+    "one_name_and_postcode": ([person(i, "Anna", "Lee", None, None, None, None, "10115") for i in range(3)], None),
+    "pairs_only": (
+        [person(i, *[v if not isinstance(v, str) else f"{NAMES[i // 2]}{v}" for v in ANNA]) for i in range(8)],
+        None,
+    ),
+    "names_and_emails": ([person(i, NAMES[i], f"X{NAMES[i]}", f"{i}@a.example") for i in range(8)], 8),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("backend", ["duckdb", "spark"])
+def test_thin_data_is_linked(spark, case, backend):
+    people, num_customers = CASES[case]
+    records = candidates(spark.createDataFrame(people, SCHEMA), max_block=50, nicknames={}).cache()
+    bare = only_email(records)
+    linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
+    config = ResolveConfig(backend=backend)
+    present = present_columns(linkable)
+    if present:
+        _, clusters, _ = link(spark, linkable, present, config, num_records=len(people), seed=3)
+        rows = with_mailboxes(clusters, linkable, bare).collect()
+        print(case, len(rows), len({r["cluster"] for r in rows}))
+        assert len(rows) == len({r["record_key"] for r in rows}) == len(people)
+        if num_customers:
+            assert len({r["cluster"] for r in rows}) == num_customers
