@@ -71,7 +71,12 @@ def _received_records(facts: Facts, primary: dict[str, str]) -> str:
     )
     if not num_in:
         return ""
-    arrived = f"{counted(num_in, 'record')} arrived from {counted(len(flow), 'source')}"
+    num_arrived = sum(num_delivered(facts, row) for row in flow)
+    arrived = f"{counted(num_arrived, 'record')} arrived from {counted(len(flow), 'source')}"
+    if num_arrived != num_in:
+        arrived += f", and {counted(num_in, 'row')} {_were(num_in)} read from {'it' if num_arrived == 1 else 'them'}"
+        if accepted == num_in:
+            return f"{arrived} and accepted."
     if accepted == num_in:
         return f"{arrived} and {'was' if num_in == 1 else 'were all'} accepted."
     parts = []
@@ -83,6 +88,11 @@ def _received_records(facts: Facts, primary: dict[str, str]) -> str:
         noun = "a duplicate or older version" if duplicates == 1 else "duplicates or older versions"
         parts.append(f"{count(duplicates)} {_were(duplicates)} {noun}")
     return f"{arrived}. {' and '.join(parts)}; {_accepted(accepted, num_in - quarantined - duplicates)}."
+
+
+def num_delivered(facts: Facts, row: dict[str, Any]) -> int:
+    """Records that the source of a row of `flow` delivered; a record that names no key of the entity is not mapped."""
+    return next((d["rows"] for d in facts.deliveries if d["source"] == row["source"]), row["num_in"])
 
 
 def _were(number: float) -> str:

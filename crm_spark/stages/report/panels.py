@@ -8,7 +8,7 @@ from collections.abc import Callable
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.customers_panel import customers, customers_at_risk
 from crm_spark.stages.report.facts import Facts, Rows
-from crm_spark.stages.report.findings import num_rows, total, value
+from crm_spark.stages.report.findings import num_delivered, num_rows, total, value
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.predictions_panel import monitoring, prediction_quality
 from crm_spark.stages.report.quality_panel import data_quality
@@ -109,8 +109,17 @@ def data_received(facts: Facts, primary: dict[str, str]) -> Panel:
     ]
     columns = ("num_in", "num_accepted", "num_duplicate", "num_quarantined")
     table = Table(
-        ["Source", "Records", "Accepted", "Duplicates and older versions", "Quarantined"],
-        [[title_of(r["source"]), *(count(r[name]) for name in columns)] for r in flow],
+        ["Source", "Records", "Mapped rows", "Accepted", "Duplicates and older versions", "Quarantined"],
+        [
+            *(
+                [title_of(d["source"]), count(d["rows"]), *("not mapped" for _ in columns)]
+                for d in _unmapped(facts, primary)
+            ),
+            *(
+                [title_of(r["source"]), count(num_delivered(facts, r)), *(count(r[name]) for name in columns)]
+                for r in flow
+            ),
+        ],
     )
     chart = Chart(
         "Records by source and status",
@@ -121,9 +130,9 @@ def data_received(facts: Facts, primary: dict[str, str]) -> Panel:
     return Panel(
         "data-received",
         "Data received",
-        _lead_of_data_received(facts, flow),
+        _unmapped_sources(facts, primary) + _lead_of_data_received(facts, flow),
         [chart] if links else [],
-        notes=_notes_of_data_received(facts, primary),
+        notes=_notes_of_data_received(facts),
     )
 
 
@@ -132,24 +141,41 @@ def _lead_of_data_received(facts: Facts, flow: Rows) -> str:
     if not num_records:
         return "No records of a source with a mapping have arrived yet."
     num_files = sum(d["files"] for d in facts.deliveries if d["source"] in {r["source"] for r in flow})
-    lead = (
-        f"To date, {counted(num_records, 'record')} arrived in {counted(num_files, 'file')}. Each record was accepted, "
-        "recognised as a duplicate or older version, or quarantined for correction."
-    )
+    num_arrived = sum(num_delivered(facts, r) for r in flow)
+    files = counted(num_files, "file")
+    if num_arrived == num_records:
+        lead = (
+            f"To date, {counted(num_arrived, 'record')} arrived in {files}. Each record was accepted, recognised as a duplicate "
+            "or older version, or quarantined for correction."
+        )
+    else:
+        rows = "1 row was" if num_records == 1 else f"{count(num_records)} rows were"
+        lead = (
+            f"To date, {counted(num_arrived, 'record')} arrived in {files}. By the mapping, {rows} read from them. Each row was "
+            "accepted, recognised as a duplicate or older version, or quarantined for correction."
+        )
     statuses = ("num_accepted", "num_duplicate", "num_quarantined")
     differ = [title_of(r["source"]) for r in flow if sum(r[name] for name in statuses) != r["num_in"]]
     if differ:
-        return f"{lead} The three counts do not add up to the records received from {', '.join(differ)}."
-    return f"{lead} The three counts add up to the records received."
+        return f"{lead} The three counts do not add up to the rows read from {', '.join(differ)}."
+    return f"{lead} The three counts add up to the rows read."
 
 
-def _notes_of_data_received(facts: Facts, primary: dict[str, str]) -> list[str]:
-    unmapped = [d for d in facts.deliveries if d["source"] not in primary and d["rows"]]
-    notes = [
-        f"{title_of(d['source'])}: {counted(d['rows'], 'record')} received. This source has no mapping, so its records are "
-        "stored but not used."
-        for d in unmapped
-    ]
+def _unmapped(facts: Facts, primary: dict[str, str]) -> Rows:
+    return [d for d in facts.deliveries if d["source"] not in primary and d["rows"]]
+
+
+def _unmapped_sources(facts: Facts, primary: dict[str, str]) -> str:
+    unmapped = _unmapped(facts, primary)
+    if not unmapped:
+        return ""
+    names, num_records = ", ".join(title_of(d["source"]) for d in unmapped), sum(d["rows"] for d in unmapped)
+    has, is_stored = "has" if len(unmapped) == 1 else "have", "is" if num_records == 1 else "are"
+    return f"{names} {has} no mapping: {counted(num_records, 'record')} {is_stored} stored but not used. "
+
+
+def _notes_of_data_received(facts: Facts) -> list[str]:
+    notes = []
     num_rejected = sum(r["n"] for r in facts.rejected_files)
     if num_rejected:
         were = "was" if num_rejected == 1 else "were"

@@ -143,8 +143,11 @@ DATA = {
     "one_reason": received(6, 4, 0, reasons=[("bad_date", 4)]),
     "duplicates_only": received(6, 0, 4),
     "lost_record": replace(
-        received(6, 1, 0, reasons=[("bad_date", 1)]), flow=[flow("orders", "order_line", 9, 6, 1, 0)]
+        received(6, 1, 0, reasons=[("bad_date", 1)], deliveries=[delivery("orders", 1, 9)]),
+        flow=[flow("orders", "order_line", 9, 6, 1, 0)],
     ),
+    "fewer_rows": received(5, 0, 0, deliveries=[delivery("orders", 1, 8)]),
+    "fewer_rows_and_duplicates": received(1, 0, 4, deliveries=[delivery("orders", 1, 8)]),
     "one_rejected_file": received(5, 0, 0, rejected_files=[{**COMPLETE.rejected_files[0], "n": 1}]),
     "two_rejected_files": received(5, 0, 0, rejected_files=COMPLETE.rejected_files),
     "unmapped_only": replace(EMPTY, deliveries=[delivery("prices", 1, 1)]),
@@ -331,7 +334,7 @@ PAIRS = {
     "Models compared with baselines": ("better_recommender", "empty"),
     "Most frequent reason for quarantine: {}.": ("two_reasons", "equal_reasons", "one_reason", "all_accepted"),
     "Most recommended products (top three recommendations per customer)": ("complete", "empty"),
-    "Newest event by source (UTC)": ("complete", "empty"),
+    "Newest event by source ({})": ("complete", "empty"),
     "No action is planned for any customer.": ("nobody_allowed", "one_planned", "empty", "no_persons"),
     "No actions have been planned yet": ("empty", "nobody_allowed", "none_needed"),
     "No customer feature drifted since the previous snapshot.": ("stable", "drifted", "few_customers", "empty"),
@@ -494,8 +497,8 @@ PAIRS = {
     "the previous {} days": ("revenue_rose", "no_comparison"),
     "the same as": ("revenue_equal", "revenue_about_equal", "revenue_rose", "no_comparison"),
     "{} Expected revenue and revenue at risk are unknown.": ("value_unknown", "at_risk", "nothing_at_stake"),
-    "{} The three counts add up to the records received.": ("all_accepted", "lost_record", "empty"),
-    "{} The three counts do not add up to the records received from {}.": ("lost_record", "one_duplicate", "complete"),
+    "{} The three counts add up to the rows read.": ("all_accepted", "lost_record", "empty"),
+    "{} The three counts do not add up to the rows read from {}.": ("lost_record", "one_duplicate", "complete"),
     "{} There is no control group, so the effect cannot be measured.": (
         "no_control_group",
         "planned",
@@ -559,10 +562,11 @@ PAIRS = {
         "equal_recommenders",
         "one_new_purchase",
     ),
-    "{}: {} received. This source has no mapping, so its records are stored but not used.": (
-        "unmapped_only",
-        "all_accepted",
-    ),
+    "{} {} no mapping: {} {} stored but not used.": ("unmapped_only", "all_accepted"),
+    "To date, {} arrived in {}. By the mapping, {} read from them. Each row was accepted, recognised as a duplicate or older version, "
+    "or quarantined for correction.": ("fewer_rows", "all_accepted"),
+    ", and {} {} read from {}": ("fewer_rows", "all_accepted", "lost_record"),
+    "{} and accepted.": ("fewer_rows", "fewer_rows_and_duplicates"),
     "{}Quarantined records are stored; they can be processed again once the source or the rule has been corrected.": (
         "one_quarantined",
         "all_accepted",
@@ -636,6 +640,11 @@ def test_nouns_agree_with_their_numbers(name):
 
 
 FINDINGS = {
+    "fewer_rows": ["8 records arrived from 1 source, and 5 rows were read from them and accepted."],
+    "fewer_rows_and_duplicates": [
+        "8 records arrived from 1 source, and 5 rows were read from them. 4 were duplicates or older versions; the other one was "
+        "accepted."
+    ],
     "all_accepted": ["5 records arrived from 1 source and were all accepted."],
     "one_accepted": ["1 record arrived from 1 source and was accepted."],
     "one_quarantined": [
@@ -723,7 +732,7 @@ LEADS = {
     ),
     ("one_accepted", data_received): (
         "To date, 1 record arrived in 1 file. Each record was accepted, recognised as a duplicate or older version, or "
-        "quarantined for correction. The three counts add up to the records received."
+        "quarantined for correction. The three counts add up to the rows read."
     ),
     ("drifted", monitoring): (
         "1 of 2 customer features drifted since the previous snapshot: the population stability index (PSI) is above the "
