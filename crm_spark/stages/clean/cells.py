@@ -11,7 +11,9 @@ _BLANKS = r"[\s\p{Z}\p{Cc}]+"
 _HAS_ODD_CHARACTER = (
     r"[\p{Cc}\u00a0\u00ad\u1680\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u2064\u2066-\u2069\u3000\ufeff]"
 )
-_FORMULA = r'^="(.*)"$'
+_FORMULA = (r'^="(.*)"$', "$1")
+_WRAPPED = (r"""^(?:="(.*)"|'(.*?)'?)$""", "$1$2")
+"""Pattern and replacement of a spreadsheet formula, and of a formula or a leading apostrophe."""
 _WHOLE_DOUBLE = r"^([+-]?\d+)\.0+$"
 _EXPONENT = r"^\d(?:\.\d+[eE]\+?|[eE]\+)\d{1,2}$"
 """Number in exponent notation; `2E10` may be a part number."""
@@ -30,14 +32,12 @@ def cleaned(cell: Column, *, is_text: bool) -> Column:
 
     `is_text`: the column holds words. In ids, numbers and dates joiners and a leading apostrophe are removed, too.
     """
+    # No nested conditions: Spark copies an expression for each use of it, and there is one for every mapped column.
     odd = _HAS_ODD_CHARACTER if is_text else f"{_HAS_ODD_CHARACTER}|{_JOINERS}"
     invisible = _INVISIBLE if is_text else f"{_INVISIBLE}|{_JOINERS}"
     visible = F.regexp_replace(F.regexp_replace(cell, invisible, ""), _BLANKS, " ")
-    text = F.trim(F.when(cell.rlike(odd), visible).otherwise(cell))
-    text = F.when(text.startswith('="'), F.trim(F.regexp_replace(text, _FORMULA, "$1"))).otherwise(text)
-    if is_text:
-        return text
-    return F.when(text.startswith("'"), F.trim(F.regexp_replace(text, r"^'(.*?)'?$", "$1"))).otherwise(text)
+    wrapped = _FORMULA if is_text else _WRAPPED
+    return F.trim(F.regexp_replace(F.trim(F.when(cell.rlike(odd), visible).otherwise(cell)), *wrapped))
 
 
 def code(text: Column, *, is_phone: bool) -> Column:

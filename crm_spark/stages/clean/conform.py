@@ -20,7 +20,15 @@ from crm_spark.stages.clean.lines import (
     takes_currency_of_order,
     with_currency_of_order,
 )
-from crm_spark.stages.clean.mapping import NOTE, RAW, REASON, TEXT, VALUE, CompanyDefaults, converted, missing_required
+from crm_spark.stages.clean.mapping import (
+    CODE,
+    PLACEHOLDER,
+    REASON,
+    VALUE,
+    CompanyDefaults,
+    converted,
+    missing_required,
+)
 from crm_spark.stages.clean.schema_drift import MISSING_COLUMN
 from crm_spark.stages.clean.standardise import Standards
 
@@ -29,7 +37,7 @@ FINDING = "struct<code: string, column: string, severity: string>"
 WHOLE_ROW = "*"
 """Column name of findings about the whole row."""
 NULLED, WARN, QUARANTINE, BLOCK = "nulled", "warn", "quarantine", "block"
-PLACEHOLDER, MALFORMED, MISSING = "placeholder", "malformed_record", "missing_required"
+MALFORMED, MISSING = "malformed_record", "missing_required"
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ def conformed(
     values = typed.select(
         *(F.col(VALUE.format(name)).alias(name) for name in names),
         _opaque(reduce(Column.__or__, has_failed, F.lit(False))).alias("_has_failed"),
-        compact(_conversion_findings(names, tolerated, typed.columns)).alias("_conversion_findings"),
+        compact(_conversion_findings(names, tolerated)).alias("_conversion_findings"),
         F.col("_row_id").alias("row_id"),
         F.col("_batch_id").alias("batch_id"),
         *POINTER,
@@ -140,19 +148,14 @@ def _opaque(column: Column) -> Column:
     return F.when(F.spark_partition_id() >= 0, column)
 
 
-def _conversion_findings(names: list[str], tolerated: set[str], columns: Sequence[str]) -> list[Column]:
+def _conversion_findings(names: list[str], tolerated: set[str]) -> list[Column]:
     """One finding per column at most: a placeholder, an invalid value or a warning."""
     findings = []
     for name in names:
-        reason, severity = F.col(REASON.format(name)), NULLED if name in tolerated else QUARANTINE
-        is_placeholder = F.col(RAW.format(name)).isNotNull() & F.col(TEXT.format(name)).isNull()
-        code, effect = (
-            F.when(is_placeholder, PLACEHOLDER).when(reason.isNotNull(), reason),
-            F.when(is_placeholder, NULLED),
+        code, severity = F.col(CODE.format(name)), NULLED if name in tolerated else QUARANTINE
+        effect = (
+            F.when(code == PLACEHOLDER, NULLED).when(F.col(REASON.format(name)).isNotNull(), severity).otherwise(WARN)
         )
-        effect = effect.when(reason.isNotNull(), severity)
-        if (note := NOTE.format(name)) in columns:
-            code, effect = code.otherwise(F.col(note)), effect.otherwise(WARN)
         findings.append(F.when(code.isNotNull(), finding(code, name, effect)))
     return findings
 

@@ -13,6 +13,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.stages.clean.literals import literal_map
 
 EPOCHS = {"epoch_seconds": 0, "epoch_milliseconds": 3, "epoch_microseconds": 6, "epoch_nanoseconds": 9}
 """Format name -> decimal places of the unit, in seconds since 1970-01-01 UTC."""
@@ -71,7 +72,7 @@ class DateReader:
         sign, hours, minutes = (F.regexp_extract(written, offset, group) for group in (1, 2, 3))
         padded = F.concat(sign, F.lpad(hours, 2, "0"), F.lit(":"), F.lpad(minutes, 2, "0"))
         fixed = dict.fromkeys(("Z", "z", "UTC", "GMT", "UT"), "+00:00") | self.words.zones
-        known = F.create_map(*(F.lit(part) for pair in fixed.items() for part in pair))
+        known = literal_map(fixed)
         return F.when(written.rlike(offset), padded).otherwise(F.coalesce(F.try_element_at(known, written), written))
 
     def without_zone(self, text: Column) -> Column:
@@ -240,28 +241,35 @@ def _with_half_day(text: Column) -> Column:
 
 def _iso(text: Column) -> Column:
     """ISO 8601 in the extended or basic format, with calendar, week or ordinal dates."""
-    monday = F.date_trunc("week", F.make_date(_part(text, _WEEK_DATE, 1), F.lit(1), F.lit(4)))
-    week, weekday = _part(text, _WEEK_DATE, 2), F.coalesce(_part(text, _WEEK_DATE, 3), F.lit(1))
-    week_day = F.date_add(monday.cast("date"), (week - 1) * 7 + weekday - 1)
-    is_week = (week >= 1) & (F.weekofyear(week_day) == week)
-    first = F.make_date(_part(text, _ORDINAL_DATE, 1), F.lit(1), F.lit(1))
-    year_day = F.date_add(first, _part(text, _ORDINAL_DATE, 2) - 1)
-    is_year_day = F.year(year_day) == F.year(first)
-    calendar = (
-        F.when(text.rlike(_WEEK_DATE), F.concat(F.when(is_week, week_day.cast("string")), _rest(text, _WEEK_DATE)))
-        .when(
-            text.rlike(_ORDINAL_DATE),
-            F.concat(F.when(is_year_day, year_day.cast("string")), _rest(text, _ORDINAL_DATE)),
-        )
-        .otherwise(F.regexp_replace(text, _BASIC_DATE, "$1-$2-$3"))
-    )
-    calendar = F.when(F.contains(calendar, F.lit("t")), F.translate(calendar, "t", "T")).otherwise(calendar)
-    calendar = F.when(
-        calendar.rlike(rf"{_DATE}{_BASIC_TIME}"), F.regexp_replace(calendar, _BASIC_TIME, " $1:$2:$3")
-    ).otherwise(calendar)
+    calendar = F.regexp_replace(text, r"(?<=\d)t(?=\d)", "T")
+    calendar = F.regexp_replace(calendar, _BASIC_DATE, "$1-$2-$3")
+    calendar = F.regexp_replace(calendar, rf"({_DATE}){_BASIC_TIME}", "$1 $2:$3:$4")
     calendar = F.regexp_replace(F.regexp_replace(calendar, r":(?=$|[.,])", ""), r"(?<=:\d{2}),(?=\d)", ".")
     # A time of day alone would be read as today's.
-    return F.when(calendar.rlike(r"^\d{4}(?:-|$)"), F.try_to_timestamp(calendar))
+    return (
+        F.when(text.rlike(_WEEK_DATE), F.try_to_timestamp(F.concat(_week_day(text), _after_date(text, _WEEK_DATE))))
+        .when(
+            text.rlike(_ORDINAL_DATE), F.try_to_timestamp(F.concat(_year_day(text), _after_date(text, _ORDINAL_DATE)))
+        )
+        .when(text.rlike(r"^\d{4}(?!:)"), F.try_to_timestamp(calendar))
+    )
+
+
+def _week_day(text: Column) -> Column:
+    """Date of an ISO week date, without a weekday its Monday; null if the year has no such week."""
+    monday = F.trunc(F.make_date(_part(text, _WEEK_DATE, 1), F.lit(1), F.lit(4)), "week")
+    week = _part(text, _WEEK_DATE, 2)
+    day = F.date_add(monday, week * 7 + F.coalesce(_part(text, _WEEK_DATE, 3), F.lit(1)) - 8)
+    return F.when(F.weekofyear(day) == week, day.cast("string"))
+
+
+def _year_day(text: Column) -> Column:
+    """Date of an ISO ordinal date; null if the year has no such day."""
+    return F.try_to_timestamp(F.substring(text, 1, 8), F.lit("yyyy-DDD")).cast("date").cast("string")
+
+
+def _after_date(text: Column, date: str) -> Column:
+    return F.regexp_replace(F.regexp_replace(text, date, ""), r"^T(\d{2})(\d{2})", "T$1:$2")
 
 
 def _has_time(text: Column, local: Column) -> Column:
@@ -274,10 +282,6 @@ def _to_utc(local: Column, zone: str) -> Column:
 
 def _part(text: Column, expression: str, group: int) -> Column:
     return F.regexp_extract(text, expression, group).try_cast("int")
-
-
-def _rest(text: Column, expression: str) -> Column:
-    return F.regexp_replace(text, expression, "")
 
 
 def epoch(text: Column, name: str) -> Column:

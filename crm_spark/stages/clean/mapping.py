@@ -27,10 +27,11 @@ _EVIDENCE = {
     "given_name": ("family_name",), "family_name": ("given_name",), "city": ("street", "postcode"),
 }  # fmt: skip
 """Person column -> columns of which one must be known for a word such as Null to be a name."""
-POSSIBLE_PLACEHOLDER = "possible_placeholder"
+PLACEHOLDER, POSSIBLE_PLACEHOLDER = "placeholder", "possible_placeholder"
 
 RAW, REPAIR, TEXT, BESIDE, PLAIN, ZONE = "_raw_{}", "_repair_{}", "_text_{}", "_beside_{}", "_plain_{}", "_zone_{}"
-BARE, DIGITS, VALUE, REASON, NOTE = "_bare_{}", "_digits_{}", "_value_{}", "_reason_{}", "_note_{}"
+BARE, DIGITS, VALUE = "_bare_{}", "_digits_{}", "_value_{}"
+REASON, NOTE, CODE = "_reason_{}", "_note_{}", "_code_{}"
 """Intermediate columns of a conversion, formatted with the column name; bronze columns never start with `_`."""
 
 
@@ -54,8 +55,9 @@ def converted(
     """Grain as `bronze`. Returns the frame and the feed's mapped column names in contract order.
 
     For each mapped column NAME, adds `_raw_NAME` (the cleaned text), `_text_NAME` (null for null markers), `_value_NAME`
-    (the typed value), `_reason_NAME` (the reason code of an invalid value) and, where its conversion can warn,
-    `_note_NAME` (the reason code of a warning).
+    (the typed value), `_reason_NAME` (the reason code of an invalid value), where its conversion can warn
+    `_note_NAME` (the reason code of a warning), and `_code_NAME`, the reason code of a placeholder, an invalid value or a
+    warning.
 
     `company`: values of what neither the row nor the source names.
     """
@@ -71,6 +73,7 @@ def converted(
         ((DIGITS, reader.digits),),
         ((VALUE, reader.value),),
         ((REASON, reader.reason), (NOTE, reader.note)),
+        ((CODE, reader.code),),
     ):
         added = {
             column.format(name): step(name, kind, feed.columns[name])
@@ -217,9 +220,17 @@ class _Reader:
         if name in _AMOUNTS:
             is_other = self.standards.currencies.is_other(F.col(BESIDE.format(name)), self._currency())
             notes.append(F.when(is_other, numbers.OTHER_CURRENCY))
-        if (is_name := self._is_name(name)) is not None:
-            notes.append(F.when(is_name & text.isNotNull(), POSSIBLE_PLACEHOLDER))
+        if words := self.rules.ambiguous_placeholders.get(f"{self.entity}.{name}"):
+            is_placeholder_word = F.lower(text).isin(*(word.lower() for word in words))
+            notes.append(F.when(is_placeholder_word, POSSIBLE_PLACEHOLDER))
         return F.when(text.isNotNull(), F.coalesce(*notes, F.col(REPAIR.format(name))))
+
+    def code(self, name: str, kind: DataType, mapping: Mapping) -> Column:
+        """Reason code of the finding about the cell: a placeholder, an invalid value or a warning."""
+        is_placeholder = F.col(RAW.format(name)).isNotNull() & F.col(TEXT.format(name)).isNull()
+        has_note = mapping.from_ and name not in VERBATIM
+        others = [F.col(REASON.format(name)), *([F.col(NOTE.format(name))] if has_note else [])]
+        return F.coalesce(F.when(is_placeholder, PLACEHOLDER), *others)
 
     @property
     def _dates(self) -> DateReader:

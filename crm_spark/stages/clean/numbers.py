@@ -13,6 +13,7 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.stages.clean.literals import is_in, literal_map
 
 OTHER_CURRENCY = "other_currency"
 Code = Annotated[str, Field(pattern="^[A-Z]{3}$")]
@@ -52,8 +53,7 @@ class Currencies:
         only = {sign: codes[0] for sign, codes in self.words.signs.items() if len(codes) == 1}
         if not only:
             return F.upper(text)
-        known = F.create_map(*(F.lit(part) for pair in only.items() for part in pair))
-        return F.coalesce(F.try_element_at(known, F.lower(text)), F.upper(text))
+        return F.coalesce(F.try_element_at(literal_map(only), F.lower(text)), F.upper(text))
 
     def sign_in(self, text: Column) -> Column:
         """Currency beside an amount in lower case, as written; null for none."""
@@ -64,7 +64,7 @@ class Currencies:
         """Whether the currency beside an amount is another than `currency`; null if there is none."""
         pairs = [f"{sign}|{code}" for sign, codes in self.words.signs.items() for code in codes]
         is_own = F.upper(sign) == currency
-        return ~(is_own | F.concat_ws("|", sign, currency).isin(*pairs)) if pairs else ~is_own
+        return ~(is_own | is_in(F.concat(sign, F.lit("|"), currency), pairs))
 
     def from_minor_units(self, amount: Column, currency: Column) -> Column:
         """Decimal amount of the smallest units of `currency`: cents of the euro, whole yen."""
