@@ -252,8 +252,9 @@ def _without_action(facts: Facts) -> list[str]:
             f"{counted(num, 'customer')} with a matching action {are} not contacted, because consent is required and unknown."
         )
     if num := number.get("not_known"):
+        have = "has" if num == 1 else "have"
         notes.append(
-            f"{counted(num, 'customer')} without an action for now: whether one applies depends on data that is missing."
+            f"{counted(num, 'customer')} {have} no action for now: whether one applies depends on data that is missing."
         )
     if num := number.get("no_rule_applies"):
         needs = "needs" if num == 1 else "need"

@@ -536,7 +536,7 @@ PAIRS = {
         "nobody_allowed",
         "not_known",
     ),
-    "{} without an action for now: whether one applies depends on data that is missing.": (
+    "{} {} no action for now: whether one applies depends on data that is missing.": (
         "not_known",
         "none_needed",
         "nobody_allowed",
@@ -751,7 +751,7 @@ NOTES = {
     "one_consent_unknown": (
         "1 customer with a matching action is not contacted, because consent is required and unknown."
     ),
-    "not_known": "3 customers without an action for now: whether one applies depends on data that is missing.",
+    "not_known": "3 customers have no action for now: whether one applies depends on data that is missing.",
     "none_needed": "3 customers need no action: the conditions of none apply.",
     "one_needs_none": "1 customer needs no action: the conditions of none apply.",
 }
