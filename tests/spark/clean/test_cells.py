@@ -6,7 +6,7 @@ from decimal import Decimal
 def test_one_person_has_one_id_in_every_file(notes):
     expected = {
         "17850": ("17850", None), "17850.0": ("17850", "repaired_cell"), "1.2345678E7": ("12345678", "repaired_cell"),
-        "4.0E8": ("400000000", "repaired_cell"), "1e+16": ("10000000000000000", "repaired_cell"),
+        "4.0E8": ("400000000", "repaired_cell"), "1e+16": ("10000000000000000", "rounded_number"),
         '="00123"': ("00123", "repaired_cell"), "'00123": ("00123", "repaired_cell"), "'A12'": ("A12", "repaired_cell"),
         "A\u00a012": ("A 12", "repaired_cell"), "\ufeff17850": ("17850", "repaired_cell"), "17850\r": ("17850", "repaired_cell"),
         "17\u200b850": ("17850", "repaired_cell"), "17850\t": ("17850", "repaired_cell"), " 17850 ": ("17850", None),

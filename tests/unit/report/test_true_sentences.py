@@ -566,7 +566,6 @@ PAIRS = {
     "To date, {} arrived in {}. By the mapping, {} read from them. Each row was accepted, recognised as a duplicate or older version, "
     "or quarantined for correction.": ("fewer_rows", "all_accepted"),
     ", and {} {} read from {}": ("fewer_rows", "all_accepted", "lost_record"),
-    "{} and accepted.": ("fewer_rows", "fewer_rows_and_duplicates"),
     "{}Quarantined records are stored; they can be processed again once the source or the rule has been corrected.": (
         "one_quarantined",
         "all_accepted",
