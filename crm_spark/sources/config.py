@@ -3,6 +3,7 @@
 One YAML file per source; the file name is the source name. Mappings are declarative: no expression is evaluated.
 """
 
+import codecs
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.errors import ConfigError
+from crm_spark.sources.date_formats import require_date_format
 
 FILLED_BY_CLEAN = {
     "system", "amount", "email_match", "house_number", "plain_title", "plain_text",
@@ -30,28 +32,63 @@ class FileOptions(Config):
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
     r"""Field delimiter, one to four characters; `\t` for a tab."""
-    quote: str = '"'
-    """Quote character."""
-    escape: str = '"'
+    quote: Annotated[str, Field(max_length=1)] | None = None
+    """Quote character; an empty text turns quoting off. Null: `"`, except in a tab-separated file whose quotes are ordinary
+    characters (text follows a closing quote, one is never closed, or all lines are complete without quoting)."""
+    escape: Annotated[str, Field(max_length=1)] = '"'
     """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
     encoding: str = "utf-8"
     """Character encoding, such as utf-8, windows-1252 or utf-16."""
+    errors: Literal["strict", "replace"] = "strict"
+    """Bytes that are invalid in the encoding. strict: the file is rejected; replace: they become U+FFFD and are counted in
+    `ops.delivery`."""
     multi_line: bool = True
     """Whether a quoted cell may contain line breaks. False lets Spark split a large uncompressed file across tasks."""
+
+    @property
+    def quote_character(self) -> str:
+        """Quote character; empty without quoting."""
+        return '"' if self.quote is None else self.quote
+
+    @property
+    def is_quoting_detected(self) -> bool:
+        """Whether each file shows if it uses quotes."""
+        return self.quote is None and self.delimiter == "\t"
 
     @field_validator("delimiter")
     @classmethod
     def _unescape_tab(cls, text: str) -> str:
-        return text.replace("\\t", "\t")
+        text = text.replace("\\t", "\t")
+        if re.search(r"[\r\n\x00]", text):
+            raise ValueError("a delimiter cannot contain line breaks or NUL; expected for example ',', ';' or '\\t'")
+        return text
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _check_sign(cls, sign: str | None) -> str | None:
+        if sign is not None and sign in ("\r", "\n", "\0"):
+            raise ValueError("a line break or NUL cannot be used here; expected for example '\"'")
+        return sign
 
     @field_validator("encoding")
     @classmethod
     def _check_encoding(cls, name: str) -> str:
         try:
             "".encode(name)
-        except LookupError:
+            codecs.getincrementaldecoder(name)
+        except (LookupError, ValueError):
             raise ValueError(f"unknown encoding {name!r}; expected for example utf-8, windows-1252 or utf-16") from None
         return name
+
+    @model_validator(mode="after")
+    def _check_signs_differ(self) -> "FileOptions":
+        if self.quote_character and self.quote_character in self.delimiter:
+            raise ValueError(
+                f"quote: {self.quote_character!r} is part of the delimiter; set another quote, or '' for none"
+            )
+        if self.quote_character and self.escape and self.escape in self.delimiter:
+            raise ValueError(f"escape: {self.escape!r} is part of the delimiter; set another escape character")
+        return self
 
 
 class Files(Config):
@@ -73,6 +110,10 @@ class Files(Config):
         if glob.startswith(("/", "~")) or re.search(r"[\\:\x00]|(^|/)\.\.?(/|$)", glob):
             raise ValueError(
                 "expected a path relative to ingest.data_dir, such as '*/orders*.csv', without '..' or a URI scheme"
+            )
+        if "!" in glob:
+            raise ValueError(
+                "no file name can match '!'; give the path of the archive, such as 'export*.zip': all its members are read"
             )
         return glob
 
@@ -170,6 +211,13 @@ class Mapping(Config):
         if isinstance(content, dict) and isinstance(content.get("from"), str):
             return {**content, "from": [content["from"]]}
         return content
+
+    @field_validator("formats")
+    @classmethod
+    def _check_formats(cls, formats: list[str]) -> list[str]:
+        for text in formats:
+            require_date_format(text)
+        return formats
 
     @model_validator(mode="after")
     def _check_origin(self) -> "Mapping":

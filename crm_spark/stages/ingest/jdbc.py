@@ -202,6 +202,9 @@ def _delivery(
         # The number distinguishes deliveries with equal content at different times.
         "batch_id": sha256_of([digest, number])[:32],
         "reason": None,
+        "position": None,
+        "hint": None,
+        "num_replaced": None,
         "columns": rows.columns,
         "watermark": (highest and highest[0]) or (newest and newest["watermark"]),
         # Keep arrival times monotonic even if the clock was set back.

@@ -14,20 +14,24 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
+from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.context import NO_NEW_INPUT, JobContext, StageResult, in_parallel
-from crm_spark.core.errors import ConfigError, InputError
+from crm_spark.core.errors import ConfigError, CrmError, InputError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
 from crm_spark.stages.ingest.discovery import Delivery, list_files, unseen
+from crm_spark.stages.ingest.file_copies import mapped_columns, readable_paths
+from crm_spark.stages.ingest.file_reasons import BINARY_COLUMN, HINTS, READ_FAILED
 from crm_spark.stages.ingest.file_stream import stream_files
-from crm_spark.stages.ingest.file_validation import FileReport, examine_files
+from crm_spark.stages.ingest.file_validation import FileReport, examine_files, validated_file
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reader import normalised, one_file_per_task, read_records, readable_paths
+from crm_spark.stages.ingest.reader import normalised, one_file_per_task, read_records
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.staging import Fetch, staged
+from crm_spark.stages.ingest.unreadable import FileProbe, require_running
 
 PLANNED, INGESTED, SKIPPED, REJECTED, WITHDRAWN = "planned", "ingested", "skipped", "rejected", "withdrawn"
 UNSETTLED = (REJECTED, WITHDRAWN)
@@ -88,20 +92,83 @@ def _ingest_staged(ctx: JobContext, paths: frozenset[str] | None, fetch: Fetch) 
             ctx.log.info("dry run: would ingest %s: %d files", delivery.source, len(delivery.files))
         return StageResult(0, note="dry run")
     with one_file_per_task(ctx.spark):
-        done = in_parallel(lambda d: _ingest(ctx, sources[d.source], d, columns_known(history, d.source)), deliveries)
-    outcomes = [row for rows in done for row in rows]
+        outcomes, failures = _ingest_all(ctx, sources, deliveries, history)
     num_rows += sum(row["num_rows"] for row in outcomes)
     if outcomes:
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
-    if not outcomes and not status_rows and not num_rows and history:
+    if not outcomes and not status_rows and not failures and not num_rows and history:
         return StageResult(status=NO_NEW_INPUT, last_work_at=max(row["arrived_at"] for row in history))
-    num_rejected = sum(row["status"] == REJECTED for row in status_rows)
+    num_rejected = sum(row["status"] == REJECTED for row in (*status_rows, *failures))
     note = f"{len(outcomes)} files" + (f", {num_rejected} rejected" if num_rejected else "")
     if paths is None and not history and not outcomes and not status_rows and not num_rows:
         raise InputError(
             f"No source files found in {cfg.data_dir}. Check ingest.data_dir and files.path of the sources."
         )
     return StageResult(num_rows, note=note)
+
+
+def _ingest_all(
+    ctx: JobContext, sources: dict[str, Source], deliveries: list[Delivery], history: list[Row]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Ingest the deliveries, without files that cannot be read.
+
+    Returns:
+        Status rows of the ingested files, and those that reject files and plan their deliveries again.
+    """
+
+    def attempt(delivery: Delivery) -> list[dict[str, Any]] | Exception:
+        try:
+            return _ingest(ctx, sources[delivery.source], delivery, columns_known(history, delivery.source))
+        except CrmError:
+            raise
+        except Exception as error:
+            return error
+
+    outcomes: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
+    for delivery, result in zip(deliveries, in_parallel(attempt, deliveries)):
+        while isinstance(result, Exception):
+            delivery, status_rows = _without_unreadable(ctx, sources[delivery.source], delivery, result)
+            _record(ctx, status_rows, part=f"failed:{sha256_of([v['batch_id'] for v in status_rows])[:16]}")
+            failures += status_rows
+            result = attempt(delivery) if delivery.files else []
+        outcomes += result
+    return outcomes, failures
+
+
+def _without_unreadable(
+    ctx: JobContext, source: Source, delivery: Delivery, error: Exception
+) -> tuple[Delivery, list[dict[str, Any]]]:
+    """Delivery of the readable files, and status rows: the old plan withdrawn, unreadable files rejected, a new plan.
+
+    Raises:
+        Exception: `error`, if every file can be read: the cause is elsewhere.
+    """
+    require_running(ctx.spark, error)
+    causes = _probe(ctx, source).unreadable([file for file in delivery.files if file.path])
+    if not causes:
+        raise error
+    pairs = list(zip(delivery.files, delivery.digests))
+    rest = [(file, digest) for file, digest in pairs if file.name not in causes]
+    remaining = Delivery(source.name, tuple(f for f, _ in rest), tuple(d for _, d in rest))
+    status_rows = []
+    for file, digest in pairs:
+        reason = READ_FAILED if file.name in causes else None
+        status_rows.append(_status_row(ctx, file, digest, delivery.batch_id, WITHDRAWN, reason))
+        if reason:
+            status_rows.append(_rejection(ctx, file, _failed(file, digest, causes[file.name])))
+        else:
+            status_rows.append(_status_row(ctx, file, digest, remaining.batch_id, PLANNED))
+    return remaining, status_rows
+
+
+def _probe(ctx: JobContext, source: Source) -> FileProbe:
+    return FileProbe(ctx.spark, source, Path(ctx.files_root) / "unpacked" / f"probe-{source.name}")
+
+
+def _failed(file: SourceFile, digest: str, cause: str) -> FileReport:
+    hint = f"{HINTS[READ_FAILED]} (Spark: {cause})"
+    return FileReport(file.name, digest, file.num_bytes, damage=READ_FAILED, hint=hint)
 
 
 def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
@@ -148,6 +215,7 @@ def _plan(
             if owner.name == source.name
             for report in _members(file, examined.get((source.name, file.name)))
         ]
+        reports = _with_defects_of_reading(ctx, source, reports, past)
         resumed, withdrawn = _resumed(ctx, source, reports, unfinished[source.name])
         resumed_files = {
             (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
@@ -165,20 +233,28 @@ def _plan(
 def _members(file: SourceFile, examined: list[FileReport] | None) -> list[tuple[SourceFile, FileReport]]:
     """Pair the file, or each member of the archive, with its validation report."""
     if examined is None:
-        return [(file, FileReport(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked))]
-    return [
-        (
-            replace(
-                file,
-                name=e.name,
-                num_bytes=e.num_bytes,
-                columns=e.columns,
-                has_lone_surrogates=e.has_lone_surrogates,
-            ),
-            e,
-        )
-        for e in examined
-    ]
+        hint = HINTS.get(file.blocked or "", "")
+        return [(file, FileReport(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked, hint=hint))]
+    return [(validated_file(file, report), report) for report in examined]
+
+
+def _with_defects_of_reading(
+    ctx: JobContext, source: Source, reports: list[tuple[SourceFile, FileReport]], past: list[Row]
+) -> list[tuple[SourceFile, FileReport]]:
+    """Reject intact files that the source cannot use: a mapped column is binary, or Spark still cannot read the file."""
+    mapped = {encoded(name, 0) for name in mapped_columns(source)}
+    failed_before = {row["file_sha256"] for row in past if row["reason"] == READ_FAILED}
+    checked = []
+    for file, report in reports:
+        if report.damage is None and (binary := sorted(mapped & set(report.binary_columns))):
+            position = f"column {report.columns.index(binary[0]) + 1}"
+            report = replace(report, damage=BINARY_COLUMN, position=position, hint=HINTS[BINARY_COLUMN])
+        elif report.damage is None and report.digest in failed_before:
+            with one_file_per_task(ctx.spark):
+                causes = _probe(ctx, source).unreadable([file])
+            report = _failed(file, report.digest, causes[file.name]) if causes else report
+        checked.append((file, report))
+    return checked
 
 
 def _classified(
@@ -193,8 +269,7 @@ def _classified(
         digest, damage = examined.digest, examined.damage
         if damage is not None:
             if (file.name, digest, damage) not in rejected:
-                ctx.log.warning("%s: file %s rejected: %s", source.name, file.name, damage)
-                status_rows.append(_status_row(ctx, file, digest, f"rejected:{digest[:16]}", REJECTED, damage))
+                status_rows.append(_rejection(ctx, file, examined))
         elif digest in known:
             ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
             status_rows.append(
@@ -203,6 +278,10 @@ def _classified(
         else:
             known.add(digest)
             fresh.append((file, digest))
+            if examined.num_replaced:
+                ctx.log.warning(
+                    "%s: file %s: %d invalid byte sequences replaced", source.name, file.name, examined.num_replaced
+                )
     if not fresh:
         return [], status_rows
     delivery = Delivery(source.name, tuple(f for f, _ in fresh), tuple(d for _, d in fresh))
@@ -260,7 +339,7 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
     table = bronze(source.name)
     scratch, batch_id = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16], delivery.batch_id
     if not ctx.tables.committed(table, batch_id, batch_id):
-        with readable_paths(delivery.files, source.files, scratch) as files:
+        with readable_paths(delivery.files, source.files, scratch, preferred=mapped_columns(source)) as files:
             records, envelope = read_records(ctx.spark, source.files, files), _file_table(ctx, delivery, files)
             frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
             # File digest, block and position number the records: their ids are unique by construction.
@@ -324,10 +403,21 @@ def _status_row(
         "batch_id": batch_id,
         "status": status,
         "reason": reason,
+        "position": None,
+        "hint": None,
+        "num_replaced": file.num_replaced or None,
         "columns": list(file.columns) or None,
         "watermark": None,
         "arrived_at": ctx.started_at,
     }
+
+
+def _rejection(ctx: JobContext, file: SourceFile, report: FileReport) -> dict[str, Any]:
+    """Log a rejected file; return its status row."""
+    where = f" ({report.position})" if report.position else ""
+    ctx.log.warning("%s: file %s rejected: %s%s. %s", file.source, file.name, report.damage, where, report.hint)
+    row = _status_row(ctx, file, report.digest, f"rejected:{report.digest[:16]}", REJECTED, report.damage)
+    return {**row, "position": report.position or None, "hint": report.hint or None}
 
 
 def _record(ctx: JobContext, status_rows: Iterable[dict[str, Any]], *, part: str) -> None:
