@@ -147,6 +147,20 @@ class Jdbc(Config):
         return self
 
 
+def require_pattern(pattern: str) -> int:
+    """Check a regular expression of Java; return its number of groups.
+
+    Raises:
+        ValueError: it cannot be compiled.
+    """
+    # Python knows neither Java's character classes nor its spelling of named groups.
+    comparable = re.sub(r"\\[pP](\{\w+\}|[A-Z])", "a", pattern)
+    try:
+        return re.compile(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", comparable)).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error})") from None
+
+
 class Case(Config):
     """Value assigned if a column matches a condition."""
 
@@ -164,7 +178,7 @@ class Case(Config):
         if (self.matches is None) == (self.equals is None):
             raise ValueError("set exactly one of matches and equals")
         if self.matches is not None:
-            re.compile(self.matches)
+            require_pattern(self.matches)
         return self
 
 
@@ -211,6 +225,13 @@ class Mapping(Config):
         if isinstance(content, dict) and isinstance(content.get("from"), str):
             return {**content, "from": [content["from"]]}
         return content
+
+    @field_validator("extract")
+    @classmethod
+    def _check_extract(cls, pattern: str | None) -> str | None:
+        if pattern is not None and require_pattern(pattern) == 0:
+            raise ValueError("the regular expression needs a group, such as '([0-9]+)$'; the first group is the value")
+        return pattern
 
     @field_validator("formats")
     @classmethod

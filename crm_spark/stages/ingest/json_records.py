@@ -111,7 +111,9 @@ def storage_names(keys: Iterable[str], preferred: frozenset[str]) -> dict[str, s
         name, size = encoded(key, 0), 0
         while name.lower() in taken:
             size += 1
-            name = "".join(f"%{ord(c):02X}" for c in key[:size]) + encoded(key[size:], 0) if key else f"{name}_"
+            start = "".join(f"%{byte:02X}" for byte in key[:size].encode())
+            rest = encoded(key[size:], 0) if key[size:] else ""
+            name = start + rest if key else f"{name}_"
         taken.add(name.lower())
         names[key] = name
     return names
