@@ -18,20 +18,21 @@ ROWS = [
         ["Lamp", 'a "quoted" word', "two\nlines", "Müller, Ö", "", "x;y\tz", "漢字 \U0001f600"] * 3
     )
 ]
-ENDINGS = {
-    "csv": "csv", "tsv": "tsv", "lines": "jsonl", "document": "json", "columns": "parquet", "packed": "csv.gz",
-    "packed_lines": "jsonl.gz", "archive": "zip",
+KINDS = {
+    "csv": ("csv", "csv"), "tsv": ("tsv", "tsv"), "lines": ("lines", "jsonl"), "document": ("document", "json"),
+    "columns": ("columns", "parquet"), "packed": ("csv", "csv.gz"), "packed_lines": ("lines", "jsonl.gz"),
+    "archive": ("csv", "zip"),
 }  # fmt: skip
-"""Source -> file extension."""
-SOURCE = "files: {{path: '{name}/*.{ending}', format: {format}{more}}}\n"
+"""Kind of file -> its source, and its extension."""
+SOURCE = "files: {{path: '{name}/*', format: {format}{more}}}\n"
 FORMATS = {"lines": "jsonl", "packed_lines": "jsonl", "document": "json", "columns": "parquet"}
 
 
 def sources() -> Iterator[tuple[str, str]]:
     """Name and YAML text of each source; they feed no entity."""
-    for name, ending in ENDINGS.items():
+    for name in sorted({source for source, _ in KINDS.values()}):
         more = r", options: {delimiter: '\t'}" if name == "tsv" else ""
-        yield name, SOURCE.format(name=name, ending=ending, format=FORMATS.get(name, "csv"), more=more)
+        yield name, SOURCE.format(name=name, format=FORMATS.get(name, "csv"), more=more)
 
 
 def valid(name: str, rows: list[dict[str, str]]) -> bytes:
@@ -125,7 +126,7 @@ MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 def mutated_files(number: int, *, seed: int) -> Iterator[tuple[str, bytes]]:
     """Names (`source/number.ending`) and content: one or two mutations, a few files under another format's extension."""
     draw = random.Random(seed)
-    names = list(ENDINGS)
+    names = list(KINDS)
     for i in range(number):
         name = names[i % len(names)]
         is_inner = draw.random() < 0.5 and (name.startswith("packed") or name == "archive")
@@ -134,7 +135,8 @@ def mutated_files(number: int, *, seed: int) -> Iterator[tuple[str, bytes]]:
         content = valid("csv" if is_inner and name != "packed_lines" else "lines" if is_inner else kind, rows)
         for _ in range(draw.randint(1, 2)):
             content = draw.choice(MUTATIONS)(content, draw) if content else content
-        yield f"{name}/{i:04}.{ENDINGS[name]}", _packed(name, content) if is_inner else content
+        source, ending = KINDS[name]
+        yield f"{source}/{i:04}.{ending}", _packed(name, content) if is_inner else content
 
 
 def num_records(name: str, content: bytes) -> int | None:

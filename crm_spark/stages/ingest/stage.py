@@ -263,18 +263,22 @@ def _classified(
     """Delivery of all new valid files (at most one), and the status row of each file."""
     known = {row["file_sha256"] for row in past if row["status"] not in UNSETTLED}
     rejected = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["status"] == REJECTED}
+    skipped: set[tuple[str, str]] = set()
     fresh: list[tuple[SourceFile, str]] = []
     status_rows: list[dict[str, Any]] = []
     for file, examined in reports:
         digest, damage = examined.digest, examined.damage
         if damage is not None:
             if (file.name, digest, damage) not in rejected:
+                # Two files, or two members of one name, may have the same content.
+                rejected.add((file.name, digest, damage))
                 status_rows.append(_rejection(ctx, file, examined))
         elif digest in known:
-            ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
-            status_rows.append(
-                _status_row(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes")
-            )
+            if (file.name, digest) not in skipped:
+                skipped.add((file.name, digest))
+                ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
+                batch_id = f"skipped:{sha256_of(file.name)[:16]}"
+                status_rows.append(_status_row(ctx, file, digest, batch_id, SKIPPED, "same_bytes"))
         else:
             known.add(digest)
             fresh.append((file, digest))
@@ -416,7 +420,9 @@ def _rejection(ctx: JobContext, file: SourceFile, report: FileReport) -> dict[st
     """Log a rejected file; return its status row."""
     where = f" ({report.position})" if report.position else ""
     ctx.log.warning("%s: file %s rejected: %s%s. %s", file.source, file.name, report.damage, where, report.hint)
-    row = _status_row(ctx, file, report.digest, f"rejected:{report.digest[:16]}", REJECTED, report.damage)
+    row = _status_row(
+        ctx, file, report.digest, f"rejected:{sha256_of([file.name, report.digest])[:16]}", REJECTED, report.damage
+    )
     return {**row, "position": report.position or None, "hint": report.hint or None}
 
 
