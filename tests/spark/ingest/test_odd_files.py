@@ -18,7 +18,6 @@ SOURCES = {
     "ragged": "files: {path: 'ragged.csv', format: csv, options: {delimiter: ';'}}\n",
     "tabs": "files: {path: '*.tsv', format: csv, options: {delimiter: '\\t'}}\n",
     "unquoted": "files: {path: unquoted.txt, format: csv, options: {quote: ''}}\n",
-    "backslash": "files: {path: backslash.txt, format: csv, options: {delimiter: '\\'}}\n",
     "replaced": "files: {path: replaced.txt, format: csv, options: {errors: replace}}\n",
     "wide": "files: {path: 'wide.*', format: jsonl, options: {encoding: utf-16-le}}\n",
     "cases": "files: {path: 'cases*.jsonl', format: jsonl}\n" + FEED,
@@ -48,7 +47,7 @@ def lay_out(root):
         "ragged.csv": "id;name;city;note\n1;Ada;Bonn\n2;Bea\n3;Cid;Bonn;vip;\n4;Dan;Bonn;vip;;\n5;Eva;Bonn;vip;x\n6\n"
                       "7;\"F;o\"\"o\";Bonn\n8;Gus;Bonn;vip;\"\"\n9;Hal;Bonn;vip;\"x\"\n",
         "quotes.tsv": 'id\ttext\n1\t5" screen\n2\t"Wow, a lamp\n3\tbroke\n4\tbest" and it is\n',
-        "excel.tsv": 'id\ttext\n5\t"two\nlines, ""q"""\n', "unquoted.txt": 'a,b\n1,"x\n2,y"\n', "backslash.txt": "a\\b\n1\\x\n",
+        "excel.tsv": 'id\ttext\n5\t"two\nlines, ""q"""\n', "unquoted.txt": 'a,b\n1,"x\n2,y"\n',
         "cases-1.jsonl": '{"Id":"x","id":"K1","name":"a"}\n{"id":"K2","Name":"b"}\n', "cases-2.jsonl": '{"ID":"K3","name":"c"}\n',
         "cases-3.jsonl": '{"id":"K4","id":"K5"}\n{"id":"K6"} {"id":"K7"}\n',
         "empty.json": "[]", "lines.json": '{"a":1}\n{"a":2}\n', "scalar.json": "5", "one.json": '{"a":NaN,"b":{"x":  1}}',
@@ -119,7 +118,6 @@ def test_quotes_are_read_as_each_file_uses_them(lake):
         ("5", 'two\nlines, "q"'), ("1", '5" screen'), ("2", '"Wow, a lamp'), ("3", "broke"), ("4", 'best" and it is'),
     ]  # fmt: skip
     assert cells(lake, "unquoted", "a", "b") == [("1", '"x'), ("2", 'y"')]
-    assert cells(lake, "backslash", "a", "b") == [("1", "x")]
 
 
 def test_encodings_are_read_and_replaced_bytes_are_counted(lake):
