@@ -33,8 +33,9 @@ class FileOptions(Config):
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
     r"""Field delimiter, one to four characters; `\t` for a tab."""
     quote: Annotated[str, Field(max_length=1)] | None = None
-    """Quote character; an empty text turns quoting off. Null: `"`, except in a tab-separated file whose quotes are ordinary
-    characters (text follows a closing quote, one is never closed, or all lines are complete without quoting)."""
+    """Quote character; an empty text turns quoting off. Null: `"`, except in a file whose quotes are ordinary characters:
+    every line is complete without quoting, and text follows a closing quote that is lines away. In a tab-separated file
+    it is enough that text follows a closing quote, that one is never closed, or that quoting would merge complete lines."""
     escape: Annotated[str, Field(max_length=1)] = '"'
     """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
     encoding: str = "utf-8"
@@ -53,7 +54,7 @@ class FileOptions(Config):
     @property
     def is_quoting_detected(self) -> bool:
         """Whether each file shows if it uses quotes."""
-        return self.quote is None and self.delimiter == "\t"
+        return self.quote is None
 
     @field_validator("delimiter")
     @classmethod

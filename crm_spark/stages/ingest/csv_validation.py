@@ -106,17 +106,35 @@ def _require_closed_quotes(open_text: OpenText, options: FileOptions) -> None:
 
 
 def _is_unquoted(open_text: OpenText, options: FileOptions) -> bool:
-    """Whether the quotes of a tab-separated file are ordinary characters.
+    """Whether the quotes of a file are ordinary characters.
 
-    They are if they cannot be quoting: text follows a closing quote, or one is never closed. They are as well if every line
-    is complete without quoting, and quoting would merge lines.
+    They are if every line is complete without quoting, and quoting would merge lines in a way that no writer of quotes
+    produces: text follows a closing quote. In a tab-separated file, where quoting is rare, one of the two is enough.
     """
-    with open_text() as text:
-        rows = [len(row) for row in csv_rows(text, options, is_unquoted=True) if row]
-    num_lines, num_cells = len(rows), set(rows)
+    is_tab = options.delimiter == "\t"
+    num_lines = _num_complete_lines(open_text, options)
+    if num_lines is None and not is_tab:
+        return False
     try:
-        with open_text() as text:
-            num_rows = sum(1 for row in csv_rows(text, options, is_strict=True) if row)
-    except csv.Error:
-        return True
-    return num_rows != num_lines and len(num_cells) == 1
+        num_rows = _num_rows(open_text, options, is_strict=True)
+    except csv.Error as error:
+        is_never_closed = "unexpected end" in str(error)
+        return is_tab or (not is_never_closed and _num_rows(open_text, options, is_strict=False) != num_lines)
+    return is_tab and num_lines is not None and num_rows != num_lines
+
+
+def _num_complete_lines(open_text: OpenText, options: FileOptions) -> int | None:
+    """Number of lines if all have as many cells as the first without quoting; otherwise None."""
+    num_lines, num_cells = 0, 0
+    with open_text() as text:
+        for row in csv_rows(text, options, is_unquoted=True):
+            num_cells = num_cells or len(row)
+            if row and len(row) != num_cells:
+                return None
+            num_lines += bool(row)
+    return num_lines
+
+
+def _num_rows(open_text: OpenText, options: FileOptions, *, is_strict: bool) -> int:
+    with open_text() as text:
+        return sum(1 for row in csv_rows(text, options, is_strict=is_strict) if row)

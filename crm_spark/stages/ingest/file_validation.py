@@ -69,7 +69,7 @@ class FileReport:
         keys: keys of the JSON records, as written.
         binary_columns: Parquet columns whose bytes are not text.
         needs_copy: whether Spark must read a rewritten copy.
-        is_unquoted: whether quotes in a tab-separated file are ordinary characters.
+        is_unquoted: whether quotes in a CSV file are ordinary characters.
         num_replaced: number of invalid byte sequences replaced by U+FFFD.
     """
 

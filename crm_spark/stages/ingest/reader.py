@@ -88,7 +88,7 @@ def _json_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) 
         )
         # No encoding option: with it, Spark does not keep numbers and nested values as written.
         frame = reader.json(paths)
-        cells = [F.col(f"`{name}`").alias(name if is_copy else encoded(name, 0)) for name in names]
+        cells = [_column(name).alias(name if is_copy else encoded(name, 0)) for name in names]
         corrupt = F.coalesce(F.col(CORRUPT), F.col(UNPARSED)).alias(CORRUPT)
         frames.append(frame.select(*cells, *_file_block(), corrupt))
     return frames
@@ -167,6 +167,11 @@ def _corrupt_row(options: FileOptions, *, num_columns: int) -> Column:
     return F.when(raw.isNotNull() & ~(is_short | is_padded), raw)
 
 
+def _column(name: str) -> Column:
+    """Column of any name, including dots and backticks."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
 def _literal(text: str) -> str:
     """Java pattern of the text."""
     return "".join(f"\\x{{{ord(sign):x}}}" for sign in text)
@@ -178,7 +183,7 @@ def _all_text(names: Sequence[str]) -> StructType:
 
 def as_text(frame: DataFrame, name: str) -> Column:
     """Column as text for bronze: nested values as JSON, binary as base64, UTC timestamps with `Z`."""
-    column = F.col(f"`{name}`")
+    column = _column(name)
     kind = frame.schema[name].dataType.typeName()
     if kind in ("struct", "array", "map"):
         return F.to_json(column)

@@ -21,7 +21,7 @@ class SourceFile:
         keys: keys of its JSON records, as written.
         binary_columns: Parquet columns whose bytes are not text.
         needs_copy: whether Spark must read a rewritten copy.
-        is_unquoted: whether quotes in a tab-separated file are ordinary characters.
+        is_unquoted: whether quotes in a CSV file are ordinary characters.
         num_replaced: number of invalid byte sequences replaced by U+FFFD.
         is_copy: whether it is the rewritten copy, in UTF-8.
     """

@@ -50,7 +50,7 @@ def lay_out(root):
         "excel.tsv": 'id\ttext\n5\t"two\nlines, ""q"""\n', "unquoted.txt": 'a,b\n1,"x\n2,y"\n',
         "cases-1.jsonl": '{"Id":"x","id":"K1","name":"a"}\n{"id":"K2","Name":"b"}\n', "cases-2.jsonl": '{"ID":"K3","name":"c"}\n',
         "cases-3.jsonl": '{"id":"K4","id":"K5"}\n{"id":"K6"} {"id":"K7"}\n',
-        "empty.json": "[]", "lines.json": '{"a":1}\n{"a":2}\n', "scalar.json": "5", "one.json": '{"a":NaN,"b":{"x":  1}}',
+        "empty.json": "[]", "lines.json": '{"a":1}\n{"a":2}\n', "scalar.json": "5", "one.json": '{"a":NaN,"b":{"x":  1},"c`d.e":"f"}',
     }  # fmt: skip
     for name, text in texts.items():
         (data / name).write_text(text, newline="")
@@ -136,7 +136,7 @@ def test_json_keys_that_differ_in_case_are_separate_columns(lake):
 
 
 def test_json_documents_without_records_or_with_one_are_read(lake):
-    assert cells(lake, "documents", "_file", "a", "b") == [("one.json", "NaN", '{"x":  1}')]
+    assert cells(lake, "documents", "_file", "a", "b", "c%60d%2Ee") == [("one.json", "NaN", '{"x":  1}', "f")]
     row = lake[0].tables.read(DELIVERY).where("file = 'empty.json' AND status = 'ingested'").first()
     assert row["num_rows"] == 0
 

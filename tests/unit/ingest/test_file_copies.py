@@ -73,6 +73,19 @@ def test_tab_separated_file_shows_whether_it_uses_quotes(copied, rows, is_unquot
     assert file.is_unquoted is is_unquoted
 
 
+@pytest.mark.parametrize(
+    ("rows", "is_unquoted"),
+    [
+        ('V1;5" screen\nV2;"Wow a lamp\nV3;broke\nV4;best" and it is\n', True),
+        ('V1;"Wow\nV2;fine"\n', False),  # a text of two lines
+        ('V1;"Wow; two\nV2;fine" and it is\n', False),  # a line is incomplete without quoting
+        ('V1;"x"y\nV2;"z"\n', False),
+    ],
+)
+def test_other_file_is_unquoted_only_if_quotes_cannot_be_quoting(copied, rows, is_unquoted):
+    assert copied("a.csv", f"id;text\n{rows}".encode(), "csv", delimiter=";")[0].is_unquoted is is_unquoted
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp850", "shift_jis"])
 def test_other_encodings_are_copied_to_utf_8(copied, encoding):
     text = "id,city\n1,カナ\n" if encoding == "shift_jis" else "id,city\n1,Köln\n"
