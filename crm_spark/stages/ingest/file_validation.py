@@ -203,6 +203,8 @@ def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unp
             member = PurePosixPath(entry.filename.replace("\\", "/"))
             if member.is_absolute() or ".." in member.parts or ":" in entry.filename:
                 raise DamagedFileError(UNSAFE_MEMBER)
+            if member.name.startswith(".") or "__MACOSX" in member.parts:
+                continue  # what macOS adds to an archive
             full = f"{name}{ARCHIVE_SEPARATOR}{entry.filename}"
             limit = max(_SMALL_BYTES, int(entry.compress_size * max_unpacked_ratio))
             reports.append(_member(archive, entry, full, how, limit=limit))

@@ -14,7 +14,6 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.context import NO_NEW_INPUT, JobContext, StageResult, in_parallel
 from crm_spark.core.errors import ConfigError, CrmError, InputError
@@ -22,19 +21,27 @@ from crm_spark.core.hashing import sha256_of
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
+from crm_spark.stages.ingest.delivery_status import (
+    INGESTED,
+    PLANNED,
+    REJECTED,
+    SKIPPED,
+    UNSETTLED,
+    WITHDRAWN,
+    rejection,
+    status_row,
+)
 from crm_spark.stages.ingest.discovery import Delivery, list_files, unseen
 from crm_spark.stages.ingest.file_copies import mapped_columns, readable_paths
-from crm_spark.stages.ingest.file_reasons import BINARY_COLUMN, HINTS, READ_FAILED
+from crm_spark.stages.ingest.file_reasons import HINTS
 from crm_spark.stages.ingest.file_stream import stream_files
 from crm_spark.stages.ingest.file_validation import FileReport, examine_files, validated_file
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
 from crm_spark.stages.ingest.reader import normalised, one_file_per_task, read_records
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.staging import Fetch, staged
-from crm_spark.stages.ingest.unreadable import FileProbe, require_running
+from crm_spark.stages.ingest.unreadable import with_defects_of_reading, without_unreadable
 
-PLANNED, INGESTED, SKIPPED, REJECTED, WITHDRAWN = "planned", "ingested", "skipped", "rejected", "withdrawn"
-UNSETTLED = (REJECTED, WITHDRAWN)
 CHANGED_SINCE = "changed_since"
 
 
@@ -128,47 +135,12 @@ def _ingest_all(
     failures: list[dict[str, Any]] = []
     for delivery, result in zip(deliveries, in_parallel(attempt, deliveries)):
         while isinstance(result, Exception):
-            delivery, status_rows = _without_unreadable(ctx, sources[delivery.source], delivery, result)
+            delivery, status_rows = without_unreadable(ctx, sources[delivery.source], delivery, result)
             _record(ctx, status_rows, part=f"failed:{sha256_of([v['batch_id'] for v in status_rows])[:16]}")
             failures += status_rows
             result = attempt(delivery) if delivery.files else []
         outcomes += result
     return outcomes, failures
-
-
-def _without_unreadable(
-    ctx: JobContext, source: Source, delivery: Delivery, error: Exception
-) -> tuple[Delivery, list[dict[str, Any]]]:
-    """Delivery of the readable files, and status rows: the old plan withdrawn, unreadable files rejected, a new plan.
-
-    Raises:
-        Exception: `error`, if every file can be read: the cause is elsewhere.
-    """
-    require_running(ctx.spark, error)
-    causes = _probe(ctx, source).unreadable([file for file in delivery.files if file.path])
-    if not causes:
-        raise error
-    pairs = list(zip(delivery.files, delivery.digests))
-    rest = [(file, digest) for file, digest in pairs if file.name not in causes]
-    remaining = Delivery(source.name, tuple(f for f, _ in rest), tuple(d for _, d in rest))
-    status_rows = []
-    for file, digest in pairs:
-        reason = READ_FAILED if file.name in causes else None
-        status_rows.append(_status_row(ctx, file, digest, delivery.batch_id, WITHDRAWN, reason))
-        if reason:
-            status_rows.append(_rejection(ctx, file, _failed(file, digest, causes[file.name])))
-        else:
-            status_rows.append(_status_row(ctx, file, digest, remaining.batch_id, PLANNED))
-    return remaining, status_rows
-
-
-def _probe(ctx: JobContext, source: Source) -> FileProbe:
-    return FileProbe(ctx.spark, source, Path(ctx.files_root) / "unpacked" / f"probe-{source.name}")
-
-
-def _failed(file: SourceFile, digest: str, cause: str) -> FileReport:
-    hint = f"{HINTS[READ_FAILED]} (Spark: {cause})"
-    return FileReport(file.name, digest, file.num_bytes, damage=READ_FAILED, hint=hint)
 
 
 def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
@@ -215,7 +187,7 @@ def _plan(
             if owner.name == source.name
             for report in _members(file, examined.get((source.name, file.name)))
         ]
-        reports = _with_defects_of_reading(ctx, source, reports, past)
+        reports = with_defects_of_reading(ctx, source, reports, past)
         resumed, withdrawn = _resumed(ctx, source, reports, unfinished[source.name])
         resumed_files = {
             (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
@@ -238,25 +210,6 @@ def _members(file: SourceFile, examined: list[FileReport] | None) -> list[tuple[
     return [(validated_file(file, report), report) for report in examined]
 
 
-def _with_defects_of_reading(
-    ctx: JobContext, source: Source, reports: list[tuple[SourceFile, FileReport]], past: list[Row]
-) -> list[tuple[SourceFile, FileReport]]:
-    """Reject intact files that the source cannot use: a mapped column is binary, or Spark still cannot read the file."""
-    mapped = {encoded(name, 0) for name in mapped_columns(source)}
-    failed_before = {row["file_sha256"] for row in past if row["reason"] == READ_FAILED}
-    checked = []
-    for file, report in reports:
-        if report.damage is None and (binary := sorted(mapped & set(report.binary_columns))):
-            position = f"column {report.columns.index(binary[0]) + 1}"
-            report = replace(report, damage=BINARY_COLUMN, position=position, hint=HINTS[BINARY_COLUMN])
-        elif report.damage is None and report.digest in failed_before:
-            with one_file_per_task(ctx.spark):
-                causes = _probe(ctx, source).unreadable([file])
-            report = _failed(file, report.digest, causes[file.name]) if causes else report
-        checked.append((file, report))
-    return checked
-
-
 def _classified(
     ctx: JobContext, source: Source, reports: list[tuple[SourceFile, FileReport]], past: list[Row]
 ) -> tuple[list[Delivery], list[dict[str, Any]]]:
@@ -272,13 +225,13 @@ def _classified(
             if (file.name, digest, damage) not in rejected:
                 # Two files, or two members of one name, may have the same content.
                 rejected.add((file.name, digest, damage))
-                status_rows.append(_rejection(ctx, file, examined))
+                status_rows.append(rejection(ctx, file, examined))
         elif digest in known:
             if (file.name, digest) not in skipped:
                 skipped.add((file.name, digest))
                 ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
                 batch_id = f"skipped:{sha256_of(file.name)[:16]}"
-                status_rows.append(_status_row(ctx, file, digest, batch_id, SKIPPED, "same_bytes"))
+                status_rows.append(status_row(ctx, file, digest, batch_id, SKIPPED, "same_bytes"))
         else:
             known.add(digest)
             fresh.append((file, digest))
@@ -289,7 +242,7 @@ def _classified(
     if not fresh:
         return [], status_rows
     delivery = Delivery(source.name, tuple(f for f, _ in fresh), tuple(d for _, d in fresh))
-    return [delivery], [*status_rows, *(_status_row(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
+    return [delivery], [*status_rows, *(status_row(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
 
 
 def _unfinished(ctx: JobContext, source: Source, past: list[Row]) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
@@ -322,7 +275,7 @@ def _resumed(
         )
         plan = _delivery_of(source, rows)
         withdrawn += [
-            _status_row(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in changed else None)
+            status_row(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in changed else None)
             for f, d in zip(plan.files, plan.digests)
         ]
     return resumed, withdrawn
@@ -372,7 +325,7 @@ def _ingested(
     fresh = sorted(set(columns) - known) if known else []
     if fresh:
         ctx.log.warning("%s: file %s has new columns (stored in bronze only): %s", file.source, file.name, fresh)
-    status = _status_row(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
+    status = status_row(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
     return {**status, "columns": list(columns), "num_rows": counted["num_rows"] if counted is not None else 0}
 
 
@@ -392,38 +345,6 @@ def with_envelope(records: DataFrame, files: DataFrame, *, run_id: str, arrived_
         .withColumn("_run_id", F.lit(run_id))
         .drop("_path")
     )
-
-
-def _status_row(
-    ctx: JobContext, file: SourceFile, digest: str, batch_id: str, status: str, reason: str | None = None
-) -> dict[str, Any]:
-    return {
-        "source": file.source,
-        "file": file.name,
-        "file_sha256": digest,
-        "num_bytes": file.num_bytes,
-        "modified_at": file.modified_at,
-        "num_rows": 0,
-        "batch_id": batch_id,
-        "status": status,
-        "reason": reason,
-        "position": None,
-        "hint": None,
-        "num_replaced": file.num_replaced or None,
-        "columns": list(file.columns) or None,
-        "watermark": None,
-        "arrived_at": ctx.started_at,
-    }
-
-
-def _rejection(ctx: JobContext, file: SourceFile, report: FileReport) -> dict[str, Any]:
-    """Log a rejected file; return its status row."""
-    where = f" ({report.position})" if report.position else ""
-    ctx.log.warning("%s: file %s rejected: %s%s. %s", file.source, file.name, report.damage, where, report.hint)
-    row = _status_row(
-        ctx, file, report.digest, f"rejected:{sha256_of([file.name, report.digest])[:16]}", REJECTED, report.damage
-    )
-    return {**row, "position": report.position or None, "hint": report.hint or None}
 
 
 def _record(ctx: JobContext, status_rows: Iterable[dict[str, Any]], *, part: str) -> None:
