@@ -5,9 +5,15 @@ FILE_CODES = {
     "truncated_file": ("The compressed file ends too early.", "Ask for a new copy; wait until uploads are complete."),
     "damaged_file": ("The file cannot be decompressed or parsed.", "Ask for a new copy."),
     "not_readable": ("The file cannot be opened.", "Check permissions and links."),
-    "wrong_encoding": ("Bytes are invalid in the configured encoding.", "Set `files.options.encoding` or `errors: replace`."),
+    "wrong_encoding": (
+        "Bytes are invalid in the configured encoding.",
+        "Set `files.options.encoding` or `errors: replace`.",
+    ),
     "nul_bytes": ("The file contains NUL bytes.", "Check the encoding (UTF-16?), or ask for a new copy."),
-    "unterminated_quote": ("A quote is opened and not closed.", "Correct the file, or set `quote` (`''`: no quoting) and `escape`."),
+    "unterminated_quote": (
+        "A quote is opened and not closed.",
+        "Correct the file, or set `quote` (`''`: no quoting) and `escape`.",
+    ),
     "too_large_unpacked": (
         "The file unpacks to far more than its size.",
         "Check it; raise `ingest.max_unpacked_ratio`.",
