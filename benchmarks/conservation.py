@@ -118,5 +118,5 @@ def _num_records(path: Path, how: Files | None) -> int:
         if how.format == "jsonl":
             return sum(1 for line in file if line.strip())
         csv.field_size_limit(sys.maxsize)
-        rows = csv.reader(file, delimiter=how.options.delimiter, quotechar=how.options.quote)
+        rows = csv.reader(file, delimiter=how.options.delimiter, quotechar=how.options.quote_character or None)
         return sum(1 for row in rows if row) - 1

@@ -5,14 +5,32 @@ FILE_CODES = {
     "truncated_file": ("The compressed file ends too early.", "Ask for a new copy; wait until uploads are complete."),
     "damaged_file": ("The file cannot be decompressed or parsed.", "Ask for a new copy."),
     "not_readable": ("The file cannot be opened.", "Check permissions and links."),
-    "wrong_encoding": ("Bytes are invalid in the configured encoding.", "Set `files.options.encoding`."),
+    "wrong_encoding": (
+        "Bytes are invalid in the configured encoding.",
+        "Set `files.options.encoding` or `errors: replace`.",
+    ),
     "nul_bytes": ("The file contains NUL bytes.", "Check the encoding (UTF-16?), or ask for a new copy."),
-    "unterminated_quote": ("A quote is opened and not closed.", "Correct the file, or set `quote` and `escape`."),
+    "unterminated_quote": (
+        "A quote is opened and not closed.",
+        "Correct the file, or set `quote` (`''`: no quoting) and `escape`.",
+    ),
     "too_large_unpacked": (
         "The file unpacks to far more than its size.",
         "Check it; raise `ingest.max_unpacked_ratio`.",
     ),
     "unsafe_member": ("An archive member has an unsafe path.", "Ask for a new archive."),
+    "not_records": (
+        "The JSON document contains something other than objects.",
+        "Deliver an array of objects, or one object per line.",
+    ),
+    "binary_column": (
+        "A mapped Parquet column contains bytes that are not UTF-8 text.",
+        "Write it as text, or remove it from the mapping.",
+    ),
+    "read_failed": (
+        "The file is intact, and Spark cannot read it; the hint names Spark's error.",
+        "Deliver it in another format; each run tries again.",
+    ),
     "duplicate_column": ("Two columns have the same name.", "Rename one at the source."),
     "unusable_name": ("The file name has unsupported characters.", "Rename the file."),
     "leads_outside": ("A link leads out of the data folder.", "Copy the file into the data folder."),

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -96,8 +96,9 @@ def _draft_source(arguments: _Arguments) -> int:
     from crm_spark.onboarding.format_detection import sniffed
     from crm_spark.settings import load_settings
     from crm_spark.sources.config import Source
-    from crm_spark.stages.ingest.file_validation import examine
-    from crm_spark.stages.ingest.reader import read_records, readable_paths
+    from crm_spark.stages.ingest.file_copies import readable_paths
+    from crm_spark.stages.ingest.file_validation import examine, validated_file
+    from crm_spark.stages.ingest.reader import read_records
 
     assert arguments.source is not None and arguments.path is not None
     name, out = arguments.source, arguments.out or Path("conf")
@@ -115,9 +116,10 @@ def _draft_source(arguments: _Arguments) -> int:
     how = sniffed(system, newest.path, arguments.path)
     (report, *_) = examine(system, newest.path, newest.name, how, max_unpacked_ratio=settings.ingest.max_unpacked_ratio)
     if report.damage:
-        raise InputError(f"{newest.name}: {report.damage}. Give an undamaged file.")
+        where = f" ({report.position})" if report.position else ""
+        raise InputError(f"{newest.name}: {report.damage}{where}. {report.hint}")
     spark = build_session(settings.session, app_name="crm_spark onboard")
-    newest = replace(newest, columns=report.columns, has_lone_surrogates=report.has_lone_surrogates)
+    newest = validated_file(newest, report)
     with TemporaryDirectory() as scratch, readable_paths([newest], how, Path(scratch)) as files:
         profiles, proposal = folder.profiled_and_proposed(read_records(spark, how, files), name, folder.known(DOMAINS))
     texts = [draft.source_yaml(name, how, profiles, proposal, given), draft.rules_yaml(name, proposal.feeds)]

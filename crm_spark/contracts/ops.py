@@ -21,12 +21,16 @@ DELIVERY = TableContract(
         required(
             "status",
             STRING,
-            "planned, ingested, skipped (same content as an earlier file), rejected, or withdrawn (changed after planning).",
+            "planned, ingested, skipped (same content as an earlier file), rejected, or withdrawn (a file of the batch changed "
+            "or cannot be read).",
             former_name="fate",
         ),
         optional(
             "reason", STRING, "Reason code of a rejected or skipped file; `new_column` if an ingested file added one."
         ),
+        optional("position", STRING, "Where a rejected file cannot be read: byte, line, element or column."),
+        optional("hint", STRING, "What to do about a rejected file."),
+        optional("num_replaced", LONG, "Invalid byte sequences replaced by U+FFFD (`errors: replace`)."),
         optional("columns", STRINGS, "Column names of its records, as encoded in bronze."),
         optional("watermark", STRING, "Highest value of the JDBC watermark column."),
         required("arrived_at", TIMESTAMP, "Ingest time (UTC)."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,8 +20,10 @@ from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
 from crm_spark.sources.config import Files, Source
 from crm_spark.stages.ingest.discovery import glob_pattern, hidden_files, list_files
-from crm_spark.stages.ingest.file_validation import WRONG_ENCODING, FileReport, examine_files
-from crm_spark.stages.ingest.reader import read_records, readable_paths
+from crm_spark.stages.ingest.file_copies import readable_paths
+from crm_spark.stages.ingest.file_reasons import WRONG_ENCODING
+from crm_spark.stages.ingest.file_validation import FileReport, examine_files, validated_file
+from crm_spark.stages.ingest.reader import read_records
 from crm_spark.stages.ingest.source_file import SourceFile
 
 _IDS = ("person_id", "order_id", "product_id")
@@ -108,8 +110,8 @@ def profile_folder(
     with ExitStack() as stack:
         drafts, ids = [], []
         for group in groups:
-            sample = [_as_read(files[f.name], examined[f.name]) for f in group.files[-_MAX_FILES:]]
-            typical = _as_read(files[group.typical.name], examined[group.typical.name])
+            sample = [validated_file(files[f.name], examined[f.name]) for f in group.files[-_MAX_FILES:]]
+            typical = validated_file(files[group.typical.name], examined[group.typical.name])
             draft = drafted(_read(spark, group.how, [typical], stack), group, knowledge)
             drafts.append(draft)
             if columns := _id_columns(draft.proposal):
@@ -188,10 +190,6 @@ def _examined(
 
 def _in_encoding(how: Files, encoding: str) -> Files:
     return how.model_copy(update={"options": how.options.model_copy(update={"encoding": encoding})})
-
-
-def _as_read(file: SourceFile, report: FileReport) -> SourceFile:
-    return replace(file, columns=report.columns, has_lone_surrogates=report.has_lone_surrogates)
 
 
 def _read(spark: SparkSession, how: Files, files: list[SourceFile], stack: ExitStack) -> DataFrame:

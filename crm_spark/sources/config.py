@@ -3,6 +3,7 @@
 One YAML file per source; the file name is the source name. Mappings are declarative: no expression is evaluated.
 """
 
+import codecs
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
 from crm_spark.core.config import Config, TimeZone, read_yaml, validated
 from crm_spark.core.errors import ConfigError
+from crm_spark.sources.date_formats import require_date_format
 
 FILLED_BY_CLEAN = {
     "system", "amount", "email_match", "house_number", "plain_title", "plain_text",
@@ -31,28 +33,64 @@ class FileOptions(Config):
 
     delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
     r"""Field delimiter, one to four characters; `\t` for a tab."""
-    quote: str = '"'
-    """Quote character."""
-    escape: str = '"'
+    quote: Annotated[str, Field(max_length=1)] | None = None
+    """Quote character; an empty text turns quoting off. Null: `"`, except in a file whose quotes are ordinary characters:
+    every line is complete without quoting, and text follows a closing quote that is lines away. In a tab-separated file
+    it is enough that text follows a closing quote, that one is never closed, or that quoting would merge complete lines."""
+    escape: Annotated[str, Field(max_length=1)] = '"'
     """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
     encoding: str = "utf-8"
     """Character encoding, such as utf-8, windows-1252 or utf-16."""
+    errors: Literal["strict", "replace"] = "strict"
+    """Bytes that are invalid in the encoding. strict: the file is rejected; replace: they become U+FFFD and are counted in
+    `ops.delivery`."""
     multi_line: bool = True
     """Whether a quoted cell may contain line breaks. False lets Spark split a large uncompressed file across tasks."""
+
+    @property
+    def quote_character(self) -> str:
+        """Quote character; empty without quoting."""
+        return '"' if self.quote is None else self.quote
+
+    @property
+    def is_quoting_detected(self) -> bool:
+        """Whether each file shows if it uses quotes."""
+        return self.quote is None
 
     @field_validator("delimiter")
     @classmethod
     def _unescape_tab(cls, text: str) -> str:
-        return text.replace("\\t", "\t")
+        text = text.replace("\\t", "\t")
+        if re.search(r"[\r\n\x00]", text):
+            raise ValueError("a delimiter cannot contain line breaks or NUL; expected for example ',', ';' or '\\t'")
+        return text
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _check_sign(cls, sign: str | None) -> str | None:
+        if sign is not None and sign in ("\r", "\n", "\0"):
+            raise ValueError("a line break or NUL cannot be used here; expected for example '\"'")
+        return sign
 
     @field_validator("encoding")
     @classmethod
     def _check_encoding(cls, name: str) -> str:
         try:
             "".encode(name)
-        except LookupError:
+            codecs.getincrementaldecoder(name)
+        except (LookupError, ValueError):
             raise ValueError(f"unknown encoding {name!r}; expected for example utf-8, windows-1252 or utf-16") from None
         return name
+
+    @model_validator(mode="after")
+    def _check_signs_differ(self) -> "FileOptions":
+        if self.quote_character and self.quote_character in self.delimiter:
+            raise ValueError(
+                f"quote: {self.quote_character!r} is part of the delimiter; set another quote, or '' for none"
+            )
+        if self.quote_character and self.escape and self.escape in self.delimiter:
+            raise ValueError(f"escape: {self.escape!r} is part of the delimiter; set another escape character")
+        return self
 
 
 class Files(Config):
@@ -74,6 +112,10 @@ class Files(Config):
         if glob.startswith(("/", "~")) or re.search(r"[\\:\x00]|(^|/)\.\.?(/|$)", glob):
             raise ValueError(
                 "expected a path relative to ingest.data_dir, such as '*/orders*.csv', without '..' or a URI scheme"
+            )
+        if "!" in glob:
+            raise ValueError(
+                "no file name can match '!'; give the path of the archive, such as 'export*.zip': all its members are read"
             )
         return glob
 
@@ -107,6 +149,20 @@ class Jdbc(Config):
         return self
 
 
+def require_pattern(pattern: str) -> int:
+    """Check a regular expression of Java; return its number of groups.
+
+    Raises:
+        ValueError: it cannot be compiled.
+    """
+    # Python knows neither Java's character classes nor its spelling of named groups.
+    comparable = re.sub(r"\\[pP](\{\w+\}|[A-Z])", "a", pattern)
+    try:
+        return re.compile(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", comparable)).groups
+    except re.error as error:
+        raise ValueError(f"not a regular expression ({error})") from None
+
+
 class Case(Config):
     """Value assigned if a column matches a condition."""
 
@@ -124,7 +180,7 @@ class Case(Config):
         if (self.matches is None) == (self.equals is None):
             raise ValueError("set exactly one of matches and equals")
         if self.matches is not None:
-            re.compile(self.matches)
+            require_pattern(self.matches)
         return self
 
 
@@ -173,6 +229,20 @@ class Mapping(Config):
         if isinstance(content, dict) and isinstance(content.get("from"), str):
             return {**content, "from": [content["from"]]}
         return content
+
+    @field_validator("extract")
+    @classmethod
+    def _check_extract(cls, pattern: str | None) -> str | None:
+        if pattern is not None and require_pattern(pattern) == 0:
+            raise ValueError("the regular expression needs a group, such as '([0-9]+)$'; the first group is the value")
+        return pattern
+
+    @field_validator("formats")
+    @classmethod
+    def _check_formats(cls, formats: list[str]) -> list[str]:
+        for text in formats:
+            require_date_format(text)
+        return formats
 
     @model_validator(mode="after")
     def _check_origin(self) -> "Mapping":

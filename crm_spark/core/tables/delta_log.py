@@ -129,21 +129,23 @@ def num_output_rows(spark: SparkSession, path: str, version: int) -> int:
     raise LookupError(f"{path}: version {version} has no commit information")
 
 
-def remove_incomplete_log(spark: SparkSession, path: str) -> None:
-    """Delete a log directory without a single commit: the creation of this table was killed.
+def remove_incomplete_table(spark: SparkSession, path: str) -> None:
+    """Delete what a killed or failed creation of the table left: data files, and a log directory without a single commit.
 
-    Delta neither reads such a directory as a table nor creates a table beside it.
+    Delta neither reads such a directory as a table nor creates a table in it. A directory with other files is kept.
     """
     jvm: Any = spark._jvm
-    log = jvm.org.apache.hadoop.fs.Path(path, "_delta_log")
-    file_system = log.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
-    if not file_system.exists(log):
+    folder = jvm.org.apache.hadoop.fs.Path(path)
+    file_system = folder.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
+    if not file_system.exists(folder):
         return
-    files = file_system.listFiles(log, True)
+    files = file_system.listFiles(folder, True)
     while files.hasNext():
-        if not files.next().getPath().getName().startswith("."):
-            return  # not a temporary file of a killed creation: keep it
-    file_system.delete(log, True)
+        file = files.next().getPath()
+        is_log = "/_delta_log/" in file.toString()
+        if not file.getName().startswith("." if is_log else (".", "part-", "_")):
+            return
+    file_system.delete(folder, True)
 
 
 def rename_directory(spark: SparkSession, old: str, new: str) -> bool:

@@ -337,7 +337,7 @@ class TableStore:
 
     def _create(self, table: TableContract) -> None:
         path = self.path(table)
-        delta_log.remove_incomplete_log(self.spark, path)
+        delta_log.remove_incomplete_table(self.spark, path)
         builder = DeltaTable.createIfNotExists(self.spark).location(path).addColumns(table.schema)
         for key, value in self._properties(table).items():
             builder = builder.property(key, value)
@@ -354,7 +354,7 @@ class TableStore:
             The number of rows.
         """
         path = self.path(table)
-        delta_log.remove_incomplete_log(self.spark, path)
+        delta_log.remove_incomplete_table(self.spark, path)
         writer = frame.writeTo(f"delta.`{path}`").using("delta")
         for key, value in self._properties(table).items():
             writer = writer.tableProperty(key, value)

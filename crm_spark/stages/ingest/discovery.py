@@ -13,10 +13,9 @@ from pyspark.sql import SparkSession
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.sources.config import Source
+from crm_spark.stages.ingest.file_reasons import LEADS_OUTSIDE, UNUSABLE_NAME
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.staging import is_remote, remote_files
-
-UNUSABLE_NAME, LEADS_OUTSIDE = "unusable_name", "leads_outside"
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,17 @@
 """Validate files before ingest: digest, columns, and whether the content matches the format.
 
 Spark silently accepts many of the defects checked here: bytes in another encoding become U+FFFD, and an unterminated quote
-merges the rest of the file into one cell. A damaged file is rejected with a reason code; other files are still read.
+merges the rest of the file into one cell. A damaged file is rejected with reason code, position and hint; other files are
+still read. Files that are intact but that Spark cannot read as they are get a rewritten copy later.
 """
 
 import bz2
-import codecs
-import csv
 import gzip
 import hashlib
-import io
-import json
-import sys
 import zipfile
 import zlib
-from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 from typing import IO, Any
 
@@ -29,20 +23,35 @@ from pyspark.sql import SparkSession
 
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.sources.config import Files
+from crm_spark.stages.ingest.csv_validation import check_csv
+from crm_spark.stages.ingest.file_reasons import (
+    DAMAGED,
+    DUPLICATE_COLUMN,
+    EMPTY,
+    HINTS,
+    NOT_READABLE,
+    READ_FAILED,
+    TOO_LARGE,
+    TRUNCATED,
+    UNSAFE_MEMBER,
+    WRONG_ENCODING,
+    DamagedFileError,
+)
+from crm_spark.stages.ingest.json_records import KeyCollector
+from crm_spark.stages.ingest.parquet_columns import is_binary, is_text, needs_copy
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.surrogates import SurrogateEscaper
+from crm_spark.stages.ingest.text_decoding import CHUNK_BYTES, Decoded, Open, as_text, chunks, is_read_by_spark
 
-EMPTY, TRUNCATED, DAMAGED, NOT_READABLE = "empty_file", "truncated_file", "damaged_file", "not_readable"
-WRONG_ENCODING, NUL, UNTERMINATED = "wrong_encoding", "nul_bytes", "unterminated_quote"
-TOO_LARGE, UNSAFE_MEMBER, DUPLICATE_COLUMN = "too_large_unpacked", "unsafe_member", "duplicate_column"
-_CHUNK_BYTES = 1 << 20
 _HEADER_CHARACTERS = 1 << 20
 _SMALL_BYTES = 64 << 20
 _BATCH_BYTES, _BATCH_ROWS = 4 << 20, 65_536
 _SCHEMA = (
     "source string, file string, name string, digest string, num_bytes long, columns array<string>, damage string, "
-    "has_lone_surrogates boolean"
+    "position string, hint string, keys array<string>, binary_columns array<string>, needs_copy boolean, "
+    "is_unquoted boolean, num_replaced long"
 )
+_LISTS = ("columns", "keys", "binary_columns")
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,13 @@ class FileReport:
         num_bytes: number of these bytes.
         columns: header columns as encoded in bronze; empty for JSON.
         damage: reason code of the defect, or None.
-        has_lone_surrogates: whether the JSON contains escaped lone surrogates.
+        position: where the defect is; empty if unknown.
+        hint: what to do about the defect.
+        keys: keys of the JSON records, as written.
+        binary_columns: Parquet columns whose bytes are not text.
+        needs_copy: whether Spark must read a rewritten copy.
+        is_unquoted: whether quotes in a CSV file are ordinary characters.
+        num_replaced: number of invalid byte sequences replaced by U+FFFD.
     """
 
     name: str
@@ -63,17 +78,55 @@ class FileReport:
     num_bytes: int
     columns: tuple[str, ...] = ()
     damage: str | None = None
-    has_lone_surrogates: bool = False
+    position: str = ""
+    hint: str = ""
+    keys: tuple[str, ...] = ()
+    binary_columns: tuple[str, ...] = ()
+    needs_copy: bool = False
+    is_unquoted: bool = False
+    num_replaced: int = 0
 
 
-class _DamagedError(Exception):
-    """The file is damaged; the message is the reason code."""
+def validated_file(file: SourceFile, report: FileReport) -> SourceFile:
+    """The file, or its member, with what validation found out about reading it."""
+    return replace(
+        file,
+        name=report.name,
+        num_bytes=report.num_bytes,
+        columns=report.columns,
+        keys=report.keys,
+        binary_columns=report.binary_columns,
+        needs_copy=report.needs_copy,
+        is_unquoted=report.is_unquoted,
+        num_replaced=report.num_replaced,
+    )
 
 
 def examine_files(
     spark: SparkSession, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float
 ) -> dict[tuple[str, str], list[FileReport]]:
-    """Validate files in Spark tasks, one file per row. Returns the results by source and file name."""
+    """Validate files in Spark tasks, one file per row. Returns the results by source and file name.
+
+    A file that ends the Python process is found by halving the list, and rejected.
+    """
+    try:
+        return _examined(spark, files, max_unpacked_ratio=max_unpacked_ratio)
+    except Exception:
+        spark.range(1).count()  # raises if Spark itself has ended
+        if len(files) == 1:
+            ((file, _),) = files
+            return {(file.source, file.name): [_rejected(file.name, file.num_bytes, DamagedFileError(READ_FAILED))]}
+        middle = len(files) // 2
+        halves = (
+            examine_files(spark, part, max_unpacked_ratio=max_unpacked_ratio)
+            for part in (files[:middle], files[middle:])
+        )
+        return {key: reports for half in halves for key, reports in half.items()}
+
+
+def _examined(
+    spark: SparkSession, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float
+) -> dict[tuple[str, str], list[FileReport]]:
     rows = [(file.source, file.name, file.path, how.model_dump_json()) for file, how in files]
     frame = spark.createDataFrame(rows, "source string, file string, path string, how string")
     num_tasks = min(len(rows), 4 * spark.sparkContext.defaultParallelism)
@@ -84,36 +137,57 @@ def examine_files(
             for row in part.itertuples():
                 how = Files.model_validate_json(row.how)
                 reports = examine(system, row.path, row.file, how, max_unpacked_ratio=max_unpacked_ratio)
+                lists = [{name: list(getattr(e, name)) for name in _LISTS} for e in reports]
                 yield pd.DataFrame(
-                    [{"source": row.source, "file": row.file, **asdict(e), "columns": list(e.columns)} for e in reports]
+                    [{"source": row.source, "file": row.file, **asdict(e), **more} for e, more in zip(reports, lists)]
                 )
 
     result: dict[tuple[str, str], list[FileReport]] = {}
     for row in frame.repartition(num_tasks).mapInPandas(look, _SCHEMA).collect():
-        values = {name: row[name] for name in ("name", "digest", "num_bytes", "damage", "has_lone_surrogates")}
-        examined = FileReport(**values, columns=tuple(row["columns"]))
-        result.setdefault((row["source"], row["file"]), []).append(examined)
+        values = row.asDict()
+        key = values.pop("source"), values.pop("file")
+        report = FileReport(**{**values, **{name: tuple(values[name]) for name in _LISTS}})
+        result.setdefault(key, []).append(report)
     return {key: sorted(reports, key=lambda e: e.name) for key, reports in result.items()}
 
 
 def examine(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
     """Validate a file, or each member of an archive; defects are returned, not raised."""
     try:
-        digest, num_bytes = _digest(_chunks(system.open_input_stream(path, compression=None)))
+        digest, num_bytes = _digest(chunks(system.open_input_stream(path, compression=None)))
     except OSError:
-        return [FileReport(name, hashlib.sha256(name.encode()).hexdigest(), 0, damage=NOT_READABLE)]
-    try:
+        return [_rejected(name, 0, DamagedFileError(NOT_READABLE))]
+
+    def report() -> list[FileReport]:
         if num_bytes == 0:
-            raise _DamagedError(EMPTY)
+            raise DamagedFileError(EMPTY)
         if name.lower().endswith(".zip"):
             return _members(system, path, name, how, max_unpacked_ratio=max_unpacked_ratio)
+        sound = FileReport(name, digest, num_bytes)
         if how.format == "parquet":
-            return [FileReport(name, digest, num_bytes, _check_parquet(system, path))]
+            return [_check_parquet(system, path, sound)]
         limit = max(_SMALL_BYTES, int(num_bytes * max_unpacked_ratio))
-        columns, has_lone_surrogates = _check_text(lambda: opened(system, path), how, limit=limit)
-        return [FileReport(name, digest, num_bytes, columns, has_lone_surrogates=has_lone_surrogates)]
-    except _DamagedError as error:
-        return [FileReport(name, digest, num_bytes, damage=str(error))]
+        return [_check_text(lambda: opened(system, path), how, sound, limit=limit)]
+
+    try:
+        return _guarded(report)
+    except DamagedFileError as error:
+        return [_rejected(name, num_bytes, error, digest)]
+
+
+def _guarded(check: Callable[[], Any]) -> Any:
+    """Run a check; whatever else a library raises on damaged content is a defect of the file, too."""
+    try:
+        return check()
+    except DamagedFileError:
+        raise
+    except Exception as error:
+        raise DamagedFileError(DAMAGED, hint=f"{HINTS[DAMAGED]} ({type(error).__name__})") from None
+
+
+def _rejected(name: str, num_bytes: int, error: DamagedFileError, digest: str | None = None) -> FileReport:
+    digest = digest or hashlib.sha256(name.encode()).hexdigest()
+    return FileReport(name, digest, num_bytes, damage=error.code, position=error.position, hint=error.hint)
 
 
 def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
@@ -122,52 +196,52 @@ def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unp
         try:
             archive = zipfile.ZipFile(raw)
         except (zipfile.BadZipFile, OSError, ValueError):
-            raise _DamagedError(DAMAGED) from None
+            raise DamagedFileError(DAMAGED) from None
         for entry in archive.infolist():
             if entry.is_dir():
                 continue
             member = PurePosixPath(entry.filename.replace("\\", "/"))
             if member.is_absolute() or ".." in member.parts or ":" in entry.filename:
-                raise _DamagedError(UNSAFE_MEMBER)
+                raise DamagedFileError(UNSAFE_MEMBER)
+            if member.name.startswith(".") or "__MACOSX" in member.parts:
+                continue  # what macOS adds to an archive
             full = f"{name}{ARCHIVE_SEPARATOR}{entry.filename}"
             limit = max(_SMALL_BYTES, int(entry.compress_size * max_unpacked_ratio))
             reports.append(_member(archive, entry, full, how, limit=limit))
     if not reports:
-        raise _DamagedError(EMPTY)
+        raise DamagedFileError(EMPTY)
     return reports
 
 
 def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str, how: Files, *, limit: int) -> FileReport:
     try:
-        digest, num_bytes = _digest(_limited(_chunks(_CheckedStream(archive.open(entry))), limit))
-    except _DamagedError as error:
-        # The content cannot be read: use the checksum recorded in the archive instead.
-        return FileReport(
-            name, hashlib.sha256(f"{name}:{entry.CRC}".encode()).hexdigest(), entry.file_size, (), str(error)
+        digest, num_bytes = _guarded(
+            lambda: _digest(_limited(chunks(_CheckedStream(lambda: archive.open(entry))), limit))
         )
-    try:
+    except DamagedFileError as error:
+        # The content cannot be read: use the checksum recorded in the archive instead.
+        return _rejected(name, entry.file_size, error, hashlib.sha256(f"{name}:{entry.CRC}".encode()).hexdigest())
+
+    def report() -> FileReport:
         if num_bytes == 0:
-            raise _DamagedError(EMPTY)
+            raise DamagedFileError(EMPTY)
         if how.format == "parquet":
-            raise _DamagedError(DAMAGED)  # zipped Parquet is not supported
-        columns, has_lone_surrogates = _check_text(lambda: archive.open(entry), how, limit=limit)
-        return FileReport(name, digest, num_bytes, columns, has_lone_surrogates=has_lone_surrogates)
-    except _DamagedError as error:
-        return FileReport(name, digest, num_bytes, damage=str(error))
+            raise DamagedFileError(DAMAGED, hint="Unpack the archive: Parquet is not read from archives.")
+        return _check_text(lambda: archive.open(entry), how, FileReport(name, digest, num_bytes), limit=limit)
+
+    try:
+        checked: FileReport = _guarded(report)
+        return checked
+    except DamagedFileError as error:
+        return _rejected(name, num_bytes, error, digest)
 
 
-def _digest(chunks: Iterable[bytes]) -> tuple[str, int]:
+def _digest(content: Iterable[bytes]) -> tuple[str, int]:
     digest, num_bytes = hashlib.sha256(), 0
-    for chunk in chunks:
+    for chunk in content:
         digest.update(chunk)
         num_bytes += len(chunk)
     return digest.hexdigest(), num_bytes
-
-
-def _chunks(stream: Any) -> Iterator[bytes]:
-    with stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            yield chunk
 
 
 def opened(system: fs.FileSystem, path: str) -> IO[bytes]:
@@ -181,23 +255,27 @@ def opened(system: fs.FileSystem, path: str) -> IO[bytes]:
 
 
 class _CheckedStream:
-    """Stream wrapper that converts decompression errors to reason codes."""
+    """Stream that converts decompression errors to reason codes."""
 
-    def __init__(self, stream: Any):
-        self.stream = stream
+    def __init__(self, open_bytes: Open):
+        self.stream = self._checked(open_bytes)
 
     def read(self, size: int) -> bytes:
+        data: bytes = self._checked(lambda: self.stream.read(size))
+        return data
+
+    @staticmethod
+    def _checked(work: Callable[[], Any]) -> Any:
         try:
-            data: bytes = self.stream.read(size)
-            return data
+            return work()
         except EOFError:
-            raise _DamagedError(TRUNCATED) from None
+            raise DamagedFileError(TRUNCATED) from None
         # NotImplementedError: unknown compression method; RuntimeError: encrypted archive member.
         except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-            raise _DamagedError(DAMAGED) from None
+            raise DamagedFileError(DAMAGED) from None
         except OSError as error:
             code = TRUNCATED if "truncated" in str(error).lower() else DAMAGED
-            raise _DamagedError(code) from None
+            raise DamagedFileError(code) from None
 
     def __enter__(self) -> "_CheckedStream":
         return self
@@ -206,119 +284,127 @@ class _CheckedStream:
         self.stream.close()
 
 
-def _limited(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+def _limited(content: Iterable[bytes], limit: int) -> Iterator[bytes]:
     total = 0
-    for chunk in chunks:
+    for chunk in content:
         total += len(chunk)
         if total > limit:
-            raise _DamagedError(TOO_LARGE)
+            raise DamagedFileError(TOO_LARGE)
         yield chunk
 
 
-def _check_text(open_bytes: Any, how: Files, *, limit: int) -> tuple[tuple[str, ...], bool]:
-    """Decompress and decode a text file, check for NUL bytes, and parse CSV files with quotes.
+class _Scan:
+    """What one pass over a text shows."""
 
-    Returns:
-        The header columns, and whether JSON contains escaped lone surrogates.
-    """
-    options, escaper = how.options, SurrogateEscaper()
-    decoder = codecs.getincrementaldecoder(codec_of(options.encoding))("strict")
-    head, has_quotes, has_text = "", False, False
-    try:
-        for chunk in _limited(_chunks(_CheckedStream(open_bytes())), limit):
-            text = decoder.decode(chunk)
-            has_text = has_text or bool(text)
-            if "\0" in text:
-                raise _DamagedError(NUL)
-            if len(head) < _HEADER_CHARACTERS:
-                head += text[:_HEADER_CHARACTERS]
-            has_quotes = has_quotes or options.quote in text
-            if how.format != "csv":
-                escaper.feed(text)
-        decoder.decode(b"", final=True)
-    except UnicodeError:
-        raise _DamagedError(WRONG_ENCODING) from None
-    if not has_text or not head.strip():
-        raise _DamagedError(EMPTY)
-    if how.format == "json":
-        _check_document(open_bytes, options.encoding)
-    if how.format != "csv":
-        escaper.feed("", is_last=True)
-        return (), escaper.has_found
-    if options.multi_line and has_quotes and _has_unterminated_quote(open_bytes, how):
-        raise _DamagedError(UNTERMINATED)
-    return _header(head, how), False
+    def __init__(self, how: Files):
+        self.how = how
+        self.head, self.has_text, self.has_quotes = "", False, False
+        self.ends: set[str] = set()
+        self._has_return = False
+        self.escaper = SurrogateEscaper()
 
+    def feed(self, text: str) -> None:
+        quote = self.how.options.quote_character
+        self.has_text = self.has_text or bool(text)
+        if len(self.head) < _HEADER_CHARACTERS:
+            self.head += text[:_HEADER_CHARACTERS]
+        if self.how.format == "csv":
+            self.has_quotes = self.has_quotes or (bool(quote) and quote in text)
+            self._collect_line_ends(text)
+        else:
+            self.escaper.feed(text)
 
-def codec_of(encoding: str) -> str:
-    """Python codec name of an encoding; UTF-8 is read with or without a byte order mark."""
-    return "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
+    def _collect_line_ends(self, text: str) -> None:
+        text = "\r" * self._has_return + text  # a line end may span two chunks
+        self._has_return = text.endswith("\r")
+        text = text.removesuffix("\r")
+        num_pairs = text.count("\r\n")
+        for end, number in (
+            ("\r\n", num_pairs),
+            ("\n", text.count("\n") - num_pairs),
+            ("\r", text.count("\r") - num_pairs),
+        ):
+            if number:
+                self.ends.add(end)
 
-
-def _header(head: str, how: Files) -> tuple[str, ...]:
-    names = next((row for row in _csv_rows([head], how) if row), [])
-    columns = tuple(encoded(name, position) for position, name in enumerate(names))
-    if len({column.lower() for column in columns}) < len(columns):
-        raise _DamagedError(DUPLICATE_COLUMN)
-    return columns
+    def end(self) -> None:
+        if self.how.format != "csv":
+            self.escaper.feed("", is_last=True)
+        elif self._has_return:
+            self.ends.add("\r")
 
 
-def _csv_rows(texts: Iterable[str], how: Files) -> Iterator[list[str]]:
-    """Parse CSV rows with Python's csv module; multi-character delimiters are replaced first."""
-    options = how.options
-    csv.field_size_limit(sys.maxsize)
-    lines = (line for text in texts for line in io.StringIO(text, newline=""))
-    delimiter = options.delimiter
-    if len(delimiter) > 1:
-        lines, delimiter = (line.replace(options.delimiter, "\x1f") for line in lines), "\x1f"
-    doubled = options.escape == options.quote
-    yield from csv.reader(
-        lines,
-        delimiter=delimiter,
-        quotechar=options.quote,
-        doublequote=doubled,
-        escapechar=None if doubled else options.escape,
-    )
+def _check_text(open_bytes: Open, how: Files, sound: FileReport, *, limit: int) -> FileReport:
+    """Decompress and decode a text file, and check its structure."""
+    options, scan = how.options, _Scan(how)
+    decoded = Decoded(_limited(chunks(_CheckedStream(open_bytes)), limit), options, open_bytes)
+    for text in decoded:
+        scan.feed(text)
+    scan.end()
+    if not scan.has_text or not scan.head.strip():
+        raise DamagedFileError(EMPTY)
+    is_json = how.format != "csv"
+    must_copy = decoded.num_replaced > 0 or not is_read_by_spark(options.encoding, is_json=is_json)
+    report = replace(sound, num_replaced=decoded.num_replaced)
+
+    def open_text() -> IO[str]:
+        return as_text(open_bytes, options)
+
+    if is_json:
+        keys = KeyCollector()
+        with open_text() as lines:
+            if how.format == "json":
+                keys.add_document(lines.read())
+            else:
+                keys.add_lines(lines)
+        must_copy = must_copy or keys.needs_copy or scan.escaper.has_found
+        return replace(report, keys=tuple(keys.keys), needs_copy=must_copy)
+    csv = check_csv(open_text, scan.head, options, has_quotes=scan.has_quotes, num_ends=len(scan.ends))
+    return replace(report, columns=csv.columns, needs_copy=must_copy or csv.needs_copy, is_unquoted=csv.is_unquoted)
 
 
-def _has_unterminated_quote(open_bytes: Any, how: Files) -> bool:
-    """Whether a quote is never closed: a sentinel line appended to the file is not parsed as its own row."""
-    sentinel = "\x1eend\x1e"
-    with io.TextIOWrapper(open_bytes(), encoding=codec_of(how.options.encoding), newline="") as text:
-        last = deque(_csv_rows(chain(text, ["\n", sentinel]), how), maxlen=1)
-    return list(last) != [[sentinel]]
-
-
-def _check_document(open_bytes: Any, encoding: str) -> None:
-    with io.TextIOWrapper(open_bytes(), encoding=codec_of(encoding)) as text:
-        try:
-            json.load(text)
-        except ValueError:
-            raise _DamagedError(DAMAGED) from None
-
-
-def _rows_at_once(metadata: pq.FileMetaData) -> int:
+def rows_at_once(metadata: pq.FileMetaData) -> int:
     """Batch size in rows, limited by the average row size."""
     num_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
     return min(max(metadata.num_rows * _BATCH_BYTES // max(num_bytes, 1), 1), _BATCH_ROWS)
 
 
-def _check_texts(batch: pa.RecordBatch) -> None:
+def _check_texts(batch: pa.RecordBatch, first_row: int) -> None:
     """Check that string columns are valid UTF-8; neither Arrow nor Spark checks this when reading."""
-    try:
-        batch.validate(full=True)
-    except pa.ArrowInvalid:
-        raise _DamagedError(WRONG_ENCODING) from None
+    for number, column in enumerate(batch.columns, 1):
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            position = f"column {number}, rows {first_row} to {first_row + batch.num_rows - 1}"
+            raise DamagedFileError(WRONG_ENCODING, position, HINTS[DAMAGED]) from None
 
 
-def _check_parquet(system: fs.FileSystem, path: str) -> tuple[str, ...]:
-    """Decode every page and verify page checksums if present; return the columns."""
+def _check_parquet(system: fs.FileSystem, path: str, sound: FileReport) -> FileReport:
+    """Decode every page and verify page checksums if present; find columns that Spark cannot read."""
     try:
         with system.open_input_file(path) as raw:
-            table = pq.ParquetFile(raw, buffer_size=_CHUNK_BYTES, page_checksum_verification=True)
-            for batch in table.iter_batches(batch_size=_rows_at_once(table.metadata)):
-                _check_texts(batch)
-            names = list(table.schema_arrow.names)
+            file = pq.ParquetFile(raw, buffer_size=CHUNK_BYTES, page_checksum_verification=True)
+            names = list(file.schema_arrow.names)
+            candidates = {number for number, field in enumerate(file.schema_arrow) if is_binary(field.type)}
+            text_columns, num_rows = set(candidates), 0
+            for batch in file.iter_batches(batch_size=rows_at_once(file.metadata)):
+                _check_texts(batch, num_rows)
+                text_columns = {number for number in text_columns if is_text(batch.column(number))}
+                num_rows += batch.num_rows
+            must_copy = needs_copy(file)
     except (pa.ArrowException, OSError, EOFError):
-        raise _DamagedError(DAMAGED) from None
-    return tuple(encoded(name, position) for position, name in enumerate(names))
+        raise DamagedFileError(DAMAGED) from None
+    if num_rows != file.metadata.num_rows:
+        raise DamagedFileError(DAMAGED, f"row {num_rows}")
+    columns = _parquet_names(names)
+    binary = tuple(columns[number] for number in sorted(candidates - text_columns))
+    return replace(sound, columns=columns, binary_columns=binary, needs_copy=must_copy)
+
+
+def _parquet_names(names: list[str]) -> tuple[str, ...]:
+    columns = tuple(encoded(name, position) for position, name in enumerate(names))
+    if not columns:
+        raise DamagedFileError(EMPTY)
+    if len({column.lower() for column in columns}) < len(columns):
+        raise DamagedFileError(DUPLICATE_COLUMN)
+    return columns

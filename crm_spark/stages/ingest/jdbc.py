@@ -14,7 +14,16 @@ from typing import Any
 from py4j.java_gateway import is_instance_of
 from pyspark.sql import Column, DataFrame, DataFrameReader, Row, Window
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, DatetimeType, IntegralType, NumericType, StringType
+from pyspark.sql.types import (
+    DataType,
+    DatetimeType,
+    IntegralType,
+    NumericType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
 
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.bronze_columns import encoded
@@ -87,7 +96,7 @@ def read_table(ctx: JobContext, jdbc: Jdbc, *, newer_than: str | None) -> DataFr
     kind = table.schema[column].dataType if column else StringType()
     least = None if column is None or newer_than is None else least_read(newer_than, jdbc.overlap, kind)
     if jdbc.url.startswith(_POSTGRESQL):
-        query = _postgresql_query(jdbc.table, table.columns, column, least)
+        query = _postgresql_query(jdbc.table, table.schema, column, least)
         return _reader(ctx, jdbc).option("dbtable", f"({query}) extract").load().toDF(*names)
     value = F.col(f"`{column}`") if column else F.lit(None).cast("string")
     if least is not None:
@@ -119,6 +128,8 @@ def least_read(watermark: str, overlap: float, kind: DataType) -> str:
 def _reader(ctx: JobContext, jdbc: Jdbc) -> DataFrameReader:
     # Without a fetch size, the PostgreSQL driver loads the whole result into memory.
     reader = ctx.spark.read.format("jdbc").option("url", jdbc.url).option("fetchsize", _FETCH_ROWS)
+    # A timestamp without time zone is a local time of the source; only one with time zone is an instant.
+    reader = reader.option("preferTimestampNTZ", "true")
     driver = jdbc.driver
     if jdbc.url.startswith(_POSTGRESQL):
         # Java does not find the driver by URL if its JAR was added by Spark.
@@ -146,12 +157,12 @@ def _watermark_column(jdbc: Jdbc, columns: Sequence[str]) -> str | None:
     return column
 
 
-def _postgresql_query(table: str, columns: Sequence[str], watermark: str | None, least: str | None) -> str:
+def _postgresql_query(table: str, schema: StructType, watermark: str | None, least: str | None) -> str:
     """Query that casts every column to text in the database, because Spark lacks types such as unscaled numeric.
 
     The database also filters by the watermark, using the column's type and order, and returns the maximum of the snapshot.
     """
-    cells = [f"CAST({_quoted(name)} AS text) AS {_quoted(name)}" for name in columns]
+    cells = [f"{_as_postgresql_text(field)} AS {_quoted(field.name)}" for field in schema]
     if watermark is None:
         return f"SELECT {', '.join(cells)}, CAST(NULL AS text) AS {_HIGHEST} FROM {table}"
     column = _quoted(watermark)
@@ -163,6 +174,12 @@ def _postgresql_query(table: str, columns: Sequence[str], watermark: str | None,
         return query
     literal = least.replace("'", "''")
     return f"{query} WHERE {column} >= '{literal}' OR {column} IS NULL"
+
+
+def _as_postgresql_text(field: StructField) -> str:
+    """Text of a column; a timestamp with time zone ends with `Z`, since the session's time zone is UTC."""
+    text = f"CAST({_quoted(field.name)} AS text)"
+    return f"regexp_replace({text}, '[+]00$', 'Z')" if isinstance(field.dataType, TimestampType) else text
 
 
 def _quoted(name: str) -> str:
@@ -202,6 +219,9 @@ def _delivery(
         # The number distinguishes deliveries with equal content at different times.
         "batch_id": sha256_of([digest, number])[:32],
         "reason": None,
+        "position": None,
+        "hint": None,
+        "num_replaced": None,
         "columns": rows.columns,
         "watermark": (highest and highest[0]) or (newest and newest["watermark"]),
         # Keep arrival times monotonic even if the clock was set back.

@@ -1,32 +1,23 @@
 """Read the records of a delivery unchanged: every column as text, with file, block and position."""
 
 import codecs
-import io
 import re
-import shutil
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
-from pathlib import Path, PurePosixPath
-from typing import IO
 
-from pyarrow import fs
 from pyarrow import parquet as pq
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from crm_spark.contracts.bronze_columns import encoded
-from crm_spark.sources.config import Files
-from crm_spark.stages.ingest.file_validation import codec_of, opened
+from crm_spark.sources.config import FileOptions, Files
+from crm_spark.stages.ingest.json_records import UNPARSED
 from crm_spark.stages.ingest.source_file import SourceFile
-from crm_spark.stages.ingest.surrogates import SurrogateEscaper
 
 _POSITION_BITS = 33
 CORRUPT = "_corrupt"
-_PATTERN = re.compile(r"[*?\[\]{}\\]")
-_PIECE = 1 << 20
 
 
 @contextmanager
@@ -39,98 +30,92 @@ def one_file_per_task(spark: SparkSession) -> Iterator[None]:
         spark.conf.unset("spark.sql.files.openCostInBytes")
 
 
-@contextmanager
-def readable_paths(files: Sequence[SourceFile], how: Files, scratch: Path) -> Iterator[dict[str, SourceFile]]:
-    """Files by the path Spark reads; files it cannot read in place are prepared in `scratch`.
-
-    These are archive members, JSON with lone surrogates, and paths that contain glob characters.
-    """
-    paths: dict[str, SourceFile] = {}
-    try:
-        for number, file in enumerate(files):
-            path = Path(file.path)
-            if file.member is not None or file.has_lone_surrogates or _PATTERN.search(file.path):
-                path = _prepared(file, how, scratch, number)
-            paths[str(path)] = file
-        yield paths
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _prepared(file: SourceFile, how: Files, scratch: Path, number: int) -> Path:
-    scratch.mkdir(parents=True, exist_ok=True)
-    # Generated name: member names from an archive are untrusted and never used as paths.
-    target = scratch / f"{number}{PurePosixPath(file.member or file.path).suffix}"
-    if file.has_lone_surrogates:
-        _escape_surrogates(file, how, target.with_suffix(".json"))
-        return target.with_suffix(".json")
-    if file.member is None:
-        target.symlink_to(file.path)
-        return target
-    with _opened(file) as source, target.open("wb") as sink:
-        shutil.copyfileobj(source, sink)
-    return target
-
-
-@contextmanager
-def _opened(file: SourceFile) -> Iterator[IO[bytes]]:
-    if file.member is None:
-        with opened(fs.LocalFileSystem(), file.path) as source:
-            yield source
-        return
-    with zipfile.ZipFile(file.path) as archive, archive.open(file.member) as source:
-        yield source
-
-
-def _escape_surrogates(file: SourceFile, how: Files, target: Path) -> None:
-    escaper, encoding = SurrogateEscaper(), how.options.encoding
-    with (
-        _opened(file) as raw,
-        io.TextIOWrapper(raw, encoding=codec_of(encoding), newline="") as source,
-        target.open("w", encoding=encoding, newline="") as sink,
-    ):
-        while piece := source.read(_PIECE):
-            sink.write(escaper.feed(piece))
-        sink.write(escaper.feed("", is_last=True))
-
-
 def read_records(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> DataFrame:
     """Grain: record. Returns the source's columns as text, `_path`, `_block`, `_position`, `_corrupt`.
 
     Files are grouped by header, so columns are matched by name, not position. Evaluate the result within
     `one_file_per_task`.
     """
-    # Parquet files with different column types cannot be read together.
-    types = {path: _parquet_types(path) if how.format == "parquet" else "" for path in files}
-    headers = sorted((file.columns, types[path], path) for path, file in files.items())
-    groups = [(key[0], [path for *_, path in group]) for key, group in groupby(headers, key=lambda entry: entry[:2])]
-    frames = [_read_group(spark, how, header, paths) for header, paths in groups]
-    result = frames[0]
-    for frame in frames[1:]:
+    read = {"csv": _csv_frames, "parquet": _parquet_frames}.get(how.format, _json_frames)
+    result, *others = read(spark, how, files)
+    for frame in others:
         result = result.unionByName(frame, allowMissingColumns=True)
     return result
+
+
+def _csv_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> list[DataFrame]:
+    keys = sorted((file.columns, file.is_copy, file.is_unquoted, path) for path, file in files.items())
+    frames = []
+    for (columns, is_copy, is_unquoted), group in groupby(keys, key=lambda key: key[:3]):
+        options = _options(how, is_copy=is_copy)
+        if is_unquoted:
+            options = options.model_copy(update={"quote": ""})
+        frame = _read_csv(spark, options, columns, [path for *_, path in group])
+        cells = [F.col(f"`{name}`") for name in columns]
+        frames.append(
+            frame.select(*cells, *_file_block(), _corrupt_row(options, num_columns=len(columns)).alias(CORRUPT))
+        )
+    return frames
+
+
+def _parquet_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> list[DataFrame]:
+    # Files with different column types cannot be read together.
+    keys = sorted((file.columns, _parquet_types(path), path) for path, file in files.items())
+    frames = []
+    for _, group in groupby(keys, key=lambda key: key[:2]):
+        frame = spark.read.parquet(*(path for *_, path in group))
+        cells = [as_text(frame, name).alias(encoded(name, i)) for i, name in enumerate(frame.columns)]
+        envelope = _envelope(F.lit(0), F.col("_metadata.row_index"))
+        frames.append(frame.select(*cells, *envelope, F.lit(None).cast("string").alias(CORRUPT)))
+    return frames
 
 
 def _parquet_types(path: str) -> str:
     return str([str(kind) for kind in pq.read_schema(path).types])
 
 
-def _read_group(spark: SparkSession, how: Files, header: tuple[str, ...], paths: list[str]) -> DataFrame:
-    if how.format == "parquet":
-        frame = spark.read.parquet(*paths)
-        cells = [as_text(frame, name).alias(encoded(name, i)) for i, name in enumerate(frame.columns)]
-        return frame.select(*cells, *_envelope(F.lit(0), F.col("_metadata.row_index")), _no_corrupt_record())
+def _json_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> list[DataFrame]:
+    """Every value as its literal text; the keys are known from validation."""
+    frames = []
+    for is_copy, names, paths in _json_groups(files):
+        reader = (
+            spark.read.schema(_all_text([*names, UNPARSED]))
+            .option("multiLine", how.format == "json" and not is_copy)
+            .option("mode", "PERMISSIVE")
+            .option("columnNameOfCorruptRecord", CORRUPT)
+            # Validation collects the keys of valid JSON only.
+            .option("allowSingleQuotes", False)
+        )
+        # No encoding option: with it, Spark does not keep numbers and nested values as written.
+        frame = reader.json(paths)
+        cells = [_column(name).alias(name if is_copy else encoded(name, 0)) for name in names]
+        corrupt = F.coalesce(F.col(CORRUPT), F.col(UNPARSED)).alias(CORRUPT)
+        frames.append(frame.select(*cells, *_file_block(), corrupt))
+    return frames
+
+
+def _json_groups(files: dict[str, SourceFile]) -> list[tuple[bool, list[str], list[str]]]:
+    """Files that can be read together: (is_copy, names, paths). No two names of a group differ only in case."""
+    groups: list[tuple[bool, dict[str, str], list[str]]] = []
+    for path, file in sorted(files.items()):
+        names = {key.lower(): key for key in file.keys}
+        for is_copy, known, paths in groups:
+            if is_copy == file.is_copy and all(known.get(low, key) == key for low, key in names.items()):
+                known.update(names)
+                paths.append(path)
+                break
+        else:
+            groups.append((file.is_copy, names, [path]))
+    return [(is_copy, sorted(known.values()), paths) for is_copy, known, paths in groups]
+
+
+def _options(how: Files, *, is_copy: bool) -> FileOptions:
+    return how.options.model_copy(update={"encoding": "utf-8"}) if is_copy else how.options
+
+
+def _file_block() -> tuple[Column, ...]:
     position = F.monotonically_increasing_id().bitwiseAND((1 << _POSITION_BITS) - 1)
-    block = F.col("_metadata.file_block_start")
-    frame = _read_csv(spark, how, header, paths) if how.format == "csv" else _read_json(spark, how, paths)
-    # JSON keys may be invalid Delta column names; CSV headers are already encoded.
-    names = {name: name if how.format == "csv" else encoded(name, 0) for name in frame.columns}
-    cells = [F.col(f"`{name}`").alias(names[name]) for name in frame.columns if name != CORRUPT]
-    return frame.select(*cells, *_envelope(block, position), F.col(CORRUPT))
-
-
-def _no_corrupt_record() -> Column:
-    return F.lit(None).cast("string").alias(CORRUPT)
+    return _envelope(F.col("_metadata.file_block_start"), position)
 
 
 def _envelope(block: Column, position: Column) -> tuple[Column, ...]:
@@ -142,15 +127,16 @@ def _envelope(block: Column, position: Column) -> tuple[Column, ...]:
     )
 
 
-def _read_csv(spark: SparkSession, how: Files, header: tuple[str, ...], paths: list[str]) -> DataFrame:
-    options = how.options
+def _read_csv(spark: SparkSession, options: FileOptions, header: tuple[str, ...], paths: list[str]) -> DataFrame:
+    codec = codecs.lookup(options.encoding).name
     return (
         spark.read.schema(_all_text(header))
         .option("header", True)
-        .option("sep", options.delimiter)
-        .option("quote", options.quote)
-        .option("escape", options.escape)
-        .option("encoding", codecs.lookup(options.encoding).name)
+        # Spark reads escapes such as \\t in a delimiter.
+        .option("sep", options.delimiter.replace("\\", "\\\\"))
+        .option("quote", options.quote_character)
+        .option("escape", options.escape if options.quote_character else "")
+        .option("encoding", "utf-8" if codec == "utf-8-sig" else codec)
         .option("multiLine", options.multi_line)
         .option("mode", "PERMISSIVE")
         .option("columnNameOfCorruptRecord", CORRUPT)
@@ -158,18 +144,37 @@ def _read_csv(spark: SparkSession, how: Files, header: tuple[str, ...], paths: l
     )
 
 
-def _read_json(spark: SparkSession, how: Files, paths: list[str]) -> DataFrame:
-    """Read JSON in two passes: the first infers the column names, the second reads every value as its literal text."""
-    reader = (
-        spark.read.option("multiLine", how.format == "json")
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-    )
-    if how.options.encoding.lower() not in ("utf-8", "utf8"):
-        # Set only if needed: with UTF-8 input and no encoding option, Spark keeps numbers and nested values as written.
-        reader = reader.option("encoding", codecs.lookup(how.options.encoding).name)
-    names = [name for name in reader.option("primitivesAsString", True).json(paths).columns if name != CORRUPT]
-    return reader.schema(_all_text(names)).json(paths)
+def _corrupt_row(options: FileOptions, *, num_columns: int) -> Column:
+    """Raw text of a row with too few or too many cells; null for a row that can be read.
+
+    Spreadsheets leave out the delimiters after the last cell with a value, and some systems end each row with one. A single
+    cell in a table of several columns is no such row.
+    """
+    raw = F.col(CORRUPT)
+    bare, quote, delimiter = raw, options.quote_character, _literal(options.delimiter)
+    if quote:
+        q = _literal(quote)
+        if options.escape not in ("", quote):
+            bare = F.regexp_replace(bare, f"{_literal(options.escape)}.", "x")
+        bare = F.regexp_replace(bare, f"(?<=^|{delimiter}){q}{q}(?={delimiter}|[\\r\\n]*$)", "")
+        # A quoted cell begins after a delimiter; the part behind a doubled quote begins after a quote.
+        bare = F.regexp_replace(bare, f"(?<=^|{delimiter}|{q}){q}[^{q}]*{q}", "x")
+    cells = F.split(F.regexp_replace(bare, r"[\r\n]+$", ""), delimiter, -1)
+    num_cells = F.size(cells)
+    surplus = F.slice(cells, num_columns + 1, F.greatest(num_cells - num_columns, F.lit(0)))
+    is_short = (num_cells < num_columns) & (num_cells >= min(2, num_columns - 1))
+    is_padded = (num_cells > num_columns) & (F.array_join(surplus, "") == "")
+    return F.when(raw.isNotNull() & ~(is_short | is_padded), raw)
+
+
+def _column(name: str) -> Column:
+    """Column of any name, including dots and backticks."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def _literal(text: str) -> str:
+    """Java pattern of the text."""
+    return "".join(f"\\x{{{ord(sign):x}}}" for sign in text)
 
 
 def _all_text(names: Sequence[str]) -> StructType:
@@ -177,11 +182,13 @@ def _all_text(names: Sequence[str]) -> StructType:
 
 
 def as_text(frame: DataFrame, name: str) -> Column:
-    """Column as text for bronze: nested values as JSON, binary as base64."""
-    column = F.col(f"`{name}`")
+    """Column as text for bronze: nested values as JSON, binary as base64, UTC timestamps with `Z`."""
+    column = _column(name)
     kind = frame.schema[name].dataType.typeName()
     if kind in ("struct", "array", "map"):
         return F.to_json(column)
+    if kind == "timestamp":
+        return F.concat(column.cast("string"), F.lit("Z"))
     return F.base64(column) if kind == "binary" else column.cast("string")
 
 

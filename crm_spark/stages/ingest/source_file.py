@@ -18,7 +18,12 @@ class SourceFile:
         modified_at: modification time (UTC).
         columns: header columns as encoded in bronze; empty before validation or without a header.
         blocked: reason code if the file must not be opened.
-        has_lone_surrogates: whether its JSON contains escaped lone surrogates.
+        keys: keys of its JSON records, as written.
+        binary_columns: Parquet columns whose bytes are not text.
+        needs_copy: whether Spark must read a rewritten copy.
+        is_unquoted: whether quotes in a CSV file are ordinary characters.
+        num_replaced: number of invalid byte sequences replaced by U+FFFD.
+        is_copy: whether it is the rewritten copy, in UTF-8.
     """
 
     source: str
@@ -28,7 +33,12 @@ class SourceFile:
     modified_at: datetime
     columns: tuple[str, ...] = ()
     blocked: str | None = None
-    has_lone_surrogates: bool = False
+    keys: tuple[str, ...] = ()
+    binary_columns: tuple[str, ...] = ()
+    needs_copy: bool = False
+    is_unquoted: bool = False
+    num_replaced: int = 0
+    is_copy: bool = False
 
     @property
     def member(self) -> str | None:

@@ -16,21 +16,32 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.context import NO_NEW_INPUT, JobContext, StageResult, in_parallel
-from crm_spark.core.errors import ConfigError, InputError
+from crm_spark.core.errors import ConfigError, CrmError, InputError
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
+from crm_spark.stages.ingest.delivery_status import (
+    INGESTED,
+    PLANNED,
+    REJECTED,
+    SKIPPED,
+    UNSETTLED,
+    WITHDRAWN,
+    rejection,
+    status_row,
+)
 from crm_spark.stages.ingest.discovery import Delivery, list_files, unseen
+from crm_spark.stages.ingest.file_copies import mapped_columns, readable_paths
+from crm_spark.stages.ingest.file_reasons import HINTS
 from crm_spark.stages.ingest.file_stream import stream_files
-from crm_spark.stages.ingest.file_validation import FileReport, examine_files
+from crm_spark.stages.ingest.file_validation import FileReport, examine_files, validated_file
 from crm_spark.stages.ingest.jdbc import ingest_jdbc
-from crm_spark.stages.ingest.reader import normalised, one_file_per_task, read_records, readable_paths
+from crm_spark.stages.ingest.reader import normalised, one_file_per_task, read_records
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.staging import Fetch, staged
+from crm_spark.stages.ingest.unreadable import with_defects_of_reading, without_unreadable
 
-PLANNED, INGESTED, SKIPPED, REJECTED, WITHDRAWN = "planned", "ingested", "skipped", "rejected", "withdrawn"
-UNSETTLED = (REJECTED, WITHDRAWN)
 CHANGED_SINCE = "changed_since"
 
 
@@ -88,20 +99,48 @@ def _ingest_staged(ctx: JobContext, paths: frozenset[str] | None, fetch: Fetch) 
             ctx.log.info("dry run: would ingest %s: %d files", delivery.source, len(delivery.files))
         return StageResult(0, note="dry run")
     with one_file_per_task(ctx.spark):
-        done = in_parallel(lambda d: _ingest(ctx, sources[d.source], d, columns_known(history, d.source)), deliveries)
-    outcomes = [row for rows in done for row in rows]
+        outcomes, failures = _ingest_all(ctx, sources, deliveries, history)
     num_rows += sum(row["num_rows"] for row in outcomes)
     if outcomes:
         _record(ctx, outcomes, part=f"done:{sha256_of([o['batch_id'] for o in outcomes])[:16]}")
-    if not outcomes and not status_rows and not num_rows and history:
+    if not outcomes and not status_rows and not failures and not num_rows and history:
         return StageResult(status=NO_NEW_INPUT, last_work_at=max(row["arrived_at"] for row in history))
-    num_rejected = sum(row["status"] == REJECTED for row in status_rows)
+    num_rejected = sum(row["status"] == REJECTED for row in (*status_rows, *failures))
     note = f"{len(outcomes)} files" + (f", {num_rejected} rejected" if num_rejected else "")
     if paths is None and not history and not outcomes and not status_rows and not num_rows:
         raise InputError(
             f"No source files found in {cfg.data_dir}. Check ingest.data_dir and files.path of the sources."
         )
     return StageResult(num_rows, note=note)
+
+
+def _ingest_all(
+    ctx: JobContext, sources: dict[str, Source], deliveries: list[Delivery], history: list[Row]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Ingest the deliveries, without files that cannot be read.
+
+    Returns:
+        Status rows of the ingested files, and those that reject files and plan their deliveries again.
+    """
+
+    def attempt(delivery: Delivery) -> list[dict[str, Any]] | Exception:
+        try:
+            return _ingest(ctx, sources[delivery.source], delivery, columns_known(history, delivery.source))
+        except CrmError:
+            raise
+        except Exception as error:
+            return error
+
+    outcomes: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
+    for delivery, result in zip(deliveries, in_parallel(attempt, deliveries)):
+        while isinstance(result, Exception):
+            delivery, status_rows = without_unreadable(ctx, sources[delivery.source], delivery, result)
+            _record(ctx, status_rows, part=f"failed:{sha256_of([v['batch_id'] for v in status_rows])[:16]}")
+            failures += status_rows
+            result = attempt(delivery) if delivery.files else []
+        outcomes += result
+    return outcomes, failures
 
 
 def columns_known(history: Iterable[Row], source: str) -> frozenset[str]:
@@ -148,6 +187,7 @@ def _plan(
             if owner.name == source.name
             for report in _members(file, examined.get((source.name, file.name)))
         ]
+        reports = with_defects_of_reading(ctx, source, reports, past)
         resumed, withdrawn = _resumed(ctx, source, reports, unfinished[source.name])
         resumed_files = {
             (file.name, digest) for delivery in resumed for file, digest in zip(delivery.files, delivery.digests)
@@ -165,20 +205,9 @@ def _plan(
 def _members(file: SourceFile, examined: list[FileReport] | None) -> list[tuple[SourceFile, FileReport]]:
     """Pair the file, or each member of the archive, with its validation report."""
     if examined is None:
-        return [(file, FileReport(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked))]
-    return [
-        (
-            replace(
-                file,
-                name=e.name,
-                num_bytes=e.num_bytes,
-                columns=e.columns,
-                has_lone_surrogates=e.has_lone_surrogates,
-            ),
-            e,
-        )
-        for e in examined
-    ]
+        hint = HINTS.get(file.blocked or "", "")
+        return [(file, FileReport(file.name, sha256_of([file.name]), file.num_bytes, damage=file.blocked, hint=hint))]
+    return [(validated_file(file, report), report) for report in examined]
 
 
 def _classified(
@@ -187,26 +216,33 @@ def _classified(
     """Delivery of all new valid files (at most one), and the status row of each file."""
     known = {row["file_sha256"] for row in past if row["status"] not in UNSETTLED}
     rejected = {(row["file"], row["file_sha256"], row["reason"]) for row in past if row["status"] == REJECTED}
+    skipped: set[tuple[str, str]] = set()
     fresh: list[tuple[SourceFile, str]] = []
     status_rows: list[dict[str, Any]] = []
     for file, examined in reports:
         digest, damage = examined.digest, examined.damage
         if damage is not None:
             if (file.name, digest, damage) not in rejected:
-                ctx.log.warning("%s: file %s rejected: %s", source.name, file.name, damage)
-                status_rows.append(_status_row(ctx, file, digest, f"rejected:{digest[:16]}", REJECTED, damage))
+                # Two files, or two members of one name, may have the same content.
+                rejected.add((file.name, digest, damage))
+                status_rows.append(rejection(ctx, file, examined))
         elif digest in known:
-            ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
-            status_rows.append(
-                _status_row(ctx, file, digest, f"skipped:{sha256_of(file.name)[:16]}", SKIPPED, "same_bytes")
-            )
+            if (file.name, digest) not in skipped:
+                skipped.add((file.name, digest))
+                ctx.log.info("%s: file %s skipped: its content was ingested before", source.name, file.name)
+                batch_id = f"skipped:{sha256_of(file.name)[:16]}"
+                status_rows.append(status_row(ctx, file, digest, batch_id, SKIPPED, "same_bytes"))
         else:
             known.add(digest)
             fresh.append((file, digest))
+            if examined.num_replaced:
+                ctx.log.warning(
+                    "%s: file %s: %d invalid byte sequences replaced", source.name, file.name, examined.num_replaced
+                )
     if not fresh:
         return [], status_rows
     delivery = Delivery(source.name, tuple(f for f, _ in fresh), tuple(d for _, d in fresh))
-    return [delivery], [*status_rows, *(_status_row(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
+    return [delivery], [*status_rows, *(status_row(ctx, f, d, delivery.batch_id, PLANNED) for f, d in fresh)]
 
 
 def _unfinished(ctx: JobContext, source: Source, past: list[Row]) -> tuple[dict[str, list[Row]], dict[str, list[Row]]]:
@@ -239,7 +275,7 @@ def _resumed(
         )
         plan = _delivery_of(source, rows)
         withdrawn += [
-            _status_row(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in changed else None)
+            status_row(ctx, f, d, batch_id, WITHDRAWN, CHANGED_SINCE if f.name in changed else None)
             for f, d in zip(plan.files, plan.digests)
         ]
     return resumed, withdrawn
@@ -260,7 +296,7 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
     table = bronze(source.name)
     scratch, batch_id = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16], delivery.batch_id
     if not ctx.tables.committed(table, batch_id, batch_id):
-        with readable_paths(delivery.files, source.files, scratch) as files:
+        with readable_paths(delivery.files, source.files, scratch, preferred=mapped_columns(source)) as files:
             records, envelope = read_records(ctx.spark, source.files, files), _file_table(ctx, delivery, files)
             frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
             # File digest, block and position number the records: their ids are unique by construction.
@@ -289,7 +325,7 @@ def _ingested(
     fresh = sorted(set(columns) - known) if known else []
     if fresh:
         ctx.log.warning("%s: file %s has new columns (stored in bronze only): %s", file.source, file.name, fresh)
-    status = _status_row(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
+    status = status_row(ctx, file, digest, batch_id, INGESTED, "new_column" if fresh else None)
     return {**status, "columns": list(columns), "num_rows": counted["num_rows"] if counted is not None else 0}
 
 
@@ -309,25 +345,6 @@ def with_envelope(records: DataFrame, files: DataFrame, *, run_id: str, arrived_
         .withColumn("_run_id", F.lit(run_id))
         .drop("_path")
     )
-
-
-def _status_row(
-    ctx: JobContext, file: SourceFile, digest: str, batch_id: str, status: str, reason: str | None = None
-) -> dict[str, Any]:
-    return {
-        "source": file.source,
-        "file": file.name,
-        "file_sha256": digest,
-        "num_bytes": file.num_bytes,
-        "modified_at": file.modified_at,
-        "num_rows": 0,
-        "batch_id": batch_id,
-        "status": status,
-        "reason": reason,
-        "columns": list(file.columns) or None,
-        "watermark": None,
-        "arrived_at": ctx.started_at,
-    }
 
 
 def _record(ctx: JobContext, status_rows: Iterable[dict[str, Any]], *, part: str) -> None:

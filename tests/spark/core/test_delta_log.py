@@ -46,15 +46,28 @@ def test_properties_are_read_without_a_job(spark, tmp_path):
     assert TableState(spark, path).properties["x.y"] == "z"
 
 
+def test_what_a_failed_creation_left_is_removed(spark, tmp_path):
+    path = tmp_path / "table"
+    (path / "day=1").mkdir(parents=True)
+    (path / "day=1" / "part-00000-x.parquet").write_text("")
+    (path / "_delta_log").mkdir()
+    delta_log.remove_incomplete_table(spark, str(path))
+    assert not path.exists()
+    (path / "day=1").mkdir(parents=True)
+    (path / "day=1" / "orders.csv").write_text("")
+    delta_log.remove_incomplete_table(spark, str(path))
+    assert (path / "day=1" / "orders.csv").exists(), "not a file of a table"
+
+
 def test_only_a_log_without_a_commit_is_removed(spark, tmp_path):
     path = tmp_path / "table"
     write(spark, str(path), "a", 1)
-    delta_log.remove_incomplete_log(spark, str(path))
+    delta_log.remove_incomplete_table(spark, str(path))
     assert version_of(spark, str(path)) == 0
     killed = tmp_path / "killed" / "_delta_log"
     killed.mkdir(parents=True)
     (killed / ".00000000000000000000.json.tmp").write_text("")
-    delta_log.remove_incomplete_log(spark, str(killed.parent))
+    delta_log.remove_incomplete_table(spark, str(killed.parent))
     assert not killed.exists()
 
 

@@ -129,6 +129,11 @@ def test_archive_members_are_validated_separately(tmp_path):
     assert reports[0].digest == hashlib.sha256(CSV).hexdigest()
 
 
+def test_hidden_members_are_ignored(tmp_path):
+    reports = look(tmp_path, "mac.zip", zipped(**{"a.csv": CSV, "__MACOSX/._a.csv": b"\0\5", ".DS_Store": b"\0"}))
+    assert [(e.name, e.damage) for e in reports] == [("mac.zip!a.csv", None)]
+
+
 @pytest.mark.parametrize(
     "member", ["../a.csv", "/etc/a.csv", "x/../../a.csv", "..\\a.csv", "C:\\a.csv", "a/..", "\\\\h\\a"]
 )

@@ -73,6 +73,59 @@ def test_path_inside_the_data_folder_is_accepted(glob):
     assert validated(Files, {"path": glob, "format": "csv"}, origin="shop.yaml").path == glob
 
 
+def test_path_into_an_archive_is_rejected_with_file_and_key(tmp_path):
+    head = "files: {path: 'export.zip!orders*.csv', format: csv}\n"
+    message = error_of(written(tmp_path, head=head))
+    assert message.startswith(f"{tmp_path}/shop.yaml: files.path: no file name can match '!'")
+    assert "all its members are read" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "key", "message"),
+    [
+        ("{quote: '\"\"'}", "files.options.quote", "at most 1 character"),
+        ("{quote: ',', delimiter: ','}", "files.options", "quote: ',' is part of the delimiter"),
+        ("{delimiter: '\"'}", "files.options", "is part of the delimiter"),
+        ("{escape: ';', delimiter: ';'}", "files.options", "escape: ';' is part of the delimiter"),
+        ('{delimiter: "\\n"}', "files.options.delimiter", "cannot contain line breaks"),
+        ("{delimiter: ''}", "files.options.delimiter", "at least 1 character"),
+        ('{quote: "\\n"}', "files.options.quote", "a line break or NUL cannot be used"),
+        ("{escape: '\\\\x'}", "files.options.escape", "at most 1 character"),
+        ("{errors: ignore}", "files.options.errors", "'strict' or 'replace'"),
+        ("{encoding: rot13}", "files.options.encoding", "unknown encoding 'rot13'"),
+        ("{encoding: undefined}", "files.options.encoding", "unknown encoding 'undefined'"),
+    ],
+)
+def test_file_options_that_cannot_work_are_rejected_with_file_and_key(tmp_path, options, key, message):
+    head = f"files: {{path: x, format: csv, options: {options}}}\n"
+    error = error_of(written(tmp_path, head=head))
+    assert error.startswith(f"{tmp_path}/shop.yaml: {key}: ") and message in error
+
+
+@pytest.mark.parametrize(
+    "options", [{"quote": ""}, {"quote": "", "delimiter": '"'}, {"delimiter": "||"}, {"escape": ""}]
+)
+def test_file_options_that_work_are_accepted(options):
+    validated(Files, {"path": "x", "format": "csv", "options": options}, origin="shop.yaml")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ("{from: No, extract: '[0-9]+'}", "the regular expression needs a group"),
+        ("{from: No, extract: '([0-9]+'}", "not a regular expression"),
+        ("{cases: [{column: No, matches: '*', value: x}]}", "not a regular expression"),
+    ],
+)
+def test_regular_expressions_that_cannot_work_are_rejected(tmp_path, mapping, message):
+    assert message in error_of(written(tmp_path, ORDER.replace("order_id: No", f"order_id: {mapping}")))
+
+
+def test_regular_expressions_of_java_are_accepted(tmp_path):
+    columns = ORDER.replace("order_id: No", r"order_id: {from: No, extract: '^\p{L}+(?<number>\d+)$'}")
+    assert load_source(written(tmp_path, columns))
+
+
 def test_files_or_jdbc_is_required(tmp_path):
     assert "set exactly one of files and jdbc" in error_of(written(tmp_path, head=""))
 
