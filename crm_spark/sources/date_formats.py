@@ -29,7 +29,7 @@ def require_date_format(text: str) -> None:
     """Check that a format can yield a date.
 
     Raises:
-        ValueError: the pattern has an unknown letter, or lacks year, month or day; the message says what to write instead.
+        ValueError: the pattern has an unknown letter, or lacks year or month; the message says what to write instead.
     """
     if text in NAMED_FORMATS:
         return
@@ -70,8 +70,6 @@ def _missing_part(letters: set[str], bare: str) -> str | None:
         return "there is no year (yyyy or yy)"
     if not letters & set("MLD"):
         return "there is no month: M is the month, m the minute" if "m" in letters else "there is no month (MM)"
-    if not letters & set("dD"):
-        return "there is no day (dd)"
     if "D" in letters and "M" in letters:
         return "D is the day of the year; the day of the month is d"
     if letters & set("hK") and "a" not in letters:

@@ -23,7 +23,7 @@ def load(tmp_path, format):
         ("YYYY-MM-dd", "the year is y (yyyy)"), ("DD.MM.YYYY", "the year is y (yyyy)"), ("%Y-%m-%d", "write yyyy for %Y"),
         ("%d/%m/%y %H:%M", "write yyyy for %Y"), ("uuuu-MM-dd", "the year is y (yyyy)"), ("yyyy-mm-dd", "M is the month"),
         ("dd.MM.", "there is no year"), ("HH:mm:ss", "there is no year"), ("yyyy", "there is no month"),
-        ("yyyy-MM", "there is no day"), ("DD.MM.yyyy", "the day of the month is d"), ("yyyy-MM-ddTHH:mm:ss", "quotes: 'T'"),
+        ("DD.MM.yyyy", "the day of the month is d"), ("yyyy-MM-ddTHH:mm:ss", "quotes: 'T'"),
         ("dd.MM.yyyy hh:mm", "needs a (AM or PM)"), ("yyyy-'W'ww-dd", "weeks cannot be read"), ("tt.MM.yyyy", "t is not a letter"),
         ("dd.MM.jjjj", "j is not a letter"), ("yyyy-MMMMM-dd", "M may be repeated 4 times"), ("ddd.MM.yyyy", "d may be repeated 2"),
         ("yyyy-MM-dd'T", "a quote is not closed"), ("yyyy-MM-dd]", "must enclose optional parts"),
@@ -46,7 +46,7 @@ def test_format_without_a_date_is_rejected_with_file_and_key(tmp_path, format, p
     "format",
     [
         "iso", "excel", "epoch_seconds", "epoch_milliseconds", "epoch_microseconds", "epoch_nanoseconds", "dd.MM.yyyy",
-        "d.M.yy", "yyyyMMdd", "yyyyDDD", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "EEE, dd MMM yyyy HH:mm:ss Z", "EEEE, d MMMM yyyy",
+        "d.M.yy", "yyyyMMdd", "yyyyDDD", "yyyy-MM", "MM/yyyy", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "EEE, dd MMM yyyy HH:mm:ss Z", "EEEE, d MMMM yyyy",
         "MM/dd/yyyy hh:mm a", "yyyy-MM-dd[ HH:mm[:ss]]", "dd MMM yyyy HH:mm z", "yyyy-MM-dd HH:mm VV", "dd 'de' MMMM 'de' yyyy",
         "yyyy-MM-dd'T'HH:mm:ss.SSSSSSSSS'Z'", "yyyy年MM月dd日",
     ],
