@@ -267,9 +267,10 @@ class Feed(Config):
     """Mapping of a source to one entity."""
 
     one_row_per_key: bool = False
-    """Keep one row per key if many records share it (an order header repeated on each line): the latest by `updated_at`, then
-    that of the source with the higher `rank`, then the one with the greatest digest, independent of the order of arrival. Rows
-    of the same age that differ from it are counted in `ops.finding` as `conflicting_values`, per column."""
+    """Combine the lines of a file that have one key (an order header repeated on each line): each column takes the first known
+    value, in the order of the lines. Values of later lines that differ are counted in `ops.finding` as `conflicting_values`, per
+    column. Between files the latest record by `updated_at` is kept, then that of the source with the higher `rank`, then the
+    one with the greatest digest, independent of the order of arrival; it takes values that it does not know from the others."""
     columns: dict[str, Mapping]
     """Mapping of each column of the entity."""
 

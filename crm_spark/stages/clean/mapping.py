@@ -164,8 +164,7 @@ class _Reader:
         """Local timestamp, number in Spark's notation, or the mapped value."""
         plain, zone = F.col(PLAIN.format(name)), F.col(BESIDE.format(name))
         if isinstance(kind, _INSTANT):
-            parsed = [self._local(plain, zone, format_, mapping) for format_ in mapping.formats or ["iso"]]
-            return F.coalesce(*parsed)
+            return F.coalesce(*self._locals(plain, zone, mapping))
         if _is_number(kind, mapping):
             return numbers.digits(plain, self.source.decimal)
         return self._mapped_text(name, mapping) if mapping.map else None
@@ -277,12 +276,16 @@ class _Reader:
             return default
         return F.coalesce(self.standards.currencies.code(F.col(TEXT.format("currency"))), default)
 
-    def _local(self, plain: Column, zone: Column, name: str, mapping: Mapping) -> Column:
-        if name in instants.EPOCHS:
-            return F.lit(None).cast("timestamp")  # read as an instant; has no local time
-        if name == "excel":
-            return self._excel(plain)
-        return self._dates.local(plain, name, zone, mapping.newest_year)
+    def _locals(self, plain: Column, zone: Column, mapping: Mapping) -> list[Column]:
+        """Local timestamps of the formats; null where an earlier format is an epoch and matches: it has no local time."""
+        found, earlier_epochs = [F.lit(None).cast("timestamp")], []
+        for name in mapping.formats or ["iso"]:
+            if name in instants.EPOCHS:
+                earlier_epochs.append(instants.epoch(plain, name))
+                continue
+            local = self._excel(plain) if name == "excel" else self._dates.local(plain, name, zone, mapping.newest_year)
+            found.append(F.when(F.coalesce(*earlier_epochs).isNull(), local) if earlier_epochs else local)
+        return found
 
     def _digest(self, hash_of: list[str] | str) -> Column:
         names = [n for n in self.columns if not n.startswith("_")] if hash_of == "all" else None

@@ -146,7 +146,8 @@ def _release(validation: Validation, entity: str, leaving: DataFrame, kept: Data
     accepted = leaving.where("_status = 'accepted'").select(*contract.column_names)
     record_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
     ctx.tables.merge(contract, kept.select(*contract.column_names), batch_id=release_id, digest=digest)
-    update_histories(ctx, entity, leaving.select(*contract.column_names, "_rank"), batch_id=release_id, digest=digest)
+    versions = leaving.where("NOT _is_later_line").select(*contract.column_names, "_rank")
+    update_histories(ctx, entity, versions, batch_id=release_id, digest=digest)
     columns = {
         "entity": F.lit(entity),
         "outcome": F.col("_status"),

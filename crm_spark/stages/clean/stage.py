@@ -188,7 +188,7 @@ def _to_silver(ctx: JobContext, part: Validated) -> None:
     kept = part.kept.select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
     ctx.tables.merge(contract, kept, batch_id=batch_id, digest=digest, is_stable=True, is_unique=True)
-    valid = part.rows.where("_status <> 'quarantined'").select(*contract.column_names, "_rank")
+    valid = part.rows.where("_status <> 'quarantined' AND NOT _is_later_line").select(*contract.column_names, "_rank")
     update_histories(ctx, part.work.entity, valid, batch_id=batch_id, digest=digest)
 
 

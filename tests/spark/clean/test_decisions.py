@@ -13,6 +13,7 @@ from crm_spark.quality.checks import CHECKS
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import compact, finding
 from crm_spark.stages.clean.decisions import with_decision, with_reference_findings
+from crm_spark.stages.clean.lines import LATER_LINE
 
 ARRIVED = datetime(2025, 1, 2)
 CASES = [
@@ -84,7 +85,7 @@ def test_reference_is_looked_up_in_the_same_system(spark):
     rows = [
         {"row_id": r, "system": s, "product_id": p} for r, s, p in (("a", "x", "1"), ("b", "y", "1"), ("c", "x", "2"))
     ]
-    typed = frame(spark, ENTITIES["order_line"], rows).withColumn("_findings", compact([]))
+    typed = frame(spark, ENTITIES["order_line"], rows).withColumns({"_findings": compact([]), LATER_LINE: F.lit(False)})
     keys = spark.createDataFrame([("x", "1"), ("x", "1"), ("y", "9")], "system string, product_id string")
     rule = Rule(
         code="unknown_product", entity="order_line", column="product_id", check="exists_in",

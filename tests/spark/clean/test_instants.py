@@ -90,6 +90,16 @@ def test_epochs_are_in_utc_whatever_the_zone(read):
     }  # fmt: skip
 
 
+def test_formats_are_tried_in_order(read):
+    day, epoch = datetime(2024, 7, 1), datetime(1970, 8, 23, 6, 25, 1)
+    for formats, at in (
+        ("yyyyMMdd, epoch_seconds", day),
+        ("epoch_seconds, yyyyMMdd", epoch),
+        ("epoch_seconds, iso", epoch),
+    ):
+        assert read("order", "ordered_at", f"{{from: c, formats: [{formats}]}}", ["20240701"]) == {"20240701": at}
+
+
 def test_skipped_and_repeated_hours_get_a_note(notes):
     mapping = "{from: c, formats: [iso, yyyy/MM/dd HH:mm]}"
     cells = [
@@ -104,7 +114,7 @@ def test_skipped_and_repeated_hours_get_a_note(notes):
         "2024-11-03 01:30": (datetime(2024, 11, 3, 5, 30), "ambiguous_local_time"),
         "2024-11-03 02:00": (datetime(2024, 11, 3, 7), None),
         "2024-11-03 01:30 EST": (datetime(2024, 11, 3, 6, 30), None),
-        "2024-11-03": (datetime(2024, 11, 3, 4), None),
+        "2024-11-03": (datetime(2024, 11, 3), None),  # a day of the company, whose zone is UTC here
     }
     assert notes("order", "ordered_at", mapping, ["2024-04-07 01:45"], "time_zone: Australia/Lord_Howe") == {
         "2024-04-07 01:45": (datetime(2024, 4, 6, 14, 45), "ambiguous_local_time")

@@ -4,7 +4,7 @@ import pytest
 from support.lake import lake_context
 
 from crm_spark.contracts.ops import FINDING, QUARANTINE, RECONCILIATION
-from crm_spark.contracts.silver import ORDER, ORDER_LINE, PERSON
+from crm_spark.contracts.silver import HISTORY, ORDER, ORDER_LINE, PERSON
 from crm_spark.stages.clean import replay
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
@@ -85,6 +85,8 @@ def test_lines_of_an_order_are_combined(company):
     ] * 8
     assert {r["phone"] for r in persons} == {f"+442079460{n:03}" for n in range(1, 9)}
     assert {r["merged_from"] for r in persons} == {None}
+    versions = ctx.tables.read(HISTORY["person"]).select("city", "is_current").collect()
+    assert [tuple(version) for version in versions] == [("London", True)] * 8
     amounts = {(r["currency"], r["product_id"], float(r["amount"])) for r in ctx.tables.read(ORDER_LINE).collect()}
     assert amounts == {("USD", "A", 10.0), ("USD", "B", 5.0), ("USD", "C", 2.5)}
     counts = {

@@ -103,7 +103,7 @@ def test_rating_to_10_uses_nps_ranges_and_rating_to_100_gets_no_label():
 
 def test_missing_settings_are_commented_and_given_settings_are_used():
     text, source = drafted(*ORDERS)
-    assert "--system" in text and "time_zone (default UTC), country (of phone numbers), currency" in text
+    assert "--system" in text and "time_zone (default: the company's), country (of phone numbers), currency" in text
     given = {"system": "group", "time_zone": "Europe/Rome", "country": "IT", "currency": "EUR"}
     text, source = drafted(*ORDERS, given=given)
     assert "--system" not in text and "Set if needed" not in text

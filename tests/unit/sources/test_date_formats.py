@@ -46,7 +46,8 @@ def test_format_without_a_date_is_rejected_with_file_and_key(tmp_path, format, p
     "format",
     [
         "iso", "excel", "epoch_seconds", "epoch_milliseconds", "epoch_microseconds", "epoch_nanoseconds", "dd.MM.yyyy",
-        "d.M.yy", "yyyyMMdd", "yyyyDDD", "yyyy-MM", "MM/yyyy", "yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "EEE, dd MMM yyyy HH:mm:ss Z", "EEEE, d MMMM yyyy",
+        "d.M.yy", "yyyyMMdd", "yyyyDDD", "yyyy-MM", "MM/yyyy",
+        "yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "EEE, dd MMM yyyy HH:mm:ss Z", "EEEE, d MMMM yyyy",
         "MM/dd/yyyy hh:mm a", "yyyy-MM-dd[ HH:mm[:ss]]", "dd MMM yyyy HH:mm z", "yyyy-MM-dd HH:mm VV", "dd 'de' MMMM 'de' yyyy",
         "yyyy-MM-dd'T'HH:mm:ss.SSSSSSSSS'Z'", "yyyy年MM月dd日",
     ],
