@@ -6,7 +6,7 @@ CUSTOMERS ?= 2000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test test-full lint docs bench lock clean
+.PHONY: help setup demo test test-full lint docs bench package cluster-demo lock clean
 
 help:                ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -20,7 +20,7 @@ demo: setup          ## a generated company through every stage, and its report
 lint: setup          ## ruff and mypy
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
 
-test: setup lint     ## the tests, in two processes: about 12 minutes on two cores
+test: setup lint     ## the tests, in two processes: about 40 minutes on two cores
 	@$(PY) -m pytest -n 2 --dist loadscope -m "not slow and not gpu"
 
 test-full: setup lint ## all tests, including the slow ones: hours
@@ -31,6 +31,12 @@ docs: setup          ## the documentation site in build/site
 
 bench: setup         ## benchmarks; one of them: make bench NAME=refresh
 	@$(PY) -m benchmarks $(NAME)
+
+package: setup       ## the archive and the JARs for spark-submit, in build/package
+	@$(PY) deploy/package.py
+
+cluster-demo: setup  ## a generated company on a Spark cluster and an HDFS of this machine, compared with local mode
+	@$(PY) deploy/cluster_demo.py
 
 lock: setup          ## write requirements.lock anew from pyproject.toml
 	@sh deploy/lock.sh

@@ -6,6 +6,7 @@ import sys
 
 NAMES = {
     "refresh": "time and peak memory per stage for 10,000 and 100,000 generated customers",
+    "nights": "sixty nightly refreshes of 20,000 generated customers, with faults, against one load of everything",
     "commits": "cost of a small write over 500 batches to one table",
     "cleaning": "ingest and clean of 1 and 10 million rows compared with pandas; small delivery; no rules",
     "conservation": "reconciliation of every record of 100,000 generated customers and of the examples, by batch",
@@ -31,6 +32,7 @@ def main() -> int:
     )
     parser.add_argument("name", nargs="?", choices=[*NAMES, []], default=[], metavar="NAME")
     parser.add_argument("--customers", type=int, nargs="*", help="sizes, for benchmarks with sizes")
+    parser.add_argument("--nights", type=int, help="number of nights, for nights")
     parser.add_argument("--data", help="folder with the files of the example companies")
     arguments = parser.parse_args()
     from benchmarks.figures import publish

@@ -7,8 +7,11 @@ from typing import Annotated
 from pydantic import Field
 
 from crm_spark.core.config import Config, TimeZone, merged, parse_overrides, read_layered, validated
+from crm_spark.core.failures import AlertsConfig
 from crm_spark.core.lease import TIME_TO_LIVE_SECONDS
+from crm_spark.core.log import LogFormat
 from crm_spark.core.session import SessionConfig
+from crm_spark.maintenance.config import MaintainConfig
 from crm_spark.stages.clean.config import CleanConfig, ReplayConfig
 from crm_spark.stages.decide.config import DecideConfig
 from crm_spark.stages.featurise.config import FeaturiseConfig
@@ -22,6 +25,7 @@ from crm_spark.stages.score.config import ScoreConfig
 from crm_spark.stages.segment.config import SegmentConfig
 from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.train.config import TrainConfig
+from crm_spark.telemetry.config import TelemetryConfig
 
 
 class CompanyConfig(Config):
@@ -53,6 +57,13 @@ class Settings(Config):
     """Logical date, unless `--as-of` is given; null: the day of the newest event in silver."""
     lease_seconds: Annotated[float, Field(gt=0)] = TIME_TO_LIVE_SECONDS
     """Seconds after which the lease of a silent run expires."""
+    log_format: LogFormat = "text"
+    """text: lines for people. json: one JSON object per line, with at (UTC), level, message and, for the line of a stage,
+    stage, status, num_rows and seconds."""
+    alerts: AlertsConfig = AlertsConfig()
+    """Alerts about failed runs."""
+    telemetry: TelemetryConfig = TelemetryConfig()
+    """Metrics and lineage of runs for other systems."""
     company: CompanyConfig = CompanyConfig()
     """Company profile: name, currency, prediction horizon."""
     session: SessionConfig = SessionConfig()
@@ -85,6 +96,8 @@ class Settings(Config):
     """Monitor stage: compute customer metrics, drift and information gap."""
     report: ReportConfig = ReportConfig()
     """Report stage: write the figures of the lake as an HTML page."""
+    maintain: MaintainConfig = MaintainConfig()
+    """Maintenance: compact tables and remove what is no longer read."""
 
 
 def load_settings(path: Path, overrides: list[str]) -> Settings:

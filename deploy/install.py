@@ -23,6 +23,7 @@ LOCK, BOOTSTRAP_LOCK, JAR_LOCK = (
     ROOT / "deploy" / "uv.lock.txt",
     ROOT / "deploy" / "jars.sha256",
 )
+CLUSTER_JAR_LOCK = ROOT / "deploy" / "cluster_jars.sha256"
 LOG_SETTINGS = ROOT / "deploy" / "log4j2.properties"
 NEEDED_BYTES = 9 * 1024**3
 STEPS = "environment", "jars", "spark"
@@ -45,7 +46,7 @@ def main() -> int:
         java = _java()
         for step in todo:
             print(f"setup: {step} ...", file=sys.stderr, flush=True)
-            {"environment": _environment, "jars": lambda: _jars(java), "spark": _spark}[step]()
+            {"environment": _environment, "jars": lambda: fetch_jars(java, JAR_LOCK), "spark": _spark}[step]()
             marks[step].write_text(digests[step])
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -118,10 +119,15 @@ def _environment() -> None:
     (_site_packages() / "crm_spark_project.pth").write_text(f"{ROOT}\n")
 
 
-def _jars(java: str) -> None:
-    """Fetch JARs from Maven Central with Spark's own Ivy, and check their digests."""
+def fetch_jars(java: str, lock: Path) -> list[Path]:
+    """Fetch JARs from Maven Central with Spark's own Ivy, check their digests, and return their paths.
+
+    Raises:
+        SetupError: a JAR cannot be fetched, or is another file than the lock names.
+    """
     ivy = next((_site_packages() / "pyspark" / "jars").glob("ivy-*.jar"))
-    for digest, organisation, artifact, version, target in _locked_jars():
+    jars = _locked_jars(lock)
+    for digest, organisation, artifact, version, target in jars:
         if not target.exists() or _digest(target) != digest:
             target.unlink(missing_ok=True)
             command = [f"{java}/bin/java", "-jar", str(ivy), "-cache", str(STATE / "ivy"), "-notransitive", "-warn"]
@@ -133,12 +139,13 @@ def _jars(java: str) -> None:
         if not target.exists() or _digest(target) != digest:
             target.unlink(missing_ok=True)
             raise SetupError(f"{target.name} is not the file it should be (SHA-256 differs). Run the command again.")
+    return [target for *_, target in jars]
 
 
-def _locked_jars() -> list[tuple[str, str, str, str, Path]]:
+def _locked_jars(lock: Path) -> list[tuple[str, str, str, str, Path]]:
     """Digest, organisation, artifact, version and local path of each JAR."""
     jars = []
-    for line in JAR_LOCK.read_text().splitlines():
+    for line in lock.read_text().splitlines():
         digest, coordinates = line.split()
         organisation, artifact, version = coordinates.split(":")
         jars.append((digest, organisation, artifact, version, STATE / "jars" / f"{artifact}-{version}.jar"))
@@ -149,13 +156,17 @@ def _spark() -> None:
     """Write Spark's defaults (JARs, log level) and the `crm-spark` command."""
     conf = _site_packages() / "pyspark" / "conf"
     conf.mkdir(exist_ok=True)
-    similarity = sorted((_site_packages() / "splink").glob("internals/files/spark_jars/*spark4*.jar"))
-    jars = [*(target for *_, target in _locked_jars()), *similarity[-1:]]
-    (conf / "spark-defaults.conf").write_text(f"spark.jars {','.join(str(jar) for jar in jars)}\n")
+    (conf / "spark-defaults.conf").write_text(f"spark.jars {','.join(map(str, jar_paths()))}\n")
     (conf / "log4j2.properties").write_text(LOG_SETTINGS.read_text())
     command = PYTHON.with_name("crm-spark")
     command.write_text(f"#!{PYTHON}\nimport sys\n\nfrom crm_spark.cli.app import main\n\nsys.exit(main())\n")
     command.chmod(0o755)
+
+
+def jar_paths() -> list[Path]:
+    """The JARs of Delta, PostgreSQL, and Splink's similarity functions, which its package contains."""
+    similarity = sorted((_site_packages() / "splink").glob("internals/files/spark_jars/*spark4*.jar"))
+    return [*(target for *_, target in _locked_jars(JAR_LOCK)), *similarity[-1:]]
 
 
 def _site_packages() -> Path:

@@ -75,13 +75,20 @@ ROW_CODES = {
         "The clocks of the source's `time_zone` showed this time twice; read as the first.",
         "Export times with their offset.",
     ),
-    "conflicting_values": ("Rows of one key disagree (one_row_per_key).", "Check whether the key is complete."),
+    "conflicting_values": (
+        "Records of one key and age disagree: of several sources, or with one_row_per_key.",
+        "Check whether the key is complete.",
+    ),
+    "repeated_key": (
+        "Another record of the same file has the same key and age, and other values; the last one is kept.",
+        "Map a column that identifies a record as its key, or `updated_at`.",
+    ),
     "mostly_quarantined": (
         "More than `clean.max_quarantined_fraction` of the delivery is quarantined; all of it is blocked.",
         "Correct the mapping, then replay.",
     ),
     "exact_duplicate": ("The same record again.", "None."),
-    "superseded": ("An older version of a record in silver.", "None."),
+    "superseded": ("An older version of a record: by `updated_at`, else by delivery.", "None."),
     "same_key": ("Another row of the same key (one_row_per_key); counted only.", "None."),
 }
 """Reason code of conversion, validation and deduplication -> meaning, remedy."""

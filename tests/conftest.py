@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests/support
+sys.path.append(str(Path(__file__).parent.parent / "deploy"))
 
 ROOT = Path(__file__).resolve().parent.parent
 IS_PARALLEL = "PYTEST_XDIST_WORKER" in os.environ

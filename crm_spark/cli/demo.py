@@ -31,8 +31,9 @@ def _demo(
 def run(out: Path, customers: int) -> int:
     """Generate the company if it does not exist, refresh its lake, and print the findings."""
     from crm_spark.core.config import read_layered, validated
+    from crm_spark.core.files import files_root
     from crm_spark.core.session import build_session
-    from crm_spark.pipeline import Pipeline, files_root
+    from crm_spark.pipeline import Pipeline
     from crm_spark.settings import load_settings
     from crm_spark.world.engine import generate
     from crm_spark.world.plan import plan

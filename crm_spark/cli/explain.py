@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crm_spark.cli.lake_folder import lake_folder
 from crm_spark.cli.options import Lake
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
@@ -41,7 +42,11 @@ def _explain(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per text, with every word.")] = False,
 ) -> None:
-    raise typer.Exit(exit_code_of(lambda: run(Path(lake), version=model, text=text, file=file, as_json=as_json)))
+    def work() -> int:
+        with lake_folder(lake) as folder:
+            return run(folder, version=model, text=text, file=file, as_json=as_json)
+
+    raise typer.Exit(exit_code_of(work))
 
 
 def run(lake: Path, *, version: str | None, text: str | None, file: Path | None, as_json: bool) -> int:

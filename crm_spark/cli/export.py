@@ -56,6 +56,7 @@ def _run(
     from crm_spark.core.contract import Sensitivity
     from crm_spark.core.session import build_session
     from crm_spark.core.tables import TableStore
+    from crm_spark.core.uris import lake_root
     from crm_spark.migrations import require_supported_layout
     from crm_spark.settings import load_settings
     from crm_spark.stages.decide.stage import load_strategy
@@ -69,7 +70,7 @@ def _run(
         raise ConfigError(f"{out}: exists already. Give another name, or --force to overwrite it.")
     settings = load_settings(conf, overrides)
     spark = build_session(settings.session, app_name="crm_spark export")
-    store = TableStore(spark, lake if "://" in lake else str(Path(lake).absolute()))
+    store = TableStore(spark, lake_root(lake))
     require_supported_layout(store)
     if not store.exists(table):
         raise InputError(f"{table.name}: not in {lake}. Run the stage that writes it first.")

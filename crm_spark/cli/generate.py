@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from crm_spark.cli.options import Conf, DryRun
-from crm_spark.core.config import parse_overrides, read_layered, validated
+from crm_spark.core.config import merged, parse_overrides, read_layered, validated
 from crm_spark.core.errors import ConfigError, ExitCode
 from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.core.log import get_logger
@@ -23,30 +23,38 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _generate(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Gets drops/ (the input) and truth/ (read by no stage).")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Output folder: drops/ (input files) and truth/ (ground truth, not read by any stage).",
+        ),
+    ],
     conf: Conf = _CONF,
     customers: Annotated[int | None, typer.Option(help="Number of customers.")] = None,
-    days: Annotated[int | None, typer.Option(help="Daily deliveries after the history.")] = None,
-    from_day: Annotated[int | None, typer.Option(help="First delivery to write; 0 is the history.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the company.")] = None,
+    days: Annotated[int | None, typer.Option(help="Number of daily deliveries after the initial history.")] = None,
+    from_day: Annotated[int | None, typer.Option(help="First delivery to write; 0 is the initial history.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key.")] = None,
-    master: Annotated[str, typer.Option(help="Spark master of a run without spark-submit.")] = "local[2,4]",
+    master: Annotated[str, typer.Option(help="Spark master; pass an empty text under spark-submit.")] = "local[2,4]",
     dry_run: DryRun = False,
 ) -> None:
     options = {"customers": customers, "days": days, "from_day": from_day, "seed": seed}
-    given = {name: value for name, value in options.items() if value is not None}
-    raise typer.Exit(exit_code_of(lambda: _run(out, conf, overrides or [], given, master, is_dry_run=dry_run)))
+    options_set = {name: value for name, value in options.items() if value is not None}
+    raise typer.Exit(exit_code_of(lambda: _run(out, conf, overrides or [], options_set, master, is_dry_run=dry_run)))
 
 
-def _run(out: Path, conf: Path, overrides: list[str], given: dict[str, int], master: str, *, is_dry_run: bool) -> int:
-    content = {**read_layered(conf), **parse_overrides(overrides), **given}
+def _run(
+    out: Path, conf: Path, overrides: list[str], options_set: dict[str, int], master: str, *, is_dry_run: bool
+) -> int:
+    content = merged(merged(read_layered(conf), parse_overrides(overrides)), options_set)
     spec = validated(WorldSpec, content, origin=str(conf))
     if spec.from_day > spec.days:
-        raise ConfigError(f"from_day: {spec.from_day} is after the last delivery; give at most days = {spec.days}.")
+        raise ConfigError(f"from_day: {spec.from_day} is after the last delivery; expected 0 to {spec.days}.")
     tasks = plan(spec)
     if is_dry_run:
         for task in tasks:
-            print(f"{task.folder}: days {task.first} to {task.last - 1} of block {task.block}")
+            print(f"{task.folder}: customer block {task.block}, days {task.first} to {task.last - 1}")
         return ExitCode.DONE
     from crm_spark.core.session import SessionConfig, build_session
     from crm_spark.world.engine import generate

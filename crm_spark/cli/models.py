@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from crm_spark.cli.lake_folder import lake_folder
 from crm_spark.cli.options import Lake
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
@@ -23,7 +24,11 @@ def _models(
     use: Annotated[str | None, typer.Option(metavar="VERSION", help="Promote this version to production.")] = None,
     rollback: Annotated[bool, typer.Option("--rollback", help="Return to the previous production version.")] = False,
 ) -> None:
-    raise typer.Exit(exit_code_of(lambda: run(Path(lake), use=use, is_rollback=rollback)))
+    def work() -> int:
+        with lake_folder(lake) as folder:
+            return run(folder, use=use, is_rollback=rollback)
+
+    raise typer.Exit(exit_code_of(work))
 
 
 def run(lake: Path, *, use: str | None = None, is_rollback: bool = False) -> int:

@@ -12,7 +12,7 @@ import typer
 from crm_spark.cli.options import DEFAULT_CONF, Conf, Overrides
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.exit_codes import exit_code_of
-from crm_spark.core.log import get_logger
+from crm_spark.core.log import get_logger, number_of
 
 if TYPE_CHECKING:
     from crm_spark.onboarding.folder_profile import Folder
@@ -190,17 +190,18 @@ def _draft_folder(arguments: _Arguments) -> int:
 
 def _print_sources(folder: "Folder") -> None:
     if folder.num_described:
-        print(f"{folder.num_described} files belong to sources that are configured already.")
+        verb = "belongs" if folder.num_described == 1 else "belong"
+        print(f"{number_of(folder.num_described, 'file')} {verb} to sources that are configured already.")
     for source in folder.sources:
         group, entities = source.group, ", ".join(source.proposal.feeds) or "no known entity: kept in bronze"
         system = folder.systems.of[group.name]
-        print(f"{group.name} ({len(group.files)} files, {group.how.path}), system {system}: {entities}")
+        print(f"{group.name} ({number_of(len(group.files), 'file')}, {group.how.path}), system {system}: {entities}")
 
 
 def _print_left_over(folder: "Folder") -> None:
     if not folder.left_over:
         return
-    print(f"\nNot drafted ({len(folder.left_over)} files):")
+    print(f"\nNot drafted ({number_of(len(folder.left_over), 'file')}):")
     for name, why in folder.left_over[:_MAX_LINES]:
         print(f"  {name}: {why}")
     more = Counter(why for _, why in folder.left_over[_MAX_LINES:])
@@ -218,7 +219,7 @@ def _print_next(questions: list[str], company: Path) -> None:
 
 
 def _require_local(arguments: _Arguments) -> None:
-    from crm_spark.stages.ingest.staging import is_remote
+    from crm_spark.core.uris import is_remote
 
     if is_remote(arguments.data):
         raise InputError(

@@ -159,6 +159,16 @@ EXAMPLE = TableContract(
         required("split", STRING, "train, validation or test."),
     ),
 )
+TRAINING_RECORD = TableContract(
+    name="features.training_record",
+    grain=("system", "record_id"),
+    doc="Labelled feedback from which the newest shard set was made; records with another label since then are new to the model.",
+    columns=(
+        required("system", STRING, "Namespace of the ids."),
+        required("record_id", STRING, "Feedback id."),
+        required("label", STRING, "Label at that time."),
+    ),
+)
 LABEL_ISSUE = TableContract(
     name="features.label_issue",
     former_name="features.label_doubt",
@@ -198,6 +208,7 @@ TABLES = (
     TEXT,
     TEXT_NEAR_DUPLICATE,
     EXAMPLE,
+    TRAINING_RECORD,
     LABEL_ISSUE,
     ANNOTATION_CANDIDATE,
 )

@@ -39,7 +39,8 @@ DELIVERY = TableContract(
 QUARANTINE = TableContract(
     name="ops.quarantine",
     grain=("row_id", "entity"),
-    doc="Bronze records that are not in silver, with reason codes and position. Values are not copied.",
+    doc="Quarantined records, duplicates and released records of bronze, with reason codes and position. `same_key` duplicates "
+    "are only counted in ops.reconciliation.",
     columns=(
         required("row_id", STRING, "Id of the bronze record."),
         required("source", STRING, "Name of the source configuration."),
@@ -79,17 +80,17 @@ RECONCILIATION = TableContract(
         required("batch_id", STRING, "Delivery."),
         required("num_in", LONG, "Number of bronze records mapped to the entity."),
         required("num_accepted", LONG, "Rows written to silver, including those superseded later."),
-        required("num_quarantined", LONG, "Rows in ops.quarantine."),
+        required("num_quarantined", LONG, "Quarantined rows."),
         required(
             "num_duplicate",
             LONG,
-            "Duplicates: identical rows, older versions, and further rows of a key (one_row_per_key).",
+            "Duplicate rows: identical, older, or another line of the same key.",
         ),
         optional("last_event_at", TIMESTAMP, "Latest event time of the accepted rows."),
         optional(
             "reading_version",
             INT,
-            "Version of the way in which cells were read; null: 1, before it was recorded. See the operator guide, Upgrade.",
+            "Version of the cell conversion; null means 1 (not recorded then).",
         ),
     ),
 )

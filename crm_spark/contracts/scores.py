@@ -3,7 +3,7 @@
 from crm_spark.contracts.features import AS_OF
 from crm_spark.contracts.gold import CUSTOMER_ID
 from crm_spark.contracts.types import DATE, DOUBLE, INT, LONG, MONEY, STRING, STRINGS
-from crm_spark.core.contract import ColumnContract, TableContract, optional, required
+from crm_spark.core.contract import ColumnContract, Sensitivity, TableContract, optional, required
 
 CHURN = TableContract(
     name="scores.churn",
@@ -47,7 +47,7 @@ RECOMMENDATION = TableContract(
         required("system", STRING, "Namespace of product_id."),
         required("product_id", STRING, "Product."),
         required("score", DOUBLE, "Model score; higher is better, not comparable across models."),
-        required("model", STRING, "`als` or `popularity`."),
+        required("model", STRING, "`popularity`, or `als` with its version."),
     ),
     partition_by=("as_of",),
 )
@@ -113,6 +113,19 @@ PRODUCT_SENTIMENT = _sentiment_over_time(
     required("system", STRING, "Namespace of product_id."),
     required("product_id", STRING, "Product."),
 )
+WORD_ATTRIBUTION = TableContract(
+    name="scores.word_attribution",
+    grain=("text_hash", "word", "model_version", "stop_words_version"),
+    doc="Attributions of the words of sampled texts, from which scores.driving_word is computed; a text is explained once.",
+    columns=(
+        required("text_hash", STRING, "SHA-256 of the text (title and text, redacted)."),
+        required("word", STRING, "Word in lower case; empty for a text of stop words only.", Sensitivity.PERSONAL),
+        required("label", STRING, "Predicted label of the text."),
+        required("attribution", DOUBLE, "Total attribution of the word to the label's logit."),
+        required("model_version", STRING, "Version of the text model (content hash)."),
+        required("stop_words_version", STRING, "Digest of the stop words that were left out."),
+    ),
+)
 DRIVING_WORD = TableContract(
     name="scores.driving_word",
     former_name="scores.word",
@@ -144,5 +157,6 @@ TABLES = (
     SCORE_ASPECT,
     CUSTOMER_SENTIMENT,
     PRODUCT_SENTIMENT,
+    WORD_ATTRIBUTION,
     DRIVING_WORD,
 )

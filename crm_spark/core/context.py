@@ -73,6 +73,7 @@ class JobContext:
         seed: seed of every random draw.
         files_root: local or mounted directory of shards, models and the report.
         log: the logger.
+        code: digest of the stage's code.
         is_dry_run: plan and check, write nothing.
         is_forced: compute and write again what is up to date.
         batch_key: batch ids derive from it; empty: from the fingerprint.
@@ -88,6 +89,7 @@ class JobContext:
     seed: int
     files_root: Path
     log: logging.Logger
+    code: str = ""
     is_dry_run: bool = False
     is_forced: bool = False
     batch_key: str = ""

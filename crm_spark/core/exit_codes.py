@@ -25,18 +25,23 @@ def exit_code_of(work: Callable[[], int]) -> int:
     """Run `work` and return its exit code; print expected errors to standard error and return their exit code."""
     try:
         return work()
-    except CrmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except JavaNotFoundError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ExitCode.BAD_INPUT
     except Exception as error:
-        message = _message(str(error))
-        if message is None:
+        known = explained(error)
+        if known is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
-        return ExitCode.FAILED
+        message, exit_code = known
+        print(f"error: {message}", *getattr(error, "__notes__", []), sep="\n", file=sys.stderr)
+        return exit_code
+
+
+def explained(error: Exception) -> tuple[str, ExitCode] | None:
+    """Message and exit code of an expected error; None for others."""
+    if isinstance(error, CrmError):
+        return str(error), error.exit_code
+    if isinstance(error, JavaNotFoundError):
+        return str(error), ExitCode.BAD_INPUT
+    message = _message(str(error))
+    return None if message is None else (message, ExitCode.FAILED)
 
 
 def _message(error: str) -> str | None:

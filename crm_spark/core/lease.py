@@ -17,7 +17,7 @@ Some mounts lock on one machine only (many FUSE file systems) or not at all. Of 
 file, and a former holder still fails at its next commit. A commit that it had already started is checked again afterwards,
 so that the run fails with an error.
 
-Lakes on object stores have no lease: configure the scheduler to run one refresh at a time.
+A lake at a URI has another kind of lease, see `crm_spark.core.uri_lease`.
 """
 
 import errno
@@ -27,7 +27,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,11 @@ from typing import Any
 from crm_spark.core.errors import LeaseHeldError
 
 TIME_TO_LIVE_SECONDS = 120.0
+LOST_BEFORE = "another run took over the lease; this run stops before writing."
+LOST_DURING = (
+    "another run took over the lease during a write of this run, which may have been committed. Wait until the other run ends, "
+    "then run the same command again."
+)
 LEASE_FILE = "_lease.json"
 TOKEN_FILE = "_lease_token"
 LOCK_FILE = "_lease.lock"
@@ -43,22 +48,20 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class Lease:
-    """Holds the lease of the lake at `root` while the block runs.
+    """Holds the lease of the lake in the directory `root` while the block runs.
 
     Raises:
         LeaseHeldError: another live run holds it.
     """
 
     def __init__(self, root: str, *, run_id: str, time_to_live_seconds: float = TIME_TO_LIVE_SECONDS):
-        self.root = Path(root.removeprefix("file://")) if "://" not in root or root.startswith("file://") else None
+        self.root = Path(root.removeprefix("file://"))
         self.run_id, self.time_to_live_seconds, self.token = run_id, time_to_live_seconds, 0
         self._content: dict[str, Any] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "Lease":
-        if self.root is None:
-            return self
         self.root.mkdir(parents=True, exist_ok=True)
         self._require_free()  # fail at once, also while the holder commits
         with self._locked(fcntl.LOCK_EX):
@@ -74,8 +77,6 @@ class Lease:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if self.root is None:
-            return
         with self._locked(fcntl.LOCK_SH):  # no takeover between check and removal
             if self._is_mine():
                 (self.root / LEASE_FILE).unlink(missing_ok=True)
@@ -87,22 +88,15 @@ class Lease:
         Raises:
             LeaseHeldError: another run took the lease over.
         """
-        if self.root is None:
-            yield
-            return
         with self._locked(fcntl.LOCK_SH):
             if not self._is_mine():
-                raise LeaseHeldError(f"{self.root}: another run took over the lease; this run stops before writing.")
+                raise LeaseHeldError(f"{self.root}: {LOST_BEFORE}")
             yield
             if not self._is_mine():
-                raise LeaseHeldError(
-                    f"{self.root}: another run took over the lease during a write of this run, which may have been committed. "
-                    "Wait until the other run ends, then run the same command again."
-                )
+                raise LeaseHeldError(f"{self.root}: {LOST_DURING}")
 
     def _take(self) -> None:
         """Write this run's lease in place of none or an expired one."""
-        assert self.root is not None
         path, next_token = self.root / LEASE_FILE, self.root / f"{TOKEN_FILE}.{os.getpid()}"
         self.token = max(self._last_token(), int((self._read() or {}).get("token", 0))) + 1
         self._content = {
@@ -128,20 +122,18 @@ class Lease:
             next_token.unlink(missing_ok=True)
 
     def _require_free(self) -> None:
-        assert self.root is not None
         try:
             refreshed_at = (self.root / LEASE_FILE).stat().st_mtime
         except FileNotFoundError:
             return
         holder = self._read() or {}
-        has_ended = holder.get("host") == socket.gethostname() and not _is_alive(int(holder["pid"]))
+        has_ended = holder.get("host") == socket.gethostname() and not is_alive(int(holder["pid"]))
         time_to_live_seconds = holder.get("time_to_live_seconds", TIME_TO_LIVE_SECONDS)
         if not has_ended and self._now() - refreshed_at <= time_to_live_seconds:
             raise self._held()
 
     def _now(self) -> float:
         """The time by the clock that stamps the lease: on a mount, that of the server."""
-        assert self.root is not None
         lock = self.root / LOCK_FILE
         lock.touch()
         return lock.stat().st_mtime
@@ -149,7 +141,6 @@ class Lease:
     @contextmanager
     def _locked(self, how: int) -> Iterator[None]:
         """Hold the lock; wait for it at most one renewal interval."""
-        assert self.root is not None
         deadline = time.monotonic() + self.time_to_live_seconds / 4
         with (self.root / LOCK_FILE).open("a") as file:
             while True:
@@ -167,24 +158,18 @@ class Lease:
             yield
 
     def _held(self) -> LeaseHeldError:
-        holder = self._read() or {}
-        return LeaseHeldError(
-            f"{self.root}: run {holder.get('run_id', 'unknown')} (process {holder.get('pid', '?')} on "
-            f"{holder.get('host', '?')}) holds the lease of this lake. Wait until it ends, or end it."
-        )
+        return held_error(str(self.root), self._read() or {})
 
     def _is_mine(self) -> bool:
         return self._read() == self._content  # without locks two clients may have the same token
 
     def _last_token(self) -> int:
-        assert self.root is not None
         try:
             return int((self.root / TOKEN_FILE).read_text() or 0)
         except (FileNotFoundError, ValueError):
             return 0
 
     def _read(self) -> dict[str, Any] | None:
-        assert self.root is not None
         try:
             content = json.loads((self.root / LEASE_FILE).read_text())
         except (FileNotFoundError, ValueError):
@@ -192,7 +177,6 @@ class Lease:
         return content if isinstance(content, dict) else None
 
     def _refresh(self) -> None:
-        assert self.root is not None
         while not self._stop.wait(self.time_to_live_seconds / 4):
             # Transient errors of a mount are retried; a lost lease is noticed at the next commit.
             with suppress(OSError):
@@ -200,7 +184,16 @@ class Lease:
                     os.utime(self.root / LEASE_FILE)
 
 
-def _is_alive(pid: int) -> bool:
+def held_error(lake: str, holder: Mapping[str, Any]) -> LeaseHeldError:
+    """The error that names the holder of a lease."""
+    return LeaseHeldError(
+        f"{lake}: run {holder.get('run_id', 'unknown')} (process {holder.get('pid', '?')} on {holder.get('host', '?')}) holds "
+        "the lease of this lake. Wait until it ends, or end it."
+    )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,12 +1,16 @@
 """The logger of a run, and the progress of long work."""
 
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Literal
 
 LOGGER_NAME = "crm_spark"
+_TEXT = ("%(asctime)s  %(message)s", "%H:%M:%S")
 
 
 def get_logger() -> logging.Logger:
@@ -14,11 +18,40 @@ def get_logger() -> logging.Logger:
     logger = logging.getLogger(LOGGER_NAME)
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        handler.setFormatter(logging.Formatter(*_TEXT))
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
     return logger
+
+
+LogFormat = Literal["text", "json"]
+FIELDS = ("stage", "status", "num_rows", "seconds")
+"""Attributes of a log record that the JSON format adds to the message."""
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return at (UTC), level, message, the fields of the record, and the stack trace of an exception."""
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        content = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
+        content |= {name: getattr(record, name) for name in FIELDS if hasattr(record, name)}
+        if record.exc_info:
+            content["exception"] = self.formatException(record.exc_info)
+        return json.dumps(content, ensure_ascii=False)
+
+
+def set_log_format(log_format: LogFormat) -> None:
+    """Use this format from now on."""
+    formatter = JsonFormatter() if log_format == "json" else logging.Formatter(*_TEXT)
+    get_logger().handlers[0].setFormatter(formatter)  # the one of `get_logger`
+
+
+def number_of(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager

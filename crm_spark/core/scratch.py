@@ -6,12 +6,12 @@ columns this takes longer than the rows themselves. A materialised frame is a fi
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 
 from crm_spark.core.context import JobContext
+from crm_spark.core.hadoop_files import HadoopFolder
 
 Keep = Callable[[DataFrame, str], DataFrame]
 
@@ -23,19 +23,26 @@ def scratch(ctx: JobContext, stage: str) -> Iterator[Keep]:
     The files are below `_scratch` in the lake, where every executor can read them. Files left by a killed run are removed
     when the stage starts again. A dry run caches frames instead.
     """
+    with scratch_folder(ctx, stage) as folder:
+
+        def keep(frame: DataFrame, name: str) -> DataFrame:
+            if ctx.is_dry_run:
+                return frame.persist(StorageLevel.MEMORY_AND_DISK)
+            path = f"{folder}/{name}"
+            # Files are read once or twice: dictionaries would cost a third of the time and save a tenth of the bytes.
+            frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(path)
+            return ctx.spark.read.schema(frame.schema).parquet(path)
+
+        yield keep
+
+
+@contextmanager
+def scratch_folder(ctx: JobContext, stage: str) -> Iterator[str]:
+    """Yield a folder below `_scratch` in the lake, which is removed before and after; a dry run must not write there."""
     folder = f"{ctx.tables.root}/_scratch/{stage}"
-
-    def keep(frame: DataFrame, name: str) -> DataFrame:
-        if ctx.is_dry_run:
-            return frame.persist(StorageLevel.MEMORY_AND_DISK)
-        path = f"{folder}/{name}"
-        # Files are read once or twice: dictionaries would cost a third of the time and save a tenth of the bytes.
-        frame.write.mode("overwrite").option("parquet.enable.dictionary", "false").parquet(path)
-        return ctx.spark.read.schema(frame.schema).parquet(path)
-
     _remove(ctx, folder)
     try:
-        yield keep
+        yield folder
     finally:
         _remove(ctx, folder)
 
@@ -43,6 +50,4 @@ def scratch(ctx: JobContext, stage: str) -> Iterator[Keep]:
 def _remove(ctx: JobContext, folder: str) -> None:
     if ctx.is_dry_run:
         return
-    jvm: Any = ctx.spark._jvm
-    path = jvm.org.apache.hadoop.fs.Path(folder)
-    path.getFileSystem(ctx.spark._jsc.hadoopConfiguration()).delete(path, True)
+    HadoopFolder(ctx.spark, folder).delete()

@@ -3,6 +3,8 @@
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import Field
@@ -11,6 +13,7 @@ from pyspark.sql import SparkSession
 from crm_spark.core.config import Config
 from crm_spark.core.errors import CrmError
 from crm_spark.core.java import find_java
+from crm_spark.core.jvm_lookups import keep_lookups
 from crm_spark.core.parallelism import num_tasks
 from crm_spark.core.signing import KEY_FILE
 
@@ -18,6 +21,11 @@ DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 COMPILE_WIDE_PLANS = "-XX:-DontCompileHugeMethods"
 """Java does not compile methods above 8,000 bytes, which Spark generates for wide plans: they run half as fast."""
+
+_ROWS_PER_PARTITION = 5_000
+"""Rows per shuffle partition of small inputs."""
+_ROWS_PER_LARGE_PARTITION = 20_000
+"""Rows per shuffle partition where each row is compared with many others."""
 
 
 class SessionConfig(Config):
@@ -95,9 +103,55 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     _size_to_cluster(spark, config)
+    keep_lookups(spark)
     spark.sparkContext.setLogLevel("ERROR")
     _require_delta(spark)
     return spark
+
+
+@contextmanager
+def fitted_to(spark: SparkSession, num_rows: int, *, compile_from_rows: int) -> Iterator[None]:
+    """Run the block's queries in a way that suits the number of rows.
+
+    Fewer than `compile_from_rows` are processed interpreted, because compiling a wide plan takes longer than running it, and in
+    few partitions, because each task has to deserialise the plan.
+    """
+    settings = {}
+    if num_rows < compile_from_rows:
+        partitions = min(int(spark.conf.get("spark.sql.shuffle.partitions") or 1), 1 + num_rows // _ROWS_PER_PARTITION)
+        settings = {
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.shuffle.partitions": str(partitions),
+        }
+    with _with_settings(spark, settings):
+        yield
+
+
+@contextmanager
+def with_shuffle_partitions(spark: SparkSession, num_rows: int) -> Iterator[None]:
+    """Run the block's queries with as many partitions after a shuffle as the number of rows needs.
+
+    For queries that adaptive execution cannot coalesce, because they repartition or cache explicitly.
+    """
+    num_needed = max(num_tasks(spark), 1 + num_rows // _ROWS_PER_LARGE_PARTITION)
+    with _with_settings(spark, {"spark.sql.shuffle.partitions": str(num_needed)}):
+        yield
+
+
+@contextmanager
+def _with_settings(spark: SparkSession, settings: dict[str, str]) -> Iterator[None]:
+    explicit = spark.conf.getAll
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    try:
+        yield
+    finally:
+        for name in settings:
+            if name in explicit:
+                spark.conf.set(name, explicit[name])
+            else:
+                spark.conf.unset(name)
 
 
 def _size_to_cluster(spark: SparkSession, config: SessionConfig) -> None:
@@ -121,6 +175,6 @@ def _require_delta(spark: SparkSession) -> None:
         loader.loadClass(DELTA_EXTENSION)
     except Exception:
         raise CrmError(
-            "Delta Lake is not on Spark's class path. On your own machine run `make setup`; on a cluster add "
-            "`--packages io.delta:delta-spark_4.2_2.13:4.4.0` to spark-submit."
+            "Delta Lake is not on Spark's class path. On your own machine run `make setup`; on a cluster "
+            "run `make package` and add its JARs with `--jars` to spark-submit."
         ) from None

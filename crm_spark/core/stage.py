@@ -19,6 +19,10 @@ class Stage:
         inputs: further inputs that do, as JSON-able values: configuration files, the model in production.
         must_run: whether the stage has to run although its inputs are those of its last run.
         has_as_of: whether the results belong to a logical date.
+        reruns_on_new_date: whether a new logical date alone makes the stage run again.
+        builds_on: names of stages whose code counts as the stage's own, because what it keeps depends on how they compute.
+        reads_company: whether the company's settings make the stage run again.
+        fits_model: whether the stage fits a model, or prepares its training data: `--retrain` runs it.
     """
 
     name: str
@@ -27,6 +31,10 @@ class Stage:
     inputs: Callable[[JobContext], dict[str, Any]] | None = None
     must_run: Callable[[JobContext], bool] | None = None
     has_as_of: bool = True
+    reruns_on_new_date: bool = True
+    builds_on: tuple[str, ...] = ()
+    reads_company: bool = True
+    fits_model: bool = False
 
     def __post_init__(self) -> None:
         if not all(isinstance(table, TableContract) for table in self.reads):

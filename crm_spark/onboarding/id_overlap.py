@@ -13,29 +13,32 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True)
-class Ids:
-    """Ids of one kind in one source.
+class IdColumn:
+    """Column with ids of one kind in one source.
 
     Attributes:
         source: source name.
         kind: person_id, order_id or product_id.
         column: column name in the source.
-        num: number of distinct ids.
-        low: minimum, if all ids are integers.
-        high: maximum, if all ids are integers.
+        num_ids: number of distinct ids.
+        min_id: minimum, if all ids are integers.
+        max_id: maximum, if all ids are integers.
     """
 
     source: str
     kind: str
     column: str
-    num: int
-    low: float | None = None
-    high: float | None = None
+    num_ids: int
+    min_id: float | None = None
+    max_id: float | None = None
 
     @property
     def density(self) -> float:
         """Fraction of the integers between minimum and maximum that occur; 0 for non-numeric ids."""
-        return 0.0 if self.low is None or self.high is None else self.num / (self.high - self.low + 1)
+        if self.min_id is None or self.max_id is None:
+            return 0.0
+        # `7` and `007` are different ids of one integer.
+        return min(1.0, self.num_ids / (self.max_id - self.min_id + 1))
 
 
 @dataclass(frozen=True)
@@ -46,20 +49,20 @@ class Overlap:
         smaller: source with fewer ids.
         larger: source with more ids.
         num_shared: number of ids in both.
-        num_emails: number of shared persons with an e-mail in both sources.
+        num_with_email: number of shared persons with an e-mail in both sources.
         num_same_email: number of these with the same e-mail.
     """
 
-    smaller: Ids
-    larger: Ids
+    smaller: IdColumn
+    larger: IdColumn
     num_shared: int
-    num_emails: int = 0
+    num_with_email: int = 0
     num_same_email: int = 0
 
     @property
     def share(self) -> float:
         """Fraction of the smaller source's ids that are in the larger one."""
-        return self.num_shared / max(self.smaller.num, 1)
+        return self.num_shared / max(self.smaller.num_ids, 1)
 
 
 def ids_in(records: DataFrame, source: str, columns: Mapping[str, str], email: str | None) -> DataFrame:
@@ -87,23 +90,23 @@ def _cell(records: DataFrame, name: str) -> Column:
 
 def overlaps(frames: Iterable[DataFrame]) -> list[Overlap]:
     """Overlaps of all pairs of sources with shared ids, from frames of `ids_in`."""
-    every = reduce(DataFrame.unionByName, frames)
-    ids = every.groupBy("source", "kind", "column", "value").agg(F.min("email").alias("email")).cache()
+    all_ids = reduce(DataFrame.unionByName, frames)
+    ids = all_ids.groupBy("source", "kind", "column", "value").agg(F.min("email").alias("email")).cache()
     try:
         number = F.when(F.col("value").rlike(r"^\d{1,15}$"), F.col("value").cast("double"))
         sums = ids.groupBy("source", "kind", "column").agg(
-            F.count("value").alias("n"),
-            F.count(number).alias("m"),
-            F.min(number).alias("low"),
-            F.max(number).alias("high"),
+            F.count("value").alias("num_ids"),
+            F.count(number).alias("num_numeric"),
+            F.min(number).alias("min_id"),
+            F.max(number).alias("max_id"),
         )
-        known = {
-            (row["source"], row["kind"]): Ids(
+        columns_by_source = {
+            (row["source"], row["kind"]): IdColumn(
                 row["source"],
                 row["kind"],
                 row["column"],
-                row["n"],
-                *((row["low"], row["high"]) if row["m"] == row["n"] else ()),
+                row["num_ids"],
+                *((row["min_id"], row["max_id"]) if row["num_numeric"] == row["num_ids"] else ()),
             )
             for row in sums.collect()
         }
@@ -112,13 +115,20 @@ def overlaps(frames: Iterable[DataFrame]) -> list[Overlap]:
         both = a.join(b, is_pair & (F.col("a.source") < F.col("b.source")))
         is_same = F.col("a.email") == F.col("b.email")
         shared = both.groupBy(
-            F.col("a.source").alias("x"), F.col("b.source").alias("y"), F.col("a.kind").alias("kind")
-        ).agg(F.count(F.lit(1)).alias("n"), F.count(is_same).alias("emails"), F.count_if(is_same).alias("same"))
-        return [_overlap(known[row["x"], row["kind"]], known[row["y"], row["kind"]], row) for row in shared.collect()]
+            F.col("a.source").alias("left"), F.col("b.source").alias("right"), F.col("a.kind").alias("kind")
+        ).agg(
+            F.count(F.lit(1)).alias("num_shared"),
+            F.count(is_same).alias("num_with_email"),  # count() skips null: both e-mails are known
+            F.count_if(is_same).alias("num_same_email"),
+        )
+        return [
+            _overlap(columns_by_source[row["left"], row["kind"]], columns_by_source[row["right"], row["kind"]], row)
+            for row in shared.collect()
+        ]
     finally:
         ids.unpersist()
 
 
-def _overlap(x: Ids, y: Ids, row: Row) -> Overlap:
-    smaller, larger = sorted((x, y), key=lambda ids: ids.num)
-    return Overlap(smaller, larger, row["n"], row["emails"], row["same"])
+def _overlap(left: IdColumn, right: IdColumn, row: Row) -> Overlap:
+    smaller, larger = sorted((left, right), key=lambda column: column.num_ids)
+    return Overlap(smaller, larger, row["num_shared"], row["num_with_email"], row["num_same_email"])

@@ -32,9 +32,9 @@ def is_same_system(overlap: Overlap) -> bool | None:
     """Whether the ids share one namespace; None if undecidable, since both may be counters that start at one."""
     if _contradicts(overlap):
         return False  # same id, different person
-    if overlap.share < _STRONG or overlap.num_shared < min(_FEWEST, overlap.smaller.num):
+    if overlap.share < _STRONG or overlap.num_shared < min(_FEWEST, overlap.smaller.num_ids):
         return False
-    if overlap.num_emails >= _FEWEST:
+    if overlap.num_with_email >= _FEWEST:
         return True
     return None if _is_by_chance(overlap) else True
 
@@ -44,10 +44,12 @@ def _is_by_chance(overlap: Overlap) -> bool:
     small, large = overlap.smaller, overlap.larger
     if min(small.density, large.density) < _DENSE:
         return False
-    assert small.low is not None and small.high is not None and large.low is not None and large.high is not None
-    width = max(small.high, large.high) - min(small.low, large.low) + 1
-    common = min(small.high, large.high) - max(small.low, large.low) + 1
-    starts_alike = abs(small.low - large.low) <= 0.1 * width
+    assert (
+        small.min_id is not None and small.max_id is not None and large.min_id is not None and large.max_id is not None
+    )
+    width = max(small.max_id, large.max_id) - min(small.min_id, large.min_id) + 1
+    common = min(small.max_id, large.max_id) - max(small.min_id, large.min_id) + 1
+    starts_alike = abs(small.min_id - large.min_id) <= 0.1 * width
     return starts_alike and common < _SAME_RANGE * width
 
 
@@ -90,14 +92,12 @@ def _pair(overlap: Overlap) -> tuple[str, str]:
 
 
 def _contradicts(overlap: Overlap) -> bool:
-    return overlap.num_emails >= _FEWEST and overlap.num_same_email < _STRONG * overlap.num_emails
+    return overlap.num_with_email >= _FEWEST and overlap.num_same_email < _STRONG * overlap.num_with_email
 
 
 def _describe(overlap: Overlap) -> str:
     small, large = overlap.smaller, overlap.larger
-    return (
-        f"{small.column}: {int(100 * overlap.share)} % of its {small.num} values are in {large.source}'s {large.column}"
-    )
+    return f"{small.column}: {int(100 * overlap.share)} % of its {small.num_ids} values are in {large.source}'s {large.column}"
 
 
 def _named(members: Sequence[str], folders: Mapping[str, Sequence[str]], taken: set[str]) -> str:

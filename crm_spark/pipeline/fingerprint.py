@@ -5,7 +5,6 @@ from typing import Any
 from crm_spark.core.context import JobContext
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.stage import Stage
-from crm_spark.pipeline.source_digest import source_digest
 
 
 def fingerprint(stage: Stage, ctx: JobContext) -> str:
@@ -13,11 +12,11 @@ def fingerprint(stage: Stage, ctx: JobContext) -> str:
     return sha256_of(
         {
             "stage": stage.name,
-            "code": source_digest(stage.package),
+            "code": ctx.code,
             "config": getattr(ctx.settings, stage.name).model_dump(mode="json"),
-            "company": ctx.settings.company.model_dump(mode="json"),
+            "company": ctx.settings.company.model_dump(mode="json") if stage.reads_company else None,
             "seed": ctx.seed,
-            "as_of": str(ctx.as_of) if stage.has_as_of else None,
+            "as_of": str(ctx.as_of) if stage.has_as_of and stage.reruns_on_new_date else None,
             "inputs": _inputs(stage, ctx),
         }
     )

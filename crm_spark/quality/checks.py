@@ -1,9 +1,8 @@
-"""Checks for quality rules. A check returns a Column: true = failed, false = passed, null = unknown.
+"""Checks for quality rules. A check returns a Column: true = violated, false = passed, null = unknown.
 
 Checks are registered by name with typed parameters; text from the configuration is never evaluated.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,6 +10,8 @@ from typing import Any
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F
+
+from crm_spark.core.patterns import require_pattern
 
 Parameter = str | float | int | bool | list[str] | list[float]
 REFERENCE_EXISTS = "_found_{}"
@@ -22,16 +23,16 @@ class Check:
     """A check and its parameters.
 
     Attributes:
-        failed: function of value and parameters that returns a Column; column parameters are passed as Columns.
+        violation: function of value and parameters that returns a Column; column parameters are passed as Columns.
         params: required parameters and their types.
         columns: parameters that name a column of the same entity.
     """
 
-    failed: Callable[..., Column]
+    violation: Callable[..., Column]
     params: dict[str, type | tuple[type, ...]]
     columns: frozenset[str] = field(default_factory=frozenset)
 
-    def problem(self, params: dict[str, Parameter], columns: tuple[str, ...]) -> str | None:
+    def parameter_error(self, params: dict[str, Parameter], columns: tuple[str, ...]) -> str | None:
         """Return an error message for invalid parameters, or None."""
         if set(params) != set(self.params):
             return f"expected parameters {sorted(self.params)}, got {sorted(params)}"
@@ -43,8 +44,8 @@ class Check:
                 return f"params.{name}: unknown column {value}"
             if name == "pattern":
                 try:
-                    re.compile(str(value))
-                except re.error as error:
+                    require_pattern(str(value))
+                except ValueError as error:
                     return f"params.pattern: {error}"
             if name == "day" and not _is_iso_date(str(value)):
                 return f"params.day: expected an ISO date such as 2025-01-31, got {value!r}"
@@ -146,7 +147,7 @@ def not_before_column(value: Column, other: Column) -> Column:
 
 
 @check("factor", "product", tolerance=NUMBER)
-def times_is(value: Column, factor: Column, product: Column, tolerance: float) -> Column:
+def product_equals(value: Column, factor: Column, product: Column, tolerance: float) -> Column:
     """Fails where value x `factor` differs from `product` by more than `tolerance`."""
     return F.abs(value.cast("double") * factor.cast("double") - product.cast("double")) > F.lit(tolerance)
 

@@ -56,8 +56,8 @@ class Rule(Config):
         for column in (self.column, *([self.unless] if self.unless else [])):
             if column not in known:
                 raise ValueError(f"{self.entity} has no column {column}; expected one of {', '.join(known)}")
-        if problem := CHECKS[self.check].problem(self.params, known):
-            raise ValueError(f"{self.check}: {problem}")
+        if error := CHECKS[self.check].parameter_error(self.params, known):
+            raise ValueError(f"{self.check}: {error}")
         if self.reference is not None:
             entity, key = self.reference
             if entity not in ENTITIES:
@@ -72,11 +72,11 @@ class Rule(Config):
         return (str(self.params["entity"]), str(self.params["key"])) if self.check == "exists_in" else None
 
     @property
-    def failed(self) -> Column:
+    def violation(self) -> Column:
         """True where a row violates the rule; never null."""
         check = CHECKS[self.check]
         params = {k: F.col(str(v)) if k in check.columns else v for k, v in self.params.items()}
-        is_violated = F.coalesce(check.failed(F.col(self.column), **params), F.lit(self.on_null == "fail"))
+        is_violated = F.coalesce(check.violation(F.col(self.column), **params), F.lit(self.on_null == "fail"))
         return is_violated if self.unless is None else is_violated & ~F.coalesce(F.col(self.unless), F.lit(False))
 
 

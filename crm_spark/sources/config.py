@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
 from crm_spark.core.config import Config, TimeZone, read_yaml, validated
 from crm_spark.core.errors import ConfigError
+from crm_spark.core.patterns import require_pattern
 from crm_spark.sources.date_formats import require_date_format
 
 FILLED_BY_CLEAN = {
@@ -149,20 +150,6 @@ class Jdbc(Config):
         return self
 
 
-def require_pattern(pattern: str) -> int:
-    """Check a regular expression of Java; return its number of groups.
-
-    Raises:
-        ValueError: it cannot be compiled.
-    """
-    # Python knows neither Java's character classes nor its spelling of named groups.
-    comparable = re.sub(r"\\[pP](\{\w+\}|[A-Z])", "a", pattern)
-    try:
-        return re.compile(re.sub(r"\(\?<(?=[A-Za-z])", "(?P<", comparable)).groups
-    except re.error as error:
-        raise ValueError(f"not a regular expression ({error})") from None
-
-
 class Case(Config):
     """Value assigned if a column matches a condition."""
 
@@ -270,7 +257,8 @@ class Feed(Config):
     """Combine the lines of a file that have one key (an order header repeated on each line): each column takes the first known
     value, in the order of the lines. Values of later lines that differ are counted in `ops.finding` as `conflicting_values`, per
     column. Between files the latest record by `updated_at` is kept, then that of the source with the higher `rank`, then the
-    one with the greatest digest, independent of the order of arrival; it takes values that it does not know from the others."""
+    one with the greatest digest or, without `updated_at`, the last delivered one; it takes values that it does not know from the
+    others."""
     columns: dict[str, Mapping]
     """Mapping of each column of the entity."""
 

@@ -61,6 +61,13 @@ class ShardManifest:
         return sum(f.num_examples for f in self.of(split))
 
 
+def current_shards(files_root: Path) -> Path | None:
+    """Return the folder of the current shard set; None if there is none or it is incomplete."""
+    pointer = Path(files_root) / "shards" / "current"
+    folder = pointer.parent / pointer.read_text() if pointer.exists() else None
+    return folder if folder is not None and (folder / MANIFEST).exists() else None
+
+
 def write_manifest(manifest: ShardManifest, folder: Path) -> None:
     """Write the signature and then, atomically, the manifest."""
     content = json.dumps(asdict(manifest), indent=1, sort_keys=True).encode()
@@ -73,8 +80,8 @@ def write_manifest(manifest: ShardManifest, folder: Path) -> None:
     draft.replace(folder / MANIFEST)
 
 
-def read_manifest(folder: Path) -> ShardManifest:
-    """Read the manifest and verify all files.
+def read_manifest(folder: Path, *, is_verifying: bool = True) -> ShardManifest:
+    """Read the manifest and verify all files, unless `is_verifying` is false.
 
     Raises:
         ArtifactError: the manifest is missing or its signature invalid, or a file is missing, altered or outside the folder.
@@ -85,9 +92,14 @@ def read_manifest(folder: Path) -> ShardManifest:
     if not path.exists():
         raise ArtifactError(f"{folder}: no {MANIFEST}; the shard set is incomplete. Run the shard stage again.")
     require_signature(path)
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["files"] = tuple(ShardFile(**entry) for entry in content["files"])
-    manifest = ShardManifest(**content)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        content["files"] = tuple(ShardFile(**entry) for entry in content["files"])
+        manifest = ShardManifest(**content)
+    except (ValueError, KeyError, TypeError):
+        raise ArtifactError(f"{folder}: {MANIFEST} is damaged. Run the shard stage again.") from None
+    if not is_verifying:
+        return manifest
     root = folder.resolve()
     for file in manifest.files:
         if not (folder / file.name).resolve().is_relative_to(root):

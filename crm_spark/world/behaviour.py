@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crm_spark.world.draws import Draws, Floats
+from crm_spark.world.draws import Draws, FloatArray
 from crm_spark.world.people import CATEGORIES, PRODUCTS_PER_CATEGORY, Index, People
 from crm_spark.world.spec import WorldSpec
 
@@ -37,7 +37,7 @@ def _on_days(days: range, draw_mask) -> Events:
     return Events(who.astype(np.int64), day.astype(np.int64))
 
 
-def presence(people: People, day: int) -> Floats:
+def presence(people: People, day: int) -> FloatArray:
     """Activity factor of each customer: 0 before joining and after leaving, declining towards the end."""
     is_here = (people.join_day <= day) & (day < people.leave_day)
     return np.where(is_here, 1.0, 0.0) * np.clip(0.25 + 0.75 * (people.leave_day - day) / FADING_DAYS, 0.25, 1.0)
@@ -49,7 +49,7 @@ def season(spec: WorldSpec, day: int) -> float:
     return float(_MONTH_FACTOR[on.month - 1] * _WEEKDAY_FACTOR[on.weekday()])
 
 
-def order_probability(spec: WorldSpec, people: People, day: int) -> Floats:
+def order_probability(spec: WorldSpec, people: People, day: int) -> FloatArray:
     """Order probability on a day, including campaign effect and behaviour shift."""
     factor = np.ones(len(people.number))
     if day >= spec.shift_day:

@@ -1,6 +1,6 @@
 """Counter-based random numbers: a draw is a hash of seed, stream and key, independent of all other draws.
 
-The hash is the splitmix64 finaliser (Steele, Lea, Flood 2014), applied once per part of the key.
+The hash is a chain of splitmix64 steps (Steele, Lea, Flood 2014): one per part of the key, and a final one.
 """
 
 import hashlib
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-Ints = NDArray[np.uint64]
-Floats = NDArray[np.float64]
+UInt64Array = NDArray[np.uint64]
+FloatArray = NDArray[np.float64]
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-def mix(value: Ints) -> Ints:
-    """splitmix64 finaliser; element-wise."""
+def mix(value: UInt64Array) -> UInt64Array:
+    """One splitmix64 step (increment and finaliser); element-wise."""
     with np.errstate(over="ignore"):
         z = value + _GAMMA
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -29,22 +29,22 @@ class Draws:
     def __init__(self, seed: int):
         self.seed = seed
 
-    def bits(self, stream: str, *place: object) -> Ints:
+    def bits(self, stream: str, *key: object) -> UInt64Array:
         """64 random bits per key; parts of the key are numbers or arrays and are broadcast."""
         name = hashlib.sha256(f"{self.seed}:{stream}".encode()).digest()[:8]
-        state: Ints = np.asarray(np.frombuffer(name, dtype=np.uint64)[0])
-        for part in place:
+        state: UInt64Array = np.asarray(np.frombuffer(name, dtype=np.uint64)[0])
+        for part in key:
             state = mix(state ^ np.asarray(part, dtype=np.int64).astype(np.uint64))
         return mix(state)
 
-    def uniform(self, stream: str, *place: object) -> Floats:
+    def uniform(self, stream: str, *key: object) -> FloatArray:
         """Uniform draw in [0, 1)."""
-        return (self.bits(stream, *place) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+        return (self.bits(stream, *key) >> np.uint64(11)).astype(np.float64) / float(1 << 53)
 
-    def normal(self, stream: str, *place: object) -> Floats:
+    def normal(self, stream: str, *key: object) -> FloatArray:
         """Standard normal draw."""
-        return np.asarray(ndtri(np.clip(self.uniform(stream, *place), 1e-12, 1 - 1e-12)))
+        return np.asarray(ndtri(np.clip(self.uniform(stream, *key), 1e-12, 1 - 1e-12)))
 
-    def index(self, stream: str, size: int, *place: object) -> NDArray[np.int64]:
+    def index(self, stream: str, size: int, *key: object) -> NDArray[np.int64]:
         """Uniform integer in [0, size)."""
-        return (self.uniform(stream, *place) * size).astype(np.int64)
+        return (self.uniform(stream, *key) * size).astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crm_spark.world.draws import Draws, Floats
+from crm_spark.world.draws import Draws, FloatArray
 from crm_spark.world.spec import WorldSpec
 
 Index = NDArray[np.int64]
@@ -165,13 +165,13 @@ class People:
     join_day: Index
     leave_day: Index
     """First day without orders; may be after the end of the simulation."""
-    hazard: Floats
+    hazard: FloatArray
     """Daily probability of leaving."""
-    rate: Floats
+    rate: FloatArray
     """Expected orders per day."""
-    basket: Floats
+    basket: FloatArray
     """Factor on the prices of purchased products."""
-    mood: Floats
+    mood: FloatArray
     """Satisfaction in [-1, 1]."""
     category: Index
     second_category: Index

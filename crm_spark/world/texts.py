@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from crm_spark.world.draws import Draws, Floats
+from crm_spark.world.draws import Draws, FloatArray
 from crm_spark.world.people import Index
 
 MEANINGS = ("recommends", "does_not_recommend", "no_clear_opinion")
@@ -75,7 +75,7 @@ def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
     return Text(meaning, language, construction, dice.of(slots["entity"]).capitalize(), body)
 
 
-def meanings(draw: Draws, stream: str, mood: Floats, number: Index, day: Index) -> Index:
+def meanings(draw: Draws, stream: str, mood: FloatArray, number: Index, day: Index) -> Index:
     """Meaning of each text as an index in MEANINGS; correlates with the customer's mood."""
     leaning = mood + 0.45 * draw.normal(f"{stream} leaning", number, day)
     return np.select([leaning > 0.25, leaning < -0.1], [0, 1], 2).astype(np.int64)

@@ -25,7 +25,7 @@ PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 MADE_BY_A_USER = ("conf/examples/mine", "conf/company")
 COMMANDS = typer.main.get_command(app).commands
 OPTIONS_OF_OTHER_TOOLS = {
-    *("--packages", "--py-files", "--driver-java-options", "--conf", "--nproc-per-node", "--nnodes"),
+    *("--master", "--jars", "--py-files", "--driver-java-options", "--conf", "--nproc-per-node", "--nnodes"),
     *("--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
 }
 """Options of spark-submit and torchrun."""

@@ -71,7 +71,7 @@ def test_mostly_invalid_delivery_gives_exit_code_3_and_does_not_change_silver(tm
 def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
     conf, lake = lay_out(tmp_path), tmp_path / "lake"
     result = job("ingest", "--conf", conf, "--lake", lake, "--dry-run")
-    assert result.returncode == 0 and "would ingest orders: 1 files" in result.stderr
+    assert result.returncode == 0 and "would ingest orders: 1 file\n" in result.stderr
     assert [name for name in files_of(lake) if not name.startswith("_lease")] == []
 
 

@@ -65,7 +65,8 @@ def write_shards(
         rows["group"] = rows["position"] % num_groups
         writer = group_writer(str(folder), max_length=max_length, group_rows={split: group_rows})
         for _, group in rows.groupby("group"):
-            files.append(ShardFile(**writer(pa.Table.from_pandas(group, preserve_index=False)).to_pylist()[0]))
+            (entry,) = writer(pa.Table.from_pandas(group, preserve_index=False)).drop_columns("content").to_pylist()
+            files.append(ShardFile(**entry))
     manifest = ShardManifest(
         files=tuple(files),
         max_length=max_length,

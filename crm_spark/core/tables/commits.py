@@ -7,7 +7,7 @@ again is a duplicate, the same id with another version is an error, and both are
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from hashlib import sha256
 
@@ -86,11 +86,17 @@ def merge_session(spark: SparkSession, batch_id: str, digest: str) -> SparkSessi
     MERGE takes its transaction id from session settings only. A session of its own lets several MERGEs run at once; it
     shares the Spark context, the cache and the catalog with `spark`.
     """
+    version = str(transaction_version(digest))
+    return session_with(
+        spark, {"spark.databricks.delta.write.txnAppId": batch_id, "spark.databricks.delta.write.txnVersion": version}
+    )
+
+
+def session_with(spark: SparkSession, settings: Mapping[str, str]) -> SparkSession:
+    """A session with the settings of `spark` and some others; it shares the context, the cache and the catalog."""
     session = spark.newSession()
     current, inherited = spark.conf.getAll, session.conf.getAll
-    for key, value in current.items():
-        if inherited.get(key) != value and session.conf.isModifiable(key):
+    for key, value in {**current, **settings}.items():
+        if inherited.get(key) != value and (key in settings or session.conf.isModifiable(key)):
             session.conf.set(key, value)
-    session.conf.set("spark.databricks.delta.write.txnAppId", batch_id)
-    session.conf.set("spark.databricks.delta.write.txnVersion", str(transaction_version(digest)))
     return session

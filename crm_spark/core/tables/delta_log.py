@@ -12,18 +12,18 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from crm_spark.core.jvm_lookups import jvm_class
+
 RETENTION_PROPERTY = "delta.setTransactionRetentionDuration"
 
 
 def _log(spark: SparkSession, path: str) -> Any:
-    jvm: Any = spark._jvm
-    return jvm.org.apache.spark.sql.delta.DeltaLog.forTable(spark._jsparkSession, path)
+    return jvm_class(spark, "org.apache.spark.sql.delta.DeltaLog").forTable(spark._jsparkSession, path)
 
 
 def _snapshot(spark: SparkSession, path: str) -> Any:
-    jvm: Any = spark._jvm
-    no_option = jvm.scala.Option.empty
-    return _log(spark, path).update(False, no_option(), no_option())
+    none = jvm_class(spark, "scala.Option").empty()
+    return _log(spark, path).update(False, none, none)
 
 
 class TableState:
@@ -120,8 +120,7 @@ def remove_retention(spark: SparkSession, path: str) -> None:
 
 def num_output_rows(spark: SparkSession, path: str, version: int) -> int:
     """Number of rows that the commit of a version wrote."""
-    jvm: Any = spark._jvm
-    changes = _log(spark, path).getChanges(version, jvm.scala.Option.empty(), False)
+    changes = _log(spark, path).getChanges(version, jvm_class(spark, "scala.Option").empty(), False)
     actions = changes.next()._2()
     for i in range(actions.size()):
         if actions.apply(i).getClass().getSimpleName() == "CommitInfo":
@@ -134,8 +133,7 @@ def remove_incomplete_table(spark: SparkSession, path: str) -> None:
 
     Delta neither reads such a directory as a table nor creates a table in it. A directory with other files is kept.
     """
-    jvm: Any = spark._jvm
-    folder = jvm.org.apache.hadoop.fs.Path(path)
+    folder = jvm_class(spark, "org.apache.hadoop.fs.Path")(path)
     file_system = folder.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
     if not file_system.exists(folder):
         return
@@ -150,8 +148,8 @@ def remove_incomplete_table(spark: SparkSession, path: str) -> None:
 
 def rename_directory(spark: SparkSession, old: str, new: str) -> bool:
     """Rename a directory on whichever file system it is; False if `old` does not exist or `new` does."""
-    jvm: Any = spark._jvm
-    source, target = jvm.org.apache.hadoop.fs.Path(old), jvm.org.apache.hadoop.fs.Path(new)
+    as_path = jvm_class(spark, "org.apache.hadoop.fs.Path")
+    source, target = as_path(old), as_path(new)
     file_system = source.getFileSystem(spark._jsparkSession.sessionState().newHadoopConf())
     if not file_system.exists(source) or file_system.exists(target):
         return False

@@ -68,6 +68,8 @@ class TableStore:
         self.catalog = catalog
         self.committing = committing
         self.is_dry_run = is_dry_run
+        self.num_written: dict[TableContract, int] = {}
+        """Rows written by table, until its reader clears it."""
         self._prepared: set[str] = set()
 
     def path(self, table: TableContract) -> str:
@@ -220,9 +222,13 @@ class TableStore:
             is_unique: the frame has one row per grain by construction, so that uniqueness is not checked.
         """
         others = [name for name in table.column_names if name not in table.grain]
-        obsolete = self.read(table).join(keys, keys.columns, "left_semi").join(frame, list(table.grain), "left_anti")
+        is_first = not self.exists(table)
 
         def write(checked: DataFrame) -> int:
+            if is_first:
+                return self._save(table, checked.write.format("delta").mode("append"), batch_id, digest)
+            known = self.read(table).join(keys, keys.columns, "left_semi")
+            obsolete = known.join(frame, list(table.grain), "left_anti")
             session = merge_session(self.spark, batch_id, digest)
             source = checked.withColumn("_is_obsolete", F.lit(False)).unionByName(
                 obsolete.select(*table.column_names).withColumn("_is_obsolete", F.lit(True))
@@ -233,7 +239,9 @@ class TableStore:
             merge = merge.whenMatchedUpdate(condition=_differs(others), set=values)
             return _affected_rows(merge.whenNotMatchedInsert(condition="NOT s._is_obsolete", values=values).execute())
 
-        return self._write(table, frame, batch_id, digest, write, is_unique=is_unique, is_read_twice=True)
+        return self._write(
+            table, frame, batch_id, digest, write, is_unique=is_unique, is_read_twice=not is_first, can_create=is_first
+        )
 
     def _save(self, table: TableContract, writer: Any, batch_id: str, digest: str) -> int:
         writer.option("txnAppId", batch_id).option("txnVersion", transaction_version(digest)).save(self.path(table))
@@ -268,7 +276,9 @@ class TableStore:
             if self.is_dry_run:
                 return WriteResult(table.name, num_checked)
             num_rows = self._commit(table, conformed, batch_id, digest, write, state, can_create)
-            return WriteResult(table.name, num_rows if num_rows >= 0 else max(num_checked, 0))
+            num_rows = num_rows if num_rows >= 0 else max(num_checked, 0)
+            self.num_written[table] = self.num_written.get(table, 0) + num_rows
+            return WriteResult(table.name, num_rows)
         except Exception as error:
             if CONTRACT_VIOLATION in str(error):
                 table.check_rows(conformed)  # raises, with the number of rows

@@ -30,6 +30,9 @@ class CleanConfig(Config):
     """Candidate languages of texts (ISO 639-1). A shorter list makes detection more reliable; empty: any language."""
     max_quarantined_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     """A delivery is blocked if a larger fraction of its rows is quarantined; usually the mapping is wrong."""
+    compile_from_rows: Annotated[int, Field(ge=0)] = 100_000
+    """Number of pending records from which Spark compiles its plans; fewer are processed interpreted, because compiling
+    takes longer."""
 
 
 class ReplayConfig(Config):

@@ -13,13 +13,7 @@ from crm_spark.core.hashing import row_hash
 from crm_spark.quality.rules import QualityRules
 from crm_spark.sources.config import HAS_DEFAULT, Feed, Source
 from crm_spark.stages.clean import standardise
-from crm_spark.stages.clean.lines import (
-    CONTRADICTED,
-    LATER_LINE,
-    combined_lines,
-    takes_currency_of_order,
-    with_currency_of_order,
-)
+from crm_spark.stages.clean.lines import CONTRADICTED, LATER_LINE, combined_lines
 from crm_spark.stages.clean.mapping import (
     CODE,
     PLACEHOLDER,
@@ -120,8 +114,6 @@ def conformed(
         values = combined_lines(values, grain, [name for name in names if name not in grain])
     else:
         values = values.withColumns({LATER_LINE: F.lit(False), CONTRADICTED: F.lit(None).cast("string")})
-    if takes_currency_of_order(source, entity):
-        values = with_currency_of_order(values)
     if entity == "person":
         values = standardise.person(values, validator.standards, default_country=source.country)
     if "plain_text" in ENTITIES[entity].column_names:
@@ -210,7 +202,7 @@ def _row_findings(entity: str, feed: Feed, rules: QualityRules) -> Column:
         F.when(F.col(name).isNull() & ~has_failed, finding(F.lit(MISSING), name, QUARANTINE)) for name in required
     ]
     violations = [
-        F.when(rule.failed, finding(F.lit(rule.code), rule.column, rule.severity))
+        F.when(rule.violation, finding(F.lit(rule.code), rule.column, rule.severity))
         for rule in rules.of(entity)
         if rule.reference is None
     ]

@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from crm_spark.quality.checks import REFERENCE_EXISTS
 from crm_spark.quality.rules import Rule
 from crm_spark.stages.clean.conform import BLOCK, NULLED, QUARANTINE, WARN, WHOLE_ROW, compact, finding
-from crm_spark.stages.clean.lines import LATER_LINE
+from crm_spark.stages.clean.deduplicate import REPEATED_KEY
+from crm_spark.stages.clean.lines import CONTRADICTED, LATER_LINE
 
 CONFLICTING_VALUES = "conflicting_values"
 BlockedDeliveries = Mapping[tuple[str, str, str], str]
@@ -39,7 +40,7 @@ def with_reference_findings(rows: DataFrame, rule: Rule, keys: DataFrame | None,
     joined = rows.withColumn("_key", F.col(rule.column)).join(known, ["system", "_key"], "left")
     is_whole_row = F.exists("_findings", lambda f: f["column"] == WHOLE_ROW)
     is_checked = F.col("system").isin(*systems) & ~is_whole_row & ~F.col(LATER_LINE)
-    violation = F.when(rule.failed & is_checked, finding(F.lit(rule.code), rule.column, rule.severity))
+    violation = F.when(rule.violation & is_checked, finding(F.lit(rule.code), rule.column, rule.severity))
     return joined.withColumn("_findings", F.concat("_findings", compact([violation]))).drop("_key", name)
 
 
@@ -65,13 +66,19 @@ def with_decision(rows: DataFrame, entity: str, blocked: BlockedDeliveries) -> D
     )
 
 
-def with_conflicts(columns: Sequence[str]) -> Column:
-    """`_findings` plus a `conflicting_values` warning for each column that differs from the row kept for the key."""
+def with_conflicts(columns: Sequence[str], key: str) -> Column:
+    """`_findings` plus warnings about records of one key that disagree.
+
+    Adds `conflicting_values` for each of `columns` that differs from the row kept for the key, and `repeated_key` for another
+    record of the same file and age.
+    """
     conflicts = [
-        F.when(F.contains("_contradicted", F.lit(f",{name},")), finding(F.lit(CONFLICTING_VALUES), name, WARN))
+        F.when(F.contains(CONTRADICTED, F.lit(f",{name},")), finding(F.lit(CONFLICTING_VALUES), name, WARN))
         for name in columns
     ]
-    has_any = F.length("_contradicted") > len(",,")
+    is_repeated = F.coalesce(F.col("_duplicate") == REPEATED_KEY, F.lit(False))
+    conflicts.append(F.when(is_repeated, finding(F.lit(REPEATED_KEY), key, WARN)))
+    has_any = F.coalesce(F.length(CONTRADICTED) > len(",,"), F.lit(False)) | is_repeated
     return F.when(has_any, F.concat("_findings", compact(conflicts))).otherwise(F.col("_findings"))
 
 

@@ -1,7 +1,8 @@
 """Slowly changing dimensions, type 2: all versions of a person or product with validity intervals.
 
 Intervals are half-open without gaps; the newest version is current. Of two versions with the same start, the higher
-source rank, then the greater hash wins, so the table does not depend on the order of arrival.
+source rank, then the greater hash wins, so the table does not depend on the order of arrival. Of versions without an update
+time there is one, the one that silver keeps.
 """
 
 from pyspark.sql import Column, DataFrame, Window
@@ -20,7 +21,7 @@ def update_histories(ctx: JobContext, entity: str, versions: DataFrame, *, batch
     Args:
         ctx: job context.
         entity: entity of the versions.
-        versions: the entity's columns and `_rank`; includes versions that are not kept in silver.
+        versions: the entity's columns, `_rank` and `_status`; includes versions that are not kept in silver.
         batch_id: id of the write.
         digest: digest of the input.
     """
@@ -30,10 +31,10 @@ def update_histories(ctx: JobContext, entity: str, versions: DataFrame, *, batch
     fresh = versions.withColumn("valid_from", F.coalesce("updated_at", F.lit(UNKNOWN_START).cast("timestamp")))
     keys = fresh.select(*key).distinct()
     known = ctx.tables.read(table).join(keys, key, "left_semi").withColumnRenamed("source_rank", "_rank")
-    every = known.drop("valid_to", "is_current").unionByName(
-        fresh.select(*known.drop("valid_to", "is_current").columns)
-    )
-    updated = intervals(every, key).withColumnRenamed("_rank", "source_rank").select(*table.column_names)
+    columns = known.drop("valid_to", "is_current").columns
+    is_kept = (F.col("_status") == "accepted").alias("_is_kept")
+    both = known.select(*columns, F.lit(False).alias("_is_kept")).unionByName(fresh.select(*columns, is_kept))
+    updated = intervals(both, key).withColumnRenamed("_rank", "source_rank").select(*table.column_names)
     ctx.tables.sync(table, updated, keys=keys, batch_id=batch_id, digest=digest)
     if entity == "person":
         history = ctx.tables.read(table).join(keys, key, "left_semi")
@@ -41,10 +42,15 @@ def update_histories(ctx: JobContext, entity: str, versions: DataFrame, *, batch
 
 
 def intervals(versions: DataFrame, key: list[str]) -> DataFrame:
-    """Grain: key, valid_from. One version per start time, with `valid_to` (null: current) and `is_current`."""
-    best = Window.partitionBy(*key, "valid_from").orderBy(F.desc("_rank"), F.desc("record_hash"), F.asc("row_id"))
-    starts = versions.withColumn("_place", F.row_number().over(best)).where("_place = 1").drop("_place")
-    return _closed(starts, key)
+    """Grain: key, valid_from. One version per start time, with `valid_to` (null: current) and `is_current`.
+
+    `versions`: with `_is_kept`, whether silver keeps the version from now on; decides between versions without an update time.
+    """
+    is_kept = (F.col("updated_at").isNull() & F.col("_is_kept")).desc()
+    order = (F.desc("_rank"), is_kept, F.desc("record_hash"), F.asc("row_id"))
+    best = Window.partitionBy(*key, "valid_from").orderBy(*order)
+    starts = versions.withColumn("_position", F.row_number().over(best)).where("_position = 1")
+    return _closed(starts.drop("_position", "_is_kept"), key)
 
 
 def _closed(starts: DataFrame, key: list[str]) -> DataFrame:

@@ -1,6 +1,6 @@
 """Read dates and times as people and programs write them, as Spark columns.
 
-The session time zone of Spark is UTC: a timestamp without a zone, here called local, carries the digits of the clock.
+The Spark session time zone is UTC. A *local* timestamp holds wall-clock time as if it were UTC.
 """
 
 import re
@@ -31,6 +31,9 @@ _HAS_TIME = r":\d{2}|T\d|\d{11,}"
 _WEEK_DATE, _ORDINAL_DATE = r"^(\d{4})-?W(\d{2})(?:-?([1-7]))?(?=$|[T ])", r"^(\d{4})-(\d{3})(?=$|[T ])"
 _BASIC_DATE = r"^(\d{4})(\d{2})(\d{2})(?=$|[T ])"
 _BASIC_TIME = r"[T ](\d{2})(\d{2})(\d{2})?(?=$|[.,])"
+_NO_ZONE = r"^(?:\d+|\d{1,4}[-./]\d{1,2}[-./]\d{1,4}(?:[ T]\d{1,2}:\d{2}(?::\d{2})?)?)$"
+_CALENDAR = r"^\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2})?)?$"
+"""The commonest forms, which need none of the other patterns."""
 
 
 class DateWords(Config):
@@ -64,7 +67,7 @@ class DateReader:
         found = F.concat(F.regexp_extract(text, after_time, 2), F.regexp_extract(text, after_date, 2))
         # `10:00+02:00[Europe/Berlin]`: the offset decides.
         found = F.regexp_replace(found, rf"^({_OFFSET}|Z) ?\[.*\]$|^\[(.*)\]$", "$1$2")
-        return F.nullif(F.translate(F.trim(found), "−", "-"), F.lit(""))
+        return F.when(~text.rlike(_NO_ZONE), F.nullif(F.translate(F.trim(found), "−", "-"), F.lit("")))
 
     def named_zone(self, written: Column) -> Column:
         """Zone in the notation of Spark: an offset such as +02:00, or an IANA name."""
@@ -79,7 +82,7 @@ class DateReader:
         """Text without the zone that it names and without repeated blanks."""
         after_time, after_date = self._with_zone
         bare = F.regexp_replace(F.regexp_replace(text, after_time, "$1$3"), after_date, "$1")
-        return F.trim(F.regexp_replace(bare, " {2,}", " "))
+        return F.when(text.rlike(_NO_ZONE), text).otherwise(F.trim(F.regexp_replace(bare, " {2,}", " ")))
 
     @property
     def _with_zone(self) -> tuple[str, str]:
@@ -95,7 +98,7 @@ class DateReader:
 
         Args:
             text: the text after `without_zone`.
-            name: `iso`, `excel` excluded, or a datetime pattern of Spark.
+            name: `iso` or a Spark datetime pattern; `excel` and epochs are converted elsewhere.
             zone: result of `zone_in`.
             newest_year: last year of the 100-year window for two-digit years.
         """
@@ -104,14 +107,15 @@ class DateReader:
         pattern = _Pattern.of(name)
         written = text
         if pattern.has_weekday:
-            written = self._without_weekday(written)
+            written = self._without_weekday(written, is_first=pattern.starts_with_weekday)
         if pattern.has_month_name:
             written = self._with_month_number(written)
-        if pattern.has_half_day:
-            written = _with_half_day(written)
-        if pattern.has_fraction:
-            written = F.regexp_replace(written, r"(\d{2}[.,])(\d+)", "$1$2000000")
-            written = F.regexp_replace(written, r"(\d{2})[.,](\d{6})\d*", "$1.$2")
+        if pattern.has_am_pm:
+            written = _with_am_pm(written)
+        if pattern.fraction_follows is not None:
+            before = pattern.fraction_follows
+            written = F.regexp_replace(written, rf"({before})[.,](\d+)", "$1.$2000000")
+            written = F.regexp_replace(written, rf"({before}\.\d{{6}})\d*", "$1")
         local = F.try_to_timestamp(written, F.lit(pattern.text))
         if "yy" in name and "yyyy" not in name and newest_year is not None:
             century_before = local - F.make_ym_interval(F.lit(100))
@@ -127,20 +131,25 @@ class DateReader:
         return F.when(zone.isNotNull(), in_own_zone).otherwise(self._in_source_zone(text, local))
 
     def day(self, local: Column, instant: Column, zone: Column) -> Column:
-        """Date of a text: as written, or in the source's zone if that makes it midnight (`1980-04-30T22:00Z`)."""
+        """Date as written; for an instant that is midnight in the source's zone (`1980-04-30T22:00Z`), that day.
+
+        `local`: null for an epoch.
+        """
         if self.zone == "UTC":
-            return local.cast("date")
-        there = F.from_utc_timestamp(instant, self.zone)
-        is_midnight = zone.isNotNull() & (there == F.date_trunc("day", there))
-        return F.when(is_midnight, there).otherwise(local).cast("date")
+            return F.coalesce(local, instant).cast("date")
+        in_source_zone = F.from_utc_timestamp(instant, self.zone)
+        is_midnight = (zone.isNotNull() | local.isNull()) & (in_source_zone == F.date_trunc("day", in_source_zone))
+        return F.when(is_midnight, in_source_zone).otherwise(F.coalesce(local, instant)).cast("date")
 
     def note(self, text: Column, local: Column, instant: Column, zone: Column) -> Column | None:
         """Reason code for a time of day that the source's clocks skipped or showed twice; None in UTC."""
         if self.zone == "UTC":
             return None
         is_skipped = F.from_utc_timestamp(instant, self.zone) != local
-        again = [F.from_utc_timestamp(instant + F.expr(f"INTERVAL {m} MINUTES"), self.zone) == local for m in (30, 60)]
-        code = F.when(is_skipped, NONEXISTENT).when(again[0] | again[1], AMBIGUOUS)
+        repeated = [
+            F.from_utc_timestamp(instant + F.expr(f"INTERVAL {m} MINUTES"), self.zone) == local for m in (30, 60)
+        ]
+        code = F.when(is_skipped, NONEXISTENT).when(repeated[0] | repeated[1], AMBIGUOUS)
         # Clocks change at night; a date without a time names a day, not an hour.
         return F.when(zone.isNull() & (F.hour(local) < 4) & _has_time(text, local), code)
 
@@ -149,14 +158,17 @@ class DateReader:
             return _to_utc(local, self.zone)
         return F.when(_has_time(text, local), _to_utc(local, self.zone)).otherwise(_to_utc(local, self.company_zone))
 
-    def _without_weekday(self, text: Column) -> Column:
+    def _without_weekday(self, text: Column, *, is_first: bool) -> Column:
         words = "|".join(map(re.escape, sorted(self.words.weekdays, key=len, reverse=True)))
-        # At the start any word is the weekday: abbreviations such as `mar` are months in other languages.
-        text = F.regexp_replace(text, r"^\p{L}[\p{L}-]*\.?,? *(?=.*\d)", "")
+        if is_first:
+            # Any word is the weekday: abbreviations such as `mar` are months in other languages.
+            text = F.regexp_replace(text, r"^\p{L}[\p{L}-]*\.?,? *(?=.*\d)", "")
         if not words:
             return text
         return F.trim(
-            F.regexp_replace(text, rf"(?iu) ?{_NOT_IN_A_WORD}(?:{words}){_NOT_BEFORE_A_LETTER}\.?,?(?= |$)", "")
+            F.regexp_replace(
+                text, rf"(?iu) ?[(\[]?{_NOT_IN_A_WORD}(?:{words}){_NOT_BEFORE_A_LETTER}\.?[)\]]?,?(?= |$)", ""
+            )
         )
 
     def _with_month_number(self, text: Column) -> Column:
@@ -194,9 +206,11 @@ class _Pattern:
     text: str
     has_zone: bool
     has_weekday: bool
+    starts_with_weekday: bool
     has_month_name: bool
-    has_half_day: bool
-    has_fraction: bool
+    has_am_pm: bool
+    fraction_follows: str | None
+    """Regular expression of the time before the fraction of a second; None without a fraction."""
 
     @classmethod
     def of(cls, pattern: str) -> "_Pattern":
@@ -216,13 +230,24 @@ class _Pattern:
         text = re.sub(r" {2,}", " ", re.sub(r"\[ ?\]|\( ?\)", "", text)).strip()
         found |= {
             kind
-            for kind, letters in (("month", r"(?:M{3,}|L{3,})\.?"), ("half", " ?a+"), ("fraction", r"[.,]S+"))
+            for kind, letters in (("month", r"(?:M{3,}|L{3,})\.?"), ("am_pm", " ?a+"))
             if _outside_quotes(letters, text)
         }
         text = _replaced_outside_quotes(r"(?:M{3,}|L{3,})\.?", "MM", text)
         text = _replaced_outside_quotes(r" ?a+", " a", text)
         text = _replaced_outside_quotes(r"[.,]S+", ".SSSSSS", text)
-        return cls(text, "zone" in found, "weekday" in found, "month" in found, "half" in found, "fraction" in found)
+        starts_with_weekday = "".join(made).lstrip("[(").startswith("\0")
+        flags = ("zone" in found, "weekday" in found, starts_with_weekday, "month" in found, "am_pm" in found)
+        return cls(text, *flags, _before_fraction(text))
+
+
+def _before_fraction(pattern: str) -> str | None:
+    """`HH:mm:ss` of `dd.MM.yyyy HH:mm:ss[.SSSSSS]` as a regular expression: a point may also stand in the date."""
+    found = re.search(r"([HhKk].*?|s+)\[?\.SSSSSS", pattern)
+    if found is None:
+        return None
+    parts = re.findall(r"'(?:[^']|'')*'|[A-Za-z]+|[^A-Za-z']", found[1].replace("[", "").replace("]", ""))
+    return "".join(r"\d{1,2}" if part[0].isalpha() else re.escape(part.strip("'")) for part in parts)
 
 
 def _outside_quotes(expression: str, pattern: str) -> bool:
@@ -234,7 +259,7 @@ def _replaced_outside_quotes(expression: str, new: str, pattern: str) -> str:
     return "".join(p if i % 2 else re.sub(expression, new, p) for i, p in enumerate(pieces))
 
 
-def _with_half_day(text: Column) -> Column:
+def _with_am_pm(text: Column) -> Column:
     text = F.regexp_replace(text, r"(?i)(?<=\d) ?a\.? ?m\b\.?", " AM")
     return F.regexp_replace(text, r"(?i)(?<=\d) ?p\.? ?m\b\.?", " PM")
 
@@ -247,7 +272,8 @@ def _iso(text: Column) -> Column:
     calendar = F.regexp_replace(F.regexp_replace(calendar, r":(?=$|[.,])", ""), r"(?<=:\d{2}),(?=\d)", ".")
     # A time of day alone would be read as today's.
     return (
-        F.when(text.rlike(_WEEK_DATE), F.try_to_timestamp(F.concat(_week_day(text), _after_date(text, _WEEK_DATE))))
+        F.when(text.rlike(_CALENDAR), F.try_to_timestamp(text))
+        .when(text.rlike(_WEEK_DATE), F.try_to_timestamp(F.concat(_week_day(text), _after_date(text, _WEEK_DATE))))
         .when(
             text.rlike(_ORDINAL_DATE), F.try_to_timestamp(F.concat(_year_day(text), _after_date(text, _ORDINAL_DATE)))
         )
@@ -285,12 +311,24 @@ def _part(text: Column, expression: str, group: int) -> Column:
 
 
 def epoch(text: Column, name: str) -> Column:
-    """Timestamp of a number of seconds, milliseconds, microseconds or nanoseconds since 1970-01-01 UTC."""
+    """Timestamp of a number of seconds, milliseconds, microseconds or nanoseconds since 1970-01-01 UTC.
+
+    13, 16 and 19 digits that are too many for the unit are of a finer one: programs change it without notice.
+    """
     # A decimal: a double does not hold nanoseconds.
-    seconds = text.try_cast("decimal(38,9)") * F.lit(f"1e-{EPOCHS[name]}").cast("decimal(18,9)")
-    return F.timestamp_micros(
-        (F.when(seconds.between(_FIRST_SECOND, _LAST_SECOND), seconds) * 1_000_000).cast("bigint")
-    )
+    number = text.try_cast("decimal(38,9)")
+    seconds = _bounded_seconds(number, EPOCHS[name])
+    finer = [
+        F.when(text.rlike(rf"^\d{{{10 + places}}}(?!\d)"), _bounded_seconds(number, places))
+        for places in EPOCHS.values()
+        if places > EPOCHS[name]
+    ]
+    return F.timestamp_micros((F.coalesce(seconds, *finer) * 1_000_000).cast("bigint"))
+
+
+def _bounded_seconds(number: Column, places: int) -> Column:
+    seconds = number * F.lit(f"1e-{places}").cast("decimal(18,9)")
+    return F.when(seconds.between(_FIRST_SECOND, _LAST_SECOND), seconds)
 
 
 def load_date_words(path: str | None) -> DateWords:

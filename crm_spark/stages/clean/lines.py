@@ -8,10 +8,11 @@ from pyspark.sql.types import DataType, StringType
 
 from crm_spark.sources.config import Source
 
+CONSENT = "has_marketing_consent"
 LATER_LINE = "_is_later_line"
 """Whether a line was combined into an earlier one; its columns other than the key are null."""
 CONTRADICTED = "_contradicted"
-"""Columns, delimited by commas, in which a row differs from the value that is kept for its key."""
+"""Comma-delimited columns whose value differs from the one that is kept for the key."""
 
 
 def needs_whole_file(source: Source, entity: str) -> bool:
@@ -20,7 +21,7 @@ def needs_whole_file(source: Source, entity: str) -> bool:
 
 
 def takes_currency_of_order(source: Source, entity: str) -> bool:
-    """Whether the lines of a file repeat the header of their order, which may hold the currency."""
+    """Whether order lines without a currency take that of their order, whose header their file repeats."""
     order = source.feeds.get("order")
     return (
         entity == "order_line"
@@ -31,22 +32,31 @@ def takes_currency_of_order(source: Source, entity: str) -> bool:
 
 
 def combined_lines(values: DataFrame, key: Sequence[str], columns: Sequence[str]) -> DataFrame:
-    """Grain as `values`. The first line of a record in its file takes the first known value of each column.
+    """Grain as `values`. The first line of a record takes the first known value of each column.
 
-    Adds `_is_later_line` and `_contradicted`. Lines that could not be read stay as they are.
+    The lines are in the order of the file; with `updated_at`, the latest come first. A refusal of consent on any line wins.
+    Adds `_is_later_line` and `_contradicted`. Invalid lines are unchanged.
 
     Args:
         values: typed lines with row_id, batch_id, `_file`, `_position`, `_has_failed`, `_is_malformed`, `_is_incomplete`.
         key: columns of the business key.
         columns: columns to combine.
     """
-    is_unread = F.col("_has_failed") | F.col("_is_malformed") | F.col("_is_incomplete")
-    # Unread lines often share a null key: one partition for each.
-    lines = Window.partitionBy("batch_id", "_file", *key, F.when(is_unread, F.col("row_id")))
-    in_order = lines.orderBy(_block(), "_position", "row_id")
-    whole = in_order.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    first = {name: F.first(name, ignorenulls=True).over(whole).alias(f"_first_{name}") for name in columns}
-    numbered = values.select("*", *first.values(), (F.row_number().over(in_order) > 1).alias(LATER_LINE))
+    is_invalid = F.col("_has_failed") | F.col("_is_malformed") | F.col("_is_incomplete")
+    # Invalid lines often share a null key: one partition for each.
+    lines = Window.partitionBy("batch_id", "_file", *key, F.when(is_invalid, F.col("row_id")))
+    latest = [F.desc_nulls_last("updated_at")] if "updated_at" in columns else []
+    in_order = lines.orderBy(*latest, block_of("row_id"), "_position", "row_id")
+    all_lines = in_order.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    first = {
+        name: F.min(name).over(all_lines) if name == CONSENT else F.first(name, ignorenulls=True).over(all_lines)
+        for name in columns
+    }
+    numbered = values.select(
+        "*",
+        *(column.alias(f"_first_{name}") for name, column in first.items()),
+        (F.row_number().over(in_order) > 1).alias(LATER_LINE),
+    )
     is_later = F.col(LATER_LINE)
     different = [
         F.when(differs(F.col(name), F.col(f"_first_{name}"), values.schema[name].dataType), F.lit(name))
@@ -54,14 +64,7 @@ def combined_lines(values: DataFrame, key: Sequence[str], columns: Sequence[str]
     ]
     contradicted = F.when(is_later, F.concat(F.lit(","), F.concat_ws(",", *different), F.lit(",")))
     added = {name: F.when(~is_later, F.col(f"_first_{name}")) for name in columns}
-    return numbered.withColumns({CONTRADICTED: contradicted}).withColumns(added).drop(*(f"_first_{n}" for n in columns))
-
-
-def with_currency_of_order(values: DataFrame) -> DataFrame:
-    """Grain as `values`. Order lines without a currency take the first that another line of their order names."""
-    order = Window.partitionBy("batch_id", "_file", "order_id", F.when(F.col("order_id").isNull(), F.col("row_id")))
-    whole = order.orderBy(_block(), "_position").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    return values.withColumn("currency", F.coalesce("currency", F.first("currency", ignorenulls=True).over(whole)))
+    return numbered.withColumns({CONTRADICTED: contradicted} | added).drop(*(f"_first_{name}" for name in columns))
 
 
 def differs(one: Column, other: Column, kind: DataType) -> Column:
@@ -71,5 +74,6 @@ def differs(one: Column, other: Column, kind: DataType) -> Column:
     return one.isNotNull() & other.isNotNull() & (one != other)
 
 
-def _block() -> Column:
-    return F.split_part("row_id", F.lit(":"), F.lit(2)).try_cast("long")
+def block_of(row_id: str) -> Column:
+    """Byte offset in its file of the block from which a record was read."""
+    return F.split_part(row_id, F.lit(":"), F.lit(2)).try_cast("long")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, DoubleType, IntegerType, TimestampType
 
@@ -13,6 +13,7 @@ from crm_spark.quality.rules import QualityRules
 from crm_spark.sources.config import HAS_DEFAULT, MINOR_UNITS, SOURCE_LEVEL, Feed, Mapping, Source
 from crm_spark.stages.clean import cells, instants, numbers
 from crm_spark.stages.clean.instants import DateReader
+from crm_spark.stages.clean.lines import takes_currency_of_order
 from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
@@ -29,6 +30,8 @@ _EVIDENCE = {
 """Person column -> columns of which one must be known for a word such as Null to be a name."""
 PLACEHOLDER, POSSIBLE_PLACEHOLDER = "placeholder", "possible_placeholder"
 
+VISIBLE = "_visible_{}_{}"
+"""Cell of a column by its position in the mapping."""
 RAW, REPAIR, TEXT, BESIDE, PLAIN, ZONE = "_raw_{}", "_repair_{}", "_text_{}", "_beside_{}", "_plain_{}", "_zone_{}"
 BARE, DIGITS, VALUE = "_bare_{}", "_digits_{}", "_value_{}"
 REASON, NOTE, CODE = "_reason_{}", "_note_{}", "_code_{}"
@@ -63,7 +66,7 @@ def converted(
     """
     reader = _Reader(source, entity, feed, tuple(bronze.columns), rules, standards, company)
     kinds = {c.name: c.type for c in ENTITIES[entity].columns if c.name in feed.columns}
-    frame = bronze
+    frame = bronze.withColumns(reader.visible_cells(kinds))
     # One projection per step: Spark inlines expressions, so a single nested expression would make planning very slow.
     for steps in (
         ((RAW, reader.raw),),
@@ -81,6 +84,9 @@ def converted(
             for name, kind in kinds.items()
         }
         frame = frame.withColumns({name: column for name, column in added.items() if column is not None})
+        if steps[0][0] == TEXT and takes_currency_of_order(source, entity):
+            # Before the amounts are converted: the scale of minor units depends on the currency.
+            frame = frame.withColumn(TEXT.format("currency"), reader.currency_of_order())
     return frame, list(kinds)
 
 
@@ -100,6 +106,17 @@ class _Reader:
     rules: QualityRules
     standards: Standards
     company: CompanyDefaults
+
+    def visible_cells(self, kinds: dict[str, DataType]) -> dict[str, Column]:
+        """Cells that a mapping reads, without invisible characters."""
+        return {
+            VISIBLE.format(name, i): cells.visible(
+                self._cell(column), is_text=_is_text(name, kind, self.feed.columns[name])
+            )
+            for name, kind in kinds.items()
+            if name not in VERBATIM
+            for i, column in enumerate(self.feed.columns[name].from_)
+        }
 
     def raw(self, name: str, kind: DataType, mapping: Mapping) -> Column:
         if mapping.value is not None:
@@ -141,6 +158,13 @@ class _Reader:
         if (is_name := self._is_name(name)) is not None:
             is_placeholder = is_placeholder & ~is_name
         return F.when(~is_placeholder, raw)
+
+    def currency_of_order(self) -> Column:
+        """Currency of a line as written, or the first that another line of its order in the file names."""
+        order, currency = F.col(TEXT.format("order_id")), F.col(TEXT.format("currency"))
+        lines = Window.partitionBy("_batch_id", "_file", order, F.when(order.isNull(), F.col("_row_id")))
+        in_file = lines.orderBy("_block", "_position").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+        return F.coalesce(currency, F.first(currency, ignorenulls=True).over(in_file))
 
     def beside(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
         """Time zone beside a time, currency beside an amount, as written."""
@@ -189,8 +213,7 @@ class _Reader:
             return self._scaled(F.col(DIGITS.format(name)), mapping).try_cast(kind)
         if isinstance(kind, DateType):
             local, instant, zone = (F.col(column.format(name)) for column in (BARE, DIGITS, ZONE))
-            day = self._dates.day(local, instant, zone)
-            return F.when(_bounded(instant).isNotNull(), F.coalesce(day, instant.cast("date")))
+            return F.when(_bounded(instant).isNotNull(), self._dates.day(local, instant, zone))
         if isinstance(kind, _INSTANT):
             return _bounded(F.col(DIGITS.format(name)))
         text = F.col((BARE if mapping.map else TEXT).format(name))
@@ -242,8 +265,11 @@ class _Reader:
         return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")
 
     def _clean(self, column: str, name: str, kind: DataType) -> Column:
-        text = cells.cleaned(self._cell(column), is_text=_is_text(name, kind, self.feed.columns[name]))
-        return cells.code(text, is_phone=name == "phone") if cells.is_code(name) else text
+        is_text = _is_text(name, kind, self.feed.columns[name])
+        visible = F.col(VISIBLE.format(name, self.feed.columns[name].from_.index(column)))
+        if cells.is_code(name):
+            return cells.code(visible, is_phone=name == "phone")
+        return cells.unwrapped(visible, is_text=is_text)
 
     def _joined(self, parts: list[Column], mapping: Mapping) -> Column:
         return parts[0] if len(parts) == 1 else F.concat_ws(mapping.join, *parts)

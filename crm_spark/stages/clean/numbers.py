@@ -22,6 +22,9 @@ _ASCII_FOR_OTHER = ".,,.%%+"
 _GROUP = r"(?<=\d)[ '’](?=\d{3}(?!\d))"
 _NO_CENTS = r"[.,:] ?-{1,2}$"
 _PERCENT = r" ?%$"
+_PLAIN = r"^[-+]?[0-9.,]+$"
+"""Numbers without anything around or within them: most of them, and the other patterns take ten times as long."""
+_MAY_HAVE_SIGN = r"[^-+0-9., ()]"
 
 
 class CurrencyWords(Config):
@@ -58,7 +61,8 @@ class Currencies:
     def sign_in(self, text: Column) -> Column:
         """Currency beside an amount in lower case, as written; null for none."""
         sign = F.regexp_extract(text, rf"^[-+( ]*{self.pattern}|{self.pattern}[-+) ]*$", 0)
-        return F.nullif(F.lower(F.regexp_replace(sign, r"^[-+( ]+|[-+). ]+$", "")), F.lit(""))
+        beside = F.nullif(F.lower(F.regexp_replace(sign, r"^[-+( ]+|[-+). ]+$", "")), F.lit(""))
+        return F.when(text.rlike(_MAY_HAVE_SIGN), beside)
 
     def is_other(self, sign: Column, currency: Column) -> Column:
         """Whether the currency beside an amount is another than `currency`; null if there is none."""
@@ -108,7 +112,8 @@ def bare(text: Column, currencies: Currencies) -> Column:
     # Accounting notation of negative numbers; CR is a credit, DR a debit.
     number = F.regexp_replace(number, r"^\( *(.*?) *\)$|^([^-].*?) *(?:-|CR)$", "-$1$2")
     number = F.regexp_replace(number, r" ?DR$", "")
-    return F.regexp_replace(number, r"^([-+]) +", "$1")
+    number = F.regexp_replace(number, r"^([-+]) +", "$1")
+    return F.when(text.rlike(_PLAIN), text).otherwise(number)
 
 
 def digits(bare: Column, decimal: str) -> Column:

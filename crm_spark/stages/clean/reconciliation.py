@@ -13,9 +13,9 @@ from crm_spark.quality.rules import QualityRules
 from crm_spark.stages.clean.conform import BLOCK, POINTER
 
 MOSTLY_QUARANTINED = "mostly_quarantined"
-READING_VERSION = 2
-"""Raise it when the same cell gives another value: 2 reads zones beside times, spreadsheet ids, signs of currencies, names
-such as Null, and merges records by column. Earlier deliveries keep their values, and `clean` says so."""
+READING_VERSION = 3
+"""Raise it when the same cell gives another value, and describe the change in docs/operator.md, Upgrade. Earlier deliveries
+keep their values, and `clean` says so."""
 MIN_ROWS = 20
 """Minimum rows for the check of the quarantined fraction."""
 Key = tuple[str, str, str]

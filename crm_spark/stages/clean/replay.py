@@ -6,6 +6,7 @@ rows and the rules), so the next run completes an interrupted one.
 
 import getpass
 from collections import Counter
+from functools import reduce
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
@@ -99,6 +100,7 @@ def _replay(
     # An interrupted replay may have written these rows.
     written = waiting.select("row_id", F.lit(True).alias("_is_own"))
     silver = ctx.tables.read(ENTITIES[entity]).join(written, "row_id", "left").fillna({"_is_own": False})
+    silver = silver.join(_delivered(validation, entity), "row_id", "left")
     validated = validation.with_status(entity, rows, silver, _still_blocked(validation, entity, rows, silver))
     survivorship = validation.survivorship(entity)
     before = waiting.select(
@@ -111,6 +113,14 @@ def _replay(
         kept = accepted.unionByName(validated.where("_status = 'merged'"))
         _release(validation, entity, leaving, with_kept_values(kept, survivorship))
     return Counter({(entity, row["reasons"]): row["count"] for row in reasons})
+
+
+def _delivered(validation: Validation, entity: str) -> DataFrame:
+    """When and where the records of an entity were delivered. Grain: bronze record."""
+    sources = [name for name, source in validation.sources.items() if entity in source.feeds]
+    columns = (F.col("_row_id").alias("row_id"), "_arrived_at", "_file", "_position")
+    records = [validation.ctx.tables.read(bronze(name)).select(*columns) for name in sources]
+    return reduce(DataFrame.unionByName, records)
 
 
 def _still_blocked(
@@ -146,7 +156,7 @@ def _release(validation: Validation, entity: str, leaving: DataFrame, kept: Data
     accepted = leaving.where("_status = 'accepted'").select(*contract.column_names)
     record_superseded(ctx, {entity: accepted}, batch_id=release_id, digest=digest)
     ctx.tables.merge(contract, kept.select(*contract.column_names), batch_id=release_id, digest=digest)
-    versions = leaving.where("NOT _is_later_line").select(*contract.column_names, "_rank")
+    versions = leaving.where("NOT _is_later_line").select(*contract.column_names, "_rank", "_status")
     update_histories(ctx, entity, versions, batch_id=release_id, digest=digest)
     columns = {
         "entity": F.lit(entity),

@@ -1,6 +1,5 @@
 """Clean stage: bronze -> silver + quarantine. Rows in = accepted + quarantined + duplicates, for every delivery."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -15,11 +14,11 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.context import JobContext, StageResult, in_parallel
 from crm_spark.core.hashing import sha256_of
 from crm_spark.core.scratch import Keep, scratch
+from crm_spark.core.session import fitted_to
 from crm_spark.core.stage import Stage
-from crm_spark.quality.rules import QualityRules, load_rules
+from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import Source, load_sources
-from crm_spark.stages.clean.conform import BLOCK, NULLED, WARN
-from crm_spark.stages.clean.conform import QUARANTINE as QUARANTINED
+from crm_spark.stages.clean.counts_log import log_reconciliation, log_references, log_warnings
 from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.reconciliation import (
@@ -27,17 +26,12 @@ from crm_spark.stages.clean.reconciliation import (
     blocked_deliveries,
     breaches_of,
     findings_of,
-    key_of,
     reconcile,
-    unmatched_rows,
 )
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.superseded import record_superseded
 from crm_spark.stages.clean.survivorship import with_kept_values
 from crm_spark.stages.clean.validation import Validation
-
-_EFFECTS = {NULLED: "values set to null", WARN: "warnings", QUARANTINED: "quarantined", BLOCK: "blocked"}
-"""Effect of a finding in log messages, by severity."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +86,14 @@ def run(ctx: JobContext) -> StageResult:
     _warn_earlier_readings(ctx, past)
     for work in pending:
         validation.warn_missing_columns(work.entity, work.batches)
+    batches = {batch for work in pending for batch in work.batch_ids}
+    num_rows = sum(row["num_rows"] for row in validation.deliveries if row["batch_id"] in batches)
+    with fitted_to(ctx.spark, num_rows, compile_from_rows=ctx.settings.clean.compile_from_rows):
+        return _clean(validation, pending, past)
+
+
+def _clean(validation: Validation, pending: list[Pending], past: list[Row]) -> StageResult:
+    ctx = validation.ctx
     with scratch(ctx, "clean") as keep:
         typed = in_parallel(lambda work: _typed(validation, work, keep), pending)
         rows = {work.entity: frame for work, frame in zip(pending, typed, strict=True)}
@@ -108,9 +110,9 @@ def run(ctx: JobContext) -> StageResult:
         in_parallel(lambda part: _to_silver(ctx, part), validated)
         warnings = [row for row in breaches if row["severity"] == "warn"]
         _write_reconciliation(ctx, validated, statuses, [*findings, *warnings], rules.version)
-    _log_reconciliation(ctx, statuses, findings)
-    _log_references(ctx, rules, statuses, findings)
-    _log_warnings(ctx, warnings)
+    log_reconciliation(ctx, statuses, findings)
+    log_references(ctx, rules, statuses, findings)
+    log_warnings(ctx, warnings)
     num_quarantined = sum(row["num_quarantined"] for row in statuses)
     return StageResult(
         sum(row["num_accepted"] for row in statuses),
@@ -188,8 +190,9 @@ def _to_silver(ctx: JobContext, part: Validated) -> None:
     kept = part.kept.select(*contract.column_names)
     batch_id = f"clean:{digest[:24]}"
     ctx.tables.merge(contract, kept, batch_id=batch_id, digest=digest, is_stable=True, is_unique=True)
-    valid = part.rows.where("_status <> 'quarantined' AND NOT _is_later_line").select(*contract.column_names, "_rank")
-    update_histories(ctx, part.work.entity, valid, batch_id=batch_id, digest=digest)
+    valid = part.rows.where("_status <> 'quarantined' AND NOT _is_later_line")
+    versions = valid.select(*contract.column_names, "_rank", "_status")
+    update_histories(ctx, part.work.entity, versions, batch_id=batch_id, digest=digest)
 
 
 def pending_work(sources: Mapping[str, Source], deliveries: list[Row], statuses: list[Row]) -> list[Pending]:
@@ -230,49 +233,6 @@ def _write_reconciliation(
         filled = [tuple({**versions, **row}[n] for n in contract.column_names) for row in rows]
         frame = ctx.spark.createDataFrame(filled, contract.schema)
         ctx.tables.merge(contract, frame, batch_id=batch_id, digest=digest)
-
-
-def _log_reconciliation(ctx: JobContext, statuses: list[dict[str, Any]], findings: list[dict[str, Any]]) -> None:
-    """Log the row counts of each entity, followed by its findings."""
-    sums: dict[str, Counter[str]] = {}
-    for row in statuses:
-        totals = sums.setdefault(row["entity"], Counter())
-        totals.update(
-            {status: row[status] for status in ("num_in", "num_accepted", "num_quarantined", "num_duplicate")}
-        )
-    counts: Counter[tuple[str, str, str, str]] = Counter()
-    for row in findings:
-        counts[(row["entity"], row["severity"], row["code"], row["column"])] += row["num_rows"]
-    for entity, totals in sorted(sums.items()):
-        ctx.log.info("clean %-18s %9d rows in = %d accepted + %d quarantined + %d duplicates", entity, *totals.values())
-        for (owner, severity, code, column), num_rows in sorted(counts.items()):
-            if owner == entity:
-                ctx.log.info("clean %-18s %9d %s: %s (%s)", entity, num_rows, _EFFECTS[severity], code, column)
-
-
-def _log_references(
-    ctx: JobContext, rules: QualityRules, statuses: list[dict[str, Any]], findings: list[dict[str, Any]]
-) -> None:
-    """Log the share of each delivery whose references are not found."""
-    for status in statuses:
-        for column, num_rows in unmatched_rows(rules, key_of(status), findings).items():
-            if num_rows:
-                named = status["references"][column]
-                where = (status["source"], status["entity"], status["batch_id"])
-                what = (num_rows, named, 100 * num_rows / named, column)
-                ctx.log.info(
-                    "clean %s -> %s, batch %s: %d of %d rows (%.1f %%) have a %s that is not found", *where, *what
-                )
-
-
-def _log_warnings(ctx: JobContext, breaches: list[dict[str, Any]]) -> None:
-    """Log the violated expectations of deliveries that are kept."""
-    for row in breaches:
-        ctx.log.warning(
-            "clean %s -> %s: batch %s of %d rows violates the expectation %s. It is kept; check the delivery and `system`, "
-            "mapping and rules of the source (docs/reference/reason-codes.md)",
-            *(row[name] for name in ("source", "entity", "batch_id", "num_rows", "code")),
-        )
 
 
 def _quarantined(entity: str, rows: DataFrame, rules_version: str) -> DataFrame:

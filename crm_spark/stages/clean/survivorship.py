@@ -1,7 +1,7 @@
 """Merge the records of one key by column: each column takes the first known value in the order of the records.
 
-The origin of a value from another record than the kept one is stored in `merged_from`, so that the result depends on the
-records alone, not on the deliveries in which they arrived.
+The origin of a value from another record than the kept one is stored in `merged_from`, so that the result of records with an
+update time depends on the records alone, not on the deliveries in which they arrived.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,20 @@ from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
 from crm_spark.contracts.types import ORIGINS
 from crm_spark.quality.rules import QualityRules
 from crm_spark.sources.config import Source
+from crm_spark.stages.clean.lines import CONSENT
 
 MERGED_FROM = "merged_from"
 IS_ORIGIN = "_is_origin"
 """Whether a row stands for a value that a kept row took from another record."""
 KEPT = "_kept"
 """Struct of the merged columns of a kept row."""
-_TOGETHER = (
+_COLUMN_GROUPS = (
     ("street", "house_number"),
     ("email", "email_match"),
     ("text", "plain_text", "language"),
     ("title", "plain_title"),
 )
-"""Columns derived from the first one; they come from one record."""
+"""Columns taken from the same record; the first decides."""
 _ORIGIN = ("source", "row_id", "updated_at", "record_hash")
 
 
@@ -37,12 +38,12 @@ class Survivorship:
 
     Attributes:
         entity: name of the entity.
-        units: columns that are taken from one record together; the first decides.
-        default_countries: source -> country of all its people, because it maps no country; a known one precedes it.
+        groups: columns that are taken from one record together; the first decides.
+        default_countries: source without a mapped country -> its configured country, used if no record has a country.
     """
 
     entity: str
-    units: tuple[tuple[str, ...], ...]
+    groups: tuple[tuple[str, ...], ...]
     default_countries: Mapping[str, str]
 
     @classmethod
@@ -54,74 +55,81 @@ class Survivorship:
         contract = ENTITIES[entity]
         envelope = {column.name for column in SILVER_ENVELOPE}
         names = [c.name for c in contract.columns if not c.is_required and c.name not in {*contract.grain, *envelope}]
-        derived = {name for unit in _TOGETHER for name in unit[1:] if unit[0] in names}
-        units = [
-            next((tuple(n for n in unit if n in names) for unit in _TOGETHER if unit[0] == name), (name,))
+        derived = {name for group in _COLUMN_GROUPS for name in group[1:] if group[0] in names}
+        groups = [
+            next((tuple(n for n in group if n in names) for group in _COLUMN_GROUPS if group[0] == name), (name,))
             for name in names
             if name not in derived and rules.survivorship.get(f"{entity}.{name}") != "latest"
         ]
         countries = {s.name: s.country for s, feed in feeds if s.country and "country" not in feed.columns}
-        return cls(entity, tuple(units) if is_merged else (), countries if entity == "person" else {})
+        return cls(entity, tuple(groups) if is_merged else (), countries if entity == "person" else {})
 
     @property
     def columns(self) -> list[str]:
         """All merged columns."""
-        return [name for unit in self.units for name in unit]
+        return [name for group in self.groups for name in group]
 
     def contributions(self, silver: DataFrame) -> DataFrame:
         """Rows of silver as they were before merging, plus a row for each value taken from another record.
 
         Adds `_is_origin`, true for the latter.
         """
-        if not self.units:
+        if not self.groups:
             return silver.withColumn(IS_ORIGIN, F.lit(False))
         taken = F.coalesce(F.col(f"{MERGED_FROM}.column"), F.array().cast("array<string>"))
         own = {
-            name: F.when(~F.array_contains(taken, unit[0]), F.col(name)).alias(name)
-            for unit in self.units
-            for name in unit
+            name: F.when(~F.array_contains(taken, group[0]), F.col(name)).alias(name)
+            for group in self.groups
+            for name in group
         }
         kept = silver.withColumns(own).withColumn(IS_ORIGIN, F.lit(False))
         exploded = silver.where(F.col(MERGED_FROM).isNotNull()).withColumn("_origin", F.explode(MERGED_FROM))
-        values = {name: F.when(F.col("_origin.column") == unit[0], F.col(name)) for unit in self.units for name in unit}
+        values = {
+            name: F.when(F.col("_origin.column") == group[0], F.col(name)) for group in self.groups for name in group
+        }
         lineage = {name: F.col(f"_origin.{name}") for name in _ORIGIN}
         origins = exploded.withColumns(values | lineage).withColumn(IS_ORIGIN, F.lit(True)).drop("_origin")
         return kept.unionByName(origins)
 
-    def chosen(self, whole: WindowSpec) -> list[Column]:
-        """First known value of each unit with its origin, over an ordered window of the records of a key."""
-        return [
-            F.first(
-                F.when(
-                    self._is_known(unit[0]),
-                    F.struct(*(F.col(name) for name in (*unit, *(n for n in _ORIGIN if n not in unit)))),
-                ),
-                ignorenulls=True,
-            )
-            .over(whole)
-            .alias(_chosen(unit))
-            for unit in self.units
-        ]
+    def chosen(self, whole: WindowSpec) -> dict[str, Column]:
+        """First known value of each group with its origin, over an ordered window of the records of a key."""
+        return {
+            _chosen(group): (self._consent(group) if group == (CONSENT,) else self._first_known(group)).over(whole)
+            for group in self.groups
+        }
 
     def kept(self) -> Column:
         """Merged columns and `merged_from` of a kept row, from the columns of `chosen`."""
         merged, origins = [], []
-        for unit in self.units:
-            chosen = F.col(_chosen(unit))
-            is_taken = chosen.isNotNull() & (chosen["row_id"] != F.col("row_id"))
-            for name in unit:
+        for group in self.groups:
+            chosen = F.col(_chosen(group))
+            is_taken = chosen.isNotNull() & (chosen["record_hash"] != F.col("record_hash"))
+            for name in group:
                 value = F.when(is_taken, chosen[name]).otherwise(F.col(name))
                 merged.append((self._or_default(value) if name == "country" else value).alias(name))
             lineage = [chosen[name].alias(name) for name in _ORIGIN]
-            origins.append(F.when(is_taken, F.array(F.struct(F.lit(unit[0]).alias("column"), *lineage))))
-        nothing = F.array().cast(ORIGINS)
-        taken = F.array_sort(F.concat(*(F.coalesce(origin, nothing) for origin in origins)))
+            origins.append(F.when(is_taken, F.array(F.struct(F.lit(group[0]).alias("column"), *lineage))))
+        empty = F.array().cast(ORIGINS)
+        taken = F.array_sort(F.concat(*(F.coalesce(origin, empty) for origin in origins)))
         return F.struct(*merged, F.when(F.size(taken) > 0, taken).cast(ORIGINS).alias(MERGED_FROM))
 
-    @property
-    def helpers(self) -> list[str]:
-        """Names of the columns of `chosen`."""
-        return [_chosen(unit) for unit in self.units]
+    def _first_known(self, group: Sequence[str]) -> Column:
+        return F.first(self._with_origin(group), ignorenulls=True)
+
+    def _consent(self, group: Sequence[str]) -> Column:
+        """Latest known consent; of records of the same age, a refusal."""
+        # A refusal in another record stays until that record changes.
+        arrived = F.when(F.col(IS_ORIGIN), F.lit("9999-12-31").cast("timestamp")).otherwise(F.col("_arrived_at"))
+        age = F.struct("updated_at", F.when(F.col("updated_at").isNull(), arrived))
+        return F.max_by(
+            self._with_origin(group),
+            F.when(F.col(CONSENT).isNotNull(), F.struct(age, ~F.col(CONSENT), "_rank", "record_hash")),
+        )
+
+    def _with_origin(self, group: Sequence[str]) -> Column:
+        """Values of a group with the record that they come from; null if unknown."""
+        names = [*group, *(name for name in _ORIGIN if name not in group)]
+        return F.when(self._is_known(group[0]), F.struct(*names))
 
     def _is_known(self, name: str) -> Column:
         is_known = F.col(name).isNotNull()
@@ -138,12 +146,12 @@ class Survivorship:
 
 def with_kept_values(rows: DataFrame, survivorship: Survivorship) -> DataFrame:
     """Rows with the merged columns in place of their own; grain unchanged."""
-    if not survivorship.units:
+    if not survivorship.groups:
         return rows
     is_kept = F.col(KEPT).isNotNull()
     merged = [*survivorship.columns, MERGED_FROM]
     return rows.withColumns({n: F.when(is_kept, F.col(f"{KEPT}.{n}")).otherwise(F.col(n)) for n in merged})
 
 
-def _chosen(unit: Sequence[str]) -> str:
-    return f"_chosen_{unit[0]}"
+def _chosen(group: Sequence[str]) -> str:
+    return f"_chosen_{group[0]}"

@@ -23,9 +23,13 @@ from crm_spark.stages.clean.decisions import (
     with_reference_findings,
 )
 from crm_spark.stages.clean.deduplicate import IN_SILVER, mark_duplicates
-from crm_spark.stages.clean.schema_drift import missing_columns
+from crm_spark.stages.clean.lines import CONTRADICTED
+from crm_spark.stages.clean.schema_drift import missing_columns, require_known_paths
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.survivorship import IS_ORIGIN, Survivorship
+
+_DELIVERED = {"_arrived_at": "timestamp", "_file": "string", "_position": "bigint"}
+"""Columns that tell when and where a record was delivered, with their types."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +46,20 @@ class Validation:
         """Create from the configured sources, rules and exchange rates.
 
         Raises:
-            ConfigError: a source or rule is invalid, or a currency has no exchange rate.
+            ConfigError: a source or rule is invalid, a currency has no exchange rate, or no record has a mapped JSON path.
         """
-        sources = {s.name: s for s in load_sources(Path(ctx.settings.ingest.sources_dir))}
+        folder = Path(ctx.settings.ingest.sources_dir)
+        sources = {s.name: s for s in load_sources(folder)}
+        deliveries = ctx.tables.read(DELIVERY).collect()
         company = ctx.settings.company
         money = Money(company.currency, company.exchange_rates)
         for source in sources.values():
             money.require_rate(source)
+            require_known_paths(source, deliveries, str(folder / f"{source.name}.yaml"))
         clean = ctx.settings.clean
         rules, standards = load_rules(clean.rules_dir, clean.more_rules_dir), load_standards(clean)
         validator = RowValidator(rules, money, standards, company.time_zone)
-        return cls(ctx, sources, ctx.tables.read(DELIVERY).collect(), validator)
+        return cls(ctx, sources, deliveries, validator)
 
     def typed(self, entity: str, records: Mapping[str, DataFrame]) -> DataFrame:
         """Typed rows with row-level findings. Grain: bronze record x entity."""
@@ -70,8 +77,12 @@ class Validation:
             for row in self.deliveries:
                 if row["status"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in incomplete_files:
                     self.ctx.log.warning(
-                        "%s: %s is missing columns mapped in feeds.%s: %s. All its records of this entity are quarantined",
-                        *(name, row["file"], entity, ", ".join(map(repr, incomplete_files[row["file_sha256"]]))),
+                        "%s: %s is missing columns mapped in feeds.%s: %s. All its records of this entity are quarantined. "
+                        "Correct the mapping, or list the columns in files.may_lack",
+                        name,
+                        row["file"],
+                        entity,
+                        ", ".join(map(repr, incomplete_files[row["file_sha256"]])),
                     )
 
     def records(self, batches: Mapping[str, tuple[str, ...]]) -> dict[str, DataFrame]:
@@ -86,13 +97,14 @@ class Validation:
     ) -> DataFrame:
         """Add `_reasons`, `_duplicate` and `_status` (accepted, quarantined, duplicate). Grain: typed row of the entity.
 
-        Where records of one key are merged by column, adds `_kept` and, with the status `merged`, the silver rows that may
-        have taken values from new rows.
+        If the entity is merged by column, also adds `_kept` and returns the silver rows whose values may change, with status
+        `merged`.
 
         Args:
             entity: entity of the rows.
             rows: typed rows of this run, by entity; reference rules also look up the other entities.
-            silver: silver rows of the entity; `_is_own` marks those of the same deliveries.
+            silver: silver rows of the entity; `_is_own` marks those of the same deliveries. Without `_arrived_at`, `_file` and
+                `_position` they were delivered before all `rows`.
             blocked: blocked deliveries.
         """
         checked = rows[entity]
@@ -102,25 +114,26 @@ class Validation:
                 checked = with_reference_findings(checked, rule, self._keys(*rule.reference, rows), systems)
         validated = with_decision(checked, entity, blocked or {})
         key = ENTITIES[entity].grain
-        ranks = F.lit(0)
+        rank = F.lit(0)
         for name, source in self.sources.items():
-            ranks = F.when(F.col("source") == name, source.rank).otherwise(ranks)
+            rank = F.when(F.col("source") == name, source.rank).otherwise(rank)
+        unknown = {n: F.lit(None).cast(kind) for n, kind in _DELIVERED.items() if n not in silver.columns}
+        silver = silver.withColumns(unknown)
         if self.ctx.tables.exists(ENTITIES[entity]):
             silver = silver.join(rows[entity].select(*key).distinct(), list(key), "left_semi")
         survivorship = self.survivorship(entity)
-        # Values that a row of these deliveries took from another record stay, even if that row is written again.
+        # Keep values merged from other records, even if the row that holds them is validated again.
         existing = survivorship.contributions(silver).where(F.col(IS_ORIGIN) | ~F.col("_is_own")).drop("_is_own")
-        compared = self._compared_columns(entity) if survivorship.units else []
+        compared = self._compared_columns(entity) if survivorship.groups else []
         marked = mark_duplicates(
-            validated, existing.withColumn("_rank", ranks), survivorship, key=key, compared=compared
+            validated, existing.withColumn("_rank", rank), survivorship, key=key, compared=compared
         )
-        if compared:
-            marked = marked.withColumn("_findings", with_conflicts(compared))
+        marked = marked.withColumn("_findings", with_conflicts(compared, key[-1]))
         status = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
         status = status.otherwise("accepted")
-        if survivorship.units:
+        if survivorship.groups:
             status = F.when(F.col(IN_SILVER), "merged").otherwise(status)
-        return marked.withColumn("_status", status).drop("_contradicted")
+        return marked.withColumn("_status", status).drop(CONTRADICTED)
 
     def survivorship(self, entity: str) -> Survivorship:
         """How the records of one key are merged."""

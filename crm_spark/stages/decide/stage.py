@@ -45,7 +45,7 @@ def load_strategy(path: str) -> Strategy:
     """Load the strategy from a YAML file.
 
     Raises:
-        ConfigError: names file, key, value and what is allowed.
+        ConfigError: the file is invalid; the message names file, key, value and allowed values.
     """
     return validated(Strategy, read_yaml(Path(path)), origin=path)
 
@@ -67,10 +67,15 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(result.num_rows, note=f"strategy with {len(strategy.actions)} actions")
 
 
-_FEATURES_OF = {
+_FEATURES_BY_TABLE = {
     ORDER: (
-        *("num_orders", "num_orders_recent", "monetary", "monetary_recent"),
-        *("num_returns", "return_fraction", "num_channels"),
+        "num_orders",
+        "num_orders_recent",
+        "monetary",
+        "monetary_recent",
+        "num_returns",
+        "return_fraction",
+        "num_channels",
     ),
     ORDER_LINE: ("num_products",),
     INTERACTION: ("num_tickets", "num_tickets_recent", "num_web_events_recent"),
@@ -78,12 +83,12 @@ _FEATURES_OF = {
     CAMPAIGN_CONTACT: ("num_campaign_contacts",),
     CAMPAIGN_RESPONSE: ("num_campaign_responses",),
 }
-"""Table -> the features that are unknown, not 0, if the company has no such data."""
+"""Table -> features that are unknown, not 0, if the table does not exist."""
 
 
-def known_features(features: DataFrame, tables: TableStore) -> DataFrame:
-    """Grain unchanged. Null instead of 0 for features of data that the company does not have."""
-    unknown = [name for table, names in _FEATURES_OF.items() if not tables.exists(table) for name in names]
+def with_unknown_as_null(features: DataFrame, tables: TableStore) -> DataFrame:
+    """Grain unchanged. Replace 0 by null in features whose source table does not exist."""
+    unknown = [name for table, names in _FEATURES_BY_TABLE.items() if not tables.exists(table) for name in names]
     types = {field.name: field.dataType for field in features.schema.fields}
     return features.withColumns({name: F.lit(None).cast(types[name]) for name in unknown})
 
@@ -91,7 +96,7 @@ def known_features(features: DataFrame, tables: TableStore) -> DataFrame:
 def facts(ctx: JobContext) -> DataFrame:
     """Grain: customer_id. Facts for the conditions of the strategy; null if unknown."""
     tables, day = ctx.tables, F.col("as_of") == F.lit(ctx.as_of)
-    features = known_features(tables.read(FEATURE_CUSTOMER).where(day).drop("as_of"), tables)
+    features = with_unknown_as_null(tables.read(FEATURE_CUSTOMER).where(day).drop("as_of"), tables)
     consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
     churn = tables.read(CHURN).where(day)
     churn = churn.select(
@@ -106,8 +111,8 @@ def facts(ctx: JobContext) -> DataFrame:
         joined = joined.join(part, "customer_id", "left")
     joined = joined.join(recommended.withColumn("has_recommendation", F.lit(True)), "customer_id", "left")
     # Without any recommendation of this day, it is unknown whether there is a suitable product.
-    absent = F.lit(None if recommended.isEmpty() else False).cast("boolean")
-    return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", absent))
+    default = F.lit(None if recommended.isEmpty() else False).cast("boolean")
+    return joined.withColumn("has_recommendation", F.coalesce("has_recommendation", default))
 
 
 def last_text_label(ctx: JobContext) -> DataFrame:

@@ -12,10 +12,11 @@ from pyspark.sql import SparkSession
 
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.core.uris import is_remote
 from crm_spark.sources.config import Source
 from crm_spark.stages.ingest.file_reasons import LEADS_OUTSIDE, UNUSABLE_NAME
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
-from crm_spark.stages.ingest.staging import is_remote, remote_files
+from crm_spark.stages.ingest.staging import remote_files
 
 
 @dataclass(frozen=True)

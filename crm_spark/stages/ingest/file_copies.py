@@ -16,6 +16,8 @@ from typing import IO
 from pyarrow import fs
 from pyarrow import parquet as pq
 
+from crm_spark.core.context import JobContext
+from crm_spark.core.shipping import visible
 from crm_spark.sources.config import Files, Source
 from crm_spark.stages.ingest.csv_validation import quote_tracker
 from crm_spark.stages.ingest.file_validation import opened, rows_at_once
@@ -58,6 +60,19 @@ def readable_paths(
         yield paths
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def paths_for_spark(
+    ctx: JobContext, files: Sequence[SourceFile], source: Source, scratch: Path
+) -> Iterator[dict[str, SourceFile]]:
+    """Files of a source by the path or URI by which executors read them; see `readable_paths`."""
+    assert source.files is not None
+    with (
+        readable_paths(files, source.files, scratch, preferred=mapped_columns(source)) as paths,
+        visible(ctx, paths, f"ingest_{scratch.name}") as seen,
+    ):
+        yield {seen[path]: file for path, file in paths.items()}
 
 
 def _unpacked(file: SourceFile, scratch: Path, number: int) -> Path:

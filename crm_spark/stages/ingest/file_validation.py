@@ -22,6 +22,7 @@ from pyarrow import parquet as pq
 from pyspark.sql import SparkSession
 
 from crm_spark.contracts.bronze_columns import encoded
+from crm_spark.core.context import in_parallel
 from crm_spark.sources.config import Files
 from crm_spark.stages.ingest.csv_validation import check_csv
 from crm_spark.stages.ingest.file_reasons import (
@@ -103,12 +104,22 @@ def validated_file(file: SourceFile, report: FileReport) -> SourceFile:
 
 
 def examine_files(
-    spark: SparkSession, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float
+    spark: SparkSession, files: list[tuple[SourceFile, Files]], *, max_unpacked_ratio: float, is_on_driver: bool = False
 ) -> dict[tuple[str, str], list[FileReport]]:
     """Validate files in Spark tasks, one file per row. Returns the results by source and file name.
 
-    A file that ends the Python process is found by halving the list, and rejected.
+    A file that ends the Python process is found by halving the list, and rejected. With `is_on_driver` the driver validates them,
+    because executors do not see them.
     """
+    if is_on_driver:
+        system = fs.LocalFileSystem()
+        each = in_parallel(
+            lambda pair: examine(system, pair[0].path, pair[0].name, pair[1], max_unpacked_ratio=max_unpacked_ratio),
+            files,
+        )
+        return {
+            (file.source, file.name): sorted(reports, key=lambda e: e.name) for (file, _), reports in zip(files, each)
+        }
     try:
         return _examined(spark, files, max_unpacked_ratio=max_unpacked_ratio)
     except Exception:

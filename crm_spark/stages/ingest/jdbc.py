@@ -12,7 +12,7 @@ from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 from py4j.java_gateway import is_instance_of
-from pyspark.sql import Column, DataFrame, DataFrameReader, Row, Window
+from pyspark.sql import Column, DataFrame, DataFrameReader, Row
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DataType,
@@ -31,6 +31,7 @@ from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.context import JobContext
 from crm_spark.core.errors import ConfigError, InputError
 from crm_spark.core.hashing import frame_digest, sha256_of
+from crm_spark.core.ordering import with_position
 from crm_spark.core.scratch import Keep, scratch
 from crm_spark.sources.config import Jdbc, Source
 from crm_spark.stages.ingest.reader import as_text
@@ -277,14 +278,16 @@ def _record(ctx: JobContext, delivery: dict[str, Any], status: str) -> None:
 
 def _as_records(ctx: JobContext, rows: DataFrame, delivery: dict[str, Any]) -> DataFrame:
     # Databases return rows in arbitrary order; record numbers must be deterministic.
-    position = F.row_number().over(Window.orderBy(*[F.col(f"`{name}`") for name in rows.columns])) - 1
-    return rows.select(
-        *[F.col(f"`{name}`") for name in rows.columns],
+    columns = [F.col(f"`{name}`") for name in rows.columns]
+    ordered, _ = with_position(rows, columns, "_position")
+    position = F.col("_position")
+    return ordered.select(
+        *columns,
         F.concat_ws(":", F.lit(delivery["batch_id"][:16]), F.lit("0"), position).alias("_row_id"),
         F.lit(delivery["file"]).alias("_file"),
         F.lit(delivery["file_sha256"]).alias("_file_sha256"),
         F.lit(0).cast("long").alias("_block"),
-        position.cast("long").alias("_position"),
+        position,
         F.lit(delivery["batch_id"]).alias("_batch_id"),
         F.lit(ctx.started_at).cast("timestamp").alias("_arrived_at"),
         F.lit(ctx.run_id).alias("_run_id"),

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from crm_spark.contracts.bronze_columns import encoded
+from crm_spark.core.uris import is_remote
 from crm_spark.sources.config import FileOptions, Files
 from crm_spark.stages.ingest.json_records import UNPARSED
 from crm_spark.stages.ingest.source_file import SourceFile
@@ -60,7 +61,7 @@ def _csv_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -
 
 def _parquet_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -> list[DataFrame]:
     # Files with different column types cannot be read together.
-    keys = sorted((file.columns, _parquet_types(path), path) for path, file in files.items())
+    keys = sorted((file.columns, _parquet_types(spark, path), path) for path, file in files.items())
     frames = []
     for _, group in groupby(keys, key=lambda key: key[:2]):
         frame = spark.read.parquet(*(path for *_, path in group))
@@ -70,7 +71,9 @@ def _parquet_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile
     return frames
 
 
-def _parquet_types(path: str) -> str:
+def _parquet_types(spark: SparkSession, path: str) -> str:
+    if is_remote(path):
+        return spark.read.parquet(path).schema.simpleString()
     return str([str(kind) for kind in pq.read_schema(path).types])
 
 

@@ -18,7 +18,10 @@ from crm_spark.contracts.ops import DELIVERY
 from crm_spark.core.context import NO_NEW_INPUT, JobContext, StageResult, in_parallel
 from crm_spark.core.errors import ConfigError, CrmError, InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.core.log import number_of
+from crm_spark.core.shipping import sees_files
 from crm_spark.core.stage import Stage
+from crm_spark.core.uris import is_remote
 from crm_spark.sources.config import Files, Source, load_sources
 from crm_spark.stages.ingest.config import IngestConfig
 from crm_spark.stages.ingest.delivery_status import (
@@ -32,7 +35,7 @@ from crm_spark.stages.ingest.delivery_status import (
     status_row,
 )
 from crm_spark.stages.ingest.discovery import Delivery, list_files, unseen
-from crm_spark.stages.ingest.file_copies import mapped_columns, readable_paths
+from crm_spark.stages.ingest.file_copies import paths_for_spark
 from crm_spark.stages.ingest.file_reasons import HINTS
 from crm_spark.stages.ingest.file_stream import stream_files
 from crm_spark.stages.ingest.file_validation import FileReport, examine_files, validated_file
@@ -96,7 +99,7 @@ def _ingest_staged(ctx: JobContext, paths: frozenset[str] | None, fetch: Fetch) 
         _record(ctx, status_rows, part=f"plan:{sha256_of([v['batch_id'] for v in status_rows])[:16]}")
     if ctx.is_dry_run:
         for delivery in deliveries:
-            ctx.log.info("dry run: would ingest %s: %d files", delivery.source, len(delivery.files))
+            ctx.log.info("dry run: would ingest %s: %s", delivery.source, number_of(len(delivery.files), "file"))
         return StageResult(0, note="dry run")
     with one_file_per_task(ctx.spark):
         outcomes, failures = _ingest_all(ctx, sources, deliveries, history)
@@ -106,7 +109,7 @@ def _ingest_staged(ctx: JobContext, paths: frozenset[str] | None, fetch: Fetch) 
     if not outcomes and not status_rows and not failures and not num_rows and history:
         return StageResult(status=NO_NEW_INPUT, last_work_at=max(row["arrived_at"] for row in history))
     num_rejected = sum(row["status"] == REJECTED for row in (*status_rows, *failures))
-    note = f"{len(outcomes)} files" + (f", {num_rejected} rejected" if num_rejected else "")
+    note = number_of(len(outcomes), "file") + (f", {num_rejected} rejected" if num_rejected else "")
     if paths is None and not history and not outcomes and not status_rows and not num_rows:
         raise InputError(
             f"No source files found in {cfg.data_dir}. Check ingest.data_dir and files.path of the sources."
@@ -178,7 +181,12 @@ def _plan(
     may_open = [(file, source.files) for file, source in fresh if file.blocked is None and source.files is not None]
     examined = {}
     if may_open:
-        examined = examine_files(ctx.spark, may_open, max_unpacked_ratio=cfg.max_unpacked_ratio)
+        examined = examine_files(
+            ctx.spark,
+            may_open,
+            max_unpacked_ratio=cfg.max_unpacked_ratio,
+            is_on_driver=is_remote(_data_dir(cfg)) and not sees_files(ctx),
+        )
     status_rows: list[dict[str, Any]] = []
     for source, past in file_sources:
         reports = [
@@ -296,7 +304,7 @@ def _ingest(ctx: JobContext, source: Source, delivery: Delivery, known: frozense
     table = bronze(source.name)
     scratch, batch_id = Path(ctx.files_root) / "unpacked" / delivery.batch_id[:16], delivery.batch_id
     if not ctx.tables.committed(table, batch_id, batch_id):
-        with readable_paths(delivery.files, source.files, scratch, preferred=mapped_columns(source)) as files:
+        with paths_for_spark(ctx, delivery.files, source, scratch) as files:
             records, envelope = read_records(ctx.spark, source.files, files), _file_table(ctx, delivery, files)
             frame = with_envelope(records, envelope, run_id=ctx.run_id, arrived_at=ctx.started_at)
             # File digest, block and position number the records: their ids are unique by construction.

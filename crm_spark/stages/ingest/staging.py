@@ -4,7 +4,6 @@ Validation and reading then use the same copy even if the remote file changes, a
 files.
 """
 
-import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from pyspark.sql import SparkSession
 from crm_spark.core.context import JobContext, in_parallel
 from crm_spark.core.errors import InputError
 from crm_spark.core.hashing import sha256_of
+from crm_spark.core.jvm_lookups import jvm_class
+from crm_spark.core.uris import is_remote
 from crm_spark.stages.ingest.source_file import SourceFile
 
 Fetch = Callable[[Sequence[SourceFile]], list[SourceFile]]
@@ -32,11 +33,6 @@ class RemoteFile:
     uri: str
     num_bytes: int
     modified_at: datetime
-
-
-def is_remote(data_dir: str) -> bool:
-    """Whether the data folder is a URI with a scheme other than `file`."""
-    return re.match(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+:/", data_dir) is not None
 
 
 def remote_files(spark: SparkSession, data_dir: str) -> Iterator[RemoteFile]:
@@ -101,5 +97,4 @@ def _hadoop_path(spark: SparkSession, uri: str) -> tuple[Any, Any]:
 
 
 def _path(spark: SparkSession, text: str) -> Any:
-    jvm: Any = spark._jvm
-    return jvm.org.apache.hadoop.fs.Path(text)
+    return jvm_class(spark, "org.apache.hadoop.fs.Path")(text)

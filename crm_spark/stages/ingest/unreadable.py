@@ -17,7 +17,7 @@ from crm_spark.core.errors import CrmError
 from crm_spark.sources.config import Source
 from crm_spark.stages.ingest.delivery_status import PLANNED, WITHDRAWN, rejection, status_row
 from crm_spark.stages.ingest.discovery import Delivery
-from crm_spark.stages.ingest.file_copies import mapped_columns, readable_paths
+from crm_spark.stages.ingest.file_copies import mapped_columns, paths_for_spark
 from crm_spark.stages.ingest.file_reasons import BINARY_COLUMN, HINTS, READ_FAILED
 from crm_spark.stages.ingest.file_validation import FileReport
 from crm_spark.stages.ingest.reader import one_file_per_task, read_records
@@ -28,7 +28,7 @@ from crm_spark.stages.ingest.source_file import SourceFile
 class FileProbe:
     """Reads files of one source without writing their records."""
 
-    spark: SparkSession
+    ctx: JobContext
     source: Source
     scratch: Path
 
@@ -44,15 +44,14 @@ class FileProbe:
 
     def _error_of(self, files: Sequence[SourceFile]) -> Exception | None:
         assert self.source.files is not None
-        preferred = mapped_columns(self.source)
         try:
-            with readable_paths(files, self.source.files, self.scratch, preferred=preferred) as paths:
-                records = read_records(self.spark, self.source.files, paths)
+            with paths_for_spark(self.ctx, files, self.source, self.scratch) as paths:
+                records = read_records(self.ctx.spark, self.source.files, paths)
                 records.write.format("noop").mode("overwrite").save()
         except CrmError:
             raise
         except Exception as error:
-            require_running(self.spark, error)
+            require_running(self.ctx.spark, error)
             return error
         return None
 
@@ -106,7 +105,7 @@ def without_unreadable(
 
 
 def _probe(ctx: JobContext, source: Source) -> FileProbe:
-    return FileProbe(ctx.spark, source, Path(ctx.files_root) / "unpacked" / f"probe-{source.name}")
+    return FileProbe(ctx, source, Path(ctx.files_root) / "unpacked" / f"probe-{source.name}")
 
 
 def _failed(file: SourceFile, digest: str, cause: str) -> FileReport:

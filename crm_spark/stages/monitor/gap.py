@@ -1,6 +1,6 @@
 """Information gap: cross-entropy in bits between predicted and actual feedback."""
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.models.metrics import Measure
@@ -17,7 +17,7 @@ def gap_measures(predictions: DataFrame, *, dimension: str) -> list[Measure]:
         predictions: label, p_<label> for each label, share_<label> (class prior), and the dimension as `slice`.
         dimension: dimension of `slice`: source, segment ...; `all` for no slicing.
     """
-    clipped = {prefix: _p_of_label(prefix) for prefix in ("p", "share")}
+    clipped = {prefix: _probability_of_label(prefix) for prefix in ("p", "share")}
     bits = predictions.groupBy("slice").agg(
         F.count(F.lit(1)).alias("n"), *(F.avg(-F.log2(column)).alias(prefix) for prefix, column in clipped.items())
     )
@@ -31,7 +31,7 @@ def gap_measures(predictions: DataFrame, *, dimension: str) -> list[Measure]:
     return measures
 
 
-def _p_of_label(prefix: str):
+def _probability_of_label(prefix: str) -> Column:
     """Return the predicted probability of the actual label."""
     value = F.lit(_FLOOR)
     for label in LABELS:
@@ -40,7 +40,7 @@ def _p_of_label(prefix: str):
 
 
 def with_class_prior(predictions: DataFrame) -> DataFrame:
-    """Grain unchanged; adds the frequency of each label over all texts as share_<label>."""
+    """Grain unchanged; adds the class prior as share_<label>: the frequency of each label in the evaluated texts."""
     total = predictions.agg(
         *(F.avg((F.col("label") == label).cast("double")).alias(f"share_{label}") for label in LABELS)
     )

@@ -5,14 +5,14 @@ from typing import Any
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from xgboost.spark import SparkXGBClassifier
+from xgboost.spark import SparkXGBClassifier, SparkXGBClassifierModel
 
 from crm_spark.contracts.scores import CHURN
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import INPUTS
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
-from crm_spark.stages.predict.reasons import words_hold
+from crm_spark.stages.predict.reasons import reason_is_true
 from crm_spark.stages.predict.trees import MODEL, tree_settings
 
 NUM_REASONS = 3
@@ -36,7 +36,7 @@ def _score(model: Any, customers: DataFrame) -> DataFrame:
     from pyspark.ml.functions import vector_to_array
 
     scored = model.transform(customers).withColumn("probability", vector_to_array(F.col("probability"))[1])
-    holds = F.array(*words_hold(customers, INPUTS))
+    holds = F.array(*reason_is_true(customers, INPUTS))
     reasons = top_reasons(F.col("contributions")[0], holds)
     return scored.withColumn("reasons", reasons).drop("contributions")
 
@@ -46,7 +46,7 @@ def top_reasons(contributions: Column, holds: Column | None = None) -> Column:
 
     Args:
         contributions: SHAP contributions of the features, and the bias.
-        holds: whether the words of each feature's reason hold; None: for all.
+        holds: whether each feature's reason is true for the customer; None: all are.
     """
     names = F.array(*(F.lit(name) for name in INPUTS))
     is_true = F.array_repeat(F.lit(True), len(INPUTS)) if holds is None else holds
@@ -103,8 +103,19 @@ def auc(frame: DataFrame, score: str) -> float | None:
 
 
 def _mean_bits(probability: Column) -> Column:
+    return F.avg(_bits(probability))
+
+
+def _bits(probability: Column) -> Column:
     clipped = F.greatest(F.least(probability, F.lit(1 - _FLOOR)), F.lit(_FLOOR))
-    return F.avg(-F.log2(F.when(F.col("has_lapsed") == 1, clipped).otherwise(1 - clipped)))
+    return -F.log2(F.when(F.col("has_lapsed") == 1, clipped).otherwise(1 - clipped))
 
 
-PREDICTION = Prediction("churn", CHURN, MODEL, _labels, _fit, _score, _rows, _measures)
+def _loss() -> Column:
+    """Cross-entropy in bits."""
+    return _bits(F.col("probability"))
+
+
+PREDICTION = Prediction(
+    *("churn", CHURN, MODEL, _labels, _fit, _score, _rows, _measures), load=SparkXGBClassifierModel.load, loss=_loss
+)

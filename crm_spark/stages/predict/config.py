@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from crm_spark.core.config import Config
+from crm_spark.models.retrain import RetrainPolicy
 
 
 class TreesConfig(Config):
@@ -33,6 +34,9 @@ class PredictConfig(Config):
     """Churn probability from which the risk is medium."""
     high_risk: Annotated[float, Field(gt=0, lt=1)] = 0.7
     """Churn probability from which the risk is high."""
+    retrain: RetrainPolicy = RetrainPolicy(max_age_days=30)
+    """When the models are fitted again; until then a refresh applies them to the new snapshot. The examples are customers with
+    a known outcome, the loss is the cross-entropy in bits (churn) or the absolute error (value)."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "PredictConfig":

@@ -40,6 +40,8 @@ class Prediction:
         rows: scores -> rows of the table, without `model`.
         measures: metrics of the model and of its baselines.
         lack: what the training examples lack for this prediction, such as known revenue; empty if nothing.
+        load: loads a fitted model, written by its `write()`, from a URI; None: fitted in every run.
+        loss: loss of a scored example, by which a kept model is judged on newer examples.
     """
 
     name: str
@@ -51,3 +53,5 @@ class Prediction:
     rows: Callable[[DataFrame, PredictConfig], DataFrame]
     measures: Callable[[Evaluation], list[Measure]]
     lack: Callable[[DataFrame, PredictConfig], str] = lambda train, cfg: ""
+    load: Callable[[str], Any] | None = None
+    loss: Callable[[], Column] | None = None

@@ -1,15 +1,17 @@
-"""Whether the words of a churn reason hold for a customer: `CHURN_REASONS` says "few orders", not just "orders"."""
+"""Check whether the wording of a churn reason is true for a customer (for example "few orders so far")."""
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-LOW = ("num_orders", "monetary", "monetary_recent", "num_products", "num_web_events_recent")
-"""Features whose words say that the value is low: not above the median, and below the highest value."""
-HIGH = ("recency_days", "return_fraction")
-"""Features whose words say that the value is high: not below the median, and above the lowest value."""
-NEGATIVE = ("mean_satisfaction", "last_satisfaction")
-ZERO = ("num_orders_recent", "num_campaign_responses")
-POSITIVE = (
+LOW_VALUE = ("num_orders", "monetary", "monetary_recent", "num_products", "num_web_events_recent")
+"""Reasons that claim a low value: at most the median and below the maximum."""
+HIGH_VALUE = ("recency_days", "return_fraction")
+"""Reasons that claim a high value: at least the median and above the minimum."""
+NEGATIVE_VALUE = ("mean_satisfaction", "last_satisfaction")
+"""Reasons that claim dissatisfaction: below zero."""
+ZERO_VALUE = ("num_orders_recent", "num_campaign_responses")
+"""Reasons that claim a value of zero."""
+POSITIVE_VALUE = (
     "num_returns",
     "num_tickets",
     "num_tickets_recent",
@@ -17,37 +19,44 @@ POSITIVE = (
     "num_feedback",
     "return_fraction",
 )
+"""Reasons that claim a value above zero."""
 OVERDUE = "lateness"
+"""Reason that claims an overdue order: more days since the last order than usually between orders."""
+PRECONDITION = {"num_campaign_responses": "num_campaign_contacts"}
+"""Reason -> feature that must be positive: only a customer who was contacted can fail to respond."""
 _PRECISION = 0.001
 
 
-def words_hold(customers: DataFrame, features: tuple[str, ...]) -> list[Column]:
-    """Return for each feature whether the words of its reason hold; false where the value is unknown (NaN).
+def reason_is_true(customers: DataFrame, features: tuple[str, ...]) -> list[Column]:
+    """Return for each feature whether its reason is true; false where the value is unknown (NaN).
 
     Args:
         customers: the customers whose values are compared; computes quantiles of some features.
         features: names of the features, columns of type double.
     """
-    compared = [*LOW, *HIGH]
+    compared = [*LOW_VALUE, *HIGH_VALUE]
     quantiles = dict(zip(compared, customers.approxQuantile(compared, [0.0, 0.5, 1.0], _PRECISION)))
-    return [_holds(name, quantiles.get(name) or []) for name in features]
+    return [_is_true(name, quantiles.get(name) or []) for name in features]
 
 
-def _holds(name: str, quantiles: list[float]) -> Column:
+def _is_true(name: str, quantiles: list[float]) -> Column:
     value = F.col(name)
     conditions = [~F.isnan(value)]
-    if name in (*LOW, *HIGH):
-        lowest, median, highest = quantiles or (0.0, 0.0, 0.0)
-        is_low = (value <= median) & (value < highest)
-        conditions.append(is_low if name in LOW else (value >= median) & (value > lowest))
-    if name in NEGATIVE:
+    if name in (*LOW_VALUE, *HIGH_VALUE):
+        minimum, median, maximum = quantiles or (0.0, 0.0, 0.0)
+        is_low = (value <= median) & (value < maximum)
+        conditions.append(is_low if name in LOW_VALUE else (value >= median) & (value > minimum))
+    if name in NEGATIVE_VALUE:
         conditions.append(value < 0)
-    if name in ZERO:
+    if name in ZERO_VALUE:
         conditions.append(value == 0)
-    if name in POSITIVE:
+    if name in POSITIVE_VALUE:
         conditions.append(value > 0)
     if name == OVERDUE:
         conditions.append(value > 1)
+    if name in PRECONDITION:
+        needed = F.col(PRECONDITION[name])
+        conditions.append(~F.isnan(needed) & (needed > 0))
     result = conditions[0]
     for condition in conditions[1:]:
         result = result & condition

@@ -1,7 +1,7 @@
 """Predict stage: scores.churn and scores.lifetime_value from customer features.
 
-Models are trained on one snapshot, evaluated on the next, and applied to the newest. To add a prediction, write a module
-with a PREDICTION and list it in PREDICTIONS.
+Models are fitted on one snapshot, evaluated on the next, and applied to the newest; they are kept until their policy asks
+for new ones. To add a prediction, write a module with a PREDICTION and list it in PREDICTIONS.
 """
 
 from datetime import date, timedelta
@@ -17,7 +17,8 @@ from crm_spark.models.metrics import Measure, is_finite, record
 from crm_spark.stages.predict import churn, value
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import buyers, labelled
-from crm_spark.stages.predict.prediction import Evaluation, Prediction
+from crm_spark.stages.predict.fitting import FittedPrediction, fit_or_keep
+from crm_spark.stages.predict.prediction import Prediction
 
 INPUTS = (FEATURE_CUSTOMER,)
 PREDICTIONS = (churn.PREDICTION, value.PREDICTION)
@@ -41,12 +42,16 @@ def run(ctx: JobContext) -> StageResult:
     test = labelled(features, labels, features_on=middle, outcome_on=newest).persist(StorageLevel.MEMORY_AND_DISK)
     lacks = {prediction.name: prediction.lack(train, cfg) for prediction in PREDICTIONS}
     possible = [prediction for prediction in PREDICTIONS if not lacks[prediction.name]]
-    measures = [measure for prediction in possible for measure in _evaluate(ctx, prediction, train, test)]
-    both = train.unionByName(test)
     customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
-    num_rows = [_write_scores(ctx, prediction, both, customers) for prediction in possible]
+    fitted = {prediction.name: fit_or_keep(ctx, prediction, train, test) for prediction in possible}
+    num_rows = [_write_scores(ctx, prediction, fitted[prediction.name], customers) for prediction in possible]
+    measures = [measure for each in fitted.values() for measure in each.measures]
     record(ctx, "predict", measures)
-    notes = [_quality(measures, middle), *(f"{name} {lack}" for name, lack in lacks.items() if lack)]
+    notes = [
+        _quality(measures, middle),
+        *(f"{name} {lack}" for name, lack in lacks.items() if lack),
+        *(f"{name} {each.note}" for name, each in fitted.items() if each.note),
+    ]
     return StageResult(num_rows[0], note="; ".join(notes))
 
 
@@ -86,22 +91,12 @@ def _size(examples: DataFrame) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def _evaluate(ctx: JobContext, prediction: Prediction, train: DataFrame, test: DataFrame) -> list[Measure]:
-    model = prediction.fit(train, ctx.settings.predict, ctx.seed)
-    scored = prediction.score(model, test).cache()
-    measures = prediction.measures(Evaluation(scored, train, ctx.settings.company.currency))
-    scored.unpersist()
-    return measures
-
-
-def _write_scores(ctx: JobContext, prediction: Prediction, examples: DataFrame, customers: DataFrame) -> int:
-    """Refit on both labelled snapshots and score the newest one."""
-    cfg: PredictConfig = ctx.settings.predict
-    model = prediction.fit(examples, cfg, ctx.seed)
-    rows = prediction.rows(prediction.score(model, customers), cfg)
+def _write_scores(ctx: JobContext, prediction: Prediction, model: FittedPrediction, customers: DataFrame) -> int:
+    """Score the newest snapshot."""
+    rows = prediction.rows(prediction.score(model.serving, customers), ctx.settings.predict)
     result = ctx.tables.replace(
         prediction.table,
-        rows.withColumn("model", F.lit(f"{prediction.model}:{ctx.fingerprint[:8]}")),
+        rows.withColumn("model", F.lit(f"{prediction.model}:{model.version}")),
         batch_id=ctx.batch_id(prediction.name),
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},
@@ -110,4 +105,4 @@ def _write_scores(ctx: JobContext, prediction: Prediction, examples: DataFrame, 
     return result.num_rows
 
 
-STAGE = Stage("predict", run, reads=INPUTS)
+STAGE = Stage("predict", run, reads=INPUTS, fits_model=True, builds_on=("featurise",))

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from xgboost.spark import SparkXGBRegressor
+from xgboost.spark import SparkXGBRegressor, SparkXGBRegressorModel
 
 from crm_spark.contracts.scores import LIFETIME_VALUE
 from crm_spark.core.context import lacking
+from crm_spark.core.ordering import with_position
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
@@ -50,16 +51,16 @@ def _score(model: Any, customers: DataFrame) -> DataFrame:
 
 def _rows(scored: DataFrame, cfg: PredictConfig) -> DataFrame:
     rounded = scored.withColumn("expected_revenue", F.col("expected_revenue").cast("decimal(18,4)"))
-    band = value_band("expected_revenue").alias("value_band")
-    return rounded.select("customer_id", "as_of", "expected_revenue", band)
+    return with_value_band(rounded.select("customer_id", "as_of", "expected_revenue"), "expected_revenue")
 
 
-def value_band(column: str) -> Column:
-    """Return the value band: high for the top 10%, medium for the next 40%, low for the rest."""
-    # A global order over all customers, with one number per row. Ties by customer id keep the band sizes exact.
-    position = F.row_number().over(Window.orderBy(F.col(column).desc(), "customer_id")) - 1
-    rank = position / F.count(F.lit(1)).over(Window.partitionBy())
-    return F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")
+def with_value_band(customers: DataFrame, column: str) -> DataFrame:
+    """Add the value band: high for the top 10%, medium for the next 40%, low for the rest."""
+    # Ties by customer id keep the band sizes exact.
+    ordered, num_rows = with_position(customers, [F.col(column).desc(), "customer_id"], "_position")
+    rank = F.col("_position") / F.lit(max(num_rows, 1))
+    band = F.when(rank < 0.1, "high").when(rank < 0.5, "medium").otherwise("low")
+    return ordered.withColumn("value_band", band).drop("_position")
 
 
 def _measures(evaluation: Evaluation) -> list[Measure]:
@@ -96,4 +97,13 @@ def revenue_of_top(scored: DataFrame, column: str, *, fraction: float) -> float 
     return float(top[0]) / float(total[0]) if total[0] else None
 
 
-PREDICTION = Prediction("value", LIFETIME_VALUE, MODEL, _labels, _fit, _score, _rows, _measures, _lack)
+def _loss() -> Column:
+    """Absolute error in the reporting currency."""
+    return F.abs(F.col("expected_revenue") - F.col("revenue"))
+
+
+PREDICTION = Prediction(
+    *("value", LIFETIME_VALUE, MODEL, _labels, _fit, _score, _rows, _measures, _lack),
+    load=SparkXGBRegressorModel.load,
+    loss=_loss,
+)

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from crm_spark.core.config import Config
+from crm_spark.models.retrain import RetrainPolicy
 
 
 class RecommendConfig(Config):
@@ -24,3 +25,7 @@ class RecommendConfig(Config):
     """Number of best sellers from which the popularity baseline selects."""
     min_customers: Annotated[int, Field(ge=10)] = 50
     """Minimum number of customers with purchases before the evaluation period; with fewer, the stage is skipped."""
+    retrain: RetrainPolicy = RetrainPolicy(max_age_days=14)
+    """When the factors of the products are fitted again; until then a refresh recommends with them, by all purchases so far.
+    Products that are newer than the fit are not among the recommendations of ALS. The examples are pairs of customer and
+    product, it is compared by its hit rate."""

@@ -1,14 +1,10 @@
 """Recommenders: implicit ALS on purchases, and best sellers as baseline."""
 
-from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from crm_spark.core.parallelism import num_tasks
 from crm_spark.stages.recommend.config import RecommendConfig
-
-SLACK = 40
-"""Number of extra recommendations, since products already bought are removed."""
+from crm_spark.stages.recommend.factors import ItemFactors, als_ranking
 
 
 def purchase_days(lines: DataFrame) -> DataFrame:
@@ -16,44 +12,10 @@ def purchase_days(lines: DataFrame) -> DataFrame:
     return lines.groupBy("customer_id", "product").agg(F.count_distinct("happened_on").alias("times"))
 
 
-def _with_index(frame: DataFrame, column: str) -> DataFrame:
-    """Return the distinct values of a column with their position in sort order, as ALS needs integer ids."""
-    # StringIndexer gives the same order but keeps all values, here every customer id, in the memory of the driver.
-    values = frame.select(column).distinct().orderBy(column)
-    indexed = values.rdd.map(lambda row: row[0]).zipWithIndex()
-    return indexed.toDF([column, f"{column}_index"]).withColumn(f"{column}_index", F.col(f"{column}_index").cast("int"))
-
-
-def als_offers(history: DataFrame, cfg: RecommendConfig, *, seed: int) -> DataFrame:
-    """Grain: customer_id x rank. ALS recommendations (product, score) without products already bought."""
-    customers, products = _with_index(history, "customer_id").cache(), _with_index(history, "product").cache()
-    ratings = (
-        history.join(customers, "customer_id")
-        .join(products, "product")
-        .select("customer_id_index", "product_index", F.log1p("times").cast("float").alias("rating"))
-        .repartition(num_tasks(history.sparkSession), "customer_id_index")
-        .sortWithinPartitions("customer_id_index", "product_index")
-    )
-    model = ALS(
-        userCol="customer_id_index",
-        itemCol="product_index",
-        ratingCol="rating",
-        implicitPrefs=True,
-        rank=cfg.rank,
-        maxIter=cfg.num_iterations,
-        regParam=cfg.regularisation,
-        alpha=cfg.alpha,
-        numUserBlocks=num_tasks(history.sparkSession),
-        numItemBlocks=num_tasks(history.sparkSession),
-        seed=seed,
-    ).fit(ratings)
-    offers = model.recommendForAllUsers(cfg.num_recommendations + SLACK)
-    flat = offers.select("customer_id_index", F.explode("recommendations").alias("offer")).select(
-        "customer_id_index", F.col("offer.product_index").alias("product_index"), F.col("offer.rating").alias("score")
-    )
-    named = flat.join(customers, "customer_id_index").join(F.broadcast(products), "product_index")
-    ranked = _ranked(named.select("customer_id", "product", F.col("score").cast("double")), history, cfg)
-    return _fill_with_best_sellers(ranked, history, customers.select("customer_id"), cfg)
+def als_offers(history: DataFrame, items: ItemFactors, cfg: RecommendConfig) -> DataFrame:
+    """Grain: customer_id x rank. ALS recommendations (product, score), filled up with best sellers."""
+    ranked = als_ranking(history, items, cfg).cache()
+    return _fill_with_best_sellers(ranked, history, history.select("customer_id").distinct(), cfg)
 
 
 def _fill_with_best_sellers(

@@ -15,6 +15,7 @@ from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
 from crm_spark.models.metrics import Measure, figure, record
 from crm_spark.stages.recommend.config import RecommendConfig
+from crm_spark.stages.recommend.fitting import fit_or_keep
 from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
 
 INPUTS = (ORDER, ORDER_LINE, CUSTOMER_LINK)
@@ -39,15 +40,15 @@ def run(ctx: JobContext) -> StageResult:
     num_products = lines.select("product").distinct().limit(_MIN_PRODUCTS).count()
     if num_products < _MIN_PRODUCTS:
         return skipped(lacking(f"at least {_MIN_PRODUCTS} products that customers bought", num_products))
-    als, num_customers = hit_rate(als_offers(before, cfg, seed=ctx.seed), new_purchases)
-    popular, _ = hit_rate(popular_offers(before, known, cfg), new_purchases)
     history = purchase_days(lines).cache()
-    winner = "als" if als is not None and popular is not None and als > popular else "popularity"
+    popular, _ = hit_rate(popular_offers(before, known, cfg), new_purchases)
+    als = fit_or_keep(ctx, before, history, new_purchases)
+    winner = "als" if als.hit_rate is not None and popular is not None and als.hit_rate > popular else "popularity"
     customers = history.select("customer_id").distinct()
-    offers = als_offers(history, cfg, seed=ctx.seed) if winner == "als" else popular_offers(history, customers, cfg)
+    offers = als_offers(history, als.serving, cfg) if winner == "als" else popular_offers(history, customers, cfg)
     result = ctx.tables.replace(
         RECOMMENDATION,
-        _to_contract(offers, ctx, winner),
+        _to_contract(offers, ctx, f"als:{als.version}" if winner == "als" else winner),
         batch_id=ctx.batch_id(),
         digest=ctx.fingerprint,
         where={"as_of": str(ctx.as_of)},
@@ -55,11 +56,12 @@ def run(ctx: JobContext) -> StageResult:
     )
     name = f"hit_rate_at_{cfg.num_recommendations}"
     measures = [
-        Measure(name, "als", als, "fraction", num_customers),
-        Measure(name, "popularity", popular, "fraction", num_customers, is_baseline=True),
+        Measure(name, "als", als.hit_rate, "fraction", als.num_customers),
+        Measure(name, "popularity", popular, "fraction", als.num_customers, is_baseline=True),
     ]
     record(ctx, "recommend", measures)
-    return StageResult(result.num_rows, note=f"{_evaluation(als, popular, cut)}; selected: {winner}")
+    note = f"{_evaluation(als.hit_rate, popular, cut)}; selected: {winner}{als.note}"
+    return StageResult(result.num_rows, note=note)
 
 
 def _evaluation(als: float | None, popular: float | None, cut: date) -> str:
@@ -90,4 +92,4 @@ def _to_contract(offers: DataFrame, ctx: JobContext, model: str) -> DataFrame:
     )
 
 
-STAGE = Stage("recommend", run, reads=INPUTS)
+STAGE = Stage("recommend", run, reads=INPUTS, fits_model=True)

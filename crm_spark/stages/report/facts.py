@@ -134,7 +134,7 @@ def collect_facts(
         churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),
         actions=_actions(tables.read(NEXT_BEST_ACTION).where(day)),
         offers=_offers(tables, as_of),
-        metrics=_rows(tables.read(METRIC).where(day).orderBy("stage", "metric", "slice", "is_baseline")),
+        metrics=_metrics(tables, as_of),
         drift=_rows(tables.read(DRIFT).where(day).orderBy(F.desc("psi"))),
         runs=_runs(tables),
     )
@@ -142,6 +142,19 @@ def collect_facts(
 
 def _rows(frame: DataFrame) -> Rows:
     return [row.asDict() for row in frame.collect()]
+
+
+def _metrics(tables: TableStore, as_of: date) -> Rows:
+    """Metrics of the day, and those of the text model, which is kept for many days, from the day of its training."""
+    known, day = tables.read(METRIC), F.lit(as_of)
+    trained = known.where(F.col("stage") == "train")
+    # The last training up to the day; for a report of an earlier day the first one.
+    days = trained.agg(F.max(F.when(F.col("as_of") <= day, F.col("as_of"))), F.min("as_of")).first()
+    newest = (days[0] or days[1]) if days is not None else None
+    is_shown = (F.col("as_of") == day) & (F.col("stage") != "train")
+    if newest is not None:
+        is_shown = is_shown | ((F.col("stage") == "train") & (F.col("as_of") == F.lit(newest)))
+    return _rows(known.where(is_shown).orderBy("stage", "metric", "slice", "is_baseline"))
 
 
 def _flow(tables: TableStore, zone: str) -> Rows:

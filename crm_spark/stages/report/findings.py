@@ -81,7 +81,7 @@ def _received_records(facts: Facts, primary: dict[str, str]) -> str:
         return f"{arrived} and {'was' if num_in == 1 else 'were all'} accepted."
     parts = []
     if quarantined:
-        reason = _reason_for_quarantine(facts, primary, quarantined)
+        reason = _reason_for_quarantine(facts, quarantined)
         share = percent(quarantined / num_in, 1)
         parts.append(f"{count(quarantined)} {_were(quarantined)} quarantined for correction ({share}{reason})")
     if duplicates:
@@ -107,12 +107,25 @@ def _accepted(accepted: int, num_others: int) -> str:
     return "the other one was accepted" if accepted == 1 else "all others were accepted"
 
 
-def _reason_for_quarantine(facts: Facts, primary: dict[str, str], num_quarantined: int) -> str:
-    """Return the most frequent reason among the counted records; empty if several are equally frequent."""
-    by_reason: dict[str, int] = {}
+def quarantined_by_reason(facts: Facts) -> dict[str, int]:
+    """Return the number of quarantined records of each reason.
+
+    A source that feeds several entities makes several rows of a record: of each reason the entity with most rows counts.
+    """
+    of_source: dict[tuple[str, str], int] = {}
     for row in facts.reasons:
-        if row["status"] == "quarantined" and primary.get(row["source"]) == row["entity"]:
-            by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
+        if row["status"] == "quarantined":
+            key = (row["source"], row["reason"])
+            of_source[key] = max(of_source.get(key, 0), row["n"])
+    by_reason: dict[str, int] = {}
+    for (_, reason), number in of_source.items():
+        by_reason[reason] = by_reason.get(reason, 0) + number
+    return by_reason
+
+
+def _reason_for_quarantine(facts: Facts, num_quarantined: int) -> str:
+    """Return the most frequent reason; empty if several are equally frequent."""
+    by_reason = quarantined_by_reason(facts)
     top = most_frequent(by_reason)
     if top is None:
         return ""

@@ -2,7 +2,7 @@
 
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
-from crm_spark.stages.report.findings import most_frequent
+from crm_spark.stages.report.findings import most_frequent, quarantined_by_reason
 from crm_spark.stages.report.panel import Chart, Panel, Table
 from crm_spark.stages.report.words import TREATMENTS, count, counted, reason_of, title_of
 
@@ -15,9 +15,7 @@ def data_quality(facts: Facts, primary: dict[str, str]) -> Panel:
     if not quarantined:
         lead = "No records are quarantined." if facts.flow else "No records have arrived yet."
         return Panel("quality", title, lead, tables=tables, notes=notes)
-    by_reason: dict[str, int] = {}
-    for row in quarantined:
-        by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + row["n"]
+    by_reason = quarantined_by_reason(facts)
     ordered = sorted(by_reason.items(), key=lambda item: -item[1])[:10]
     names = [reason_of(code) for code, _ in ordered]
     numbers = [float(n) for _, n in ordered]

@@ -11,6 +11,7 @@ from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult
 from crm_spark.core.stage import Stage
+from crm_spark.core.uris import is_remote
 from crm_spark.models.registry import current_version, models_dir, open_model, serving_order
 from crm_spark.sources.config import load_sources
 from crm_spark.stages.report.facts import collect_facts
@@ -63,7 +64,8 @@ def run(ctx: JobContext) -> StageResult:
     if not ctx.is_dry_run:
         write_page(json.dumps(findings(facts, primary_entities(sources)), indent=1), path.with_name("findings.json"))
         write_page(page, path)
-    return StageResult(1, note=f"{path} ({len(page) / 1e6:.1f} MB)")
+    place = f"{ctx.tables.root}/files/{path.name}" if is_remote(ctx.tables.root) else path
+    return StageResult(1, note=f"{place} ({len(page) / 1e6:.1f} MB)")
 
 
 STAGE = Stage("report", run, reads=INPUTS, inputs=inputs, must_run=must_run)

@@ -58,6 +58,7 @@ REASONS = {
     "unusable_name": "invalid file name",
     "exact_duplicate": "exact duplicate",
     "superseded": "older version of a record",
+    "repeated_key": "another record with the same key",
 }
 """Reason code of a rejected file, a quarantined record or a data quality finding to its description."""
 

@@ -89,9 +89,26 @@ def present_columns(records: DataFrame) -> set[str]:
 
 
 def link(
-    spark: SparkSession, records: DataFrame, present: set[str], cfg: ResolveConfig, *, num_records: int, seed: int
+    spark: SparkSession,
+    records: DataFrame,
+    present: set[str],
+    cfg: ResolveConfig,
+    *,
+    num_records: int,
+    seed: int,
+    checkpoints: str | None = None,
 ) -> tuple[DataFrame, DataFrame, str]:
     """Train the Splink model, score candidate pairs and cluster them.
+
+    Args:
+        spark: the session.
+        records: result of `candidates` without the e-mail-only records.
+        present: result of `present_columns`.
+        cfg: settings of the stage.
+        num_records: number of records.
+        seed: of the sample of random pairs.
+        checkpoints: folder for intermediate results of the Spark backend, which every executor can reach; the results
+            read from it. None: they are cached.
 
     Returns:
         Pairs at or above the match probability; the cluster of every record (grain: record_key); the backend, and
@@ -101,8 +118,9 @@ def link(
     is_small = num_records <= cfg.duckdb_max_records
     backend = cfg.backend if cfg.backend != "auto" else "duckdb" if is_small else "spark"
     if backend == "spark":
-        spark.sparkContext.setCheckpointDir(f"{_scratch(spark)}/splink")
-        api: Any = SparkAPI(spark_session=spark)
+        if checkpoints:
+            spark.sparkContext.setCheckpointDir(checkpoints)
+        api: Any = SparkAPI(spark_session=spark, break_lineage_method="parquet" if checkpoints else "persist")
         frame = api.register(records)
     else:
         api = DuckDBAPI()
@@ -168,7 +186,3 @@ def _to_spark(spark: SparkSession, frame: Any, columns: list[str], schema: str, 
         result = spark.createDataFrame(table) if table.num_rows else spark.createDataFrame([], schema)
     names = [field.split(" ")[0] for field in schema.split(", ")]
     return result.toDF(*names).select(*(F.col(f.split(" ")[0]).cast(f.split(" ")[1]) for f in schema.split(", ")))
-
-
-def _scratch(spark: SparkSession) -> str:
-    return spark.conf.get("spark.local.dir", None) or "/tmp"

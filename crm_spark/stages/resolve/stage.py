@@ -18,6 +18,8 @@ from crm_spark.contracts.silver import (
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.errors import ConfigError
+from crm_spark.core.scratch import scratch_folder
+from crm_spark.core.session import with_shuffle_partitions
 from crm_spark.core.stage import Stage
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.golden import golden_record
@@ -31,15 +33,20 @@ _KEYS = ["system", "person_id"]
 
 def run(ctx: JobContext) -> StageResult:
     """Link the records of each person across all systems."""
-    cfg: ResolveConfig = ctx.settings.resolve
     people = ctx.tables.read(PERSON)
+    with scratch_folder(ctx, "resolve") as folder, with_shuffle_partitions(ctx.spark, people.count()):
+        return _run(ctx, people, None if ctx.is_dry_run else folder)
+
+
+def _run(ctx: JobContext, people: DataFrame, checkpoints: str | None) -> StageResult:
+    cfg: ResolveConfig = ctx.settings.resolve
     first_events = first_seen(ctx).cache()
     everyone = people.select(*_KEYS).union(first_events.select(*_KEYS)).distinct()
     everyone = everyone.withColumn("record_key", F.concat_ws("|", *_KEYS)).cache()
     if everyone.isEmpty():
         return skipped_without_persons()
     records = candidates(people, max_block=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
-    pairs, clusters, note = _linked(ctx, cfg, records)
+    pairs, clusters, note = _linked(ctx, cfg, records, checkpoints)
     members = everyone.select("record_key").join(clusters, "record_key", "left")
     members = members.withColumn("cluster", F.coalesce("cluster", "record_key"))
     links = ctx.tables.read(CUSTOMER_LINK).select(
@@ -53,7 +60,9 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(num_customers, note=f"{num_records} records linked to {num_customers} customers; {note}")
 
 
-def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[DataFrame, DataFrame, str]:
+def _linked(
+    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, checkpoints: str | None
+) -> tuple[DataFrame, DataFrame, str]:
     bare = only_email(records)
     linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
     present = present_columns(linkable)
@@ -66,7 +75,9 @@ def _linked(ctx: JobContext, cfg: ResolveConfig, records: DataFrame) -> tuple[Da
             with_mailboxes(no_clusters, linkable, bare),
             "no identifying columns except e-mail; matched by exact e-mail",
         )
-    pairs, clusters, method = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
+    pairs, clusters, method = link(
+        ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, checkpoints=checkpoints
+    )
     return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink on {method}"
 
 

@@ -5,13 +5,13 @@ The attributions of a text cost about 50 forward passes, hence the sample.
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from crm_spark.core.shipping import located
 from crm_spark.models.registry import open_model
 from crm_spark.stages.score.stop_words import StopWords
 from crm_spark.text.words import normalised
@@ -41,9 +41,11 @@ def sampled(written: DataFrame, *, per_segment: int, seed: int) -> DataFrame:
 def word_attributions(texts: DataFrame, *, folder: str, threads: int, stop_words: StopWords) -> DataFrame:
     """Grain: text_hash x word. Predicted label of the text and total attribution of the word to it.
 
+    A text without words other than stop words has one row with an empty word.
+
     Args:
         texts: text_hash, text, language.
-        folder: of the model.
+        folder: of the model, from `shipped`.
         threads: of each worker.
         stop_words: words to leave out.
     """
@@ -57,7 +59,7 @@ def cached_explainer(folder: str, threads: int) -> "Explainer":
     """Return the explainer of this process, loaded once."""
     from crm_spark.text.attributions import Explainer
 
-    return Explainer(open_model(Path(folder)), max_steps=_MAX_STEPS, threads=threads)
+    return Explainer(open_model(located(folder)), max_steps=_MAX_STEPS, threads=threads)
 
 
 def _explain_texts(
@@ -73,11 +75,8 @@ def _explain_texts(
                     if name := normalised(word.word):
                         attributions[name] = attributions.get(name, 0.0) + word.attribution
                 omitted = stop_words.of(language, attributions)
-                rows += [
-                    (text_hash, explanation.label, name, attribution)
-                    for name, attribution in attributions.items()
-                    if name not in omitted
-                ]
+                kept = {name: value for name, value in attributions.items() if name not in omitted} or {"": 0.0}
+                rows += [(text_hash, explanation.label, name, attribution) for name, attribution in kept.items()]
             yield pd.DataFrame(rows, columns=["text_hash", "label", "word", "attribution"])
 
     return explain
@@ -96,7 +95,8 @@ def driving_words(written: DataFrame, attributions: DataFrame, *, min_customers_
         "weight", 1 / F.count(F.lit(1)).over(writers)
     )  # equal texts of several customers count as one
     grouped = (
-        attributions.join(each, "text_hash")
+        attributions.where("word <> ''")
+        .join(each, "text_hash")
         .groupBy("segment_id", "label", "word")
         .agg(
             F.count_distinct("text_hash").alias("num_texts"),

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
+from crm_spark.core.shipping import located
 from crm_spark.models.registry import open_model
 from crm_spark.stages.score.backends import Backend, Choice, choose, load
 from crm_spark.stages.score.config import ScoreConfig
@@ -41,7 +42,7 @@ class Scorer:
 @cache
 def cached_scorer(folder: str, cfg: ScoreConfig, choice: Choice | None = None) -> Scorer:
     """Return the scorer of this process, loaded once."""
-    return Scorer(Path(folder), cfg, choice)
+    return Scorer(located(folder), cfg, choice)
 
 
 def make_scorer(
@@ -50,7 +51,7 @@ def make_scorer(
     """Return a function for `mapInPandas`; it is serialised with the model path, not with the model.
 
     Args:
-        folder: of the model.
+        folder: of the model, from `shipped`.
         cfg: settings of the score stage.
         choice: engine chosen by the driver for all workers; None: each worker chooses.
     """

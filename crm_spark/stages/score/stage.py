@@ -12,6 +12,8 @@ from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import SCORE_TEXT
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.log import number_of
+from crm_spark.core.shipping import shipped
 from crm_spark.core.stage import Stage
 from crm_spark.models.registry import current_version, models_dir, open_model
 from crm_spark.stages.score.aspects import load_aspects
@@ -24,6 +26,8 @@ from crm_spark.stages.score.stop_words import load_stop_words
 from crm_spark.stages.score.text_insights import write_insights
 from crm_spark.text.prepare import all_texts
 
+_MIN_MEASURED = 200
+"""Fewer texts take as long as loading the model: their throughput says nothing about millions."""
 INPUTS = (FEEDBACK, INTERACTION, CUSTOMER, CUSTOMER_LINK, SEGMENT)
 
 
@@ -66,9 +70,11 @@ def run(ctx: JobContext) -> StageResult:
         pending = _within_budget(ctx, unscored, cfg.rescore_texts).persist(StorageLevel.MEMORY_AND_DISK)
     num_pending = pending.count()
     choice = choose(model, cfg, num_texts=num_pending)
-    score = make_scorer(str(model.folder.resolve()), cfg, choice)
+    score = make_scorer(shipped(ctx, model.folder), cfg, choice)
     predictions = (
-        pending.select("text_hash", "text").repartition(score_partitions(ctx), "text_hash").mapInPandas(score, SCHEMA)
+        pending.select("text_hash", "text")
+        .repartition(score_partitions(ctx, num_pending), "text_hash")
+        .mapInPandas(score, SCHEMA)
     )
     predictions = predictions.withColumn("model_version", F.lit(version)).select(*SCORE_TEXT.column_names)
     # With a budget several runs have the same inputs; the number of scored texts makes the batch id unique.
@@ -106,6 +112,8 @@ def _throughput(ctx: JobContext, choice: Choice, num_texts: int, seconds: float)
     cfg: ScoreConfig = ctx.settings.score
     if not num_texts:
         return "no new texts"
+    if num_texts < _MIN_MEASURED:
+        return f"{number_of(num_texts, 'new text')}, {choice}"
     rate = num_texts / seconds
     hours = 1e6 / rate / 3600 * ctx.spark.sparkContext.defaultParallelism
     price = (

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from crm_spark.core.config import Config
+from crm_spark.models.retrain import RetrainPolicy
 
 DIMENSIONS: tuple[Literal["recency", "frequency", "monetary"], ...] = ("recency", "frequency", "monetary")
 
@@ -61,6 +62,9 @@ class SegmentConfig(Config):
         Archetype(name="Small but steady", recency=-0.4, frequency=0.4, monetary=-0.6, says=("frequency", "monetary")),
     ]
     """Available segment names; each is used at most once. A segment that no name fits is described by its medians."""
+    retrain: RetrainPolicy = RetrainPolicy(max_age_days=90)
+    """When the segments are formed again; until then a refresh assigns customers to the nearest of them. The examples are
+    customers with orders, the loss is the squared distance to the centre of the segment."""
 
     @model_validator(mode="after")
     def _enough_names(self) -> "SegmentConfig":

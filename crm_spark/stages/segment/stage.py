@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import numpy as np
 from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -12,7 +11,7 @@ from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROF
 from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
-from crm_spark.stages.segment.clustering import fit, matched_ids, num_distinct, scaled
+from crm_spark.stages.segment.fitting import fit_or_keep
 from crm_spark.stages.segment.naming import Medians, segment_names
 
 INPUTS = (FEATURE_CUSTOMER,)
@@ -27,22 +26,16 @@ def run(ctx: JobContext) -> StageResult:
     num_buyers = buyers.count()
     if num_buyers < _MIN_CUSTOMERS:
         return skipped(lacking(f"at least {_MIN_CUSTOMERS} customers with completed orders", num_buyers))
-    ready = scaled(buyers).persist(StorageLevel.MEMORY_AND_DISK)
-    if num_distinct(ready, at_most=2) < 2:
+    previous = _previous_profile(ctx)
+    segmentation = fit_or_keep(ctx, buyers, previous)
+    if segmentation is None:
         return skipped(
             f"needs customers who differ in recency, number of orders or revenue; all {num_buyers:,} are alike"
         )
-    clustering = fit(ready, ctx.settings.segment, seed=ctx.seed)
-    previous = _previous_profile(ctx)
-    ids = matched_ids(
-        clustering.centres,
-        {row["segment_id"]: np.array(json.loads(row["centre"])) for row in previous},
-        used_ids=frozenset(
-            row["segment_id"] for row in ctx.tables.read(SEGMENT_PROFILE).select("segment_id").distinct().collect()
-        ),
-    )
+    clustering, ids = segmentation.clustering, segmentation.ids
     translation = F.create_map(*(F.lit(v) for pair in enumerate(ids) for v in pair))
-    assigned = clustering.model.transform(ready).withColumn("segment_id", translation[F.col("prediction")])
+    assigned = clustering.model.transform(segmentation.customers)
+    assigned = assigned.withColumn("segment_id", translation[F.col("prediction")])
     segmented = assigned.select("customer_id", "as_of", "segment_id", "map_x", "map_y")
     others = features.where("num_orders = 0").select(
         "customer_id", "as_of", F.lit(NOT_YET_BOUGHT).alias("segment_id"), *_map_origin()
@@ -60,8 +53,7 @@ def run(ctx: JobContext) -> StageResult:
     )
     best = f"kmeans, k = {len(ids)}"
     record(ctx, "segment", [Measure("silhouette", best, clustering.silhouette, "fraction", clustering.num_rows)])
-    tried = ", ".join(f"{k}: {v:.3f}" for k, v in clustering.silhouette_by_k.items())
-    return StageResult(result.num_rows, note=f"{len(ids)} segments (silhouette by k: {tried})")
+    return StageResult(result.num_rows, note=segmentation.note)
 
 
 def _map_origin() -> list[Column]:
@@ -118,4 +110,4 @@ def _profile(customers: DataFrame, centres: dict[int, str]) -> DataFrame:
     )
 
 
-STAGE = Stage("segment", run, reads=INPUTS)
+STAGE = Stage("segment", run, reads=INPUTS, fits_model=True, builds_on=("featurise",))

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from crm_spark.core.config import Config
+from crm_spark.models.retrain import RetrainPolicy
 
 
 class ShardConfig(Config):
@@ -31,3 +32,6 @@ class ShardConfig(Config):
     """Number of training texts whose labels are checked by confident learning; 0: none."""
     unlabelled_texts: Annotated[int, Field(ge=0)] = 0
     """Number of sampled unlabelled texts for `train.consistency`; 0: none."""
+    retrain: RetrainPolicy = RetrainPolicy()
+    """When the shard set is written again and the text model is trained on it; until then both are kept, and a refresh
+    scores new texts only. The examples are labelled texts, the loss is the cross-entropy in bits."""

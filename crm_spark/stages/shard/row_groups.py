@@ -1,5 +1,6 @@
 """Write row groups of token ids: fixed row length, padding rows with weight 0."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,22 +9,21 @@ import pyarrow as pa
 from pyarrow import compute as pc
 from pyarrow import parquet as pq
 
-from crm_spark.models.registry import sha256_of_file
 from crm_spark.text.labels import LABELS
 
-FILE_SCHEMA = "name string, split string, sha256 string, num_rows long, num_examples long"
+FILE_SCHEMA = "name string, split string, sha256 string, num_rows long, num_examples long, content binary"
 NO_LABEL = -1
 """Label of an unlabelled text."""
 
 
-def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) -> Callable[[pa.Table], pa.Table]:
+def group_writer(folder: str | None, *, max_length: int, group_rows: dict[str, int]) -> Callable[[pa.Table], pa.Table]:
     """Return a function for `applyInArrow` that writes a row group as `<split>/<group>.parquet` and returns its entry.
 
     Its input rows have text_hash, split, group, position, label, source, language, input_ids, weight. A row without
     text_hash only makes sure that the group exists.
 
     Args:
-        folder: of the shard set.
+        folder: of the shard set; None: the entry has the content of the file, because executors do not see the folder.
         max_length: tokens per row.
         group_rows: rows per group of each split, including padding.
     """
@@ -53,15 +53,26 @@ def group_writer(folder: str, *, max_length: int, group_rows: dict[str, int]) ->
                 "weight": pa.array([*rows["weight"].to_pylist(), *[0.0] * num_padding], pa.float32()),
             }
         )
-        path = Path(folder) / split / f"{group:05d}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.draft")
-        pq.write_table(table, draft, row_group_size=num_rows, compression="snappy")
-        draft.replace(path)
-        entry = (f"{split}/{path.name}", split, sha256_of_file(path), num_rows, len(rows))
-        return pa.table({name: [value] for name, value in zip(_COLUMNS, entry, strict=True)})
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, row_group_size=num_rows, compression="snappy")
+        content = buffer.getvalue().to_pybytes()
+        name = f"{split}/{group:05d}.parquet"
+        if folder is not None:
+            write_group(Path(folder) / name, content)
+        digest = hashlib.sha256(content).hexdigest()
+        entry = (name, split, digest, num_rows, len(rows), content if folder is None else None)
+        types = [pa.string(), pa.string(), pa.string(), pa.int64(), pa.int64(), pa.binary()]
+        return pa.table({c: pa.array([v], t) for c, v, t in zip(_COLUMNS, entry, types, strict=True)})
 
     return write
+
+
+def write_group(path: Path, content: bytes) -> None:
+    """Write the file of a row group; it appears when it is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_bytes(content)
+    draft.replace(path)
 
 
 _COLUMNS = [column.split()[0] for column in FILE_SCHEMA.split(", ")]

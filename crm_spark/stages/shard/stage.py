@@ -6,25 +6,34 @@ No customer, text or near-duplicate is in two splits.
 import shutil
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.features import EXAMPLE, LABEL_ISSUE, TEXT_NEAR_DUPLICATE
+from crm_spark.contracts.features import EXAMPLE, LABEL_ISSUE, TEXT_NEAR_DUPLICATE, TRAINING_RECORD
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import FEEDBACK, INTERACTION
 from crm_spark.core.context import JobContext, StageResult, lacking, skipped
+from crm_spark.core.shipping import sees_files
 from crm_spark.core.stage import Stage
 from crm_spark.stages.shard.config import ShardConfig
 from crm_spark.stages.shard.label_check import label_issues
 from crm_spark.stages.shard.layout import num_groups, with_groups
 from crm_spark.stages.shard.near_duplicates import near_duplicates
-from crm_spark.stages.shard.row_groups import FILE_SCHEMA, group_writer
+from crm_spark.stages.shard.retraining import labelled_records, provenance, reason_to_keep, unfinished_sets
+from crm_spark.stages.shard.row_groups import FILE_SCHEMA, group_writer, write_group
 from crm_spark.stages.shard.splits import EARLIER, KEY, SPLIT_BY, assign_splits, newest_from
 from crm_spark.stages.shard.token_rows import token_rows
-from crm_spark.text.manifest import MANIFEST, SPLITS, TRAIN, UNLABELLED, ShardFile, ShardManifest, write_manifest
+from crm_spark.text.manifest import (
+    SPLITS,
+    TRAIN,
+    UNLABELLED,
+    ShardFile,
+    ShardManifest,
+    current_shards,
+    write_manifest,
+)
 from crm_spark.text.prepare import all_texts
 
 _STORAGE = StorageLevel.DISK_ONLY
@@ -40,13 +49,14 @@ def shard_dir(ctx: JobContext) -> Path:
 
 def must_run(ctx: JobContext) -> bool:
     """Return whether the current shard set is missing."""
-    pointer = Path(ctx.files_root) / "shards" / "current"
-    return pointer.exists() and not (Path(ctx.files_root) / "shards" / pointer.read_text() / MANIFEST).exists()
+    return (Path(ctx.files_root) / "shards" / "current").exists() and current_shards(ctx.files_root) is None
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Write the shard set."""
+    """Write the shard set, unless the current one is kept."""
     cfg: ShardConfig = ctx.settings.shard
+    if not ctx.is_forced and (kept := reason_to_keep(ctx)):
+        return StageResult(note=kept)
     texts = all_texts(ctx.tables, ctx.settings.company.time_zone).persist(_STORAGE)
     labelled = texts.where(F.col("label").isNotNull())
     num_all = labelled.count()
@@ -82,17 +92,21 @@ def run(ctx: JobContext) -> StageResult:
     folder = shard_dir(ctx)
     if ctx.is_dry_run:
         return StageResult(num_kept, note="dry run")
+    # Until its manifest is there, the folder marks that the tables below may describe a set that is not complete.
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     ctx.tables.replace(
         TEXT_NEAR_DUPLICATE, duplicates, batch_id=ctx.batch_id("near_duplicates"), digest=ctx.fingerprint
     )
     examples = assigned.select(*EXAMPLE.column_names)
     ctx.tables.replace(EXAMPLE, examples, batch_id=ctx.batch_id("examples"), digest=ctx.fingerprint)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    ctx.tables.replace(
+        TRAINING_RECORD, labelled_records(ctx), batch_id=ctx.batch_id("records"), digest=ctx.fingerprint, is_unique=True
+    )
     if cfg.unlabelled_texts:
         unlabelled = _tokenise(_unlabelled(texts, assigned, ctx), ctx).select(*assigned.columns)
         assigned = assigned.unionByName(unlabelled).persist(_STORAGE)
-    files = _write(ctx.spark, assigned, folder, cfg, ctx.seed)
+    files = _write(ctx, assigned, folder)
     num_checked, num_doubtful = _check_labels(ctx, folder, files)
     dropped = {
         "duplicate_text": num_all - num_distinct,
@@ -113,11 +127,14 @@ def run(ctx: JobContext) -> StageResult:
             "test_from": str(test_from) if test_from else None,
             "labels_checked": num_checked,
             "labels_doubtful": num_doubtful,
+            **provenance(ctx, num_all),
         },
         long_texts=cfg.long_texts,
     )
     write_manifest(manifest, folder)
     _point_to(folder)
+    for unfinished in unfinished_sets(ctx.files_root):
+        shutil.rmtree(unfinished)
     return StageResult(num_kept, note=_note(manifest, test_from, num_all - num_kept))
 
 
@@ -145,7 +162,8 @@ def _unlabelled(texts: DataFrame, assigned: DataFrame, ctx: JobContext) -> DataF
     return others.where(draw < per_million).withColumn("split", F.lit(UNLABELLED))
 
 
-def _write(spark: SparkSession, texts: DataFrame, folder: Path, cfg: ShardConfig, seed: int) -> list[ShardFile]:
+def _write(ctx: JobContext, texts: DataFrame, folder: Path) -> list[ShardFile]:
+    cfg: ShardConfig = ctx.settings.shard
     num_rows = F.size("input_ids")
     sizes = {r["split"]: r["rows"] for r in texts.groupBy("split").agg(F.sum(num_rows).alias("rows")).collect()}
     rows = texts.select(
@@ -159,18 +177,24 @@ def _write(spark: SparkSession, texts: DataFrame, folder: Path, cfg: ShardConfig
     }
     grouped = None
     for split, size in sizes.items():
-        part = with_groups(rows.where(F.col("split") == split), num_rows=size, num_groups=groups[split], seed=seed)
+        part = with_groups(rows.where(F.col("split") == split), num_rows=size, num_groups=groups[split], seed=ctx.seed)
         # Write empty groups, too: every rank needs the same number of groups.
-        all_groups = spark.range(groups[split]).select(
+        all_groups = ctx.spark.range(groups[split]).select(
             F.lit(split).alias("split"), F.col("id").cast("int").alias("group")
         )
         part = part.unionByName(all_groups, allowMissingColumns=True)
         grouped = part if grouped is None else grouped.unionByName(part)
     assert grouped is not None
     group_rows = {split: -(-size // groups[split]) for split, size in sizes.items()}
-    writer = group_writer(str(folder), max_length=cfg.max_length, group_rows=group_rows)
-    written: list[Any] = grouped.groupBy("split", "group").applyInArrow(writer, FILE_SCHEMA).collect()
-    return sorted((ShardFile(**row.asDict()) for row in written), key=lambda file: file.name)
+    writer = group_writer(str(folder) if sees_files(ctx) else None, max_length=cfg.max_length, group_rows=group_rows)
+    written = grouped.groupBy("split", "group").applyInArrow(writer, FILE_SCHEMA)
+    files = []
+    # File by file where they pass through the driver.
+    for row in written.collect() if sees_files(ctx) else written.toLocalIterator(prefetchPartitions=True):
+        if row["content"] is not None:
+            write_group(folder / row["name"], row["content"])
+        files.append(ShardFile(**{name: value for name, value in row.asDict().items() if name != "content"}))
+    return sorted(files, key=lambda file: file.name)
 
 
 def _check_labels(ctx: JobContext, folder: Path, files: list[ShardFile]) -> tuple[int, int]:
@@ -191,4 +215,4 @@ def _point_to(folder: Path) -> None:
     draft.replace(folder.parent / "current")
 
 
-STAGE = Stage("shard", run, reads=INPUTS, must_run=must_run)
+STAGE = Stage("shard", run, reads=INPUTS, must_run=must_run, fits_model=True)

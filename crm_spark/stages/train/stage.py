@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.context import JobContext, StageResult, skipped
+from crm_spark.core.errors import ConfigError
+from crm_spark.core.shipping import sees_files
 from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import REGISTRY, current_version, models_dir, register, seal
@@ -16,7 +18,7 @@ from crm_spark.stages.train.hyperparameter_search import best_config
 from crm_spark.stages.train.mlflow_log import log_training
 from crm_spark.stages.train.processes import OutOfTime, is_rank, launch, num_local_ranks
 from crm_spark.text.labels import LABELS
-from crm_spark.text.manifest import MANIFEST, read_manifest
+from crm_spark.text.manifest import current_shards, read_manifest
 
 BASELINES = {
     "class_prior": "class prior",
@@ -27,25 +29,19 @@ BASELINES = {
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """Return the current shard set."""
-    pointer = Path(ctx.files_root) / "shards" / "current"
-    return {"shards": pointer.read_text() if pointer.exists() else None}
+    folder = current_shards(ctx.files_root)
+    return {"shards": folder.name if folder else None}
 
 
 def must_run(ctx: JobContext) -> bool:
     """Return whether there is a shard set but no model registry."""
-    return _shards(ctx) is not None and not (models_dir(ctx.files_root) / REGISTRY).exists()
-
-
-def _shards(ctx: JobContext) -> Path | None:
-    name = inputs(ctx)["shards"]
-    folder = Path(ctx.files_root) / "shards" / name if name else None
-    return folder if folder is not None and (folder / MANIFEST).exists() else None
+    return current_shards(ctx.files_root) is not None and not (models_dir(ctx.files_root) / REGISTRY).exists()
 
 
 def run(ctx: JobContext) -> StageResult:
     """Train, evaluate on the test split, and promote the model if no baseline has a lower cross-entropy."""
     cfg: TrainConfig = ctx.settings.train
-    shards = _shards(ctx)
+    shards = current_shards(ctx.files_root)
     if shards is None:
         return skipped("needs a shard set; there is none")
     read_manifest(shards)
@@ -111,6 +107,11 @@ def _launch(ctx: JobContext, spec: dict[str, Any], cfg: TrainConfig, *, seconds:
 
         return train_together(spec)
     if cfg.launcher == "spark":
+        if not sees_files(ctx):
+            raise ConfigError(
+                f"train.launcher: spark: the executors do not see the shards of a lake at a URI ({ctx.tables.root}). Give the lake by "
+                "a path that every node mounts, or set torchrun to train on the driver's machine."
+            )
         from crm_spark.stages.train.spark_tasks import train_in_tasks
 
         return train_in_tasks(ctx.spark, spec, num_ranks=cfg.num_ranks, max_seconds=seconds)
@@ -159,4 +160,6 @@ def _measures(result: dict[str, Any]) -> list[Measure]:
     return measures
 
 
-STAGE = Stage("train", run, inputs=inputs, must_run=must_run)
+STAGE = Stage(
+    "train", run, inputs=inputs, must_run=must_run, fits_model=True, reruns_on_new_date=False, reads_company=False
+)

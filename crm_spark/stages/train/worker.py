@@ -43,7 +43,7 @@ def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: i
     Args:
         spec: settings (`config`), folders (`shards`, `out`, `production`, `teacher`), `seed` and `labels`.
         store: rendezvous store; None: from the environment.
-        threads: of this rank; None: an equal share of the cores of the machine.
+        threads: CPU threads of this rank; None: an equal share of the cores of the machine.
     """
     cfg, shards, out = TrainConfig(**spec["config"]), Path(spec["shards"]), Path(spec["out"])
     rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -52,17 +52,17 @@ def train_rank(spec: dict[str, Any], store: dist.Store | None = None, threads: i
     device = _device()
     seed_everything(spec["seed"], is_deterministic=device.type == "cpu")
     manifest = read_manifest(shards)
-    # Checked before the first collective: with unequal steps a rank would wait for ever.
+    # Check before the first collective: with unequal step counts a rank would wait forever.
     reader = ShardReader(shards, manifest, cfg, spec["seed"], rank, world_size)
     reader.require_equal_steps()
     validation = [read_rows(shards / file.name) for file in manifest.of(VALIDATION)[rank::world_size]]
-    teacher = load_model(open_model(Path(spec["teacher"]))) if spec["teacher"] else None
-    model = prepare_model(initial_model(manifest.encoder, cfg, teacher), cfg, device)
+    teacher_model = load_model(open_model(Path(spec["teacher"]))) if spec["teacher"] else None
+    model = prepare_model(initial_model(manifest.encoder, cfg, teacher_model), cfg, device)
     backend = "nccl" if device.type == "cuda" else "gloo"
     rendezvous: dict[str, Any] = {} if store is None else {"store": store, "rank": rank, "world_size": world_size}
     dist.init_process_group(backend, timeout=timedelta(seconds=cfg.timeout_seconds), **rendezvous)
-    distillation = None if teacher is None else Teacher(for_inference(teacher.to(device)))
-    history = train(model, reader, validation, out, teacher=distillation)
+    teacher = None if teacher_model is None else Teacher(for_inference(teacher_model.to(device)))
+    history = train(model, reader, validation, out, teacher=teacher)
     dist.barrier()
     dist.destroy_process_group()
     if rank == 0:
@@ -99,7 +99,7 @@ def prepare_model(model: TextClassifier, cfg: TrainConfig, device: torch.device)
     model.dropout.p = cfg.dropout
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
-        for_inference(model)
+        model.use_packing()
         if cfg.compile:
             for layer in model.layers:
                 layer.compile(dynamic=True)
@@ -118,6 +118,6 @@ if __name__ == "__main__":
     try:
         main()
     except (CrmError, ValueError) as error:
-        # A restart would fail again: this exit code makes the launcher stop all ranks.
+        # A restart would fail in the same way; this exit code makes the launcher stop all ranks.
         traceback.print_exception(error)
         sys.exit(REJECTED)

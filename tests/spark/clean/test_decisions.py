@@ -23,7 +23,14 @@ CASES = [
     ("order_line", "quantity", "at_least", {"bound": 1}, 1.0, 0.5),
     ("order_line", "quantity", "at_most", {"bound": 10}, 10.0, 10.5),
     ("order_line", "quantity", "between", {"low": 1, "high": 10}, 10.0, 0.0),
-    ("order_line", "quantity", "times_is", {"factor": "unit_price", "product": "amount", "tolerance": 0.01}, 3.0, 4.0),
+    (
+        "order_line",
+        "quantity",
+        "product_equals",
+        {"factor": "unit_price", "product": "amount", "tolerance": 0.01},
+        3.0,
+        4.0,
+    ),
     ("order", "status", "one_of", {"values": ["completed", "cancelled"]}, "completed", "Completed"),
     ("order", "status", "none_of", {"values": ["test"]}, "completed", "test"),
     ("order", "order_id", "matches", {"pattern": "^A[0-9]+$"}, "A1", "A1;"),
@@ -68,7 +75,7 @@ def test_rule_has_the_effect_of_its_severity_and_null_policy(spark, entity):
                     [f"broken:{column}"] if is_broken and severity == "warn" else None,
                 )
             is_here = F.col("row_id").startswith(f"{check}:{number}:{policy}:")
-            violation = F.when(rule.failed, finding(F.lit(rule.code), column, severity))
+            violation = F.when(rule.violation, finding(F.lit(rule.code), column, severity))
             findings = F.when(is_here, compact([violation])).otherwise(findings)
     typed = spark.createDataFrame(
         [tuple(row.get(name) for name in contract.column_names) for row in rows],

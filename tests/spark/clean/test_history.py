@@ -51,7 +51,7 @@ def histories(spark, tmp_path_factory):
             rounds.setdefault(batch, {}).setdefault(rank, []).append(row)
     for batch, by_rank in sorted(rounds.items()):
         parts = [frame(spark, PERSON, rows).withColumn("_rank", F.lit(rank)) for rank, rows in by_rank.items()]
-        arrived = parts[0].unionByName(parts[1]).repartition(4)
+        arrived = parts[0].unionByName(parts[1]).repartition(4).withColumn("_status", F.lit("duplicate"))
         update_histories(ctx, "person", arrived, batch_id=f"b{batch}", digest=f"d{batch}")
     return ctx.tables.read(HISTORY["person"]).cache(), ctx.tables.read(CONSENT_HISTORY).cache()
 
@@ -90,12 +90,13 @@ def test_small_history_has_the_expected_intervals(spark, tmp_path):
     def arrives(number, *rows):
         made = [{"system": "crm", "person_id": "1", "given_name": n, "updated_at": t, "record_hash": n, "row_id": n,
                  "has_marketing_consent": c} for n, t, c in rows]  # fmt: skip
-        versions = frame(spark, PERSON, made).withColumn("_rank", F.lit(0))
+        versions = frame(spark, PERSON, made).withColumns({"_rank": F.lit(0), "_status": F.lit("accepted")})
         update_histories(ctx, "person", versions, batch_id=str(number), digest=str(number))
 
     arrives(1, ("Ada", at[2], True))
     arrives(2, ("Eda", at[6], True), ("Ida", at[4], False), ("Oda", at[2], False))  # Oda: as old as Ada, and greater
-    arrives(3, ("Ude", None, None))
+    arrives(3, ("Zoe", None, None))
+    arrives(4, ("Ude", None, None))  # without an update time the last one delivered counts, although Zoe is greater
     rows = ctx.tables.read(HISTORY["person"]).orderBy("valid_from").collect()
     assert [(r["given_name"], r["valid_from"], r["valid_to"], r["is_current"]) for r in rows] == [
         ("Ude", datetime(1900, 1, 1), at[2], False), ("Oda", at[2], at[4], False), ("Ida", at[4], at[6], False),

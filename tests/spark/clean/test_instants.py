@@ -141,3 +141,33 @@ def test_date_without_a_time_is_a_day_of_the_company(convert):
     assert at == [day, day, night, EIGHT, night, datetime(2024, 7, 1)]
     without_own = convert("order", {"ordered_at": mapping}, [{"c": "2024-07-01 04:00"}], company=company)
     assert without_own[0]["ordered_at"][0] == EIGHT
+
+
+def test_fraction_of_a_second_is_told_from_dots_in_the_date(read):
+    formats = "dd.MM.yyyy HH:mm:ss.SSS, 'dd.MM.yyyy HH:mm:ss[,SSS]', yyyy-MM-dd-HH.mm.ss.SSSSSS, yyyyMMddHHmmss.SSS"
+    cells = {
+        "01.03.2025 10:00:00.123": 123_000, "01.03.2025 10:00:00,1234567": 123_456, "01.03.2025 10:00:00": 0,
+        "2025-03-01-10.00.00.5": 500_000, "20250301100000.25": 250_000,
+    }  # fmt: skip
+    assert read("order", "ordered_at", f"{{from: c, formats: [{formats}]}}", list(cells)) == {
+        cell: datetime(2025, 3, 1, 10, 0, 0, micros) for cell, micros in cells.items()
+    }
+
+
+def test_weekday_may_follow_the_date(read):
+    mapping = "{from: c, formats: ['MMMM d, yyyy, EEEE', 'd MMM yyyy (EEE)']}"
+    cells = ["March 3, 2025, Monday", "3 Mar 2025 (Mon)", "3. März 2025 (Mo)"]
+    assert read("person", "birth_on", mapping, cells[:2]) == dict.fromkeys(cells[:2], date(2025, 3, 3))
+
+
+def test_epoch_of_a_finer_unit_is_read_by_its_digits(read):
+    at = datetime(2023, 9, 3, 16, 5, 12)
+    cells = ["1693757112", "1693757112000", "1693757112000000", "1693757112000000000"]
+    assert read("order", "ordered_at", "{from: c, formats: [epoch_seconds]}", cells) == dict.fromkeys(cells, at)
+    compact = {"20230903160512": at, "1693757112": at}
+    assert read("order", "ordered_at", "{from: c, formats: [epoch_seconds, yyyyMMddHHmmss]}", list(compact)) == compact
+
+
+def test_epoch_of_a_date_is_a_day_of_the_source(read):
+    cells = {"325980000000": date(1980, 5, 1), "325987200000": date(1980, 5, 1)}
+    assert read("person", "birth_on", "{from: c, formats: [epoch_milliseconds]}", list(cells), BERLIN) == cells

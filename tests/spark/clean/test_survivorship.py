@@ -1,5 +1,7 @@
 """Records of one key are merged by column, whatever the order in which they arrive."""
 
+from collections import Counter
+
 import pytest
 from support.lake import lake_context
 
@@ -51,7 +53,7 @@ def company(spark, tmp_path):
         for name, text in sources.items():
             (tmp_path / "sources" / f"{name}.yaml").write_text(text, encoding="utf-8")
         overrides = [f"ingest.sources_dir={tmp_path / 'sources'}", f"ingest.data_dir={tmp_path / 'data'}"]
-        overrides.append("company.exchange_rates={USD: 0.5}")
+        overrides.append("company.exchange_rates={USD: 0.5, JPY: 0.006}")
         if rules is not None:
             (tmp_path / "rules").mkdir(exist_ok=True)
             (tmp_path / "rules" / "rules.yaml").write_text(rules)
@@ -176,3 +178,112 @@ def test_clean_run_again_after_a_crash_keeps_merged_values(company):
         ctx.spark.sql(f"DELETE FROM delta.`{ctx.tables.path(RECONCILIATION)}` WHERE source = 'web'")
         clean.run(ctx)
         assert persons(ctx) == before
+
+
+PLAIN = """
+system: plain
+files: {path: "plain/*.csv", format: csv}
+feeds:
+  person: {columns: {person_id: id, city: city, has_marketing_consent: ok}}
+"""
+
+
+def test_without_update_time_the_newest_delivery_is_kept(company):
+    """A full export each night, under the same name or a new one; a repeated record is not written again."""
+    nights = [
+        {
+            "plain/2023.csv": "id,city,ok\n1,Ulm,no\n2,Rom,yes\n",
+            "plain/2024.csv": "id,city,ok\n1,Bonn,yes\n2,Rom,yes\n",
+        },
+        {"plain/2024.csv": "id,city,ok\n1,Aalen,yes\n2,Rom,yes\n"},
+        {"plain/2022.csv": "id,city,ok\n1,Bonn,yes\n2,Rom,yes\n3,Jena,yes\n3,Gera,yes\n"},
+    ]
+    ctx = company({"plain": PLAIN}, nights)
+    rows = {r["person_id"]: r for r in ctx.tables.read(PERSON).collect()}
+    assert {key: (r["city"], r["has_marketing_consent"]) for key, r in rows.items()} == {
+        "1": ("Bonn", True), "2": ("Rom", True), "3": ("Gera", True),
+    }  # fmt: skip
+    reasons = Counter(r["reasons"][0] for r in ctx.tables.read(QUARANTINE).collect())
+    assert reasons == {"exact_duplicate": 3, "repeated_key": 1, "superseded": 1}
+    findings = [(r["code"], r["column"], r["num_rows"]) for r in ctx.tables.read(FINDING).collect()]
+    assert findings == [("repeated_key", "person_id", 1)]
+    versions = ctx.tables.read(HISTORY["person"]).collect()
+    assert {(r["person_id"], r["city"], r["is_current"]) for r in versions} == {
+        ("1", "Bonn", True), ("2", "Rom", True), ("3", "Gera", True),
+    }  # fmt: skip
+
+
+def test_released_record_takes_its_place_among_the_deliveries(company, tmp_path):
+    """A record without an update time waited in quarantine: the files of one run and the lines of one file stay in order."""
+    mapping = """
+system: plain
+files: {path: "plain/*.csv", format: csv}
+feeds:
+  order: {columns: {order_id: id, person_id: who, ordered_at: {from: at, formats: [iso]}, status: {value: completed}}}
+"""
+    first = {
+        "plain/2023.csv": "id,who,at\n1,u,2020/01/01\n2,u,2020-01-01\n3,u,2020/01/01\n3,r,2020-01-01\n",
+        "plain/2024.csv": "id,who,at\n1,b,2020-01-01\n2,b,2020/01/01\n4,u,2020/01/01\n",
+    }
+    ctx = company({"plain": mapping}, [first, {"plain/2025.csv": "id,who,at\n4,g,2020-01-01\n"}])
+
+    def buyers():
+        return {r["order_id"]: r["person_id"] for r in ctx.tables.read(ORDER).collect()}
+
+    assert buyers() == {"1": "b", "2": "u", "3": "r", "4": "g"}
+    (tmp_path / "sources" / "plain.yaml").write_text(mapping.replace("[iso]", "[iso, yyyy/MM/dd]"))
+    replay.run(ctx)
+    assert ctx.tables.read(QUARANTINE).where("status = 'quarantined'").count() == 0
+    assert buyers() == {"1": "b", "2": "b", "3": "r", "4": "g"}
+
+
+def test_refusal_of_consent_wins_at_the_same_age_and_stays(company):
+    news = PLAIN.replace("plain/", "news/").replace("city: city, ", "")
+    nights = [
+        {
+            "plain/1.csv": "id,city,ok\n1,Ulm,yes\n2,Ulm,yes\n3,Ulm,no\n4,Ulm,yes\n",
+            "news/1.csv": "id,ok\n1,no\n3,yes\n4,\n",
+        },
+        {"plain/2.csv": "id,city,ok\n1,Bonn,yes\n2,Bonn,no\n3,Bonn,yes\n4,Bonn,\n", "news/2.csv": "id,ok\n1,no\n"},
+        {"plain/3.csv": "id,city,ok\n1,Bonn,yes\n2,Bonn,no\n3,Bonn,yes\n4,Bonn,\n5,Jena,yes\n"},
+    ]
+    ctx = company({"plain": PLAIN, "news": news}, nights)
+    rows = {r["person_id"]: r for r in ctx.tables.read(PERSON).collect()}
+    assert {key: (r["city"], r["has_marketing_consent"]) for key, r in rows.items()} == {
+        "1": ("Bonn", False), "2": ("Bonn", False), "3": ("Bonn", True), "4": ("Bonn", True), "5": ("Jena", True),
+    }  # fmt: skip
+    origins = {key: [(o["column"], o["source"]) for o in r["merged_from"] or ()] for key, r in rows.items()}
+    consent = "has_marketing_consent"
+    assert origins == {"1": [(consent, "news")], "2": [], "3": [], "4": [(consent, "plain")], "5": []}, (
+        "a repeated record is no origin"
+    )
+
+
+ORDERS = """
+system: till
+currency: EUR
+files: {path: "till/*.csv", format: csv}
+feeds:
+  order: {one_row_per_key: true, columns: {order_id: order, person_id: who, ordered_at: at, status: {value: completed}}}
+  order_line:
+    columns: {line_id: {hash_of: all}, order_id: order, product_id: sku, quantity: n,
+              unit_price: {from: cents, scale: minor_units}, currency: cur}
+  person: {one_row_per_key: true, columns: {person_id: who, city: town, has_marketing_consent: ok, updated_at: at}}
+"""
+
+
+def test_lines_take_currency_before_scaling_and_persons_their_latest_line(company):
+    lines = [
+        "order,who,at,town,ok,sku,n,cents,cur", "A,1,2025-01-03,Ulm,yes,x,1,1200,JPY", "A,1,2025-01-03,,,y,1,500,",
+        "B,2,2025-01-04,Rom,no,x,1,500,", "C,1,2025-11-20,Bonn,,x,1,250,EUR", "D,1,2025-02-01,Jena,no,x,1,250,EUR",
+    ]  # fmt: skip
+    ctx = company({"till": ORDERS}, [{"till/1.csv": "\n".join(lines) + "\n"}])
+    prices = {
+        (r["order_id"], r["product_id"], r["currency"], float(r["unit_price"]))
+        for r in ctx.tables.read(ORDER_LINE).collect()
+    }
+    assert prices == {
+        ("A", "x", "JPY", 1200.0), ("A", "y", "JPY", 500.0), ("B", "x", "EUR", 5.0), ("C", "x", "EUR", 2.5), ("D", "x", "EUR", 2.5),
+    }  # fmt: skip
+    people = {(r["person_id"], r["city"], r["has_marketing_consent"]) for r in ctx.tables.read(PERSON).collect()}
+    assert people == {("1", "Bonn", False), ("2", "Rom", False)}

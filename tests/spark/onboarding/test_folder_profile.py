@@ -150,7 +150,7 @@ def test_second_run_drafts_only_new_sources(drafted, capsys):
     assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
     output = capsys.readouterr().out
     assert "8 files belong to sources that are configured already" in output and "was not changed" in output
-    assert "reviews (1 files, **/reviews*.csv)" in output and "kunden" not in output
+    assert "reviews (1 file, **/reviews*.csv)" in output and "kunden" not in output
     assert company.read_text() == before
     assert load_rules(root / "mine" / "quality").of("feedback")
 
@@ -177,5 +177,5 @@ def test_overlap_is_counted_with_the_people_behind_the_numbers(spark):
         10,
         10 / 11,
     )
-    assert (overlap.smaller.num, overlap.smaller.low, overlap.smaller.high) == (11, 1.0, 99.0)
-    assert (overlap.num_emails, overlap.num_same_email) == (10, 0)
+    assert (overlap.smaller.num_ids, overlap.smaller.min_id, overlap.smaller.max_id) == (11, 1.0, 99.0)
+    assert (overlap.num_with_email, overlap.num_same_email) == (10, 0)

@@ -16,8 +16,8 @@ from crm_spark.stages.predict import stage
 from crm_spark.stages.predict import value as value_prediction
 from crm_spark.stages.predict.churn import auc, churn_measures, top_reasons
 from crm_spark.stages.predict.examples import INPUTS, labelled
-from crm_spark.stages.predict.reasons import words_hold
-from crm_spark.stages.predict.value import revenue_of_top, value_band, value_measures
+from crm_spark.stages.predict.reasons import reason_is_true
+from crm_spark.stages.predict.value import revenue_of_top, value_measures, with_value_band
 
 MIDDLE, OLDEST = date(2024, 11, 1), date(2024, 8, 2)  # 91 and 182 days before AS_OF
 NUM_BUYERS, NUM_VISITORS = 240, 10
@@ -200,7 +200,7 @@ def test_mean_absolute_error_of_expected_revenue_is_computed(spark):
 
 
 def bands(frame):
-    return Counter(row[0] for row in frame.select(value_band("expected_revenue")).collect())
+    return Counter(row["value_band"] for row in with_value_band(frame, "expected_revenue").collect())
 
 
 def test_value_bands_have_10_40_and_50_percent(spark):
@@ -229,7 +229,7 @@ def test_reasons_are_only_those_whose_words_are_true(spark):
     ]
     columns = ", ".join(f"{name} double" for name in INPUTS)
     frame = spark.createDataFrame([tuple(row[name] for name in INPUTS) for row in customers], columns)
-    holds = [column.alias(name) for name, column in zip(INPUTS, words_hold(frame, INPUTS))]
+    holds = [column.alias(name) for name, column in zip(INPUTS, reason_is_true(frame, INPUTS))]
     rows = frame.select(*holds).collect()
     names = ("recency_days", "num_orders", "mean_satisfaction", "lateness")
     assert [[row[name] for name in names] for row in rows] == [
@@ -241,7 +241,17 @@ def test_reasons_are_only_those_whose_words_are_true(spark):
     assert {row["monetary"] for row in rows} == {False} and {row["num_orders_recent"] for row in rows} == {False}
 
 
-def test_a_reason_whose_words_do_not_hold_is_left_out(spark):
+def test_no_response_is_a_reason_only_for_contacted_customers(spark):
+    counts = [(0.0, 0.0), (3.0, 0.0), (3.0, 2.0), (math.nan, 0.0)]
+    known = {name: 1.0 for name in INPUTS}
+    customers = [{**known, "num_campaign_contacts": c, "num_campaign_responses": r} for c, r in counts]
+    columns = ", ".join(f"{name} double" for name in INPUTS)
+    frame = spark.createDataFrame([tuple(row[name] for name in INPUTS) for row in customers], columns)
+    (is_true,) = reason_is_true(frame, ("num_campaign_responses",))
+    assert [row[0] for row in frame.select(is_true).collect()] == [False, True, False, False]
+
+
+def test_a_reason_that_is_not_true_is_left_out(spark):
     weights = [float(len(INPUTS) - i) for i in range(len(INPUTS))] + [5.0]
     frame = spark.createDataFrame([(weights, [i > 0 for i in range(len(INPUTS))])], "c array<double>, h array<boolean>")
     assert frame.select(top_reasons(F.col("c"), F.col("h"))).first()[0] == list(INPUTS[1:4])

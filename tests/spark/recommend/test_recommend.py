@@ -2,7 +2,9 @@
 
 from datetime import date, datetime
 
+import numpy as np
 import pytest
+from pyspark.ml.recommendation import ALS
 from support.lake import AS_OF, lake_context, put
 
 from crm_spark.contracts.gold import CUSTOMER_LINK
@@ -11,6 +13,7 @@ from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.stages.recommend import stage
 from crm_spark.stages.recommend.config import RecommendConfig
+from crm_spark.stages.recommend.factors import ItemFactors, fit_item_factors, user_factors
 from crm_spark.stages.recommend.models import als_offers, hit_rate, popular_offers, purchase_days
 
 SMALL = RecommendConfig(num_recommendations=2, rank=4, num_iterations=3)
@@ -67,7 +70,8 @@ def tastes():
 @pytest.fixture(scope="module")
 def tasted(spark):
     """ALS recommendations of these customers."""
-    return by_customer(als_offers(history(spark, tastes()), SMALL, seed=11))
+    known = history(spark, tastes())
+    return by_customer(als_offers(known, fit_item_factors(known, SMALL, seed=11), SMALL))
 
 
 def test_recommendations_match_the_taste_and_exclude_bought_products(tasted):
@@ -86,7 +90,38 @@ def test_customer_with_few_products_left_gets_the_rest(tasted):
 
 def test_recommendations_are_independent_of_the_row_order(spark, tasted):
     shuffled = history(spark, tastes()[::-1]).repartition(5)
-    assert by_customer(als_offers(shuffled, SMALL, seed=11)) == tasted
+    assert by_customer(als_offers(shuffled, fit_item_factors(shuffled, SMALL, seed=11), SMALL)) == tasted
+
+
+def test_factors_of_a_customer_are_those_that_spark_would_give(spark):
+    ids = sorted({product for _, product in tastes()})
+    number = {who: i for i, who in enumerate(sorted({who for who, _ in tastes()}))}
+    rows = [(number[who], ids.index(what), 0.5 + i % 3) for i, (who, what) in enumerate(tastes())]
+    settings = {"rank": 4, "maxIter": 3, "regParam": 0.05, "alpha": 20.0, "implicitPrefs": True, "seed": 5}
+    frame = spark.createDataFrame(rows, "user int, item int, rating double")
+    model = ALS(userCol="user", itemCol="item", ratingCol="rating", **settings).fit(frame)
+    items = np.array([row["features"] for row in model.itemFactors.orderBy("id").collect()], dtype="float64")
+    for row in model.userFactors.collect():
+        bought = [(item, rating) for user, item, rating in rows if user == row["id"]]
+        index, rating = (np.array(values) for values in zip(*bought))
+        ours = user_factors(items, items.T @ items, index, 20.0 * rating, 0.05)
+        assert ours == pytest.approx(row["features"], abs=2e-3)
+
+
+def test_customers_and_purchases_after_the_fit_count(spark):
+    """Factors fitted on the first half of the customers recommend to a newcomer by taste, and never what was bought."""
+    fitted = fit_item_factors(history(spark, tastes()), SMALL, seed=11)
+    newcomer = [("new", "p01"), ("new", "p08"), ("new", "p15"), ("new", "unknown product")]
+    offers = by_customer(als_offers(history(spark, tastes() + newcomer), fitted, SMALL))["new"]
+    assert len(offers) == 2 and all(product < "p50" for product in offers)
+    assert not {"p01", "p08", "p15"} & set(offers)
+
+
+def test_saved_factors_are_the_same(spark, tmp_path):
+    fitted = ItemFactors(["a", "b"], np.array([[0.1, 0.2], [0.3, -0.4]]))
+    fitted.save(tmp_path / "factors")
+    again = ItemFactors.load(tmp_path / "factors")
+    assert again.products == ["a", "b"] and (again.factors == fitted.factors).all()
 
 
 AUTUMN, JANUARY, TOMORROW = datetime(2024, 10, 1), datetime(2025, 1, 15), datetime(2025, 2, 1)

@@ -46,6 +46,7 @@ def test_attributions_on_workers_equal_those_of_one_process(spark, model):
     frame = spark.createDataFrame([(*item, "en") for item in texts.items()], TEXTS).repartition(2)
     rows = word_attributions(frame, folder=str(model.folder), threads=1, stop_words=load_stop_words(None)).collect()
     by_word = {(row["text_hash"], row["word"]): row["attribution"] for row in rows}
+    assert by_word.pop(("c", "")) == 0.0, "a text without words is explained, too"
     assert set(by_word) == {("a", "good"), ("a", "parcel"), *(("b", word) for word in ("late", "wrote", "times"))}
     explainer = Explainer(model, max_steps=16)
     for key in ("a", "b"):

@@ -265,9 +265,11 @@ def another(model_version, draft, registry_dir):
     return seal(draft, registry_dir).version
 
 
-def test_cost_per_million_texts_is_logged(first, context):
-    note = first[0].note
-    assert re.search(r"model \w{16}, \d+ texts/s, [\d.]+ core hours per million texts, torch fp32 \(", note)
+def test_cost_per_million_texts_is_logged_for_enough_texts(first, context):
+    assert re.search(r"model \w{16}, \d+ new texts, torch fp32 \(", first[0].note)
+    shown = stage._throughput(context("9"), "an engine", 250_000, 900.0)
+    cores = float(context("9").spark.sparkContext.defaultParallelism)
+    assert shown == f"278 texts/s, {cores:.1f} core hours per million texts, an engine"
 
 
 def test_windows_of_a_long_text_are_averaged(model_version, tmp_path):

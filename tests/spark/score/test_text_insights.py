@@ -115,18 +115,18 @@ def test_words_of_a_single_customer_are_dropped(first):
 
 
 def num_done(note):
-    return tuple(map(int, re.search(r"aspects of (\d+) texts, (\d+) explained", note).groups()))
+    return tuple(map(int, re.search(r"aspects of (\d+) texts, (\d+) newly explained", note).groups()))
 
 
 def test_second_run_extracts_aspects_of_new_texts_only(first, lake):
     make, _, _ = lake
     assert num_done(first[0]) == (3, 3)
     ctx = make("2")
-    assert num_done(stage.run(ctx).note) == (0, 3)
+    assert num_done(stage.run(ctx).note) == (0, 0)
     assert {t: sorted(map(tuple, ctx.tables.read(c).collect())) for t, c in (("a", SCORE_ASPECT), ("w", DRIVING_WORD))} \
         == {"a": sorted(map(tuple, first[1]["scores.aspect"])), "w": sorted(map(tuple, first[1]["scores.driving_word"]))}  # fmt: skip
     put(ctx.tables, FEEDBACK, [*feedback(WRITERS), *feedback({"ben": ["Price!"], "cleo": [ONE]}, month=2)])
-    assert num_done(stage.run(make("3")).note) == (1, 3)  # texts after as_of are scored but not counted
+    assert num_done(stage.run(make("3")).note) == (1, 0)  # texts after as_of are scored but not counted
     assert ctx.tables.read(SCORE_ASPECT).where(f"text_hash = '{digest('Price!')}'").count() == 1
     assert {row["month"] for row in ctx.tables.read(CUSTOMER_SENTIMENT).collect()} == {date(2025, 1, 1)}
 
@@ -144,6 +144,15 @@ def test_changed_aspects_are_extracted_from_all_texts(first, lake):
     assert {aspect for _, aspect in aspects} == {"price", "none"}  # delivery is no longer an aspect
     assert aspects[digest(NONE), "price"]["sentiment"] == pytest.approx(sentiment_of(scorer, NONE), abs=1e-5)
     assert aspects[digest(ONE), "none"]["num_clauses"] == 0
+
+
+def test_other_stop_words_explain_the_texts_again(first, lake, tmp_path):
+    make, _, _ = lake
+    (tmp_path / "words.yaml").write_text("stop_words: {en: [good]}")
+    ctx = make("6", f"score.stop_words={tmp_path / 'words.yaml'}")
+    assert num_done(stage.run(ctx).note)[1] == 3
+    words = {row["word"] for row in ctx.tables.read(DRIVING_WORD).collect()}
+    assert "good" not in words and words >= {"but", "price"}
 
 
 def test_driving_words_can_be_disabled(first, lake):

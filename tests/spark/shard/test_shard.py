@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -79,7 +80,8 @@ def lake(tmp_path_factory):
 def context(spark, lake):
     def make(fingerprint, *overrides):
         settings = ("shard.max_length=12", "shard.rows_per_group=16", "shard.max_world_size=2", *overrides)
-        return lake_context(spark, lake, *settings, fingerprint=fingerprint * 64)
+        # Forced: the tests share a lake, and the shard set of another test would be kept.
+        return replace(lake_context(spark, lake, *settings, fingerprint=fingerprint * 64), is_forced=True)
 
     return make
 

@@ -5,7 +5,19 @@ import pytest
 from crm_spark.cli.app import app, main, run
 from crm_spark.pipeline import ON_REQUEST, STAGES
 
-COMMANDS = {*STAGES, *ON_REQUEST, "refresh", "onboard", "export", "models", "explain", "generate", "demo"}
+COMMANDS = {
+    *STAGES,
+    *ON_REQUEST,
+    "refresh",
+    "status",
+    "maintain",
+    "onboard",
+    "export",
+    "models",
+    "explain",
+    "generate",
+    "demo",
+}
 
 
 def test_every_stage_and_tool_is_a_command():

@@ -2,12 +2,12 @@
 
 import pytest
 
-from crm_spark.onboarding.id_overlap import Ids, Overlap
+from crm_spark.onboarding.id_overlap import IdColumn, Overlap
 from crm_spark.onboarding.id_systems import is_same_system, systems_of
 
 
-def ids(source, num, low=None, high=None, kind="person_id"):
-    return Ids(source, kind, "Kunde", num, low, high)
+def ids(source, num_ids, min_id=None, max_id=None, kind="person_id"):
+    return IdColumn(source, kind, "Kunde", num_ids, min_id, max_id)
 
 
 def overlap(small, large, num_shared, emails=0, same=0):
@@ -39,6 +39,11 @@ ORDERS, CUSTOMERS, DESK = ids("orders", 100), ids("customers", 500), ids("desk",
 )
 def test_is_same_system_unless_independent_counters_explain_the_overlap(id_overlap, expected):
     assert is_same_system(id_overlap) is expected
+
+
+def test_density_is_at_most_one_if_ids_differ_only_in_leading_zeros():
+    assert ids("a", 4, 7, 8).density == 1.0  # 7, 007, 8, 008
+    assert (ids("a", 2, 7, 10).density, ids("a", 2).density) == (0.5, 0.0)
 
 
 def test_sources_with_shared_ids_get_one_system_with_evidence():

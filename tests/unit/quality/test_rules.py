@@ -36,6 +36,19 @@ def test_reason_code_must_be_an_identifier(code):
     assert "code" in error_of(code=code)
 
 
+PATTERN = {"column": "line_id", "check": "matches"}
+
+
+@pytest.mark.parametrize("pattern", [r"^\p{L}+$", r"^\P{Lu}", r"^(?<shop>[a-z]+)-\d+$"])
+def test_pattern_has_the_syntax_of_java(pattern):
+    rules = validated(QualityRules, {"rules": [{**RULE, **PATTERN, "params": {"pattern": pattern}}]}, origin="q")
+    assert rules.rules[0].params == {"pattern": pattern}
+
+
+def test_invalid_pattern_is_rejected():
+    assert "matches: params.pattern: not a regular expression" in error_of(**PATTERN, params={"pattern": "(a"})
+
+
 def test_version_changes_if_a_rule_changes():
     one = validated(QualityRules, {"rules": [RULE]}, origin="q")
     two = validated(QualityRules, {"rules": [{**RULE, "params": {"bound": 1}}]}, origin="q")
