@@ -6,10 +6,10 @@ CUSTOMERS ?= 2000
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test test-full lint docs bench package cluster-demo lock clean
+.PHONY: help setup demo test test-full lint docs bench package package-environment s3-server cluster-demo lock clean
 
 help:                ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 34
 
 setup:               ## Python packages, Java, JARs: once; later runs return at once
 	@sh deploy/setup.sh
@@ -34,6 +34,12 @@ bench: setup         ## benchmarks; one of them: make bench NAME=refresh
 
 package: setup       ## the archive and the JARs for spark-submit, in build/package
 	@$(PY) deploy/package.py
+
+package-environment: setup ## the Python packages that executors need, in build/package/environment.tar.gz
+	@$(PY) deploy/pack_environment.py
+
+s3-server: setup     ## an S3 server for the tests of `make test-full`, built in some minutes
+	@sh deploy/s3_server.sh
 
 cluster-demo: setup  ## a generated company on a Spark cluster and an HDFS of this machine, compared with local mode
 	@$(PY) deploy/cluster_demo.py

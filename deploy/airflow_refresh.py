@@ -2,7 +2,7 @@
 
 Settings are environment variables of the scheduler:
   CRM_SPARK_HOME       folder of the project
-  CRM_SPARK_SUBMIT     what runs a job; default: the spark-submit of docs/operator.md
+  CRM_SPARK_SUBMIT     what runs a job; default: the spark-submit of docs/cluster.md
   CRM_SPARK_OPTIONS    options of every job
   CRM_SPARK_ALERT_URL  gets a POST with a JSON object when a task has failed for good; default: none
   CRM_SPARK_RETRY_SECONDS  time between two tries

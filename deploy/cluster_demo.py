@@ -1,7 +1,7 @@
 """`make cluster-demo`: a generated company on a Spark standalone cluster and an HDFS of this machine, compared with local mode.
 
 One master, three workers, a NameNode and a DataNode; the company's files and the lake are in HDFS; the submit command is the one
-of docs/operator.md. Everything that was started is stopped at the end. Needs about 12 GiB of memory.
+of docs/cluster.md. Everything that was started is stopped at the end. Needs about 12 GiB of memory.
 """
 
 import argparse
@@ -42,17 +42,15 @@ def main() -> int:
     _run([sys.executable, "jobs/generate.py", "--out", str(out / "company"), "--customers", str(arguments.customers)])
     make_package()
     started = time.monotonic()
-    with hdfs(out) as store, cluster(out, num_workers=3, memory="2g") as master:
-        env = environment(out / "submit-conf")
-        env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYSPARK_PYTHON": sys.executable}
-        env |= {"XDG_CACHE_HOME": str(out / "cache")}
+    with hdfs(out) as files, cluster(out, num_workers=3, memory="2g") as spark:
+        store, env = files.url, submit_environment(out)
         _log(f"cluster and HDFS are up after {time.monotonic() - started:.0f} s")
-        _copy_to(store, out / "company" / "drops", env)
-        command = submit_command(master, f"{store}/lake", f"{store}/drops", *arguments.settings)
+        copy_to(store, out / "company" / "drops", env)
+        command = submit_command(spark.url, f"{store}/lake", f"{store}/drops", *arguments.settings)
         started = time.monotonic()
         _run(["sh", "-ec", command], env=env)
         cluster_seconds = time.monotonic() - started
-        _copy_from(store, out / "from-hdfs", env)
+        copy_from(store, out / "from-hdfs", env)
     started = time.monotonic()
     local = [sys.executable, "jobs/refresh.py", "--conf", CONF, "--lake", str(out / "lake")]
     settings = [f"ingest.data_dir={out / 'company' / 'drops'}", *arguments.settings]
@@ -65,8 +63,8 @@ def main() -> int:
 
 
 def submit_command(master: str, lake: str, data_dir: str, *settings: str) -> str:
-    """The submit command of docs/operator.md for a cluster with small executors."""
-    section = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8").split("## Cluster")[1]
+    """The submit command of docs/cluster.md for a cluster with small executors."""
+    section = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8").split("## Submit")[1]
     found = re.search(r"```\n(.*?)```", section, flags=re.S)
     assert found is not None
     command = found[1].replace("make package\n", "").replace("spark://master:7077", master)
@@ -75,6 +73,13 @@ def submit_command(master: str, lake: str, data_dir: str, *settings: str) -> str
         "jobs/refresh.py", "--driver-memory 2g --conf spark.executor.memory=1500m jobs/refresh.py"
     )
     return f"{command.strip()} {' '.join(f'--set {shlex.quote(setting)}' for setting in (*SETTINGS, *settings))}"
+
+
+def submit_environment(folder: Path) -> dict[str, str]:
+    """Environment of spark-submit, with settings and caches of its own in the folder."""
+    env = environment(folder / "submit-conf")
+    env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYSPARK_PYTHON": sys.executable}
+    return env | {"XDG_CACHE_HOME": str(folder / "cache")}
 
 
 def rows_of(table: Path) -> list[str]:
@@ -91,11 +96,13 @@ def rows_of(table: Path) -> list[str]:
     return sorted(map(repr, frame.astype(str).to_dict("records")))
 
 
-def _copy_to(store: str, folder: Path, env: dict[str, str]) -> None:
+def copy_to(store: str, folder: Path, env: dict[str, str]) -> None:
+    """Copy a local folder to `drops` of an HDFS."""
     _hadoop(env, f"system.copyFromLocalFile(Path({folder.as_uri()!r}), Path({f'{store}/drops'!r}))", store)
 
 
-def _copy_from(store: str, folder: Path, env: dict[str, str]) -> None:
+def copy_from(store: str, folder: Path, env: dict[str, str]) -> None:
+    """Copy `lake` of an HDFS to a local folder."""
     _hadoop(env, f"system.copyToLocalFile(False, Path({f'{store}/lake'!r}), Path({folder.as_uri()!r}), True)", store)
 
 

@@ -6,12 +6,14 @@ Every process is a real one, listens on 127.0.0.1 only, and ends with the block 
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyspark
@@ -23,6 +25,19 @@ _SPARK = Path(pyspark.__file__).parent
 _DEPLOY = "org.apache.spark.deploy"
 _HDFS = "org.apache.hadoop.hdfs.server"
 _JARS_OF_SPARK = re.compile("hadoop-client|slf4j|log4j|commons-logging|jcl-over")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service.
+
+    Attributes:
+        url: where clients reach it.
+        processes: its processes by name.
+    """
+
+    url: str
+    processes: dict[str, "subprocess.Popen[bytes]"]
 
 
 def free_port() -> int:
@@ -42,71 +57,92 @@ def environment(conf: Path) -> dict[str, str]:
 
 
 @contextmanager
-def cluster(folder: Path, *, num_workers: int = 2, memory: str = "3g") -> Iterator[str]:
-    """Start a master and workers with one core each, and yield the URL of the master.
+def cluster(folder: Path, *, num_workers: int = 2, memory: str = "3g") -> Iterator[Service]:
+    """Start a master and workers with one core each.
+
+    Each worker has a loopback address of its own, so that Spark takes them for different nodes.
 
     Args:
-        folder: for logs and the workers' files.
+        folder: for logs; the shuffle files and executors of worker `i` are in its folder `node<i>`.
         num_workers: number of workers.
         memory: of each worker, for its executors.
     """
-    env, port, processes = environment(folder / "conf"), free_port(), _Processes(folder)
+    env, port, processes = environment(folder / "conf"), free_port(), Processes(folder)
     spark_class, url = str(_SPARK / "bin" / "spark-class"), f"spark://127.0.0.1:{port}"
     with processes:
         master = (f"{_DEPLOY}.master.Master", "--host", "127.0.0.1", "--port", str(port))
         log = processes.start("master", spark_class, *master, "--webui-port", str(free_port()), env=env)
         processes.wait_for(log, "I have been elected leader|New state: ALIVE")
         for i in range(num_workers):
-            options = ("--cores", "1", "--memory", memory, "--host", "127.0.0.1", "--webui-port", str(free_port()))
-            work = ("--work-dir", str(folder / f"work{i}"))
-            log = processes.start(f"worker{i}", spark_class, f"{_DEPLOY}.worker.Worker", url, *options, *work, env=env)
+            host, node = f"127.0.0.{i + 2}", folder / f"node{i}"
+            node.mkdir(exist_ok=True)
+            options = ("--cores", "1", "--memory", memory, "--host", host, "--webui-port", str(free_port()))
+            command = (spark_class, f"{_DEPLOY}.worker.Worker", url, *options, "--work-dir", str(node / "work"))
+            local = {"SPARK_LOCAL_IP": host, "SPARK_LOCAL_DIRS": str(node / "local")}
+            log = processes.start(f"worker{i}", *command, env={**env, **local})
             processes.wait_for(log, "Successfully registered with master")
-        yield url
+        yield Service(url, processes.running)
 
 
 @contextmanager
-def hdfs(folder: Path) -> Iterator[str]:
-    """Start a NameNode and a DataNode, and yield the URI of the file system.
+def hdfs(folder: Path) -> Iterator[Service]:
+    """Start a NameNode and a DataNode.
 
     Args:
         folder: for logs, settings and data.
     """
-    conf, port = folder / "hdfs-conf", free_port()
+    conf, port = folder / "hadoop-conf", free_port()
     conf.mkdir(parents=True)
     uri = f"hdfs://127.0.0.1:{port}"
     http = f"127.0.0.1:{free_port()}"
-    _write_settings(conf / "core-site.xml", {"fs.defaultFS": uri, "hadoop.tmp.dir": str(folder / "hdfs-data")})
+    write_settings(conf / "core-site.xml", {"fs.defaultFS": uri, "hadoop.tmp.dir": str(folder / "hdfs-data")})
     nodes = {f"dfs.datanode.{name}": "127.0.0.1:0" for name in ("address", "http.address", "ipc.address")}
     single = {"dfs.replication": "1", "dfs.permissions.enabled": "false", "dfs.namenode.http-address": http}
-    _write_settings(conf / "hdfs-site.xml", {**nodes, **single})
-    fetched = fetch_jars(find_java(), CLUSTER_JAR_LOCK)
-    jars = [*fetched, *sorted(path for path in (_SPARK / "jars").glob("*.jar") if _JARS_OF_SPARK.match(path.name))]
-    java = [f"{find_java()}/bin/java", "-Xmx256m", "-cp", ":".join(map(str, [conf, *jars]))]
+    write_settings(conf / "hdfs-site.xml", {**nodes, **single})
+    java = hadoop(folder)
     made = subprocess.run([*java, f"{_HDFS}.namenode.NameNode", "-format", "-nonInteractive"], capture_output=True)
     if made.returncode:
         raise RuntimeError(f"the HDFS could not be formatted:\n{made.stderr.decode()[-2000:]}")
-    with _Processes(folder) as processes:
+    with Processes(folder) as processes:
         processes.start("namenode", *java, f"{_HDFS}.namenode.NameNode")
-        _wait_for_port(port)
+        wait_for_port(port)
         processes.start("datanode", *java, f"{_HDFS}.datanode.DataNode")
         _wait_for_datanode(http)
-        yield uri
+        yield Service(uri, processes.running)
 
 
-class _Processes:
-    """Processes that end with the block."""
+def safe_mode(folder: Path, action: str) -> None:
+    """`enter` or `leave` the safe mode of the HDFS in the folder: it can be read, and not written."""
+    command = [*hadoop(folder), "org.apache.hadoop.hdfs.tools.DFSAdmin", "-safemode", action]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def hadoop(folder: Path) -> list[str]:
+    """Java with Hadoop's classes and the settings in `hadoop-conf` of the folder."""
+    fetched = fetch_jars(find_java(), CLUSTER_JAR_LOCK)
+    jars = [*fetched, *sorted(path for path in (_SPARK / "jars").glob("*.jar") if _JARS_OF_SPARK.match(path.name))]
+    return [f"{find_java()}/bin/java", "-Xmx256m", "-cp", ":".join(map(str, [folder / "hadoop-conf", *jars]))]
+
+
+class Processes:
+    """Processes that end with the block.
+
+    Args:
+        folder: for their logs.
+    """
 
     def __init__(self, folder: Path):
         self._folder = folder
-        self._running: list[subprocess.Popen[bytes]] = []
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def __enter__(self) -> "_Processes":
+    def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in reversed(self._running):
+        for process in reversed(self.running.values()):
+            process.send_signal(signal.SIGCONT)  # a stopped process does not end
             process.terminate()
-        for process in self._running:
+        for process in self.running.values():
             try:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
@@ -116,7 +152,7 @@ class _Processes:
         """Start a process and return the path of its log."""
         log = self._folder / f"{name}.log"
         with log.open("w") as out:
-            self._running.append(subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT))
+            self.running[name] = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT)
         return log
 
     @staticmethod
@@ -129,12 +165,14 @@ class _Processes:
         raise RuntimeError(f"{log}: no {pattern!r} after {seconds} s:\n{log.read_text()[-2000:]}")
 
 
-def _write_settings(path: Path, settings: dict[str, str]) -> None:
+def write_settings(path: Path, settings: dict[str, str]) -> None:
+    """Write settings as Hadoop reads them."""
     entries = "".join(f"<property><name>{k}</name><value>{v}</value></property>" for k, v in settings.items())
     path.write_text(f"<configuration>{entries}</configuration>")
 
 
-def _wait_for_port(port: int, seconds: int = 180) -> None:
+def wait_for_port(port: int, seconds: int = 180) -> None:
+    """Wait until a process listens on a port."""
     for _ in range(seconds * 2):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

@@ -1,6 +1,6 @@
 """What `spark-submit` needs besides Java and the Python packages: `build/package/crm_spark.zip` and the JARs.
 
-Standard library only.
+Also the list of those packages, from which an image is built.
 """
 
 import shutil
@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from install import jar_paths
+from pack_environment import write_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "build" / "package"
@@ -22,6 +23,7 @@ def main() -> None:
     write_archive(OUT / "crm_spark.zip")
     for jar in jar_paths():
         shutil.copy2(jar, OUT / "jars")
+    write_lock(OUT)
     print(f"{OUT.relative_to(ROOT)}: crm_spark.zip and {len(list((OUT / 'jars').iterdir()))} JARs")
 
 

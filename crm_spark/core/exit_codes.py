@@ -18,6 +18,11 @@ _DISK_FULL = os.strerror(errno.ENOSPC)
 """Message of the operating system, repeated by Java and Spark."""
 _NOT_ALLOWED = os.strerror(errno.EACCES)
 _UNREADABLE = re.compile(r"\[FAILED_READ_FILE\.(\w+)\] Encountered error while reading file (\S+)/(\S+?)\.?\s")
+_STORE = re.compile(
+    r"(SafeMode|NoRouteToHost|ConnectTimeout|SocketTimeout|UnknownHost|Connect|AccessControl|AccessDenied|BlockMissing"
+    r"|AWSClientIO|AWSServiceIO|AWSServiceThrottled|AWSStatus500|AWSBadRequest|UnknownStore|NoAuthWithAWS)Exception: ?([^\n]*)"
+)
+"""Errors of HDFS and S3 as their clients name them."""
 _UNREADABLE_BECAUSE = {"FILE_NOT_EXIST": "it does not exist"}
 
 
@@ -57,6 +62,12 @@ def _message(error: str) -> str | None:
         return (
             f"{folder}: file {name} cannot be read: {why}. No rows were written from it. Restore it from a backup or correct its "
             "permissions, then run the same command again."
+        )
+    if "org.apache.hadoop" in error and (match := _STORE.search(error)):
+        kind, detail = match.groups()
+        return (
+            f"the store of the lake or of the source files failed ({kind}: {detail.strip() or 'no further details'}). "
+            "What was not committed is not used. Make it reachable and writable, then run the same command again."
         )
     return None
 

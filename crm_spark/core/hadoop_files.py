@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from crm_spark.core.jvm_lookups import jvm_class
 
-_EXISTS = ("FileAlreadyExistsException", "PathExistsException")
+_EXISTS = ("FileAlreadyExistsException", "PathExistsException", "RemoteFileChangedException")
+"""The last one is S3's answer to a conditional write."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,11 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
         "spark.python.worker.faulthandler.enabled": "true",
         **config.settings,
     }
+    if not (config.master or "").startswith("local"):
+        # A task that failed on one node is tried on others: one full disk does not stop the run.
+        settings.setdefault("spark.excludeOnFailure.enabled", "true")
+        # Processes that a task starts (training ranks) do not inherit the paths of --py-files.
+        settings.setdefault("spark.executorEnv.PYTHONPATH", "crm_spark.zip")
     if os.environ.get(KEY_FILE):
         settings[f"spark.executorEnv.{KEY_FILE}"] = os.environ[KEY_FILE]
     for key, value in settings.items():

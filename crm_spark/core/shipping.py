@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from pyspark import SparkFiles
 
@@ -37,7 +38,8 @@ def shipped(ctx: JobContext, folder: Path) -> str:
         with TemporaryDirectory() as scratch:
             archive = shutil.make_archive(str(Path(scratch) / folder.name), "zip", folder)
             target = Path(ctx.files_root).parent / Path(archive).name  # executors fetch it from here when they start
-            for former in target.parent.glob("*.zip"):
+            used = {Path(urlsplit(name).path) for name in context.listArchives}
+            for former in set(target.parent.glob("*.zip")) - used:  # of an earlier run
                 former.unlink()
             shutil.move(archive, target)
         context.addArchive(f"{target}#{folder.name}")
@@ -49,6 +51,11 @@ def located(location: str) -> Path:
     if location.startswith(_ARCHIVE):
         return Path(SparkFiles.get(location.removeprefix(_ARCHIVE)))
     return Path(location)
+
+
+def located_by_process(location: str) -> Path:
+    """As `located`, in a process that a Spark task has started: Spark unpacks archives in its working directory."""
+    return Path(location.removeprefix(_ARCHIVE)).resolve()
 
 
 @contextmanager

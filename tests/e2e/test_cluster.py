@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from local_cluster import cluster, environment
+from cluster_demo import submit_environment
+from local_cluster import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -15,7 +16,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 def documented_command() -> str:
     """The code block of the runbook's section Cluster."""
-    section = (ROOT / "docs" / "operator.md").read_text().split("## Cluster")[1]
+    section = (ROOT / "docs" / "cluster.md").read_text().split("## Submit")[1]
     return re.search(r"```\n(.*?)```", section, flags=re.S)[1]
 
 
@@ -39,12 +40,11 @@ def test_the_documented_command_runs_a_refresh_with_the_results_of_local_mode(tm
     local = [sys.executable, "jobs/refresh.py", "--conf", "conf/local.yaml", "--lake", str(tmp_path / "local"), *shared]
     local += ["--set", f"ingest.data_dir={example / 'data'}"]
     subprocess.run(local, cwd=ROOT, check=True, capture_output=True)
-    with cluster(tmp_path) as master:
-        command = documented_command().replace("spark://master:7077", master)
+    with cluster(tmp_path) as spark:
+        command = documented_command().replace("spark://master:7077", spark.url)
         command = command.replace("/mnt/lake", str(tmp_path / "lake")).replace("/mnt/drops", str(example / "data"))
         command = command.replace("jobs/refresh.py", "--conf spark.executor.memory=2g jobs/refresh.py").rstrip()
-        env = environment(tmp_path / "submit-conf")
-        env |= {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}", "PYSPARK_PYTHON": sys.executable}
+        env = submit_environment(tmp_path)
         whole = f"{command} {shlex.join(shared)}"
         result = subprocess.run(["sh", "-ec", whole], cwd=ROOT, env=env, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.core.context import JobContext, StageResult, skipped
-from crm_spark.core.errors import ConfigError
-from crm_spark.core.shipping import sees_files
 from crm_spark.core.stage import Stage
 from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import REGISTRY, current_version, models_dir, register, seal
@@ -107,14 +105,9 @@ def _launch(ctx: JobContext, spec: dict[str, Any], cfg: TrainConfig, *, seconds:
 
         return train_together(spec)
     if cfg.launcher == "spark":
-        if not sees_files(ctx):
-            raise ConfigError(
-                f"train.launcher: spark: the executors do not see the shards of a lake at a URI ({ctx.tables.root}). Give the lake by "
-                "a path that every node mounts, or set torchrun to train on the driver's machine."
-            )
         from crm_spark.stages.train.spark_tasks import train_in_tasks
 
-        return train_in_tasks(ctx.spark, spec, num_ranks=cfg.num_ranks, max_seconds=seconds)
+        return train_in_tasks(ctx, spec, num_ranks=cfg.num_ranks, max_seconds=seconds)
     return launch(
         out / "spec.json",
         num_ranks=num_local_ranks(cfg.num_ranks),
