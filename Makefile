@@ -9,7 +9,7 @@ export TOKENIZERS_PARALLELISM := false
 .PHONY: help setup demo test test-full lint docs bench package package-environment s3-server cluster-demo lock clean
 
 help:                ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 34
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 34
 
 setup:               ## Python packages, Java, JARs: once; later runs return at once
 	@sh deploy/setup.sh

@@ -26,9 +26,10 @@ MADE_BY_A_USER = ("conf/examples/mine", "conf/company")
 COMMANDS = typer.main.get_command(app).commands
 OPTIONS_OF_OTHER_TOOLS = {
     *("--master", "--jars", "--py-files", "--driver-java-options", "--conf", "--nproc-per-node", "--nnodes"),
-    *("--rdzv-backend", "--rdzv-endpoint", "--rdzv-id"),
+    *("--rdzv-backend", "--rdzv-endpoint", "--rdzv-id", "--deploy-mode", "--name", "--archives", "--num-executors"),
+    *("--executor-cores", "--executor-memory", "--file", "--tag"),
 }
-"""Options of spark-submit and torchrun."""
+"""Options of spark-submit, torchrun and docker."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -142,9 +143,9 @@ def test_options_belong_to_their_command(page):
 
 @every_page
 def test_make_targets_exist(page):
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), flags=re.M))
     text = page.read_text()
-    assert set(re.findall(r"(?:`|^ *)make ([a-z-]+)", text, flags=re.M)) <= targets
+    assert set(re.findall(r"(?:`|^ *)make ([a-z0-9-]+)", text, flags=re.M)) <= targets
 
 
 def test_facts_of_the_strategy_are_listed():
