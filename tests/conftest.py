@@ -21,6 +21,16 @@ if IS_PARALLEL:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch and BLAS would take all cores in each process
 
 
+@pytest.fixture
+def project_log(caplog):
+    """What the project logs during the test; libraries may remove the handlers of the root logger."""
+    from crm_spark.core.log import get_logger
+
+    get_logger().addHandler(caplog.handler)
+    yield caplog
+    get_logger().removeHandler(caplog.handler)
+
+
 @pytest.fixture(scope="session")
 def spark():
     """A failed task is retried, as on a cluster (`,4`). No UI."""

@@ -8,7 +8,6 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from crm_spark.cli.app import run
-from crm_spark.core.log import get_logger
 
 TEA_SHOP = Path(__file__).resolve().parents[3] / "conf" / "examples" / "tea_shop"
 
@@ -76,13 +75,12 @@ def test_a_stage_that_fails_is_told(spark, ingest, tmp_path):
     assert told[1]["run"]["facets"]["errorMessage"]["message"]
 
 
-def test_a_run_goes_on_if_it_cannot_be_told(spark, ingest, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(get_logger(), "propagate", True)
+def test_a_run_goes_on_if_it_cannot_be_told(spark, ingest, tmp_path, project_log):
     (tmp_path / "file").write_text("x")
     blocked = tmp_path / "file" / "crm.prom"
     code, _, _ = ingest(telemetry__prometheus_file=blocked, telemetry__openlineage='{"type": "no_such_transport"}')
     assert code == 0
-    log = caplog.text
+    log = project_log.text
     assert (
         "telemetry.prometheus_file: not written (FileExistsError" in log and "telemetry.openlineage: not written" in log
     )

@@ -13,7 +13,6 @@ from crm_spark.contracts.gold import CUSTOMER_LINK
 from crm_spark.contracts.ops import METRIC
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
-from crm_spark.core.log import get_logger
 from crm_spark.stages.predict import stage as predict
 from crm_spark.stages.recommend import stage as recommend
 from crm_spark.stages.segment import stage as segment
@@ -156,8 +155,7 @@ def test_an_earlier_day_is_not_predicted_by_a_model_that_knows_later_ones(lake):
 
 
 @pytest.mark.parametrize("damage", ["model", "card"])
-def test_a_damaged_model_is_reported_and_fitted_again(lake, caplog, monkeypatch, damage):
-    monkeypatch.setattr(get_logger(), "propagate", True)
+def test_a_damaged_model_is_reported_and_fitted_again(lake, project_log, damage):
     ctx = lake(1)
     put_snapshots(ctx)
     home = ctx.files_root / "fitted" / "churn" / "00000000"
@@ -165,7 +163,7 @@ def test_a_damaged_model_is_reported_and_fitted_again(lake, caplog, monkeypatch,
     altered = next(models) if damage == "model" else home / "card.json"
     altered.write_bytes(altered.read_bytes()[:-1])
     predict.run(ctx)
-    assert "is missing or altered, so the model is not used" in caplog.text
+    assert "is missing or altered, so the model is not used" in project_log.text
     assert versions(ctx, "churn")[0] == "00000001" and versions(ctx, "value")[0] == "00000000"
 
 

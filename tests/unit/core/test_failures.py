@@ -13,7 +13,7 @@ from crm_spark.core.errors import LeaseHeldError
 from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.core.failures import AlertsConfig, Failure, last_failure, reported
 from crm_spark.core.java import JavaNotFoundError
-from crm_spark.core.log import JsonFormatter, get_logger
+from crm_spark.core.log import JsonFormatter
 
 
 class HalfDone:
@@ -93,17 +93,13 @@ def test_a_record_that_a_full_disk_cut_off_is_no_error(tmp_path):
 
 
 @pytest.mark.parametrize("trouble", ["status 500", "nobody listens", "no port", "not ASCII"])
-def test_an_alert_that_is_not_delivered_does_not_hide_the_failure(tmp_path, server, trouble, caplog):
+def test_an_alert_that_is_not_delivered_does_not_hide_the_failure(tmp_path, server, trouble, project_log):
     url, _, handler = server
     handler.status = 500
     urls = {"nobody listens": "http://127.0.0.1:9/none", "no port": "http://host:port/x", "not ASCII": url + "/ü"}
     alerts = AlertsConfig(webhook=urls.get(trouble, url))
-    get_logger().propagate = True
-    try:
-        assert failing(alerts, tmp_path, LeaseHeldError("x")) == 4
-    finally:
-        get_logger().propagate = False
-    assert "alerts.webhook: the alert was not delivered" in caplog.text
+    assert failing(alerts, tmp_path, LeaseHeldError("x")) == 4
+    assert "alerts.webhook: the alert was not delivered" in project_log.text
     assert last_failure(tmp_path) is not None
 
 
