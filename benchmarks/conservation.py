@@ -25,7 +25,8 @@ from benchmarks.examples import EXAMPLES
 from benchmarks.figures import OUT, Figure
 from benchmarks.process_monitor import watch
 from benchmarks.truth import dirt
-from crm_spark.sources.config import Files, Source, load_sources
+from crm_spark.sources.config import Source, load_sources
+from crm_spark.sources.files import Files
 
 SIZE = 100_000
 BATCH = ["source", "entity", "batch_id"]

@@ -23,6 +23,9 @@ FILE_CODES = {
         "The JSON document contains something other than objects.",
         "Deliver an array of objects, or one object per line.",
     ),
+    "no_header": ("No line of the file has the names in `table.header_contains`.", "Correct them."),
+    "no_sheet": ("The workbook has no such sheet; the hint lists those it has.", "Set `table.sheet`."),
+    "no_member": ("No member of the archive matches `files.path` behind the `!`.", "Correct the path."),
     "binary_column": (
         "A mapped Parquet column contains bytes that are not UTF-8 text.",
         "Write it as text, or remove it from the mapping.",
@@ -87,6 +90,7 @@ ROW_CODES = {
         "More than `clean.max_quarantined_fraction` of the delivery is quarantined; all of it is blocked.",
         "Correct the mapping, then replay.",
     ),
+    "left_out": ("The record is none of the entity by `only` or `leave_out` of the feed; counted only.", "None."),
     "exact_duplicate": ("The same record again.", "None."),
     "superseded": ("An older version of a record: by `updated_at`, else by delivery.", "None."),
     "same_key": ("Another row of the same key (one_row_per_key); counted only.", "None."),

@@ -104,7 +104,7 @@ FINDING = TableContract(
         required("batch_id", STRING, "Delivery."),
         required("code", STRING, "Reason code."),
         required("column", STRING, "Affected column; `*` for the whole row or delivery."),
-        required("severity", STRING, "`nulled`, `warn`, `quarantine` or `block`."),
+        required("severity", STRING, "`info`, `nulled`, `warn`, `quarantine` or `block`."),
         required("num_rows", LONG, "Number of affected rows."),
         optional("file", STRING, "File of one example."),
         optional("position", LONG, "Record number of the example."),

@@ -9,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from crm_spark.core.config import read_yaml
-from crm_spark.sources.config import Files
+from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.discovery import glob_pattern
 
 ALIKE = 0.6

@@ -18,7 +18,8 @@ from crm_spark.onboarding.id_overlap import ids_in, overlaps
 from crm_spark.onboarding.id_systems import Systems, systems_of
 from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_countries
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
-from crm_spark.sources.config import Files, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.discovery import glob_pattern, hidden_files, list_files
 from crm_spark.stages.ingest.file_copies import readable_paths
 from crm_spark.stages.ingest.file_reasons import WRONG_ENCODING

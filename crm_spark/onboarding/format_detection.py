@@ -14,7 +14,7 @@ from typing import Any
 from pyarrow import ArrowException, fs
 
 from crm_spark.core.errors import InputError
-from crm_spark.sources.config import FileOptions, Files
+from crm_spark.sources.files import FileOptions, Files
 from crm_spark.stages.ingest.file_validation import opened
 
 _HEAD_BYTES = 1 << 20

@@ -8,7 +8,7 @@ import yaml
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.onboarding.column_profile import DATES, ColumnProfile
 from crm_spark.onboarding.mapping_proposal import LINE_TOTAL, PARTS, Found, Proposal, must, plain
-from crm_spark.sources.config import Files
+from crm_spark.sources.files import Files
 
 _TEMPORAL = ("timestamp", "date")
 _PERSONAL_COLUMNS = {c.name for table in ENTITIES.values() for c in table.columns if c.sensitivity == "personal"}

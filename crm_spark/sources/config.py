@@ -3,8 +3,6 @@
 One YAML file per source; the file name is the source name. Mappings are declarative: no expression is evaluated.
 """
 
-import codecs
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +13,7 @@ from crm_spark.core.config import Config, TimeZone, read_yaml, validated
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.patterns import require_pattern
 from crm_spark.sources.date_formats import require_date_format
+from crm_spark.sources.files import Files
 
 FILLED_BY_CLEAN = {
     "system", "amount", "email_match", "house_number", "plain_title", "plain_text",
@@ -27,98 +26,6 @@ SOURCE_LEVEL = {"currency"}
 """Required columns that take the source's setting if they are not mapped."""
 MINOR_UNITS = "minor_units"
 """Value of `scale`: the number counts the smallest unit of the row's currency."""
-
-
-class FileOptions(Config):
-    """Text file options (CSV, JSON)."""
-
-    delimiter: Annotated[str, Field(min_length=1, max_length=4)] = ","
-    r"""Field delimiter, one to four characters; `\t` for a tab."""
-    quote: Annotated[str, Field(max_length=1)] | None = None
-    """Quote character; an empty text turns quoting off. Null: `"`, except in a file whose quotes are ordinary characters:
-    every line is complete without quoting, and text follows a closing quote that is lines away. In a tab-separated file
-    it is enough that text follows a closing quote, that one is never closed, or that quoting would merge complete lines."""
-    escape: Annotated[str, Field(max_length=1)] = '"'
-    """Character that escapes a quote inside quotes; RFC 4180 doubles the quote."""
-    encoding: str = "utf-8"
-    """Character encoding, such as utf-8, windows-1252 or utf-16."""
-    errors: Literal["strict", "replace"] = "strict"
-    """Bytes that are invalid in the encoding. strict: the file is rejected; replace: they become U+FFFD and are counted in
-    `ops.delivery`."""
-    multi_line: bool = True
-    """Whether a quoted cell may contain line breaks. False lets Spark split a large uncompressed file across tasks."""
-
-    @property
-    def quote_character(self) -> str:
-        """Quote character; empty without quoting."""
-        return '"' if self.quote is None else self.quote
-
-    @property
-    def is_quoting_detected(self) -> bool:
-        """Whether each file shows if it uses quotes."""
-        return self.quote is None
-
-    @field_validator("delimiter")
-    @classmethod
-    def _unescape_tab(cls, text: str) -> str:
-        text = text.replace("\\t", "\t")
-        if re.search(r"[\r\n\x00]", text):
-            raise ValueError("a delimiter cannot contain line breaks or NUL; expected for example ',', ';' or '\\t'")
-        return text
-
-    @field_validator("quote", "escape")
-    @classmethod
-    def _check_sign(cls, sign: str | None) -> str | None:
-        if sign is not None and sign in ("\r", "\n", "\0"):
-            raise ValueError("a line break or NUL cannot be used here; expected for example '\"'")
-        return sign
-
-    @field_validator("encoding")
-    @classmethod
-    def _check_encoding(cls, name: str) -> str:
-        try:
-            "".encode(name)
-            codecs.getincrementaldecoder(name)
-        except (LookupError, ValueError):
-            raise ValueError(f"unknown encoding {name!r}; expected for example utf-8, windows-1252 or utf-16") from None
-        return name
-
-    @model_validator(mode="after")
-    def _check_signs_differ(self) -> "FileOptions":
-        if self.quote_character and self.quote_character in self.delimiter:
-            raise ValueError(
-                f"quote: {self.quote_character!r} is part of the delimiter; set another quote, or '' for none"
-            )
-        if self.quote_character and self.escape and self.escape in self.delimiter:
-            raise ValueError(f"escape: {self.escape!r} is part of the delimiter; set another escape character")
-        return self
-
-
-class Files(Config):
-    """Source files in `ingest.data_dir`."""
-
-    path: Annotated[str, Field(min_length=1)]
-    """Glob relative to `ingest.data_dir`: `*` matches within a name, `**` across folders."""
-    format: Literal["csv", "jsonl", "json", "parquet"]
-    """jsonl: one object per line; json: one document with an array of objects. Compression of text files is detected from
-    the extension (.gz, .bz2, .zst); each member of a .zip archive is read as a file."""
-    may_lack: list[str] = []
-    """Mapped columns that are optional in a file. Records of a file without any other mapped column are quarantined."""
-    options: FileOptions = FileOptions()
-    """Options of text files; without effect on Parquet."""
-
-    @field_validator("path")
-    @classmethod
-    def _check_relative_path(cls, glob: str) -> str:
-        if glob.startswith(("/", "~")) or re.search(r"[\\:\x00]|(^|/)\.\.?(/|$)", glob):
-            raise ValueError(
-                "expected a path relative to ingest.data_dir, such as '*/orders*.csv', without '..' or a URI scheme"
-            )
-        if "!" in glob:
-            raise ValueError(
-                "no file name can match '!'; give the path of the archive, such as 'export*.zip': all its members are read"
-            )
-        return glob
 
 
 class Jdbc(Config):
@@ -150,8 +57,8 @@ class Jdbc(Config):
         return self
 
 
-class Case(Config):
-    """Value assigned if a column matches a condition."""
+class Condition(Config):
+    """Condition on a cell of a record."""
 
     column: str
     """Source column."""
@@ -159,11 +66,9 @@ class Case(Config):
     """Regular expression, searched anywhere in the cell; null: `equals` is compared."""
     equals: str | None = None
     """Exact value of the cell; null: `matches` is searched."""
-    value: str
-    """Value assigned."""
 
     @model_validator(mode="after")
-    def _check_condition(self) -> "Case":
+    def _check_condition(self) -> "Condition":
         if (self.matches is None) == (self.equals is None):
             raise ValueError("set exactly one of matches and equals")
         if self.matches is not None:
@@ -171,11 +76,19 @@ class Case(Config):
         return self
 
 
+class Case(Condition):
+    """Value assigned if a column matches a condition."""
+
+    value: str
+    """Value assigned."""
+
+
 class Mapping(Config):
     """Mapping of one entity column from the source columns."""
 
     from_: Annotated[list[str], Field(alias="from")] = []
-    """Source column, or a list of columns that are joined."""
+    """Source column, or a list of columns that are joined. `customer.id` is the field `id` of the JSON object in `customer`,
+    `tags.0` the first element of the list in `tags`, and `_file` the path of the file, `archive.zip!member.csv` in an archive."""
     join: str = " "
     """Separator if `from` lists several columns."""
     value: str | bool | int | float | None = None
@@ -259,8 +172,22 @@ class Feed(Config):
     column. Between files the latest record by `updated_at` is kept, then that of the source with the higher `rank`, then the
     one with the greatest digest or, without `updated_at`, the last delivered one; it takes values that it does not know from the
     others."""
+    each: str | None = None
+    """Column with a JSON list, such as `line_items`: each element is a record of the entity, together with the other columns of
+    its record; `line_items.sku` is a field of the element. Records with an empty list have none. null: each record is one."""
+    only: list[Condition] = []
+    """Conditions that all hold for records of the entity. Others are left out, and counted in `ops.finding` as `left_out`."""
+    leave_out: list[Condition] = []
+    """Conditions of which none holds for records of the entity, such as that of a line of totals. Counted like those of `only`."""
     columns: dict[str, Mapping]
     """Mapping of each column of the entity."""
+
+    @property
+    def source_columns(self) -> list[str]:
+        """Source columns that the feed reads."""
+        conditions = [condition.column for condition in (*self.only, *self.leave_out)]
+        mapped = [name for mapping in self.columns.values() for name in mapping.source_columns]
+        return list(dict.fromkeys([*mapped, *conditions, *([self.each] if self.each else [])]))
 
 
 class Source(Config):

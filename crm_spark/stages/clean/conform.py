@@ -30,8 +30,8 @@ POINTER = ("_file", "_position")
 FINDING = "struct<code: string, column: string, severity: string>"
 WHOLE_ROW = "*"
 """Column name of findings about the whole row."""
-NULLED, WARN, QUARANTINE, BLOCK = "nulled", "warn", "quarantine", "block"
-MALFORMED, MISSING = "malformed_record", "missing_required"
+INFO, NULLED, WARN, QUARANTINE, BLOCK = "info", "nulled", "warn", "quarantine", "block"
+MALFORMED, MISSING, LEFT_OUT = "malformed_record", "missing_required", "left_out"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,16 @@ from typing import Any
 
 from crm_spark.core.context import JobContext
 from crm_spark.quality.rules import QualityRules
-from crm_spark.stages.clean.conform import BLOCK, NULLED, QUARANTINE, WARN
+from crm_spark.stages.clean.conform import BLOCK, INFO, NULLED, QUARANTINE, WARN
 from crm_spark.stages.clean.reconciliation import key_of, unmatched_rows
 
-_EFFECTS = {NULLED: "values set to null", WARN: "warnings", QUARANTINE: "quarantined", BLOCK: "blocked"}
+_EFFECTS = {
+    INFO: "records",
+    NULLED: "values set to null",
+    WARN: "warnings",
+    QUARANTINE: "quarantined",
+    BLOCK: "blocked",
+}
 """Effect of a finding in log messages, by severity."""
 
 

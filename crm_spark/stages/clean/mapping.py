@@ -14,6 +14,7 @@ from crm_spark.sources.config import HAS_DEFAULT, MINOR_UNITS, SOURCE_LEVEL, Fee
 from crm_spark.stages.clean import cells, instants, numbers
 from crm_spark.stages.clean.instants import DateReader
 from crm_spark.stages.clean.lines import takes_currency_of_order
+from crm_spark.stages.clean.records import FILE
 from crm_spark.stages.clean.standardise import Standards, name_part
 
 VERBATIM = {"text", "title"}
@@ -260,6 +261,8 @@ class _Reader:
         return DateReader(self.standards.dates, self.source.time_zone or zone, zone)
 
     def _cell(self, column: str) -> Column:
+        if column == FILE:
+            return F.col(FILE)
         stored = encoded(column, int(column[1:]) if column[1:].isdigit() and column[0] == "c" else 0)
         # A missing column reads as null; required columns are checked later.
         return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")

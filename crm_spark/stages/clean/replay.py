@@ -24,6 +24,7 @@ from crm_spark.stages.clean.decisions import BlockedDeliveries
 from crm_spark.stages.clean.history import update_histories
 from crm_spark.stages.clean.lines import needs_whole_file
 from crm_spark.stages.clean.reconciliation import blocked_deliveries, breaches_of, findings_of, reconcile
+from crm_spark.stages.clean.records import record_id
 from crm_spark.stages.clean.superseded import record_superseded
 from crm_spark.stages.clean.survivorship import with_kept_values
 from crm_spark.stages.clean.validation import Validation
@@ -81,7 +82,7 @@ def _configured(validation: Validation, entity: str, sources: list[str]) -> list
 
 def _records(validation: Validation, entity: str, sources: list[str], waiting: DataFrame) -> dict[str, DataFrame]:
     """Bronze records of the quarantined rows, by source; with all lines of their files where lines are combined."""
-    mine = waiting.where(F.col("entity") == entity).select("source", F.col("row_id").alias("_row_id"))
+    mine = waiting.where(F.col("entity") == entity).select("source", record_id("row_id").alias("_row_id")).distinct()
     records = {}
     for name in sources:
         lines = validation.ctx.tables.read(bronze(name))
@@ -100,7 +101,8 @@ def _replay(
     # An interrupted replay may have written these rows.
     written = waiting.select("row_id", F.lit(True).alias("_is_own"))
     silver = ctx.tables.read(ENTITIES[entity]).join(written, "row_id", "left").fillna({"_is_own": False})
-    silver = silver.join(_delivered(validation, entity), "row_id", "left")
+    silver = silver.withColumn("_record_id", record_id("row_id"))
+    silver = silver.join(_delivered(validation, entity), "_record_id", "left").drop("_record_id")
     validated = validation.with_status(entity, rows, silver, _still_blocked(validation, entity, rows, silver))
     survivorship = validation.survivorship(entity)
     before = waiting.select(
@@ -118,7 +120,7 @@ def _replay(
 def _delivered(validation: Validation, entity: str) -> DataFrame:
     """When and where the records of an entity were delivered. Grain: bronze record."""
     sources = [name for name, source in validation.sources.items() if entity in source.feeds]
-    columns = (F.col("_row_id").alias("row_id"), "_arrived_at", "_file", "_position")
+    columns = (F.col("_row_id").alias("_record_id"), "_arrived_at", "_file", "_position")
     records = [validation.ctx.tables.read(bronze(name)).select(*columns) for name in sources]
     return reduce(DataFrame.unionByName, records)
 

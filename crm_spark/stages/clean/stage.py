@@ -157,7 +157,7 @@ def _validate(
             validated,
             with_kept_values(to_silver, validation.survivorship(work.entity)),
             reconcile(work.entity, work.batches, validated, validation.validator.rules),
-            findings_of(work.entity, validated),
+            [*findings_of(work.entity, validated), *validation.left_out(work.entity, work.batches)],
         )
 
     return in_parallel(validate, pending)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -14,7 +15,7 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.context import JobContext
 from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import Source, load_sources
-from crm_spark.stages.clean.conform import Money, RowValidator, conformed
+from crm_spark.stages.clean.conform import INFO, LEFT_OUT, POINTER, WHOLE_ROW, Money, RowValidator, conformed
 from crm_spark.stages.clean.decisions import (
     BlockedDeliveries,
     reasons_in,
@@ -24,6 +25,7 @@ from crm_spark.stages.clean.decisions import (
 )
 from crm_spark.stages.clean.deduplicate import IN_SILVER, mark_duplicates
 from crm_spark.stages.clean.lines import CONTRADICTED
+from crm_spark.stages.clean.records import left_out, records_of
 from crm_spark.stages.clean.schema_drift import missing_columns, require_known_paths
 from crm_spark.stages.clean.standardise import load_standards
 from crm_spark.stages.clean.survivorship import IS_ORIGIN, Survivorship
@@ -67,8 +69,37 @@ class Validation:
         for name, frame in records.items():
             source, feed = self.sources[name], self.sources[name].feeds[entity]
             incomplete_files = sorted(missing_columns(source, feed, self.deliveries))
-            parts.append(conformed(frame, source, entity, feed, self.validator, incomplete_files=incomplete_files))
+            rows = records_of(frame, feed)
+            if (is_left_out := left_out(feed, rows.columns)) is not None:
+                rows = rows.where(~is_left_out)
+            parts.append(conformed(rows, source, entity, feed, self.validator, incomplete_files=incomplete_files))
         return reduce(DataFrame.unionByName, parts)
+
+    def left_out(self, entity: str, batches: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+        """Findings about the records that conditions of the feeds leave out. Grain: source, batch."""
+        findings = []
+        for name, frame in self.records(batches).items():
+            feed = self.sources[name].feeds[entity]
+            rows = records_of(frame, feed)
+            if (is_left_out := left_out(feed, rows.columns)) is None:
+                continue
+            counted = (
+                rows.where(is_left_out)
+                .groupBy("_batch_id")
+                .agg(F.count(F.lit(1)).alias("num_rows"), F.min(F.struct(*POINTER)).alias("example"))
+            )
+            base = {"source": name, "entity": entity, "code": LEFT_OUT, "column": WHOLE_ROW, "severity": INFO}
+            findings += [
+                {
+                    **base,
+                    "batch_id": row["_batch_id"],
+                    "num_rows": row["num_rows"],
+                    "file": row["example"]["_file"],
+                    "position": row["example"]["_position"],
+                }
+                for row in counted.collect()
+            ]
+        return findings
 
     def warn_missing_columns(self, entity: str, batches: Mapping[str, tuple[str, ...]]) -> None:
         """Log a warning for each file of these deliveries without a mapped column."""

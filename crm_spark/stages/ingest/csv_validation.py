@@ -1,20 +1,20 @@
 """Structure of a CSV file: header, quoting, line ends."""
 
 import csv
-import io
-import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
-from typing import IO
 
 from crm_spark.contracts.bronze_columns import encoded
-from crm_spark.sources.config import FileOptions
+from crm_spark.sources.files import FileOptions
+from crm_spark.stages.ingest.csv_rows import csv_rows
 from crm_spark.stages.ingest.file_reasons import DUPLICATE_COLUMN, EMPTY, UNTERMINATED, DamagedFileError
 from crm_spark.stages.ingest.line_ends import QuoteTracker, is_uniform
 
-OpenText = Callable[[], IO[str]]
+OpenText = Callable[[], AbstractContextManager[Iterable[str]]]
+"""Opens the lines of a table."""
 _SENTINEL = "\x1eend\x1e"
 
 
@@ -55,28 +55,6 @@ def quote_tracker(options: FileOptions, *, is_unquoted: bool) -> QuoteTracker:
     """Quote tracker for these options."""
     quote = "" if is_unquoted else options.quote_character
     return QuoteTracker(delimiter=options.delimiter, quote=quote, escape=options.escape)
-
-
-def csv_rows(
-    texts: Iterable[str], options: FileOptions, *, is_unquoted: bool = False, is_strict: bool = False
-) -> Iterator[list[str]]:
-    """Parse CSV rows with Python's csv module; multi-character delimiters are replaced first."""
-    csv.field_size_limit(sys.maxsize)
-    lines = (line for text in texts for line in io.StringIO(text, newline=""))
-    delimiter = options.delimiter
-    if len(delimiter) > 1:
-        lines, delimiter = (line.replace(options.delimiter, "\x1f") for line in lines), "\x1f"
-    if is_unquoted or not options.quote_character:
-        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
-    doubled = options.escape in ("", options.quote_character)
-    return csv.reader(
-        lines,
-        delimiter=delimiter,
-        quotechar=options.quote_character,
-        doublequote=doubled,
-        escapechar=None if doubled else options.escape,
-        strict=is_strict,
-    )
 
 
 def _header(head: str, options: FileOptions, *, is_unquoted: bool) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from crm_spark.core.hashing import sha256_of
 from crm_spark.core.uris import is_remote
 from crm_spark.sources.config import Source
 from crm_spark.stages.ingest.file_reasons import LEADS_OUTSIDE, UNUSABLE_NAME
+from crm_spark.stages.ingest.globs import glob_pattern
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.staging import remote_files
 
@@ -33,13 +34,6 @@ class Delivery:
         return sha256_of([self.source, sorted(zip((f.name for f in self.files), self.digests))])[:32]
 
 
-def glob_pattern(glob: str) -> re.Pattern[str]:
-    """Compile a glob: `*` and `?` match within a name, `**` across folders."""
-    parts = re.split(r"(\*\*/|\*|\?)", glob)
-    spelled = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(spelled.get(part, re.escape(part)) for part in parts))
-
-
 def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> list[SourceFile]:
     """List the source's files by name, without hidden and temporary files (`_*`, `.*`, `*.tmp`).
 
@@ -50,7 +44,7 @@ def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> lis
         InputError: the data folder does not exist.
     """
     assert source.files is not None
-    pattern = glob_pattern(source.files.path)
+    pattern = glob_pattern(source.files.file_path)
     files: list[SourceFile] = []
     folders: list[SourceFile] = []
     for file, is_folder in _remote(spark, source, data_dir) if is_remote(data_dir) else _local(source, data_dir):
@@ -60,7 +54,7 @@ def list_files(spark: SparkSession | None, source: Source, data_dir: str) -> lis
             file = replace(file, blocked=file.blocked or UNUSABLE_NAME)
         (folders if is_folder else files).append(file)
     # `d/*` also matches intermediate folders: report only a folder named like a file that contains no matching file.
-    if PurePosixPath(source.files.path).suffix:
+    if PurePosixPath(source.files.file_path).suffix:
         files += [d for d in folders if not any(file.name.startswith(f"{d.name}/") for file in files)]
     return sorted(files, key=lambda file: file.name)
 

@@ -18,13 +18,15 @@ from pyarrow import parquet as pq
 
 from crm_spark.core.context import JobContext
 from crm_spark.core.shipping import visible
-from crm_spark.sources.config import Files, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.csv_validation import quote_tracker
 from crm_spark.stages.ingest.file_validation import opened, rows_at_once
 from crm_spark.stages.ingest.json_records import copied_lines, storage_names
 from crm_spark.stages.ingest.line_ends import normalised_lines
 from crm_spark.stages.ingest.parquet_columns import converted
 from crm_spark.stages.ingest.source_file import SourceFile
+from crm_spark.stages.ingest.table_text import copy_options, table_lines
 from crm_spark.stages.ingest.text_decoding import as_text
 
 _PATTERN = re.compile(r"[*?\[\]{}\\]")
@@ -32,8 +34,7 @@ _PATTERN = re.compile(r"[*?\[\]{}\\]")
 
 def mapped_columns(source: Source) -> frozenset[str]:
     """Source columns that a feed of the source reads."""
-    mappings = (mapping for feed in source.feeds.values() for mapping in feed.columns.values())
-    return frozenset(column for mapping in mappings for column in mapping.source_columns)
+    return frozenset(column for feed in source.feeds.values() for column in feed.source_columns)
 
 
 @contextmanager
@@ -105,18 +106,17 @@ def _copied(
         target = scratch / f"{number}.parquet"
         _copy_parquet(file, target)
         return target, replace(file, is_copy=True)
-    target = scratch / f"{number}.{'csv' if how.format == 'csv' else 'jsonl'}"
-    with (
-        _opened(file) as raw,
-        as_text(lambda: raw, how.options) as text,
-        target.open("w", encoding="utf-8", newline="") as sink,
-    ):
-        if how.format == "csv":
-            tracker = quote_tracker(how.options, is_unquoted=file.is_unquoted)
-            sink.writelines(normalised_lines(text, tracker) if how.options.multi_line else text)
+    target = scratch / f"{number}.{'csv' if how.is_table else 'jsonl'}"
+    with _opened(file) as raw, target.open("w", encoding="utf-8", newline="") as sink:
+        if how.is_table:
+            options = copy_options(how)
+            tracker = quote_tracker(options, is_unquoted=file.is_unquoted)
+            with table_lines(lambda: raw, how, is_unquoted=file.is_unquoted) as lines:
+                sink.writelines(normalised_lines(lines, tracker) if options.multi_line else lines)
             return target, replace(file, is_copy=True)
         names = storage_names(file.keys, preferred)
-        sink.writelines(copied_lines(text, names, is_document=how.format == "json"))
+        with as_text(lambda: raw, how.options) as text:
+            sink.writelines(copied_lines(text, names, is_document=how.format == "json", path=how.records))
     return target, replace(file, is_copy=True, keys=tuple(names.values()))
 
 

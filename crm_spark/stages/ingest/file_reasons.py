@@ -5,6 +5,7 @@ WRONG_ENCODING, NUL, UNTERMINATED = "wrong_encoding", "nul_bytes", "unterminated
 TOO_LARGE, UNSAFE_MEMBER, DUPLICATE_COLUMN = "too_large_unpacked", "unsafe_member", "duplicate_column"
 UNUSABLE_NAME, LEADS_OUTSIDE = "unusable_name", "leads_outside"
 NOT_RECORDS, BINARY_COLUMN, READ_FAILED = "not_records", "binary_column", "read_failed"
+NO_HEADER, NO_SHEET, NO_MEMBER = "no_header", "no_sheet", "no_member"
 
 HINTS = {
     EMPTY: "Ask for a new copy.",
@@ -21,6 +22,9 @@ HINTS = {
     LEADS_OUTSIDE: "Copy the file into the data folder.",
     NOT_RECORDS: "Deliver an array of objects, or one object per line (files.format: jsonl).",
     BINARY_COLUMN: "Write the column as UTF-8 text, or remove it from the mapping.",
+    NO_HEADER: "Correct files.table: no line is the header.",
+    NO_SHEET: "Set files.table.sheet.",
+    NO_MEMBER: "Correct the part of files.path behind the '!'.",
     READ_FAILED: "Deliver the file in another format, such as CSV. The next run tries again.",
 }
 """Reason code -> hint."""

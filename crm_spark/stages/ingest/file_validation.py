@@ -23,13 +23,14 @@ from pyspark.sql import SparkSession
 
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.core.context import in_parallel
-from crm_spark.sources.config import Files
+from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.csv_validation import check_csv
 from crm_spark.stages.ingest.file_reasons import (
     DAMAGED,
     DUPLICATE_COLUMN,
     EMPTY,
     HINTS,
+    NO_MEMBER,
     NOT_READABLE,
     READ_FAILED,
     TOO_LARGE,
@@ -38,10 +39,12 @@ from crm_spark.stages.ingest.file_reasons import (
     WRONG_ENCODING,
     DamagedFileError,
 )
+from crm_spark.stages.ingest.globs import glob_pattern
 from crm_spark.stages.ingest.json_records import KeyCollector
 from crm_spark.stages.ingest.parquet_columns import is_binary, is_text, needs_copy
 from crm_spark.stages.ingest.source_file import ARCHIVE_SEPARATOR, SourceFile
 from crm_spark.stages.ingest.surrogates import SurrogateEscaper
+from crm_spark.stages.ingest.table_text import SEPARATOR_HINT, copy_options, is_rewritten, table_lines
 from crm_spark.stages.ingest.text_decoding import CHUNK_BYTES, Decoded, Open, as_text, chunks, is_read_by_spark
 
 _HEADER_CHARACTERS = 1 << 20
@@ -202,7 +205,8 @@ def _rejected(name: str, num_bytes: int, error: DamagedFileError, digest: str | 
 
 
 def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unpacked_ratio: float) -> list[FileReport]:
-    reports = []
+    reports, has_others = [], False
+    wanted = None if how.members is None else glob_pattern(how.members)
     with system.open_input_file(path) as raw:
         try:
             archive = zipfile.ZipFile(raw)
@@ -216,11 +220,14 @@ def _members(system: fs.FileSystem, path: str, name: str, how: Files, *, max_unp
                 raise DamagedFileError(UNSAFE_MEMBER)
             if member.name.startswith(".") or "__MACOSX" in member.parts:
                 continue  # what macOS adds to an archive
+            if wanted is not None and not wanted.fullmatch(str(member)):
+                has_others = True
+                continue
             full = f"{name}{ARCHIVE_SEPARATOR}{entry.filename}"
             limit = max(_SMALL_BYTES, int(entry.compress_size * max_unpacked_ratio))
             reports.append(_member(archive, entry, full, how, limit=limit))
     if not reports:
-        raise DamagedFileError(EMPTY)
+        raise DamagedFileError(NO_MEMBER if has_others else EMPTY)
     return reports
 
 
@@ -311,6 +318,8 @@ class _Scan:
         self.how = how
         self.head, self.has_text, self.has_quotes = "", False, False
         self.ends: set[str] = set()
+        self.repeats_header = False
+        self._header, self._last = "", ""
         self._has_return = False
         self.escaper = SurrogateEscaper()
 
@@ -322,8 +331,19 @@ class _Scan:
         if self.how.format == "csv":
             self.has_quotes = self.has_quotes or (bool(quote) and quote in text)
             self._collect_line_ends(text)
-        else:
+            self._find_header_again(text)
+        elif not self.how.is_table:
             self.escaper.feed(text)
+
+    def _find_header_again(self, text: str) -> None:
+        """Whether a later line begins like the first one; it is compared as a whole when the file is copied."""
+        if not self._header and not self.repeats_header:
+            first = self.head.lstrip().partition("\n")[0].rstrip("\r")
+            is_whole = "\n" in self.head.lstrip()
+            self._header = f"\n{first}" if is_whole and self.how.options.delimiter in first else ""
+        if self._header and not self.repeats_header:
+            self.repeats_header = self._header in self._last + text
+            self._last = text[-len(self._header) :]
 
     def _collect_line_ends(self, text: str) -> None:
         text = "\r" * self._has_return + text  # a line end may span two chunks
@@ -339,7 +359,7 @@ class _Scan:
                 self.ends.add(end)
 
     def end(self) -> None:
-        if self.how.format != "csv":
+        if not self.how.is_table:
             self.escaper.feed("", is_last=True)
         elif self._has_return:
             self.ends.add("\r")
@@ -347,6 +367,8 @@ class _Scan:
 
 def _check_text(open_bytes: Open, how: Files, sound: FileReport, *, limit: int) -> FileReport:
     """Decompress and decode a text file, and check its structure."""
+    if how.format == "excel":
+        return _check_table(open_bytes, how, sound)
     options, scan = how.options, _Scan(how)
     decoded = Decoded(_limited(chunks(_CheckedStream(open_bytes)), limit), options, open_bytes)
     for text in decoded:
@@ -354,7 +376,7 @@ def _check_text(open_bytes: Open, how: Files, sound: FileReport, *, limit: int) 
     scan.end()
     if not scan.has_text or not scan.head.strip():
         raise DamagedFileError(EMPTY)
-    is_json = how.format != "csv"
+    is_json = not how.is_table
     must_copy = decoded.num_replaced > 0 or not is_read_by_spark(options.encoding, is_json=is_json)
     report = replace(sound, num_replaced=decoded.num_replaced)
 
@@ -362,16 +384,32 @@ def _check_text(open_bytes: Open, how: Files, sound: FileReport, *, limit: int) 
         return as_text(open_bytes, options)
 
     if is_json:
-        keys = KeyCollector()
+        keys = KeyCollector(how.records)
         with open_text() as lines:
             if how.format == "json":
                 keys.add_document(lines.read())
             else:
                 keys.add_lines(lines)
-        must_copy = must_copy or keys.needs_copy or scan.escaper.has_found
+        must_copy = must_copy or how.records is not None or keys.needs_copy or scan.escaper.has_found
         return replace(report, keys=tuple(keys.keys), needs_copy=must_copy)
+    if is_rewritten(how) or scan.repeats_header or SEPARATOR_HINT.match(scan.head.split("\n")[0]):
+        return _check_table(open_bytes, how, report, has_quotes=scan.has_quotes)
     csv = check_csv(open_text, scan.head, options, has_quotes=scan.has_quotes, num_ends=len(scan.ends))
     return replace(report, columns=csv.columns, needs_copy=must_copy or csv.needs_copy, is_unquoted=csv.is_unquoted)
+
+
+def _check_table(open_bytes: Open, how: Files, sound: FileReport, *, has_quotes: bool = False) -> FileReport:
+    """Check the structure of a table that Spark reads from a copy without the lines around it."""
+    head = ""
+    with table_lines(open_bytes, how) as lines:
+        for line in lines:
+            head += line
+            if len(head) >= _HEADER_CHARACTERS:
+                break
+    if not head.strip():
+        raise DamagedFileError(EMPTY)
+    csv = check_csv(lambda: table_lines(open_bytes, how), head, copy_options(how), has_quotes=has_quotes, num_ends=1)
+    return replace(sound, columns=csv.columns, needs_copy=True, is_unquoted=csv.is_unquoted)
 
 
 def rows_at_once(metadata: pq.FileMetaData) -> int:

@@ -24,12 +24,16 @@ _NOT_JSON = (ValueError, RecursionError)
 class KeyCollector:
     """Collects the keys of records.
 
+    Args:
+        path: path to the records in a document or line; None: it is the record, or the list of them.
+
     Attributes:
         keys: keys in order of appearance.
         needs_copy: whether Spark cannot read the records as written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: str | None = None) -> None:
+        self._path = path
         self.keys: dict[str, None] = {}
         self.needs_copy = False
         # Numbers stay text: Python refuses integers of more than 4,300 digits.
@@ -52,7 +56,8 @@ class KeyCollector:
                 # Spark would read the first object of the line and drop the rest.
                 self.needs_copy |= "{" in text
                 continue
-            self._add(value if isinstance(value, list) else [value])
+            value = _at(value, self._path)
+            self._add(value if isinstance(value, list) else [] if value is None else [value])
         self._check_names()
 
     def add_document(self, text: str) -> None:
@@ -67,6 +72,9 @@ class KeyCollector:
             raise DamagedFileError(DAMAGED, f"line {error.lineno}, column {error.colno}", _hint(text)) from None
         except RecursionError:
             raise DamagedFileError(DAMAGED, hint="The document is nested too deeply. Deliver flat records.") from None
+        if self._path is not None and (value := _at(value, self._path)) is None:
+            hint = f"Correct files.records: the document has no list of records at {self._path}."
+            raise DamagedFileError(NOT_RECORDS, hint=hint)
         records = value if isinstance(value, list) else [value]
         for number, record in enumerate(records, 1):
             if not isinstance(record, dict):
@@ -83,6 +91,13 @@ class KeyCollector:
     def _check_names(self) -> None:
         names = {key.lower() for key in self.keys}
         self.needs_copy |= len(names) < len(self.keys) or "" in names
+
+
+def _at(value: Any, path: str | None) -> Any:
+    """The value at a path; None if there is none."""
+    for key in path.split(".") if path else ():
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
 
 
 def _hint(text: str) -> str | None:
@@ -119,8 +134,17 @@ def storage_names(keys: Iterable[str], preferred: frozenset[str]) -> dict[str, s
     return names
 
 
-def copied_lines(text: Iterable[str], names: dict[str, str], *, is_document: bool) -> Iterator[str]:
-    """JSON lines with one object per record: bronze column -> literal text of the value."""
+def copied_lines(
+    text: Iterable[str], names: dict[str, str], *, is_document: bool, path: str | None = None
+) -> Iterator[str]:
+    """JSON lines with one object per record: bronze column -> literal text of the value.
+
+    Args:
+        text: lines, or one document.
+        names: bronze column of each key.
+        is_document: whether the text is one document.
+        path: path to the records in the document, or in each line.
+    """
     texts = ["".join(text)] if is_document else text
     for raw in texts:
         escaper = SurrogateEscaper()
@@ -128,11 +152,21 @@ def copied_lines(text: Iterable[str], names: dict[str, str], *, is_document: boo
         if not line:
             continue
         try:
-            records = [{names[_storable(key)]: value for key, value in cells} for cells in _records(line)]
+            records = [
+                {names[_storable(key)]: value for key, value in cells} for cells in _records(_text_at(line, path))
+            ]
         except _NOT_JSON:
             records = [{UNPARSED: line}]
         for record in records:
             yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _text_at(text: str, path: str | None) -> str:
+    """The text of the value at a path; an empty list if there is none."""
+    for key in path.split(".") if path else ():
+        cells = dict(_records(text)[0]) if text.startswith("{") else {}
+        text = (cells.get(key) or "[]").strip()
+    return text
 
 
 def _records(text: str) -> list[list[tuple[str, str | None]]]:

@@ -13,9 +13,10 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.core.uris import is_remote
-from crm_spark.sources.config import FileOptions, Files
+from crm_spark.sources.files import FileOptions, Files
 from crm_spark.stages.ingest.json_records import UNPARSED
 from crm_spark.stages.ingest.source_file import SourceFile
+from crm_spark.stages.ingest.table_text import copy_options
 
 _POSITION_BITS = 33
 CORRUPT = "_corrupt"
@@ -37,7 +38,7 @@ def read_records(spark: SparkSession, how: Files, files: dict[str, SourceFile]) 
     Files are grouped by header, so columns are matched by name, not position. Evaluate the result within
     `one_file_per_task`.
     """
-    read = {"csv": _csv_frames, "parquet": _parquet_frames}.get(how.format, _json_frames)
+    read = _csv_frames if how.is_table else _parquet_frames if how.format == "parquet" else _json_frames
     result, *others = read(spark, how, files)
     for frame in others:
         result = result.unionByName(frame, allowMissingColumns=True)
@@ -48,14 +49,15 @@ def _csv_frames(spark: SparkSession, how: Files, files: dict[str, SourceFile]) -
     keys = sorted((file.columns, file.is_copy, file.is_unquoted, path) for path, file in files.items())
     frames = []
     for (columns, is_copy, is_unquoted), group in groupby(keys, key=lambda key: key[:3]):
-        options = _options(how, is_copy=is_copy)
+        options = copy_options(how) if is_copy else how.options
         if is_unquoted:
             options = options.model_copy(update={"quote": ""})
         frame = _read_csv(spark, options, columns, [path for *_, path in group])
         cells = [F.col(f"`{name}`") for name in columns]
-        frames.append(
-            frame.select(*cells, *_file_block(), _corrupt_row(options, num_columns=len(columns)).alias(CORRUPT))
-        )
+        corrupt = F.col(CORRUPT)
+        if how.table.rows == "pad":
+            corrupt = _corrupt_row(options, num_columns=len(columns)).alias(CORRUPT)
+        frames.append(frame.select(*cells, *_file_block(), corrupt))
     return frames
 
 
@@ -110,10 +112,6 @@ def _json_groups(files: dict[str, SourceFile]) -> list[tuple[bool, list[str], li
         else:
             groups.append((file.is_copy, names, [path]))
     return [(is_copy, sorted(known.values()), paths) for is_copy, known, paths in groups]
-
-
-def _options(how: Files, *, is_copy: bool) -> FileOptions:
-    return how.options.model_copy(update={"encoding": "utf-8"}) if is_copy else how.options
 
 
 def _file_block() -> tuple[Column, ...]:

@@ -22,7 +22,8 @@ from crm_spark.core.log import number_of
 from crm_spark.core.shipping import sees_files
 from crm_spark.core.stage import Stage
 from crm_spark.core.uris import is_remote
-from crm_spark.sources.config import Files, Source, load_sources
+from crm_spark.sources.config import Source, load_sources
+from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.config import IngestConfig
 from crm_spark.stages.ingest.delivery_status import (
     INGESTED,

@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, Any
 
-from crm_spark.sources.config import FileOptions
+from crm_spark.sources.files import FileOptions
 from crm_spark.stages.ingest.file_reasons import NUL, WRONG_ENCODING, DamagedFileError
 
 Open = Callable[[], Any]

@@ -16,6 +16,7 @@ REASONS = {
     "bad_email": "invalid e-mail address",
     "bad_phone": "invalid phone number",
     "conflicting_values": "conflicting values for the same key",
+    "left_out": "records that the mapping leaves out",
     "bad_rating": "rating outside the scale",
     "future_date": "date in the future",
     "non_positive_price": "non-positive price",

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from crm_spark.sources.config import FileOptions, Files
+from crm_spark.sources.files import FileOptions, Files
 from crm_spark.stages.ingest.file_copies import readable_paths
 from crm_spark.stages.ingest.file_validation import examine, validated_file
 from crm_spark.stages.ingest.source_file import SourceFile

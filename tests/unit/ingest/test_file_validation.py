@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import fs
 
-from crm_spark.sources.config import FileOptions, Files
+from crm_spark.sources.files import FileOptions, Files
 from crm_spark.stages.ingest.file_validation import FileReport, examine
 
 CSV = b'id;text\n1;plain\n2;"two\nlines, and ""quotes"""\n3;5" disk\n'

@@ -13,7 +13,8 @@ from crm_spark.onboarding.folder_profile import Drafted, Folder
 from crm_spark.onboarding.id_systems import Systems
 from crm_spark.onboarding.locale_hints import Guess, Hints
 from crm_spark.onboarding.mapping_proposal import known_vocabulary, proposal_of
-from crm_spark.sources.config import Files, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.files import Files
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 VOCABULARY, TEMPLATE = known_vocabulary(CONF / "domains"), CONF / "examples" / "new" / "company.yaml"

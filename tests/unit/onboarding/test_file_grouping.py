@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from crm_spark.onboarding.file_grouping import SeenFile, grouped, known_file_words, name_words, pattern_of
-from crm_spark.sources.config import FileOptions, Files
+from crm_spark.sources.files import FileOptions, Files
 
 WORDS = known_file_words(Path(__file__).resolve().parents[3] / "conf" / "domains" / "file_words.yaml")
 

@@ -8,7 +8,8 @@ import yaml
 from crm_spark.onboarding.column_profile import ColumnProfile
 from crm_spark.onboarding.mapping_proposal import Proposal, known_vocabulary, plain, proposal_of
 from crm_spark.onboarding.source_draft import source_yaml
-from crm_spark.sources.config import FileOptions, Files, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.files import FileOptions, Files
 
 VOCABULARY = known_vocabulary(Path(__file__).resolve().parents[3] / "conf" / "domains")
 FILES = Files(path="*.csv", format="csv", options=FileOptions(delimiter=";"))

@@ -5,7 +5,8 @@ import pytest
 from crm_spark.contracts.bronze_columns import decoded, encoded
 from crm_spark.core.config import validated
 from crm_spark.core.errors import ConfigError
-from crm_spark.sources.config import Files, load_source
+from crm_spark.sources.config import load_source
+from crm_spark.sources.files import Files
 
 ORDER = "order_id: No\n      ordered_at: {from: Day, formats: ['yyyy-MM-dd']}\n      status: {value: completed}\n"
 

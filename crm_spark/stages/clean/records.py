@@ -1,0 +1,92 @@
+"""Records of one entity among bronze records: conditions on cells, elements of lists, and paths into JSON."""
+
+from collections.abc import Collection
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.bronze_columns import encoded
+from crm_spark.sources.config import Condition, Feed
+
+FILE = "_file"
+"""Name by which a mapping reads the path of the file."""
+
+
+def stored_column(name: str, columns: Collection[str]) -> str | None:
+    """The bronze column that contains a source column: its own, or that of the object into which a path leads."""
+    if name == FILE:
+        return FILE
+    parts = name.split(".")
+    for size in range(len(parts), 0, -1):
+        column = encoded(".".join(parts[:size]), 0)
+        if column in columns:
+            return column
+    return None
+
+
+def records_of(bronze: DataFrame, feed: Feed) -> DataFrame:
+    """Grain: bronze record, or element of the feed's list. Adds the fields that the feed reads by path.
+
+    A record that could not be read has one row. An element has its position, from 0, at the end of `_row_id`.
+    """
+    rows = bronze if feed.each is None else _elements(bronze, feed.each)
+    paths = {name: stored_column(name, rows.columns) for name in feed.source_columns if name != FILE}
+    added = {
+        encoded(name, 0): _field(F.col(f"`{column}`"), _rest(name, column))
+        for name, column in paths.items()
+        if column is not None and encoded(name, 0) != column
+    }
+    return rows.withColumns(added) if added else rows
+
+
+def left_out(feed: Feed, columns: Collection[str]) -> Column | None:
+    """Whether a record is none of the entity by the feed's conditions; None without conditions."""
+    if not feed.only and not feed.leave_out:
+        return None
+    fails = [~_holds(condition, columns) for condition in feed.only]
+    hits = [_holds(condition, columns) for condition in feed.leave_out]
+    return F.col("_corrupt").isNull() & reduce(Column.__or__, [*fails, *hits])
+
+
+def record_id(row_id: str) -> Column:
+    """Id of the bronze record of a row: without the position of an element."""
+    return F.substring_index(row_id, ":", 3)
+
+
+def _holds(condition: Condition, columns: Collection[str]) -> Column:
+    stored = FILE if condition.column == FILE else encoded(condition.column, 0)
+    cell = F.coalesce(F.trim(f"`{stored}`"), F.lit("")) if stored in columns else F.lit("")
+    return cell.rlike(condition.matches) if condition.matches is not None else cell == F.lit(condition.equals)
+
+
+def _elements(bronze: DataFrame, each: str) -> DataFrame:
+    """A row per element of a list; the list's column has the element."""
+    column = stored_column(each, bronze.columns)
+    if column is None:  # no record has a list
+        return bronze.where("false")
+    text = F.trim(_field(F.col(f"`{column}`"), _rest(each, column)))
+    listed = F.from_json(text, "array<string>", {"mode": "PERMISSIVE"})
+    # What is no list is one element: an object, or a text that cannot be read and fails as a record without its fields.
+    elements = F.when(F.startswith(text, F.lit("[")), listed).when(text != "", F.array(text))
+    elements = F.when(F.col("_corrupt").isNotNull(), F.array(F.lit(None).cast("string"))).otherwise(elements)
+    kept = [F.col(f"`{name}`") for name in bronze.columns]
+    rows = bronze.select(*kept, F.posexplode(elements).alias("_number", "_element"))
+    row_id = F.concat_ws(":", "_row_id", "_number")
+    return rows.withColumns({"_row_id": row_id, encoded(each, 0): F.col("_element")}).drop("_number", "_element")
+
+
+def _rest(name: str, column: str) -> list[str]:
+    """The part of a path behind the column that contains it."""
+    parts = name.split(".")
+    for size in range(len(parts), 0, -1):
+        if encoded(".".join(parts[:size]), 0) == column:
+            return parts[size:]
+    return parts[1:]
+
+
+def _field(cell: Column, path: list[str]) -> Column:
+    if not path:
+        return cell
+    steps = "".join(f"[{step}]" if step.isdigit() else f"['{step}']" for step in path)
+    return F.get_json_object(cell, f"${steps}")
