@@ -83,6 +83,20 @@ class Case(Condition):
     """Value assigned."""
 
 
+class Lookup(Config):
+    """Value from the records of another source, such as the name of a category or the person behind an order's customer id.
+
+    Records wait until the other source has been delivered. Two values of one key in one delivery are an error.
+    """
+
+    source: str
+    """Source that is searched; of several deliveries of a key the last counts."""
+    key: str
+    """Its column that is compared with the cell."""
+    value: str
+    """Its column that gives the value."""
+
+
 class Mapping(Config):
     """Mapping of one entity column from the source columns."""
 
@@ -108,6 +122,9 @@ class Mapping(Config):
     """Default for values matched by neither `map` nor `cases`; null: they become null."""
     cases: list[Case] = []
     """Conditions, tried in order; the first that matches gives the value."""
+    lookup: Lookup | None = None
+    """Value from another source in place of the cell; null: the cell. A value that is not found becomes null and is counted as
+    `unknown_value` unless `otherwise` is set; in a required column its row is quarantined."""
     extract: str | None = None
     """Regular expression; the first group is the value; null: the whole cell."""
     part: Literal["given", "family"] | None = None
@@ -149,6 +166,8 @@ class Mapping(Config):
         origins = [bool(self.from_), self.value is not None, self.hash_of is not None, bool(self.cases)]
         if sum(origins) != 1:
             raise ValueError("set exactly one of from, value, hash_of and cases")
+        if self.lookup is not None and len(self.from_) != 1:
+            raise ValueError("lookup: set `from` to the one column whose value is looked up")
         return self
 
     @property
@@ -238,6 +257,12 @@ class Source(Config):
                 raise ValueError(f"feeds.{entity}.columns: required columns without a mapping: {', '.join(missing)}")
         return self
 
+    @property
+    def lookups(self) -> set[str]:
+        """Sources in which a mapping looks up values."""
+        mappings = (mapping for feed in self.feeds.values() for mapping in feed.columns.values())
+        return {mapping.lookup.source for mapping in mappings if mapping.lookup is not None}
+
 
 def load_source(path: Path) -> Source:
     """Load a source from a YAML file.
@@ -261,4 +286,11 @@ def load_sources(folder: Path) -> tuple[Source, ...]:
         raise ConfigError(
             f"ingest.sources_dir: {folder} contains no *.yaml file. Set it to the folder with one YAML file per source."
         )
-    return tuple(load_source(path) for path in paths)
+    sources = tuple(load_source(path) for path in paths)
+    names = {source.name for source in sources}
+    for path, source in zip(paths, sources):
+        if unknown := sorted(source.lookups - names):
+            raise ConfigError(
+                f"{path}: lookup.source: there is no source {unknown[0]}; expected one of {', '.join(sorted(names))}"
+            )
+    return sources

@@ -94,6 +94,7 @@ def conformed(
     defaults = CompanyDefaults(validator.money.currency, validator.time_zone)
     typed, names = converted(bronze, source, entity, feed, validator.rules, validator.standards, defaults)
     tolerated = {name for name in names if f"{entity}.{name}" in validator.rules.tolerated}
+    tolerated |= {name for name in names if feed.columns[name].lookup} - set(missing_required(entity, feed))
     has_failed = [F.col(REASON.format(name)).isNotNull() for name in names if name not in tolerated]
     values = typed.select(
         *(F.col(VALUE.format(name)).alias(name) for name in names),

@@ -14,6 +14,7 @@ from crm_spark.sources.config import HAS_DEFAULT, MINOR_UNITS, SOURCE_LEVEL, Fee
 from crm_spark.stages.clean import cells, instants, numbers
 from crm_spark.stages.clean.instants import DateReader
 from crm_spark.stages.clean.lines import takes_currency_of_order
+from crm_spark.stages.clean.lookups import FOUND
 from crm_spark.stages.clean.records import FILE
 from crm_spark.stages.clean.standardise import Standards, name_part
 
@@ -192,7 +193,7 @@ class _Reader:
             return F.coalesce(*self._locals(plain, zone, mapping))
         if _is_number(kind, mapping):
             return numbers.digits(plain, self.source.decimal)
-        return self._mapped_text(name, mapping) if mapping.map else None
+        return self._mapped_text(name, mapping) if mapping.map or mapping.lookup else None
 
     def digits(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
         """Timestamp in UTC, or number without its percent sign."""
@@ -217,7 +218,7 @@ class _Reader:
             return F.when(_bounded(instant).isNotNull(), self._dates.day(local, instant, zone))
         if isinstance(kind, _INSTANT):
             return _bounded(F.col(DIGITS.format(name)))
-        text = F.col((BARE if mapping.map else TEXT).format(name))
+        text = F.col((BARE if mapping.map or mapping.lookup else TEXT).format(name))
         if name == "currency":
             text = self.standards.currencies.code(text)
         return self._boolean(text) if isinstance(kind, BooleanType) else text
@@ -227,7 +228,7 @@ class _Reader:
         code = F.lit(_code(kind))
         if mapping.ranges:
             code = F.when(F.col(DIGITS.format(name)).isNull(), F.lit("bad_number")).otherwise(F.lit("bad_rating"))
-        if mapping.map:
+        if mapping.map or mapping.lookup:
             code = F.when(self._mapped_text(name, mapping).isNull(), F.lit("unknown_value")).otherwise(code)
         return F.when(text.isNotNull() & value.isNull(), code)
 
@@ -296,6 +297,13 @@ class _Reader:
 
     def _mapped_text(self, name: str, mapping: Mapping) -> Column:
         text = F.col(TEXT.format(name))
+        if mapping.lookup is not None:
+            found = F.when(text.isNotNull(), F.col(FOUND.format(name)))
+            if mapping.map:
+                return self._mapped(found, mapping)
+            return (
+                found if mapping.otherwise is None else F.coalesce(found, F.when(text.isNotNull(), mapping.otherwise))
+            )
         return self._mapped(text, mapping) if mapping.map else text
 
     def _currency(self) -> Column:

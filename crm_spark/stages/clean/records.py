@@ -33,11 +33,19 @@ def records_of(bronze: DataFrame, feed: Feed) -> DataFrame:
     rows = bronze if feed.each is None else _elements(bronze, feed.each)
     paths = {name: stored_column(name, rows.columns) for name in feed.source_columns if name != FILE}
     added = {
-        encoded(name, 0): _field(F.col(f"`{column}`"), _rest(name, column))
+        encoded(name, 0): field_of(name, rows.columns)
         for name, column in paths.items()
         if column is not None and encoded(name, 0) != column
     }
     return rows.withColumns(added) if added else rows
+
+
+def field_of(name: str, columns: Collection[str]) -> Column:
+    """The cell of a source column, or the field into which a path leads; null without such a column."""
+    column = stored_column(name, columns)
+    if column is None:
+        return F.lit(None).cast("string")
+    return _field(F.col(f"`{column}`"), _rest(name, column))
 
 
 def left_out(feed: Feed, columns: Collection[str]) -> Column | None:
@@ -78,6 +86,8 @@ def _elements(bronze: DataFrame, each: str) -> DataFrame:
 
 def _rest(name: str, column: str) -> list[str]:
     """The part of a path behind the column that contains it."""
+    if name == FILE:
+        return []
     parts = name.split(".")
     for size in range(len(parts), 0, -1):
         if encoded(".".join(parts[:size]), 0) == column:

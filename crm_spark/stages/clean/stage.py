@@ -77,6 +77,7 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
 def run(ctx: JobContext) -> StageResult:
     """Clean every pending delivery; a delivery that violates a blocking expectation is quarantined as a whole."""
     validation, past = Validation.of(ctx), ctx.tables.read(RECONCILIATION).collect()
+    _warn_waiting(ctx, validation)
     pending = pending_work(validation.sources, validation.deliveries, past)
     if not pending:
         return StageResult(
@@ -90,6 +91,19 @@ def run(ctx: JobContext) -> StageResult:
     num_rows = sum(row["num_rows"] for row in validation.deliveries if row["batch_id"] in batches)
     with fitted_to(ctx.spark, num_rows, compile_from_rows=ctx.settings.clean.compile_from_rows):
         return _clean(validation, pending, past)
+
+
+def _warn_waiting(ctx: JobContext, validation: Validation) -> None:
+    """Log which sources wait for one in which they look up values."""
+    delivered = {row["source"] for row in validation.deliveries if row["status"] == "ingested"}
+    for name in sorted(delivered):
+        source = validation.sources.get(name)
+        if source is not None and (missing := sorted(source.lookups - delivered)):
+            ctx.log.warning(
+                "%s: its records wait for the first delivery of %s, in which they look up values",
+                name,
+                ", ".join(missing),
+            )
 
 
 def _clean(validation: Validation, pending: list[Pending], past: list[Row]) -> StageResult:
@@ -196,15 +210,16 @@ def _to_silver(ctx: JobContext, part: Validated) -> None:
 
 
 def pending_work(sources: Mapping[str, Source], deliveries: list[Row], statuses: list[Row]) -> list[Pending]:
-    """Ingested batches without a row in ops.reconciliation, by entity."""
+    """Ingested batches without a row in ops.reconciliation, by entity; not those that wait for a source of their lookups."""
     ingested = {(row["source"], row["batch_id"]) for row in deliveries if row["status"] == "ingested"}
+    delivered = {source for source, _ in ingested}
     done = {(row["source"], row["entity"], row["batch_id"]) for row in statuses}
     work = []
     for entity in ENTITIES:
         batches = {
             name: tuple(sorted(b for owner, b in ingested if owner == name and (name, entity, b) not in done))
             for name, source in sources.items()
-            if entity in source.feeds
+            if entity in source.feeds and source.lookups <= delivered
         }
         batches = {name: ids for name, ids in batches.items() if ids}
         if batches:

@@ -25,6 +25,7 @@ from crm_spark.stages.clean.decisions import (
 )
 from crm_spark.stages.clean.deduplicate import IN_SILVER, mark_duplicates
 from crm_spark.stages.clean.lines import CONTRADICTED
+from crm_spark.stages.clean.lookups import with_found_values
 from crm_spark.stages.clean.records import left_out, records_of
 from crm_spark.stages.clean.schema_drift import missing_columns, require_known_paths
 from crm_spark.stages.clean.standardise import load_standards
@@ -72,6 +73,7 @@ class Validation:
             rows = records_of(frame, feed)
             if (is_left_out := left_out(feed, rows.columns)) is not None:
                 rows = rows.where(~is_left_out)
+            rows = with_found_values(rows, feed, lambda other: self.ctx.tables.read(bronze(other)))
             parts.append(conformed(rows, source, entity, feed, self.validator, incomplete_files=incomplete_files))
         return reduce(DataFrame.unionByName, parts)
 

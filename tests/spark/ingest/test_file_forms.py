@@ -4,6 +4,8 @@ import datetime as dt
 import io
 import json
 import zipfile
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from support.lake import lake_context
@@ -12,6 +14,7 @@ from support.workbook import workbook
 from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY, FINDING, QUARANTINE, RECONCILIATION
 from crm_spark.contracts.silver import INTERACTION, ORDER, ORDER_LINE, PERSON, PRODUCT
+from crm_spark.core.errors import InputError
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
 
@@ -220,3 +223,52 @@ feeds:
     ctx = company({"desk": source}, {"tickets.json": json.dumps(tickets)})
     found = rows(ctx, INTERACTION, "interaction_id", "text", "topic")
     assert found == [("35", 'where is "it"?\nthanks', "late"), ("36", None, None)]
+
+
+LOOKED_UP = """
+files: {path: 'orders*.csv', format: csv}
+system: shop
+feeds:
+  order:
+    columns:
+      order_id: id
+      person_id: {from: visit, lookup: {source: visits, key: id, value: person}}
+      ordered_at: at
+      status: {value: completed}
+      channel: {from: way, lookup: {source: ways, key: code, value: name}, otherwise: shop}
+"""
+
+
+def test_values_from_another_source(company):
+    sources = {
+        "orders": LOOKED_UP,
+        "visits": "files: {path: 'visits*.csv', format: csv}\n",
+        "ways": "files: {path: ways.csv, format: csv}\n",
+    }
+    orders = "id,visit,at,way\n1, v1 ,2024-05-01,T\n2,v2,2024-05-01,X\n3,v9,2024-05-01,\n4,,2024-05-01,T\n"
+    ctx = company(sources, {"orders.csv": orders, "ways.csv": "code,name\nT,phone\n"})
+    assert rows(ctx, ORDER, "order_id") == [], "the orders wait for the visits"
+    data = Path(ctx.settings.ingest.data_dir)
+    (data / "visits-1.csv").write_text("id,person\nv1,P0\nv2,P2\n")
+    (data / "visits-2.csv").write_text("id,person\nv3,P3\n")
+    ctx = replace(ctx, fingerprint="2" * 64)
+    ingest.run(ctx)
+    (data / "visits-3.csv").write_text("id,person\nv1,P1\n")
+    later = replace(ctx, fingerprint="3" * 64, started_at=ctx.started_at + dt.timedelta(days=1))
+    ingest.run(later)
+    clean.run(later)
+    assert rows(later, ORDER, "order_id", "person_id", "channel") == [
+        ("1", "P1", "phone"), ("2", "P2", "shop"), ("3", None, None), ("4", None, "phone"),
+    ]  # fmt: skip
+    found = rows(later, FINDING, "code", "column", "severity", "num_rows", where="source = 'orders'")
+    assert found == [("unknown_value", "person_id", "nulled", 1)]
+
+
+def test_a_lookup_needs_a_key(company):
+    sources = {"orders": LOOKED_UP, "visits": "files: {path: visits.csv, format: csv}\n"}
+    sources["ways"] = "files: {path: ways.csv, format: csv}\n"
+    files = {"orders.csv": "id,visit,at,way\n1,v1,2024-05-01,T\n", "ways.csv": "code,name\nT,phone\n"}
+    with pytest.raises(
+        InputError, match=r"lookup in visits: id is no key: visits.csv has a value of it with 2 different"
+    ):
+        company(sources, {**files, "visits.csv": "id,person\nv1,P0\nv1,P1\n"})
