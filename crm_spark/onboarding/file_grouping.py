@@ -152,7 +152,8 @@ def _called_alike(files: Iterable[SeenFile], noise: FileWords) -> list[list[Seen
     by_format: dict[tuple[object, ...], dict[tuple[str, ...], list[SeenFile]]] = {}
     for file in sorted(files, key=lambda f: (f.modified_at, f.name), reverse=True):
         folders, own = _key(file, noise)
-        places = by_format.setdefault((own, file.how.format, file.how.options.delimiter), {})
+        how = file.how
+        places = by_format.setdefault((own, how.format, how.options.delimiter, how.table.model_dump_json()), {})
         places.setdefault(folders, []).append(file)
     return [together for places in by_format.values() for together in _within(places)]
 

@@ -20,10 +20,11 @@ from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
 from crm_spark.sources.config import Source
 from crm_spark.sources.files import Files
-from crm_spark.stages.ingest.discovery import glob_pattern, hidden_files, list_files
+from crm_spark.stages.ingest.discovery import hidden_files, list_files
 from crm_spark.stages.ingest.file_copies import readable_paths
 from crm_spark.stages.ingest.file_reasons import WRONG_ENCODING
 from crm_spark.stages.ingest.file_validation import FileReport, examine_files, validated_file
+from crm_spark.stages.ingest.globs import glob_pattern
 from crm_spark.stages.ingest.reader import read_records
 from crm_spark.stages.ingest.source_file import SourceFile
 
@@ -100,7 +101,7 @@ def profile_folder(
     Unreadable files are listed in `left_over` instead of raising an error.
     """
     files = {file.name: file for file in list_files(None, _EVERYTHING, data_dir)}
-    ours = [glob_pattern(source.files.path) for source in described if source.files is not None]
+    ours = [glob_pattern(source.files.file_path) for source in described if source.files is not None]
     fresh = [file for file in files.values() if not any(pattern.fullmatch(file.name) for pattern in ours)]
     readable, left_over = _readable_files(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
     groups, unfit = grouped(

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -14,19 +15,23 @@ from typing import Any
 from pyarrow import ArrowException, fs
 
 from crm_spark.core.errors import InputError
+from crm_spark.onboarding.table_detection import delimiter_in, table_in
 from crm_spark.sources.files import FileOptions, Files
 from crm_spark.stages.ingest.file_validation import opened
+from crm_spark.stages.ingest.table_text import SEPARATOR_HINT, copy_options, sheet_lines, sheet_names, table_lines
 
 _HEAD_BYTES = 1 << 20
 _ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet"}
 _PACKED = (".gz", ".bz2", ".zst", ".zstd")
 _TABLES = (".csv", ".tsv", ".tab", ".psv")
 _DELIMITERS = ",;\t|"
+_WORKBOOKS = (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods")
 _NUM_LINES, _LEAST_LINES = 200, 2
 _NEARLY_ALL = 0.8
+_NEXT_KEY = re.compile(r'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*')
+_RECORDS = re.compile(r"\[\s*\{")
 _ARCHIVE = "unpack the archive and give one of its files; the drafted source also reads the archive"
 _NO_TABLES = {
-    **dict.fromkeys((".xlsx", ".xls", ".xlsm", ".ods"), "spreadsheet: save each sheet as CSV"),
     **dict.fromkeys((".xml", ".html", ".htm"), "markup: export the data as CSV or JSON lines"),
     **dict.fromkeys((".pdf", ".doc", ".docx", ".png", ".jpg", ".jpeg", ".md", ".sql"), "not a table"),
     **dict.fromkeys((".zip",), _ARCHIVE),
@@ -56,19 +61,19 @@ def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
         raise InputError(f"{path}: {_ARCHIVE}.")
     if _suffix(path) == ".parquet":
         return Files(path=glob, format="parquet")
+    if _suffix(path) in _WORKBOOKS:
+        return _sheet(system, path, glob)
     head = _head(system, path)
     encoding = _encoding(head)
     text = head.decode(encoding, "ignore").lstrip("\ufeff")
     if (format := _format(path, text)) != "csv":
-        return Files.model_validate({"path": glob, "format": format, "options": {"encoding": encoding}})
-    line = text.split("\n", 1)[0]
-    try:
-        delimiter = csv.Sniffer().sniff(text[:20_000], _DELIMITERS).delimiter
-    except csv.Error:
-        delimiter = max(_DELIMITERS, key=line.count)
-    if delimiter not in line:
-        delimiter = max(_DELIMITERS, key=line.count)
-    return Files(path=glob, format="csv", options=FileOptions(delimiter=delimiter, encoding=encoding))
+        path_to_records, _ = _root(text) if format == "json" else (None, 0)
+        return Files.model_validate(
+            {"path": glob, "format": format, "options": {"encoding": encoding}, "records": path_to_records}
+        )
+    delimiter = _delimiter(text)
+    table = table_in(_rows(text, delimiter))
+    return Files(path=glob, format="csv", options=FileOptions(delimiter=delimiter, encoding=encoding), table=table)
 
 
 def head_of(system: fs.FileSystem, path: str, how: Files) -> tuple[tuple[str, ...], bool]:
@@ -77,12 +82,69 @@ def head_of(system: fs.FileSystem, path: str, how: Files) -> tuple[tuple[str, ..
     Raises:
         InputError: the first lines are not a table.
     """
+    if how.is_table:
+        head = b"" if how.format == "excel" else _head(system, path)
+        try:
+            with table_lines(lambda: _whole(system, path), how) as lines:
+                text = "".join(islice(lines, _NUM_LINES + 1))
+        except UnicodeError:  # validation names the position
+            text = head.decode(how.options.encoding, "ignore").lstrip("\ufeff")
+        _require_cells(text, copy_options(how), may_be_one=_suffix(path) in _TABLES)
+        return (), head.isascii()
     head = _head(system, path)
     text = head.decode(how.options.encoding, "ignore").lstrip("\ufeff")
-    if how.format == "csv":
-        _require_cells(text, how.options, may_be_one=_suffix(path) in _TABLES)
-        return (), head.isascii()
     return _keys(text, is_document=how.format == "json"), head.isascii()
+
+
+def _sheet(system: fs.FileSystem, path: str, glob: str) -> Files:
+    """The first sheet of a workbook with a table.
+
+    Raises:
+        InputError: the workbook cannot be read, or has no table.
+    """
+    with _whole(system, path) as stream:
+        content = stream.read()
+    try:
+        names = sheet_names(content)
+        for name in names:
+            rows = list(islice(csv.reader(sheet_lines(content, name)), _NUM_LINES))
+            if sum(sum(map(bool, row)) > 1 for row in rows) >= _LEAST_LINES:
+                table = table_in(rows).model_copy(update={"sheet": name if len(names) > 1 else None})
+                return Files(path=glob, format="excel", table=table)
+    except Exception as error:  # of a library that reads damaged content
+        raise InputError(f"Cannot read {path} as a workbook ({type(error).__name__}).") from None
+    raise InputError("no sheet has a table")
+
+
+def _whole(system: fs.FileSystem, path: str) -> Any:
+    try:
+        return opened(system, path)
+    except OSError as error:
+        raise InputError(f"Cannot open {path} ({type(error).__name__}).") from None
+
+
+def _delimiter(text: str) -> str:
+    """Delimiter of a CSV text: the one that its first line names, else by a sniffer, else by the lines that agree."""
+    first, _, rest = text.partition("\n")
+    if SEPARATOR_HINT.match(first):
+        return first.strip().strip('"')[len("sep=") :] or "\t"
+    try:
+        found = csv.Sniffer().sniff(text[:20_000], _DELIMITERS).delimiter
+    except csv.Error:
+        found = ""
+    return (
+        found
+        if found and found in first
+        else delimiter_in([first, *rest.split("\n", _NUM_LINES)[:_NUM_LINES]], _DELIMITERS)
+    )
+
+
+def _rows(text: str, delimiter: str) -> list[list[str]]:
+    """Cells of the first lines, without the one that names the delimiter."""
+    csv.field_size_limit(sys.maxsize)
+    first, _, rest = text.partition("\n")
+    lines = io.StringIO(rest if SEPARATOR_HINT.match(first) else text, newline="")
+    return list(islice(csv.reader(lines, delimiter=delimiter[:1]), _NUM_LINES))
 
 
 def _suffix(path: str) -> str:
@@ -129,11 +191,42 @@ def _object(line: str) -> dict[str, Any] | None:
 
 def _keys(text: str, *, is_document: bool) -> tuple[str, ...]:
     """Column names of the first records, in order of appearance."""
-    records = list(islice(_elements(text), _NUM_LINES)) if is_document else _lines(text)
+    records = list(islice(_elements(text[_root(text)[1] :]), _NUM_LINES)) if is_document else _lines(text)
     names = tuple(dict.fromkeys(name for record in records for name in record))
     if not names:
         raise InputError(_NO_RECORDS)
     return names
+
+
+def _root(text: str) -> tuple[str | None, int]:
+    """Path to the first list of objects in a (possibly truncated) JSON document, and where it begins.
+
+    No path: the document is the list, or has none.
+    """
+    start = len(text) - len(text.lstrip())
+    if not text.startswith("{", start):
+        return None, start
+    found = _list_in(text, start)
+    return found if found is not None else (None, start)
+
+
+def _list_in(text: str, start: int) -> tuple[str, int] | None:
+    decoder, at = json.JSONDecoder(), start + 1
+    while match := _NEXT_KEY.match(text, at):
+        try:
+            key, _ = decoder.raw_decode(match[1])
+        except ValueError:
+            return None
+        at = match.end()
+        if _RECORDS.match(text, at):
+            return key, at
+        if text.startswith("{", at) and (inner := _list_in(text, at)) is not None:
+            return f"{key}.{inner[0]}", inner[1]
+        try:
+            _, at = decoder.raw_decode(text, at)
+        except ValueError:
+            return None
+    return None
 
 
 def _lines(text: str) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ if [ -e {home}/crash-$(basename $1 .py) ]; then
 fi
 exec {python} "$@"
 """
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3 * 3600)]  # each stage starts Spark anew
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from python_calamine import CalamineWorkbook
+
 from crm_spark.sources.files import FileOptions, Files
 from crm_spark.stages.ingest.csv_rows import csv_rows
 from crm_spark.stages.ingest.file_reasons import NO_HEADER, NO_SHEET, DamagedFileError
@@ -48,7 +50,7 @@ def table_lines(open_bytes: Open, how: Files, *, is_unquoted: bool = False) -> I
     tracker = QuoteTracker(delimiter=options.delimiter, quote=quote, escape=options.escape)
     if how.format == "excel":
         with open_bytes() as stream:
-            lines: Iterable[str] = _sheet_lines(stream.read(), how.table.sheet)
+            lines: Iterable[str] = sheet_lines(stream.read(), how.table.sheet)
         yield _table(lines, how, options, tracker)
         return
     with as_text(open_bytes, how.options) as text:
@@ -155,10 +157,18 @@ def _cut_lines(text: Iterable[str], widths: dict[str, int]) -> Iterator[str]:
         yield _line(cells)
 
 
-def _sheet_lines(content: bytes, sheet: str | int | None) -> Iterator[str]:
-    """Rows of a sheet as CSV."""
-    from python_calamine import CalamineWorkbook
+def sheet_names(content: bytes) -> list[str]:
+    """Names of the sheets of a workbook."""
+    names: list[str] = CalamineWorkbook.from_filelike(io.BytesIO(content)).sheet_names
+    return names
 
+
+def sheet_lines(content: bytes, sheet: str | int | None) -> Iterator[str]:
+    """Rows of a sheet of a workbook as CSV.
+
+    Raises:
+        DamagedFileError: there is no such sheet.
+    """
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
     names = workbook.sheet_names
     if isinstance(sheet, str):

@@ -4,6 +4,7 @@ import gzip
 
 import pytest
 from pyarrow import fs
+from support.workbook import workbook
 
 from crm_spark.core.errors import InputError
 from crm_spark.onboarding.format_detection import head_of, sniffed, why_no_table
@@ -50,9 +51,9 @@ def test_json_columns_are_the_union_over_records(tmp_path):
     [
         ("a.csv", "", "empty"),
         ("a.csv", "id;name\n", "no records after the header line"),
-        ("a.csv", "Sales of 2024\n\nid;name;day\n1;Ada;x\n2;Bob;y\n", "not a table"),
+        ("a.csv", "Sales;of 2024\n1\n1;Ada;x\n2;Bob;y;z\n7;8\n", "not a table"),
         ("a.txt", "Dear Ute\nhere are the files\n", "use the extension .csv"),
-        ("a.json", '{"rows": [{"id": 1}]}', "expected an array of objects"),
+        ("a.json", '{"rows": [1, 2]}', "expected an array of objects"),
     ],
 )
 def test_file_that_is_not_a_table_is_rejected_with_a_reason(tmp_path, name, content, reason):
@@ -68,6 +69,52 @@ def test_single_column_and_very_long_cells_are_accepted(tmp_path):
 
 
 def test_unsupported_extensions_have_a_reason():
-    assert why_no_table("in/a.XLSX") == "spreadsheet: save each sheet as CSV"
     assert "unpack" in why_no_table("a.zip") and why_no_table("a.pdf") == "not a table"
     assert why_no_table("a.csv.gz") is None and why_no_table("a") is None
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter", "table"),
+    [
+        ("id;name\n1;Ada\n2;Bob\n", ";", {}),
+        ("Sales of 2024\n\nid;name;day\n1;Ada;x\n2;Bob;y\n", ";", {"header_contains": ["id", "name", "day"]}),
+        ("# made by a tool, v1\n# 2024\n\nid,page,ts\n1,/a,17\n2,/b,18\n,,Total\n", ",", {"comment": "#"}),
+        ("sep=;\nid;given;family\n1;Ada;A,B\n2;Bob;C,D\n", ";", {}),
+        ("Kunde,Müller\nid,name,day\n1,Ada,x\n2,Bob,y\n3,Cid,z\n", ",", {"header_contains": ["id", "name", "day"]}),
+        ("mail\na@x.org\nb@x.org\n", ",", {}),
+    ],
+)
+def test_the_header_is_found_below_other_lines(tmp_path, content, delimiter, table):
+    path = written(tmp_path, "a.csv", content)
+    how = sniffed(LOCAL, path, "x")
+    assert how.options.delimiter == delimiter
+    assert how.table.model_dump(exclude_defaults=True) == table
+    head_of(LOCAL, path, how)
+
+
+def test_a_workbook_is_read_from_its_first_sheet_with_a_table(tmp_path):
+    book = workbook({"Cover": [["Our shop"]], "Orders": [["May"], [], ["id", "name"], [1, "Ada"], [2, "Bob"]]})
+    path = written(tmp_path, "a.xlsx", book)
+    how = sniffed(LOCAL, path, "x")
+    assert how.model_dump(exclude_defaults=True) == {
+        "path": "x", "format": "excel", "table": {"sheet": "Orders", "header_contains": ["id", "name"]},
+    }  # fmt: skip
+    assert head_of(LOCAL, path, how) == ((), True)
+    with pytest.raises(InputError, match="as a workbook"):
+        sniffed(LOCAL, written(tmp_path, "b.xlsx", b"PK\x03\x04no workbook"), "x")
+
+
+@pytest.mark.parametrize(
+    ("content", "records"),
+    [
+        ('{"tickets": [{"id": 1}, {"id": 2}], "count": 2}', "tickets"),
+        ('{"next": null, "data": {"page": 1, "orders": [\n{"id": 1}, {"id": 2}]}}', "data.orders"),
+        ('[{"id": 1, "items": [{"id": 9}]}, {"id": 2}]', None),
+        ('{"a": "{", "tags": ["x"], "rows": [{"id": 1}, {"id": 2, "b": [', "rows"),
+    ],
+)
+def test_the_list_of_records_in_a_document_is_found(tmp_path, content, records):
+    path = written(tmp_path, "a.json", content)
+    how = sniffed(LOCAL, path, "x")
+    assert (how.format, how.records) == ("json", records)
+    assert "id" in head_of(LOCAL, path, how)[0]
