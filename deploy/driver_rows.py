@@ -33,6 +33,7 @@ DRIVER_ROWS = {
     "stages/clean/replay.py:_apply_release_log": "one row per unfinished release",
     "stages/clean/stage.py:run": _BATCHES,
     "stages/clean/validation.py:of": _DELIVERIES,
+    "stages/clean/validation.py:left_out": "one row per pending delivery of a source with conditions",
     "stages/ingest/file_stream.py:batch": "`ingest.files_per_batch` rows",
     "stages/ingest/file_validation.py:_examined": "one row per new file",
     "stages/ingest/stage.py:_ingest_staged": _DELIVERIES,

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from crm_spark.sources.files import Table
+from crm_spark.sources.files import TableLayout
 
 _COMMENTS = ("#", "//", "%", "--", "*")
 _NUMBER = re.compile(r"[-+(]?[\d.,:/ %€$£-]+\)?")
@@ -13,7 +13,7 @@ _MOST_NAMES = 3
 _LEAST_CELLS = 2
 
 
-def table_in(rows: Sequence[Sequence[str]]) -> Table:
+def table_in(rows: Sequence[Sequence[str]]) -> TableLayout:
     """How the header of a table is found.
 
     Args:
@@ -25,14 +25,14 @@ def table_in(rows: Sequence[Sequence[str]]) -> Table:
     filled = [cells for row in rows if any(cells := [cell.strip() for cell in row])]
     at = _header_at(filled)
     if not at:
-        return Table()
+        return TableLayout()
     above, header = filled[:at], filled[at]
     sign = next((sign for sign in _COMMENTS if all(row[0].startswith(sign) for row in above)), None)
     if sign is not None:
-        return Table(comment=sign)
+        return TableLayout(comment=sign)
     elsewhere = {cell for row in above for cell in row}
     names = [name for name in header if name and name not in elsewhere]
-    return Table(header_contains=names[:_MOST_NAMES])
+    return TableLayout(header_contains=names[:_MOST_NAMES])
 
 
 def delimiter_in(lines: Sequence[str], delimiters: str) -> str:

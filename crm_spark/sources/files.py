@@ -74,7 +74,7 @@ class FileOptions(Config):
         return self
 
 
-class Table(Config):
+class TableLayout(Config):
     """Where the table is in a CSV, fixed-width or Excel file.
 
     A first line such as `sep=;`, and lines that repeat the header, are left out without being named here.
@@ -98,7 +98,7 @@ class Table(Config):
     """Name of the sheet of a workbook, or its number, counted from 1; null: the first."""
 
     @model_validator(mode="after")
-    def _check_header(self) -> "Table":
+    def _check_header(self) -> "TableLayout":
         if self.header is not None and (self.header_contains or not self.header):
             raise ValueError("header: give the names of all columns, and no header_contains: the file has no header")
         return self
@@ -121,7 +121,7 @@ class Files(Config):
     a file."""
     records: str | None = None
     """Path to the list of records in a JSON document, or in each line, such as `data.tickets`; null: it is the document."""
-    table: Table = Table()
+    table: TableLayout = TableLayout()
     """Where the table is in a CSV, fixed-width or Excel file."""
     may_lack: list[str] = []
     """Mapped columns that are optional in a file. Records of a file without any other mapped column are quarantined."""
@@ -165,7 +165,7 @@ class Files(Config):
             raise ValueError("table.sheet: only a workbook has sheets (format: excel)")
         if self.records is not None and self.format not in ("json", "jsonl"):
             raise ValueError("records: only JSON has a path to its records (format: json or jsonl)")
-        if self.table != Table() and not self.is_table:
+        if self.table != TableLayout() and not self.is_table:
             raise ValueError(f"table: a {self.format} file has none; for JSON see `records`")
         if self.format == "fixed_width" and self.table.header_contains:
             raise ValueError("table.header_contains: the columns of a fixed-width file are named by table.widths")

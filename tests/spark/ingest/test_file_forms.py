@@ -15,6 +15,7 @@ from crm_spark.contracts.bronze import bronze
 from crm_spark.contracts.ops import DELIVERY, FINDING, QUARANTINE, RECONCILIATION
 from crm_spark.contracts.silver import INTERACTION, ORDER, ORDER_LINE, PERSON, PRODUCT
 from crm_spark.core.errors import InputError
+from crm_spark.stages.clean import replay
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
 
@@ -272,3 +273,22 @@ def test_a_lookup_needs_a_key(company):
         InputError, match=r"lookup in visits: id is no key: visits.csv has a value of it with 2 different"
     ):
         company(sources, {**files, "visits.csv": "id,person\nv1,P0\nv1,P1\n"})
+
+
+def test_an_element_is_replayed(company):
+    ctx = company(
+        {"plain": NESTED.format(name="plain", path="plain.x", format="json", more="")}, {"plain.x": json.dumps(ORDERS)}
+    )
+    path = Path(ctx.settings.ingest.sources_dir) / "plain.yaml"
+    path.write_text(
+        path.read_text().replace("line_id: line_items.id", "line_id: {from: [id, line_items.sku], join: '-'}")
+    )
+    ctx = replace(ctx, fingerprint="2" * 64)
+    replay.run(ctx)
+    assert rows(ctx, ORDER_LINE, "line_id", "order_id", "product_id") == [
+        ("11", "1", "A"), ("12", "1", None), ("3-B", "3", "B"),
+    ]  # fmt: skip
+    assert rows(ctx, QUARANTINE, "status") == [("released",)]
+    assert rows(ctx, RECONCILIATION, "entity", "num_in", "num_accepted", "num_quarantined") == [
+        ("order", 3, 3, 0), ("order_line", 3, 3, 0),
+    ]  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 from crm_spark.contracts.bronze_columns import decoded, encoded
 from crm_spark.core.config import validated
 from crm_spark.core.errors import ConfigError
-from crm_spark.sources.config import load_source
+from crm_spark.sources.config import load_source, load_sources
 from crm_spark.sources.files import Files
 
 ORDER = "order_id: No\n      ordered_at: {from: Day, formats: ['yyyy-MM-dd']}\n      status: {value: completed}\n"
@@ -48,7 +48,8 @@ def test_unknown_time_zone_is_rejected(tmp_path):
 
 
 def test_unknown_format_error_lists_allowed_formats(tmp_path):
-    assert "'csv', 'jsonl', 'json' or 'parquet'" in error_of(written(tmp_path, head="files: {path: x, format: xls}\n"))
+    message = error_of(written(tmp_path, head="files: {path: x, format: xls}\n"))
+    assert "'csv', 'jsonl', 'json', 'parquet', 'excel' or 'fixed_width'" in message
 
 
 def test_unknown_encoding_is_rejected(tmp_path):
@@ -74,11 +75,37 @@ def test_path_inside_the_data_folder_is_accepted(glob):
     assert validated(Files, {"path": glob, "format": "csv"}, origin="shop.yaml").path == glob
 
 
-def test_path_into_an_archive_is_rejected_with_file_and_key(tmp_path):
-    head = "files: {path: 'export.zip!orders*.csv', format: csv}\n"
-    message = error_of(written(tmp_path, head=head))
-    assert message.startswith(f"{tmp_path}/shop.yaml: files.path: no file name can match '!'")
-    assert "all its members are read" in message
+@pytest.mark.parametrize("path", ["export.csv!a.csv", "export.zip!", "a.zip!b.zip!c.csv", "!a.csv"])
+def test_path_into_something_other_than_an_archive_is_rejected(tmp_path, path):
+    message = error_of(written(tmp_path, head=f"files: {{path: '{path}', format: csv}}\n"))
+    assert message.startswith(
+        f"{tmp_path}/shop.yaml: files.path: expected one '!' between the path of an archive and its members"
+    )
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("format: fixed_width", "a fixed-width file needs table.widths"),
+        ("format: csv, table: {widths: {id: 3}}", "a fixed-width file needs table.widths"),
+        ("format: csv, table: {sheet: 1}", "only a workbook has sheets"),
+        ("format: csv, records: rows", "only JSON has a path to its records"),
+        ("format: jsonl, table: {skip_lines: 1}", "a jsonl file has none"),
+        ("format: csv, table: {header: [a], header_contains: [a]}", "the file has no header"),
+        ("format: csv, table: {skip_lines: -1}", "greater than or equal to 0"),
+    ],
+)
+def test_settings_of_another_form_of_file_are_rejected(tmp_path, files, message):
+    assert message in error_of(written(tmp_path, head=f"files: {{path: x, {files}}}\n"))
+
+
+def test_lookup_in_an_unknown_source_is_rejected(tmp_path):
+    feed = "feeds: {product: {columns: {product_id: {from: id, lookup: {source: names, key: a, value: b}}}}}\n"
+    (tmp_path / "shop.yaml").write_text("files: {path: x, format: csv}\n" + feed)
+    with pytest.raises(
+        ConfigError, match=r"shop\.yaml: lookup\.source: there is no source names; expected one of shop"
+    ):
+        load_sources(tmp_path)
 
 
 @pytest.mark.parametrize(
