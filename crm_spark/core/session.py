@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -100,8 +101,8 @@ def build_session(config: SessionConfig, *, app_name: str) -> SparkSession:
     if not (config.master or "").startswith("local"):
         # A task that failed on one node is tried on others: one full disk does not stop the run.
         settings.setdefault("spark.excludeOnFailure.enabled", "true")
-        # Processes that a task starts (training ranks) do not inherit the paths of --py-files.
-        settings.setdefault("spark.executorEnv.PYTHONPATH", "crm_spark.zip")
+        # Processes that a task starts (training ranks) do not inherit the paths of --py-files; an image has the driver's path.
+        settings.setdefault("spark.executorEnv.PYTHONPATH", f"crm_spark.zip:{Path(__file__).resolve().parents[2]}")
     if os.environ.get(KEY_FILE):
         settings[f"spark.executorEnv.{KEY_FILE}"] = os.environ[KEY_FILE]
     for key, value in settings.items():

@@ -1,6 +1,6 @@
 """Records of one entity among bronze records: conditions on cells, elements of lists, and paths into JSON."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
@@ -25,12 +25,13 @@ def stored_column(name: str, columns: Collection[str]) -> str | None:
     return None
 
 
-def records_of(bronze: DataFrame, feed: Feed) -> DataFrame:
+def records_of(bronze: DataFrame, feed: Feed, incomplete_files: Sequence[str] = ()) -> DataFrame:
     """Grain: bronze record, or element of the feed's list. Adds the fields that the feed reads by path.
 
-    A record that could not be read has one row. An element has its position, from 0, at the end of `_row_id`.
+    An element has its position, from 0, at the end of `_row_id`. A record that could not be read has one row, and so has each
+    record of `incomplete_files` (digests), which lack a column.
     """
-    rows = bronze if feed.each is None else _elements(bronze, feed.each)
+    rows = bronze if feed.each is None else _elements(bronze, feed.each, incomplete_files)
     paths = {name: stored_column(name, rows.columns) for name in feed.source_columns if name != FILE}
     added = {
         encoded(name, 0): field_of(name, rows.columns)
@@ -68,16 +69,18 @@ def _holds(condition: Condition, columns: Collection[str]) -> Column:
     return cell.rlike(condition.matches) if condition.matches is not None else cell == F.lit(condition.equals)
 
 
-def _elements(bronze: DataFrame, each: str) -> DataFrame:
+def _elements(bronze: DataFrame, each: str, incomplete_files: Sequence[str]) -> DataFrame:
     """A row per element of a list; the list's column has the element."""
+    is_whole = F.col("_corrupt").isNotNull() | F.col("_file_sha256").isin(*incomplete_files)
     column = stored_column(each, bronze.columns)
     if column is None:  # no record has a list
-        return bronze.where("false")
+        return bronze.where(is_whole)
     text = F.trim(_field(F.col(f"`{column}`"), _rest(each, column)))
     listed = F.from_json(text, "array<string>", {"mode": "PERMISSIVE"})
     # What is no list is one element: an object, or a text that cannot be read and fails as a record without its fields.
-    elements = F.when(F.startswith(text, F.lit("[")), listed).when(text != "", F.array(text))
-    elements = F.when(F.col("_corrupt").isNotNull(), F.array(F.lit(None).cast("string"))).otherwise(elements)
+    is_list = F.startswith(text, F.lit("["))
+    elements = F.when(is_list, F.coalesce(listed, F.array(text))).when(text != "", F.array(text))
+    elements = F.when(is_whole, F.array(F.lit(None).cast("string"))).otherwise(elements)
     kept = [F.col(f"`{name}`") for name in bronze.columns]
     rows = bronze.select(*kept, F.posexplode(elements).alias("_number", "_element"))
     row_id = F.concat_ws(":", "_row_id", "_number")

@@ -70,7 +70,7 @@ class Validation:
         for name, frame in records.items():
             source, feed = self.sources[name], self.sources[name].feeds[entity]
             incomplete_files = sorted(missing_columns(source, feed, self.deliveries))
-            rows = records_of(frame, feed)
+            rows = records_of(frame, feed, incomplete_files)
             if (is_left_out := left_out(feed, rows.columns)) is not None:
                 rows = rows.where(~is_left_out)
             rows = with_found_values(rows, feed, lambda other: self.ctx.tables.read(bronze(other)))

@@ -45,7 +45,12 @@ class KeyCollector:
         return value
 
     def add_lines(self, lines: Iterable[str]) -> None:
-        """Collect from JSON lines; a line that is not JSON becomes a malformed record later."""
+        """Collect from JSON lines; a line that is not JSON becomes a malformed record later.
+
+        Raises:
+            DamagedFileError: no line has records at the path.
+        """
+        num_values = num_found = 0
         for line in lines:
             text = line.strip(" \t\r\n")
             if not text:
@@ -57,7 +62,11 @@ class KeyCollector:
                 self.needs_copy |= "{" in text
                 continue
             value = _at(value, self._path)
+            num_values, num_found = num_values + 1, num_found + (value is not None)
             self._add(value if isinstance(value, list) else [] if value is None else [value])
+        if self._path is not None and num_values and not num_found:
+            hint = f"Correct files.records: no line has a list of records at {self._path}."
+            raise DamagedFileError(NOT_RECORDS, hint=hint)
         self._check_names()
 
     def add_document(self, text: str) -> None:

@@ -275,6 +275,26 @@ def test_a_lookup_needs_a_key(company):
         company(sources, {**files, "visits.csv": "id,person\nv1,P0\nv1,P1\n"})
 
 
+def test_no_element_is_lost_silently(company):
+    """A list that cannot be read, a file without the list, and a path that no line has."""
+    feed = NESTED.replace("{path}", "{path}*.x")
+    sources = {
+        "cells": feed.format(name="cells", path="cells", format="csv", more=""),
+        "lines": feed.format(name="lines", path="lines", format="jsonl", more=", records: rows"),
+    }
+    files = {
+        "cells-1.x": 'id,date,status,customer,line_items\n1,2024-05-01,completed,,"[{""id"": 1"\n2,2024-05-01,completed,,x\n',
+        "cells-2.x": "id,date,status,customer\n3,2024-05-01,completed,\n",
+        "lines-1.x": '{"row": [{"id": 1}]}\n',
+    }
+    ctx = company(sources, files)
+    quarantined = rows(ctx, QUARANTINE, "file", "position", "reasons", where="entity = 'order_line'")
+    assert quarantined == [
+        ("cells-1.x", 0, ["missing_required"]), ("cells-1.x", 1, ["missing_required"]), ("cells-2.x", 0, ["missing_column"]),
+    ]  # fmt: skip
+    assert rows(ctx, DELIVERY, "file", "reason", where="status = 'rejected'") == [("lines-1.x", "not_records")]
+
+
 def test_an_element_is_replayed(company):
     ctx = company(
         {"plain": NESTED.format(name="plain", path="plain.x", format="json", more="")}, {"plain.x": json.dumps(ORDERS)}
