@@ -9,7 +9,7 @@ from crm_spark.core.errors import InputError
 from crm_spark.sources.config import Feed, Lookup
 from crm_spark.stages.clean.records import FILE, field_of, stored_column
 
-FOUND = "_found_{}"
+FOUND = "_looked_up_{}"
 """Value found for a column, formatted with the column name."""
 
 

@@ -111,7 +111,7 @@ class Validation:
                 if row["status"] == "ingested" and row["batch_id"] in ids and row["file_sha256"] in incomplete_files:
                     self.ctx.log.warning(
                         "%s: %s is missing columns mapped in feeds.%s: %s. All its records of this entity are quarantined. "
-                        "Correct the mapping, or list the columns in files.may_lack",
+                        "Correct the mapping, say in files.table where the header is, or list the columns in files.may_lack",
                         name,
                         row["file"],
                         entity,
