@@ -23,6 +23,7 @@ DRIVER_ROWS = {
     "onboarding/column_profile.py:profiled": "a limited number of first values",
     "onboarding/column_profile.py:words_of": "a limited number of most frequent values",
     "onboarding/id_overlap.py:overlaps": "one row per pair of columns of the profiled files",
+    "onboarding/nested_columns.py:flat": "200 records of a profiled file",
     "onboarding/locale_hints.py:_counted": "a limited number of most frequent values",
     "pipeline/ledger.py:load": "one row per stage: 14",
     "stages/clean/reconciliation.py:reconcile": "one row per source, entity and pending delivery",

@@ -94,6 +94,7 @@ def _draft_source(arguments: _Arguments) -> int:
     from crm_spark.onboarding import folder_profile as folder
     from crm_spark.onboarding import source_draft as draft
     from crm_spark.onboarding.format_detection import sniffed
+    from crm_spark.onboarding.nested_columns import flat
     from crm_spark.settings import load_settings
     from crm_spark.sources.config import Source
     from crm_spark.stages.ingest.file_copies import readable_paths
@@ -121,7 +122,9 @@ def _draft_source(arguments: _Arguments) -> int:
     spark = build_session(settings.session, app_name="crm_spark onboard")
     newest = validated_file(newest, report)
     with TemporaryDirectory() as scratch, readable_paths([newest], how, Path(scratch)) as files:
-        profiles, proposal = folder.profiled_and_proposed(read_records(spark, how, files), name, folder.known(DOMAINS))
+        profiles, proposal = folder.profiled_and_proposed(
+            flat(read_records(spark, how, files)), name, folder.known(DOMAINS)
+        )
     texts = [draft.source_yaml(name, how, profiles, proposal, given), draft.rules_yaml(name, proposal.feeds)]
     for path, text in zip(targets, texts):
         _write(path, text)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze_columns import decoded
 from crm_spark.core.errors import InputError
@@ -18,6 +19,7 @@ from crm_spark.onboarding.id_overlap import ids_in, overlaps
 from crm_spark.onboarding.id_systems import Systems, systems_of
 from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_countries
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
+from crm_spark.onboarding.nested_columns import FlatRecords, flat
 from crm_spark.sources.config import Source
 from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.discovery import hidden_files, list_files
@@ -118,7 +120,7 @@ def profile_folder(
             drafts.append(draft)
             if columns := _id_columns(draft.proposal):
                 email = draft.proposal.feeds.get("person", {}).get("email")
-                records = _read(spark, group.how, sample, stack)
+                records = flat(_read(spark, group.how, sample, stack)).elements
                 ids.append(ids_in(records, group.name, columns, email.name if email else None))
         places = {group.name: _places(group, knowledge.file_words) for group in groups}
         systems = systems_of(places, overlaps(ids) if ids else [])
@@ -127,20 +129,24 @@ def profile_folder(
 
 def drafted(records: DataFrame, group: Group, knowledge: Knowledge) -> Drafted:
     """Profile the records of a source's typical file and propose a mapping."""
-    profiles, proposal = profiled_and_proposed(records, group.name, knowledge)
-    hints = hints_in(records, profiles, proposal, knowledge.vocabulary, knowledge.countries)
+    found = flat(records)
+    profiles, proposal = profiled_and_proposed(found, group.name, knowledge)
+    hints = hints_in(found.elements, profiles, proposal, knowledge.vocabulary, knowledge.countries)
     return Drafted(group, profiles, proposal, hints)
 
 
-def profiled_and_proposed(records: DataFrame, name: str, knowledge: Knowledge) -> tuple[list[ColumnProfile], Proposal]:
+def profiled_and_proposed(found: FlatRecords, name: str, knowledge: Knowledge) -> tuple[list[ColumnProfile], Proposal]:
     """Column profiles and proposed mapping of a source's records."""
-    profiles = profiled(records)
+    profiles = profiled(found.records)
+    if found.element_columns:
+        profiles += profiled(found.elements.select(*(F.col(f"`{column}`") for column in found.element_columns)))
     proposal = proposal_of(
         profiles,
         knowledge.vocabulary,
-        words_of=lambda column: words_of(records, column),
-        num_divided=lambda key, column: num_divided(records, key, column),
+        words_of=lambda column: words_of(found.elements, column),
+        num_divided=lambda key, column: num_divided(found.elements, key, column),
         called=name,
+        each=found.each,
     )
     return profiles, proposal
 

@@ -76,6 +76,7 @@ class Proposal:
         status_map: order status in the source -> standard status; None if unknown.
         consent_map: consent value in the source -> true or false; None if unknown.
         num_divided_orders: number of orders whose lines have different statuses.
+        each: list in the records of which each element is a record; None for none.
     """
 
     feeds: dict[str, Found]
@@ -83,6 +84,7 @@ class Proposal:
     status_map: dict[str, str | None] = field(default_factory=dict)
     consent_map: dict[str, str | None] = field(default_factory=dict)
     num_divided_orders: int = 0
+    each: str | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def proposal_of(
     words_of: Callable[[str], list[str]],
     num_divided: Callable[[str, str], int],
     called: str = "",
+    each: str | None = None,
 ) -> Proposal:
     """Propose a mapping for a source.
 
@@ -145,17 +148,18 @@ def proposal_of(
         words_of: returns the distinct values of a column with few values.
         num_divided: returns the number of keys with more than one value in a column.
         called: source name.
+        each: list of which the elements are records of their own; their columns begin with it.
     """
-    feeds = proposed(profiles, vocabulary.names)
+    feeds = proposed(profiles, vocabulary.names, each)
     kinds = {entity: _kind(entity, called, profiles) for entity in feeds if entity in _KINDS}
     consents = _consents(feeds, profiles, vocabulary, words_of)
     order = feeds.get("order", {})
     if "status" not in order:
-        return Proposal(feeds, kinds, consent_map=consents)
+        return Proposal(feeds, kinds, consent_map=consents, each=each)
     status = order["status"].name
     statuses = {word: vocabulary.states.get(word.strip().lower()) for word in words_of(status)}
     divided = num_divided(order["order_id"].name, status) if "order_line" in feeds else 0
-    return Proposal(feeds, kinds, statuses, consents, divided)
+    return Proposal(feeds, kinds, statuses, consents, divided, each)
 
 
 def _kind(entity: str, called: str, profiles: list[ColumnProfile]) -> str:
@@ -183,13 +187,17 @@ def _consents(
     return {}
 
 
-def proposed(profiles: list[ColumnProfile], names: Mapping[str, Mapping[str, list[str]]]) -> dict[str, Found]:
+def proposed(
+    profiles: list[ColumnProfile], names: Mapping[str, Mapping[str, list[str]]], each: str | None = None
+) -> dict[str, Found]:
     """Entity -> entity column -> source column, for entities with all required columns that the file describes."""
-    by_name = {spelling: profile for profile in profiles for spelling in _spellings(profile.name)}
+    by_name = _by_name(profiles)
     every = {entity: _found(by_name, columns) for entity, columns in names.items()}
     if "quantity" in every.get("order_line", {}):
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
-    _give_id(every, by_name)
+    _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
+    if each is not None:
+        _give_ids_of_lines(every, by_name, each)
     _give_person(every)
     result = {
         entity: found
@@ -215,10 +223,32 @@ def _is_described(entity: str, columns: Found) -> bool:
     return entity not in _EVIDENCE or bool(_EVIDENCE[entity] & set(columns))
 
 
-def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile]) -> None:
-    """Assign a column named just `id` to the first entity that the file describes."""
+def _by_name(profiles: list[ColumnProfile]) -> dict[str, ColumnProfile]:
+    """Columns by spelling; a field of an object also by the end of its path, unless that is `id` or another column's name."""
+    by_name = {spelling: profile for profile in profiles for spelling in _spellings(profile.name)}
+    for size in (2, 1):
+        for profile in profiles:
+            parts = profile.name.split(".")
+            for spelling in _spellings("".join(parts[-size:])) if len(parts) > size else ():
+                if spelling not in _ANY_ID:
+                    by_name.setdefault(spelling, profile)
+    return by_name
+
+
+def _give_ids_of_lines(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], each: str) -> None:
+    """Order lines in a list: the id of the line is the element's, that of the order the record's."""
+    lines, order = every.get("order_line", {}), every.get("order", {})
+    if "order_id" not in lines and "order_id" in order:
+        lines["order_id"] = order["order_id"]
+    own = by_name.get(plain(f"{each}.id"))
+    if "line_id" not in lines and own is not None:
+        lines["line_id"] = own
+
+
+def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, is_order: bool = False) -> None:
+    """Assign a column named just `id` to the first entity that the file describes; to the order if the file has its lines."""
     lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
-    for entity in _OWNS_AN_ID:
+    for entity in ("order", *_OWNS_AN_ID) if is_order else _OWNS_AN_ID:
         columns = every.get(entity, {})
         (own,) = set(ENTITIES[entity].grain) - {"system"}
         needed = required(entity) - {own, "person_id"}

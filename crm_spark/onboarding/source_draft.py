@@ -155,12 +155,14 @@ def _feed(entity: str, columns: Found, proposal: Proposal) -> dict[str, Any]:
         mapped.setdefault("contact_id", {"from": names, "join": "-"})
     if entity == "campaign_response":
         mapped.setdefault("response_id", {"hash_of": "all"})
+    is_element = any(profile.name.startswith(f"{proposal.each}.") for profile in columns.values())
+    unfolded = {"each": proposal.each} if proposal.each is not None and is_element else {}
     if entity == "order_line":
-        return {"columns": _line(columns, mapped, proposal)}
+        return {**unfolded, "columns": _line(columns, mapped, proposal)}
     # A repeated key (such as the order id on each line) needs one_row_per_key.
     keys = [columns[k] for k in ENTITIES[entity].grain if k in columns]
     feed: dict[str, Any] = {"one_row_per_key": True} if keys and not any(k.may_be_key for k in keys) else {}
-    return {**feed, "columns": mapped}
+    return {**unfolded, **feed, "columns": mapped}
 
 
 def _mapped(ours: str, profile: ColumnProfile, type_name: str) -> Any:
