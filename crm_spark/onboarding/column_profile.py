@@ -14,6 +14,9 @@ _NUM_FIRST, _LONGEST = 1_000, 100
 MOSTLY = 0.95
 """Minimum fraction of values that must match a pattern to determine the kind of a column."""
 
+ORDER_NUMBER = "order_number"
+"""Pattern of order numbers as shops write them."""
+
 _SIGN = r"([A-Z]{3} ?|[€$£¥] ?)?"
 _SIGN_BEHIND = r"( ?[A-Z]{3}| ?[€$£¥])?"
 _DAY, _MONTH, _YEAR = r"(0[1-9]|[12]\d|3[01])", r"(0[1-9]|1[0-2])", r"\d{4}"
@@ -69,11 +72,12 @@ PATTERNS = {
     "iban": r"^[A-Z]{2}\d{2}( ?[A-Z0-9]{4}){3,7}( ?[A-Z0-9]{1,4})?$",
     "yes_no": r"(?i)^(true|false|yes|no|y|n|ja|nein|j|oui|non|sí|sì|si|sim|não|nee|tak|nie|да|нет)$",
     "leading_zero": r"^0\d+$",
+    ORDER_NUMBER: r"^#\d+$",
 }
 DATES = ("iso", *(name for name in PATTERNS if "yy" in name), "epoch_milliseconds", "epoch_seconds")
 NUMBERS = ("integer", "decimal_point", "decimal_comma")
 PERSONAL = ("email", "phone", "iban")
-_ALWAYS = (*NUMBERS, *PERSONAL, "leading_zero", "whole_fraction", "with_zone")
+_ALWAYS = (*NUMBERS, *PERSONAL, ORDER_NUMBER, "leading_zero", "whole_fraction", "with_zone")
 _BLANK = ("", "n/a", "na", "null", "none", "unknown", "-", "nan")
 
 

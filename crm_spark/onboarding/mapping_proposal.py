@@ -8,7 +8,7 @@ from pathlib import Path
 
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import read_yaml
-from crm_spark.onboarding.column_profile import ColumnProfile
+from crm_spark.onboarding.column_profile import ORDER_NUMBER, ColumnProfile
 from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
 
 FULL_NAME, PARTS = "full_name", {"given_name": "given", "family_name": "family"}
@@ -34,6 +34,7 @@ _EVIDENCE = {
 }
 """Columns of which a file must have at least one to describe the entity rather than only reference it. The order decides
 which entity gets a column named just `id`."""
+_WITH_ORDER_ID = ("order", "order_line")
 _OWNS_AN_ID = ("feedback", "interaction", "person", "product", "order")
 _ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
 _CONSENT_COLUMNS = (
@@ -95,11 +96,13 @@ class Vocabulary:
         names: entity -> column -> known column names.
         states: known order status -> standard status.
         consents: known consent value -> true or false.
+        prefixes: entity -> words that may stand before the name of one of its columns, such as `billing`.
     """
 
     names: Mapping[str, Mapping[str, list[str]]]
     states: Mapping[str, str] = field(default_factory=dict)
     consents: Mapping[str, str] = field(default_factory=dict)
+    prefixes: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def known_vocabulary(folder: Path) -> Vocabulary:
@@ -108,6 +111,7 @@ def known_vocabulary(folder: Path) -> Vocabulary:
         read_yaml(folder / "column_names.yaml"),
         _by_word(read_yaml(folder / "status_words.yaml")),
         _by_word(read_yaml(folder / "consent_words.yaml")),
+        read_yaml(folder / "column_prefixes.yaml"),
     )
 
 
@@ -150,7 +154,7 @@ def proposal_of(
         called: source name.
         each: list of which the elements are records of their own; their columns begin with it.
     """
-    feeds = proposed(profiles, vocabulary.names, each)
+    feeds = proposed(profiles, vocabulary, each)
     kinds = {entity: _kind(entity, called, profiles) for entity in feeds if entity in _KINDS}
     consents = _consents(feeds, profiles, vocabulary, words_of)
     order = feeds.get("order", {})
@@ -187,12 +191,17 @@ def _consents(
     return {}
 
 
-def proposed(
-    profiles: list[ColumnProfile], names: Mapping[str, Mapping[str, list[str]]], each: str | None = None
-) -> dict[str, Found]:
+def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | None = None) -> dict[str, Found]:
     """Entity -> entity column -> source column, for entities with all required columns that the file describes."""
     by_name = _by_name(profiles)
-    every = {entity: _found(by_name, columns) for entity, columns in names.items()}
+    numbers = [profile for profile in profiles if profile.is_mostly(ORDER_NUMBER)]
+    others = {spelling: profile for spelling, profile in by_name.items() if profile not in numbers}
+    every = {
+        entity: _found(by_name if entity in _WITH_ORDER_ID else others, columns, vocabulary.prefixes.get(entity, ()))
+        for entity, columns in vocabulary.names.items()
+    }
+    for entity in _WITH_ORDER_ID if numbers else ():
+        every.setdefault(entity, {}).setdefault("order_id", numbers[0])
     if "quantity" in every.get("order_line", {}):
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
     _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
@@ -212,8 +221,15 @@ def proposed(
     return result
 
 
-def _found(by_name: Mapping[str, ColumnProfile], columns: Mapping[str, list[str]]) -> Found:
-    spelled = {ours: [n for n in (plain(ours), *spellings) if n in by_name] for ours, spellings in columns.items()}
+def _found(
+    by_name: Mapping[str, ColumnProfile], columns: Mapping[str, list[str]], prefixes: Collection[str] = ()
+) -> Found:
+    spelled = {
+        ours: [
+            f"{prefix}{n}" for prefix in ("", *prefixes) for n in (plain(ours), *spellings) if f"{prefix}{n}" in by_name
+        ]
+        for ours, spellings in columns.items()
+    }
     return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
 
 

@@ -64,6 +64,11 @@ def test_configuration_loads(path):
     elif path.stem == "consent_words":
         consents = known_vocabulary(path.parent).consents
         assert consents["abgemeldet"] == "false" and set(consents.values()) == {"true", "false"}
+    elif path.stem == "column_prefixes":
+        prefixes = known_vocabulary(path.parent).prefixes
+        assert set(prefixes) <= set(ENTITIES) and all(
+            word == plain(word) for words in prefixes.values() for word in words
+        )
     elif path.stem == "countries":
         for facts in known_countries(path.parent).facts.values():
             source = {"name": "x", "system": "x", "files": {"path": "x", "format": "csv"}, **facts}

@@ -109,7 +109,7 @@ def test_files_are_grouped_into_sources_of_two_systems(drafted):
 
 def test_output_lists_skipped_files_questions_and_the_next_command(drafted):
     root, output = drafted
-    assert "notes.xlsx: spreadsheet" in output and "shop/Positionen_2024-10.csv: nul bytes" in output
+    assert "notes.xlsx: Cannot read it as a workbook" in output and "shop/Positionen_2024-10.csv: nul bytes" in output
     assert "shop/.Kunden.csv: hidden or temporary file" in output and "Not drafted (3 files)" in output
     assert f"1. {root / 'mine' / 'company.yaml'}:5 company.name" in output and "To decide (2)" in output
     assert "country DE (40 of 40 records), currency EUR (30 of 30 records), time_zone Europe/Berlin" in output
