@@ -158,7 +158,8 @@ def num_records(name: str, content: bytes) -> int | None:
         if format == "jsonl":
             return sum(_num_in_line(line) for line in io.StringIO(text, newline=None) if line.strip(" \t\r\n"))
         rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "tsv" in name else ",", strict=True)
-        return sum(1 for row in rows if row) - 1
+        header, *others = [row for row in rows if row]
+        return sum(1 for row in others if row != header)  # a header in the middle is no record
     except (
         ValueError,
         csv.Error,

@@ -23,8 +23,10 @@ JSON = {"path": "*.json", "format": "json"}
 
 
 def test_path_that_no_record_has_is_refused_with_file_and_key():
-    with pytest.raises(ConfigError, match=r"conf/shop\.yaml: feeds\.order\.columns\.person_id: .*`customer\.id`"):
-        require_known_paths(source("customer.id", JSON), [delivery("id", "customer"), delivery("id")], "conf/shop.yaml")
+    with pytest.raises(
+        ConfigError, match=r"conf/shop\.yaml: feeds\.order: .*`customer\.id`, or `customer` with an object"
+    ):
+        require_known_paths(source("customer.id", JSON), [delivery("id", "client"), delivery("id")], "conf/shop.yaml")
 
 
 @pytest.mark.parametrize(
@@ -32,12 +34,21 @@ def test_path_that_no_record_has_is_refused_with_file_and_key():
     [
         ("customer.id", JSON, [delivery("id"), delivery("id", "customer%2Eid")]),
         ("customer", JSON, [delivery("id")]),
+        ("customer.id", JSON, [delivery("id", "customer"), delivery("id")]),
         ("customer.id", {**JSON, "may_lack": ["customer.id"]}, [delivery("id")]),
         ("customer.id", JSON, []),
         ("customer.id", JSON, [delivery(), delivery("id", status="rejected"), delivery("id", owner="other")]),
         ("customer.id", {"path": "*.csv", "format": "csv"}, [delivery("id")]),
     ],
-    ids=["a field in one file", "no path", "declared", "nothing delivered", "nothing of it read", "no JSON"],
+    ids=[
+        "a field in one file",
+        "no path",
+        "into an object",
+        "declared",
+        "nothing delivered",
+        "nothing of it read",
+        "no JSON",
+    ],
 )
 def test_other_names_are_accepted(name, files, deliveries):
     require_known_paths(source(name, files), deliveries, "conf/shop.yaml")
