@@ -15,14 +15,8 @@ FILE = "_file"
 
 def stored_column(name: str, columns: Collection[str]) -> str | None:
     """The bronze column that contains a source column: its own, or that of the object into which a path leads."""
-    if name == FILE:
-        return FILE
-    parts = name.split(".")
-    for size in range(len(parts), 0, -1):
-        column = encoded(".".join(parts[:size]), 0)
-        if column in columns:
-            return column
-    return None
+    column, _ = _place(name, columns)
+    return column
 
 
 def records_of(bronze: DataFrame, feed: Feed, incomplete_files: Sequence[str] = ()) -> DataFrame:
@@ -43,10 +37,8 @@ def records_of(bronze: DataFrame, feed: Feed, incomplete_files: Sequence[str] = 
 
 def field_of(name: str, columns: Collection[str]) -> Column:
     """The cell of a source column, or the field into which a path leads; null without such a column."""
-    column = stored_column(name, columns)
-    if column is None:
-        return F.lit(None).cast("string")
-    return _field(F.col(f"`{column}`"), _rest(name, column))
+    column, path = _place(name, columns)
+    return F.lit(None).cast("string") if column is None else _field(F.col(f"`{column}`"), path)
 
 
 def left_out(feed: Feed, columns: Collection[str]) -> Column | None:
@@ -64,18 +56,16 @@ def record_id(row_id: str) -> Column:
 
 
 def _holds(condition: Condition, columns: Collection[str]) -> Column:
-    stored = FILE if condition.column == FILE else encoded(condition.column, 0)
-    cell = F.coalesce(F.trim(f"`{stored}`"), F.lit("")) if stored in columns else F.lit("")
+    cell = F.coalesce(F.trim(field_of(condition.column, columns)), F.lit(""))
     return cell.rlike(condition.matches) if condition.matches is not None else cell == F.lit(condition.equals)
 
 
 def _elements(bronze: DataFrame, each: str, incomplete_files: Sequence[str]) -> DataFrame:
     """A row per element of a list; the list's column has the element."""
     is_whole = F.col("_corrupt").isNotNull() | F.col("_file_sha256").isin(*incomplete_files)
-    column = stored_column(each, bronze.columns)
-    if column is None:  # no record has a list
+    if stored_column(each, bronze.columns) is None:  # no record has a list
         return bronze.where(is_whole)
-    text = F.trim(_field(F.col(f"`{column}`"), _rest(each, column)))
+    text = F.trim(field_of(each, bronze.columns))
     listed = F.from_json(text, "array<string>", {"mode": "PERMISSIVE"})
     # What is no list is one element: an object, or a text that cannot be read and fails as a record without its fields.
     is_list = F.startswith(text, F.lit("["))
@@ -87,15 +77,16 @@ def _elements(bronze: DataFrame, each: str, incomplete_files: Sequence[str]) -> 
     return rows.withColumns({"_row_id": row_id, encoded(each, 0): F.col("_element")}).drop("_number", "_element")
 
 
-def _rest(name: str, column: str) -> list[str]:
-    """The part of a path behind the column that contains it."""
+def _place(name: str, columns: Collection[str]) -> tuple[str | None, list[str]]:
+    """The bronze column that contains a source column, and the path within it."""
     if name == FILE:
-        return []
+        return FILE, []
     parts = name.split(".")
     for size in range(len(parts), 0, -1):
-        if encoded(".".join(parts[:size]), 0) == column:
-            return parts[size:]
-    return parts[1:]
+        column = encoded(".".join(parts[:size]), 0)
+        if column in columns:
+            return column, parts[size:]
+    return None, []
 
 
 def _field(cell: Column, path: list[str]) -> Column:

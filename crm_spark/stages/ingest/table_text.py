@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from python_calamine import CalamineWorkbook
@@ -65,7 +66,7 @@ def _table(lines: Iterable[str], how: Files, options: FileOptions, tracker: Quot
     if first is None:
         return
     if not SEPARATOR_HINT.match(first):
-        records = _before(first, records)
+        records = chain([first], records)
     for _ in range(how.table.skip_lines):
         next(records, None)
     header = _header(records, how, options)
@@ -73,11 +74,6 @@ def _table(lines: Iterable[str], how: Files, options: FileOptions, tracker: Quot
         return
     yield header
     yield from _without_footer(_without_repeats(records, header), how.table.footer_lines)
-
-
-def _before(first: str, records: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from records
 
 
 def _records(lines: Iterable[str], tracker: QuoteTracker, comment: str | None) -> Iterator[str]:
