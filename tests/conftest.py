@@ -23,12 +23,14 @@ if IS_PARALLEL:
 
 @pytest.fixture
 def project_log(caplog):
-    """What the project logs during the test; libraries may remove the handlers of the root logger, or raise their level."""
+    """What the project logs during the test; libraries may remove the handlers of the root logger, raise the level of loggers, or
+    disable those that exist when they configure their own."""
     import logging
 
     from crm_spark.core.log import LOGGER_NAME, get_logger
 
     caplog.set_level(logging.INFO, logger=LOGGER_NAME)
+    get_logger().disabled = False
     get_logger().addHandler(caplog.handler)
     yield caplog
     get_logger().removeHandler(caplog.handler)

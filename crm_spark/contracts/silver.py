@@ -4,47 +4,44 @@ Every entity has a `system` column (the namespace of its ids, since two systems 
 lineage columns that point to bronze. `person_id` is the id within one system; the resolve stage maps it to a customer.
 """
 
-from crm_spark.contracts.types import BOOLEAN, DATE, DOUBLE, INT, MONEY, ORIGINS, STRING, STRINGS, TIMESTAMP
-from crm_spark.core.contract import ColumnContract, Sensitivity, TableContract, optional, required
-
-PERSONAL = Sensitivity.PERSONAL
-
-SILVER_ENVELOPE = (
-    required("source", STRING, "Name of the source configuration."),
-    required("row_id", STRING, "Id of the bronze record."),
-    required("record_hash", STRING, "Digest of the business columns."),
-    required("batch_id", STRING, "Delivery that contained the record."),
-    optional(
-        "updated_at",
-        TIMESTAMP,
-        "Last change according to the source; determines the latest version of a record.",
-        former_name="known_at",
-    ),
-    optional(
-        "notes", STRINGS, "Findings that did not quarantine the row, as `code:column`: nulled placeholders, warnings."
-    ),
-    optional(
-        "merged_from",
-        ORIGINS,
-        "Columns whose value came from another record of the same key, with the record of each; null for none.",
-    ),
+from crm_spark.contracts.sales import ORDER, ORDER_LINE, PAYMENT, PRODUCT
+from crm_spark.contracts.services import APPOINTMENT, DEAL, LOCATION, RELATION, SUBSCRIPTION, USAGE
+from crm_spark.contracts.silver_columns import (
+    LANGUAGE,
+    PERSON_ID,
+    PERSONAL,
+    PLAIN_TEXT,
+    SILVER_ENVELOPE,
+    SYSTEM,
+    entity,
 )
+from crm_spark.contracts.types import BOOLEAN, DATE, DOUBLE, INT, STRING, TIMESTAMP
+from crm_spark.core.contract import TableContract, optional, required
 
-SYSTEM = required("system", STRING, "Namespace of the ids.")
-PERSON_ID = optional("person_id", STRING, "Person id in the source system; null for guests.")
+__all__ = [
+    "APPOINTMENT",
+    "CAMPAIGN_CONTACT",
+    "CAMPAIGN_RESPONSE",
+    "CONSENT_HISTORY",
+    "DEAL",
+    "ENTITIES",
+    "EVENT_TIMES",
+    "FEEDBACK",
+    "HISTORY",
+    "INTERACTION",
+    "LOCATION",
+    "ORDER",
+    "ORDER_LINE",
+    "PAYMENT",
+    "PERSON",
+    "PRODUCT",
+    "RELATION",
+    "SILVER_ENVELOPE",
+    "SUBSCRIPTION",
+    "USAGE",
+]
 
-PLAIN_TEXT = optional(
-    "plain_text", STRING, "Normalised text: mojibake repaired, HTML and invisible characters removed, NFC.", PERSONAL
-)
-LANGUAGE = optional("language", STRING, "ISO 639-1 code, given by the source or detected; null if undetected.")
-
-
-def _entity(name: str, key: str, doc: str, *columns: ColumnContract) -> TableContract:
-    grain = ("system", key)
-    return TableContract(name=f"silver.{name}", grain=grain, columns=(SYSTEM, *columns, *SILVER_ENVELOPE), doc=doc)
-
-
-PERSON = _entity(
+PERSON = entity(
     "person",
     "person_id",
     "A person in one source system.",
@@ -69,42 +66,7 @@ PERSON = _entity(
     optional("has_marketing_consent", BOOLEAN, "Whether the person consented to marketing contact; null if unknown."),
     optional("joined_at", TIMESTAMP, "When the person was first registered in the system."),
 )
-ORDER = _entity(
-    "order",
-    "order_id",
-    "An order, basket or invoice.",
-    required("order_id", STRING, "Order id in the source system."),
-    PERSON_ID,
-    required("ordered_at", TIMESTAMP, "Time of the order (UTC)."),
-    required("status", STRING, "completed, cancelled or returned."),
-    optional("channel", STRING, "shop, marketplace, store, phone ..."),
-)
-ORDER_LINE = _entity(
-    "order_line",
-    "line_id",
-    "A line of an order: one product, one quantity, one price.",
-    required("line_id", STRING, "Line id in the source system, or a digest of the line."),
-    required("order_id", STRING, "Order that contains the line."),
-    optional("product_id", STRING, "Product sold."),
-    required("quantity", DOUBLE, "Units sold; negative for returns."),
-    required("unit_price", MONEY, "Unit price in `currency`."),
-    required("currency", STRING, "ISO 4217 code of unit_price."),
-    required("amount", MONEY, "quantity x unit_price in the company's reporting currency."),
-    required(
-        "is_return", BOOLEAN, "Whether the line was returned or cancelled; false if the source has no such column."
-    ),
-)
-PRODUCT = _entity(
-    "product",
-    "product_id",
-    "A product in one source system.",
-    required("product_id", STRING, "Product id in the source system."),
-    optional("name", STRING, "Product name."),
-    optional("category", STRING, "Product category or department."),
-    optional("brand", STRING, "Product brand."),
-    optional("list_price", MONEY, "List price in the source's currency."),
-)
-INTERACTION = _entity(
+INTERACTION = entity(
     "interaction",
     "interaction_id",
     "A contact between a person and the company: ticket, call, mail or web event.",
@@ -118,7 +80,7 @@ INTERACTION = _entity(
     PLAIN_TEXT,
     LANGUAGE,
 )
-FEEDBACK = _entity(
+FEEDBACK = entity(
     "feedback",
     "feedback_id",
     "Feedback of a person about the company or a product: a review, a survey answer, a labelled ticket.",
@@ -135,7 +97,7 @@ FEEDBACK = _entity(
     optional("rating", DOUBLE, "Rating on the source's scale."),
     optional("label", STRING, "recommends, does_not_recommend or no_clear_opinion; mapped from the rating."),
 )
-CAMPAIGN_CONTACT = _entity(
+CAMPAIGN_CONTACT = entity(
     "campaign_contact",
     "contact_id",
     "A person selected for a campaign, contacted or in the holdout group.",
@@ -146,7 +108,7 @@ CAMPAIGN_CONTACT = _entity(
     optional("channel", STRING, "mail, phone, coupon ..."),
     required("is_holdout", BOOLEAN, "Whether the person is in the holdout group (selected, not contacted)."),
 )
-CAMPAIGN_RESPONSE = _entity(
+CAMPAIGN_RESPONSE = entity(
     "campaign_response",
     "response_id",
     "A response to a campaign: a click, a redeemed coupon, an order through the link.",
@@ -160,19 +122,40 @@ CAMPAIGN_RESPONSE = _entity(
 
 ENTITIES: dict[str, TableContract] = {
     t.entity: t
-    for t in (PERSON, PRODUCT, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
+    for t in (
+        PERSON,
+        PRODUCT,
+        LOCATION,
+        ORDER,
+        ORDER_LINE,
+        PAYMENT,
+        SUBSCRIPTION,
+        USAGE,
+        APPOINTMENT,
+        DEAL,
+        RELATION,
+        INTERACTION,
+        FEEDBACK,
+        CAMPAIGN_CONTACT,
+        CAMPAIGN_RESPONSE,
+    )
 }
 """Entities that a source can feed, by name."""
 
 EVENT_TIMES = {
     "person": "joined_at",
     "order": "ordered_at",
+    "payment": "paid_at",
+    "subscription": "started_at",
+    "usage": "happened_at",
+    "appointment": "starts_at",
+    "deal": "opened_at",
     "interaction": "happened_at",
     "feedback": "given_at",
     "campaign_contact": "contacted_at",
     "campaign_response": "responded_at",
 }
-"""Event-time column of each entity that has one."""
+"""Event-time column of each entity that has one. Appointments and subscriptions may start after their record was delivered."""
 
 _INTERVAL = (
     required("valid_from", TIMESTAMP, "Start of validity (inclusive); 1900-01-01 if unknown."),

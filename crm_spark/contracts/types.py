@@ -36,3 +36,14 @@ ORIGINS = ArrayType(
     )
 )
 """Columns that came from other records, with the record of each."""
+ATTRIBUTE_VALUE = StructType(
+    [
+        StructField("name", STRING),
+        StructField("text", STRING),
+        StructField("number", DOUBLE),
+        StructField("date", DATE),
+        StructField("flag", BOOLEAN),
+    ]
+)
+ATTRIBUTES = ArrayType(ATTRIBUTE_VALUE)
+"""Named values of which each has one of four types; sorted by name, so that equal attributes are equal columns."""

@@ -34,6 +34,9 @@ class ColumnContract:
     sensitivity: Sensitivity = Sensitivity.INTERNAL
     former_name: str | None = None
     """Name of the column in lakes of an older layout; see `crm_spark.migrations`."""
+    is_added: bool = False
+    """Whether the column was added to a table that lakes already have. It is part of a record's digest only where it has a
+    value, so that records without one keep their digest."""
 
 
 def required(
@@ -58,6 +61,11 @@ def optional(
 ) -> ColumnContract:
     """A column that may be null."""
     return ColumnContract(name, type, doc, False, sensitivity, former_name)
+
+
+def added(name: str, type: DataType, doc: str, sensitivity: Sensitivity = Sensitivity.INTERNAL) -> ColumnContract:
+    """A column that may be null, added to a table that lakes already have."""
+    return ColumnContract(name, type, doc, sensitivity=sensitivity, is_added=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -14,9 +15,18 @@ def sha256_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def row_hash(*columns: str) -> Column:
-    """SHA-256 (hex) over columns; null differs from an empty string, and column boundaries count."""
-    return F.sha2(F.to_json(F.struct(*columns), {"ignoreNullFields": "false"}), 256)
+def row_hash(*columns: str, where_known: Sequence[str] = ()) -> Column:
+    """SHA-256 (hex) over columns; null differs from an empty string, and column boundaries count.
+
+    Args:
+        columns: columns that are always part of the digest.
+        where_known: columns that are part of it in rows where one of them is not null.
+    """
+    text = F.to_json(F.struct(*columns), {"ignoreNullFields": "false"})
+    if where_known:
+        known = F.to_json(F.struct(*where_known), {"ignoreNullFields": "true"})
+        text = F.concat(text, F.when(known == "{}", "").otherwise(known))
+    return F.sha2(text, 256)
 
 
 def frame_digest(frame: DataFrame) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import read_yaml
 from crm_spark.onboarding.column_profile import ORDER_NUMBER, ColumnProfile
-from crm_spark.sources.config import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
+from crm_spark.sources.mappings import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
 
 FULL_NAME, PARTS = "full_name", {"given_name": "given", "family_name": "family"}
 """Column with the full name, and the part of it that each name column takes."""

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze_columns import decoded, encoded
-from crm_spark.sources.config import Feed, Mapping
+from crm_spark.sources.mappings import Feed, Mapping
 from crm_spark.stages.clean.records import records_of
 
 _NUM_ROWS = 200

@@ -3,29 +3,17 @@
 One YAML file per source; the file name is the source name. Mappings are declarative: no expression is evaluated.
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
+from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import Config, TimeZone, read_yaml, validated
 from crm_spark.core.errors import ConfigError
-from crm_spark.core.patterns import require_pattern
-from crm_spark.sources.date_formats import require_date_format
 from crm_spark.sources.files import Files
-
-FILLED_BY_CLEAN = {
-    "system", "amount", "email_match", "house_number", "plain_title", "plain_text",
-    *(column.name for column in SILVER_ENVELOPE if column.name != "updated_at"),
-}  # fmt: skip
-"""Columns filled by the clean stage; a mapping must not name them."""
-HAS_DEFAULT = {"is_return", "is_holdout"}
-"""Required columns that default to false."""
-SOURCE_LEVEL = {"currency"}
-"""Required columns that take the source's setting if they are not mapped."""
-MINOR_UNITS = "minor_units"
-"""Value of `scale`: the number counts the smallest unit of the row's currency."""
+from crm_spark.sources.mappings import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL, Attribute, Feed
 
 
 class Jdbc(Config):
@@ -55,158 +43,6 @@ class Jdbc(Config):
         if self.overlap and self.watermark is None:
             raise ValueError("jdbc.overlap requires jdbc.watermark")
         return self
-
-
-class Condition(Config):
-    """Condition on a cell of a record."""
-
-    column: str
-    """Source column."""
-    matches: str | None = None
-    """Regular expression, searched anywhere in the cell; null: `equals` is compared."""
-    equals: str | None = None
-    """Exact value of the cell; null: `matches` is searched."""
-
-    @model_validator(mode="after")
-    def _check_condition(self) -> "Condition":
-        if (self.matches is None) == (self.equals is None):
-            raise ValueError("set exactly one of matches and equals")
-        if self.matches is not None:
-            require_pattern(self.matches)
-        return self
-
-
-class Case(Condition):
-    """Value assigned if a column matches a condition."""
-
-    value: str
-    """Value assigned."""
-
-
-class Lookup(Config):
-    """Value from the records of another source, such as the name of a category or the person behind an order's customer id.
-
-    Records wait until the other source has been delivered. Two values of one key in one delivery are an error.
-    """
-
-    source: str
-    """Source that is searched; of several deliveries of a key the last counts."""
-    key: str
-    """Its column that is compared with the cell."""
-    value: str
-    """Its column that gives the value."""
-
-
-class Mapping(Config):
-    """Mapping of one entity column from the source columns."""
-
-    from_: Annotated[list[str], Field(alias="from")] = []
-    """Source column, or a list of columns that are joined. `customer.id` is the field `id` of the JSON object in `customer`,
-    `tags.0` the first element of the list in `tags`, and `_file` the path of the file, `archive.zip!member.csv` in an archive."""
-    join: str = " "
-    """Separator if `from` lists several columns."""
-    value: str | bool | int | float | None = None
-    """Constant value; null: the value comes from `from`, `hash_of` or `cases`."""
-    hash_of: list[str] | Literal["all"] | None = None
-    """Digest of these columns, or of all columns; used as an id for records without one; null: no
-    digest."""
-    formats: list[str] = []
-    """Date and time formats, tried in order: iso, epoch_seconds, epoch_milliseconds, epoch_microseconds, epoch_nanoseconds,
-    excel (serial day number), or a Spark datetime pattern. A zone beside the time is read with every format; weekdays and
-    names of months may be in any language of `clean.dates`."""
-    newest_year: int | None = None
-    """Last year of the 100-year window for two-digit years; null: 2099."""
-    map: dict[str, str] = {}
-    """Source value -> target value. Values not listed are reported as `unknown_value` unless `otherwise` is set."""
-    otherwise: str | None = None
-    """Default for values matched by neither `map` nor `cases`; null: they become null."""
-    cases: list[Case] = []
-    """Conditions, tried in order; the first that matches gives the value."""
-    lookup: Lookup | None = None
-    """Value from another source in place of the cell; null: the cell. A value that is not found becomes null and is counted as
-    `unknown_value` unless `otherwise` is set; in a required column its row is quarantined."""
-    extract: str | None = None
-    """Regular expression; the first group is the value; null: the whole cell."""
-    part: Literal["given", "family"] | None = None
-    """Part of a full name written as `Given Family` or `Family, Given`, with or without titles; null: the
-    whole cell."""
-    ranges: dict[str, tuple[float, float]] = {}
-    """Target value -> inclusive numeric range."""
-    scale: float | Literal["minor_units"] | None = None
-    """Factor applied to the number; `minor_units`: the number counts the smallest unit of the row's currency (cents of the
-    euro, whole yen); null: none."""
-    divide_by: str | None = None
-    """Column by which the number is divided; null: none."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthand(cls, content: Any) -> Any:
-        if isinstance(content, str):
-            return {"from": [content]}
-        if isinstance(content, dict) and isinstance(content.get("from"), str):
-            return {**content, "from": [content["from"]]}
-        return content
-
-    @field_validator("extract")
-    @classmethod
-    def _check_extract(cls, pattern: str | None) -> str | None:
-        if pattern is not None and require_pattern(pattern) == 0:
-            raise ValueError("the regular expression needs a group, such as '([0-9]+)$'; the first group is the value")
-        return pattern
-
-    @field_validator("formats")
-    @classmethod
-    def _check_formats(cls, formats: list[str]) -> list[str]:
-        for text in formats:
-            require_date_format(text)
-        return formats
-
-    @model_validator(mode="after")
-    def _check_origin(self) -> "Mapping":
-        origins = [bool(self.from_), self.value is not None, self.hash_of is not None, bool(self.cases)]
-        if sum(origins) != 1:
-            raise ValueError("set exactly one of from, value, hash_of and cases")
-        if self.lookup is not None and len(self.from_) != 1:
-            raise ValueError("lookup: set `from` to the one column whose value is looked up")
-        return self
-
-    @property
-    def source_columns(self) -> list[str]:
-        """Source columns read by this mapping."""
-        hashed = self.hash_of if isinstance(self.hash_of, list) else []
-        return [
-            *self.from_,
-            *hashed,
-            *(case.column for case in self.cases),
-            *([self.divide_by] if self.divide_by else []),
-        ]
-
-
-class Feed(Config):
-    """Mapping of a source to one entity."""
-
-    one_row_per_key: bool = False
-    """Combine the lines of a file that have one key (an order header repeated on each line): each column takes the first known
-    value, in the order of the lines. Values of later lines that differ are counted in `ops.finding` as `conflicting_values`, per
-    column. Between files the latest record by `updated_at` is kept, then that of the source with the higher `rank`, then the
-    one with the greatest digest or, without `updated_at`, the last delivered one; it takes values that it does not know from the
-    others."""
-    each: str | None = None
-    """Column with a JSON list, such as `line_items`: each element is a record of the entity, together with the other columns of
-    its record; `line_items.sku` is a field of the element. Records with an empty list have none. null: each record is one."""
-    only: list[Condition] = []
-    """Conditions that all hold for records of the entity. Others are left out, and counted in `ops.finding` as `left_out`."""
-    leave_out: list[Condition] = []
-    """Conditions of which none holds for records of the entity, such as that of a line of totals. Counted like those of `only`."""
-    columns: dict[str, Mapping]
-    """Mapping of each column of the entity."""
-
-    @property
-    def source_columns(self) -> list[str]:
-        """Source columns that the feed reads."""
-        conditions = [condition.column for condition in (*self.only, *self.leave_out)]
-        mapped = [name for mapping in self.columns.values() for name in mapping.source_columns]
-        return list(dict.fromkeys([*mapped, *conditions, *([self.each] if self.each else [])]))
 
 
 class Source(Config):
@@ -260,7 +96,7 @@ class Source(Config):
     @property
     def lookups(self) -> set[str]:
         """Sources in which a mapping looks up values."""
-        mappings = (mapping for feed in self.feeds.values() for mapping in feed.columns.values())
+        mappings = (mapping for feed in self.feeds.values() for mapping in feed.mapped.values())
         return {mapping.lookup.source for mapping in mappings if mapping.lookup is not None}
 
 
@@ -287,6 +123,7 @@ def load_sources(folder: Path) -> tuple[Source, ...]:
             f"ingest.sources_dir: {folder} contains no *.yaml file. Set it to the folder with one YAML file per source."
         )
     sources = tuple(load_source(path) for path in paths)
+    _require_equal_attributes(paths, sources)
     names = {source.name for source in sources}
     for path, source in zip(paths, sources):
         if unknown := sorted(source.lookups - names):
@@ -294,3 +131,27 @@ def load_sources(folder: Path) -> tuple[Source, ...]:
                 f"{path}: lookup.source: there is no source {unknown[0]}; expected one of {', '.join(sorted(names))}"
             )
     return sources
+
+
+def attributes_of(sources: Iterable[Source], entity: str) -> dict[str, Attribute]:
+    """Attributes of an entity by name, from all sources that feed it."""
+    feeds = [source.feeds[entity] for source in sources if entity in source.feeds]
+    return {name: attribute for feed in feeds for name, attribute in sorted(feed.attributes.items())}
+
+
+def _require_equal_attributes(paths: Sequence[Path], sources: Sequence[Source]) -> None:
+    """Check that sources with an attribute in common agree on its type, role and sensitivity.
+
+    Raises:
+        ConfigError: two sources differ.
+    """
+    known: dict[tuple[str, str], tuple[Path, tuple[str, str, str]]] = {}
+    for path, source in zip(paths, sources, strict=True):
+        for entity, feed in source.feeds.items():
+            for name, attribute in feed.attributes.items():
+                other, declaration = known.setdefault((entity, name), (path, attribute.declaration))
+                if declaration != attribute.declaration:
+                    raise ConfigError(
+                        f"{path}: feeds.{entity}.attributes.{name}: type, role and sensitivity are {attribute.declaration}, and in "
+                        f"{other} {declaration}. Declare the attribute alike, or give one of them another name."
+                    )

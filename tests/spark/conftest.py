@@ -1,6 +1,7 @@
 """The tests of single stages run thousands of short plans: compiling each of them would take longer than running it."""
 
 import pytest
+from support.lake import cleaned_company
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -12,3 +13,9 @@ def plans_are_interpreted(spark):
     yield
     for name in settings:
         spark.conf.unset(name)
+
+
+@pytest.fixture
+def company(spark, tmp_path):
+    """Writes sources and files, runs ingest and clean, and returns the context."""
+    return lambda *arguments, **named: cleaned_company(spark, tmp_path, *arguments, **named)

@@ -62,3 +62,21 @@ def lake_context(spark, lake: Path, *overrides: str, fingerprint: str = "f" * 64
         files_root=lake / "files",
         log=get_logger(),
     )
+
+
+def cleaned_company(spark, folder: Path, sources, files, *overrides: str, fingerprint: str = "1" * 64):
+    """Writes source files (name -> YAML) and data files (name -> content), runs ingest and clean, and returns the context."""
+    from crm_spark.stages.clean import stage as clean
+    from crm_spark.stages.ingest import stage as ingest
+
+    for name in ("sources", "data"):
+        (folder / name).mkdir(exist_ok=True)
+    for name, text in sources.items():
+        (folder / "sources" / f"{name}.yaml").write_text(text)
+    for name, content in files.items():
+        (folder / "data" / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    paths = (f"ingest.sources_dir={folder / 'sources'}", f"ingest.data_dir={folder / 'data'}")
+    ctx = lake_context(spark, folder / "lake", *paths, *overrides, fingerprint=fingerprint)
+    for stage in (ingest, clean):
+        stage.run(ctx)
+    return ctx

@@ -7,12 +7,14 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from crm_spark.contracts.attributes import packed
 from crm_spark.contracts.silver import ENTITIES
-from crm_spark.core.errors import ConfigError
 from crm_spark.core.hashing import row_hash
 from crm_spark.quality.rules import QualityRules
-from crm_spark.sources.config import HAS_DEFAULT, Feed, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.mappings import ATTRIBUTE, ATTRIBUTE_TYPES, HAS_DEFAULT, Feed
 from crm_spark.stages.clean import standardise
+from crm_spark.stages.clean.amounts import Money, amounts_of, unconverted
 from crm_spark.stages.clean.lines import CONTRADICTED, LATER_LINE, combined_lines
 from crm_spark.stages.clean.mapping import (
     CODE,
@@ -32,33 +34,6 @@ WHOLE_ROW = "*"
 """Column name of findings about the whole row."""
 INFO, NULLED, WARN, QUARANTINE, BLOCK = "info", "nulled", "warn", "quarantine", "block"
 MALFORMED, MISSING, LEFT_OUT = "malformed_record", "missing_required", "left_out"
-
-
-@dataclass(frozen=True)
-class Money:
-    """Currency conversion to the reporting currency."""
-
-    currency: str
-    exchange_rates: dict[str, float]
-
-    def require_rate(self, source: Source) -> None:
-        """Check that an exchange rate exists for a source.
-
-        Raises:
-            ConfigError: no rate is configured for its currency.
-        """
-        currency = source.currency or self.currency
-        if currency not in {self.currency, *self.exchange_rates}:
-            raise ConfigError(
-                f"company.exchange_rates: no rate from {currency} (source {source.name}) to {self.currency}. "
-                f"Add `{currency}: <{self.currency} per unit>`."
-            )
-
-    def amount(self, price: Column, currency: Column) -> Column:
-        """Price in the reporting currency; null if no rate is configured."""
-        rates = {self.currency: 1.0, **self.exchange_rates}
-        known = F.create_map(*(F.lit(part) for code, rate in rates.items() for part in (code, str(rate))))
-        return price.cast("decimal(30,8)") * F.try_element_at(known, currency).cast("decimal(20,8)")
 
 
 @dataclass(frozen=True)
@@ -94,7 +69,8 @@ def conformed(
     defaults = CompanyDefaults(validator.money.currency, validator.time_zone)
     typed, names = converted(bronze, source, entity, feed, validator.rules, validator.standards, defaults)
     tolerated = {name for name in names if f"{entity}.{name}" in validator.rules.tolerated}
-    tolerated |= {name for name in names if feed.columns[name].lookup} - set(missing_required(entity, feed))
+    tolerated |= {name for name in names if feed.mapped[name].lookup} - set(missing_required(entity, feed))
+    tolerated |= {ATTRIBUTE.format(name) for name in feed.attributes}
     has_failed = [F.col(REASON.format(name)).isNotNull() for name in names if name not in tolerated]
     values = typed.select(
         *(F.col(VALUE.format(name)).alias(name) for name in names),
@@ -119,7 +95,7 @@ def conformed(
         values = standardise.person(values, validator.standards, default_country=source.country)
     if "plain_text" in ENTITIES[entity].column_names:
         values = standardise.texts(values, validator.standards)
-    filled = _filled(values, source, entity, validator.money)
+    filled = _filled(values, source, entity, feed, validator.money)
     return filled.withColumn("_findings", _row_findings(entity, feed, validator.rules)).select(
         *ENTITIES[entity].column_names,
         "_findings",
@@ -172,7 +148,7 @@ def compact(findings: list[Column]) -> Column:
     return F.when(has_any, F.concat(*arrays)).otherwise(empty)
 
 
-def _filled(values: DataFrame, source: Source, entity: str, money: Money) -> DataFrame:
+def _filled(values: DataFrame, source: Source, entity: str, feed: Feed, money: Money) -> DataFrame:
     """Add the unmapped columns: system, amounts, defaults, nulls for missing columns, and the record hash."""
     contract = ENTITIES[entity]
     # Add many columns per step: Spark re-analyses the whole plan at each step.
@@ -180,18 +156,22 @@ def _filled(values: DataFrame, source: Source, entity: str, money: Money) -> Dat
     for name in HAS_DEFAULT & set(contract.column_names):
         have = F.col(name) if name in values.columns else F.lit(None).cast("boolean")
         added[name] = F.coalesce(have, F.lit(False))
-    if entity == "order_line":
-        reported = F.upper("currency") if "currency" in values.columns else F.lit(None).cast("string")
-        added["currency"] = F.coalesce(reported, F.lit(source.currency or money.currency))
-        price = money.amount(F.col("unit_price"), added["currency"])
-        amount = F.try_multiply(F.col("quantity").try_cast("decimal(18,4)"), price)
-        added["amount"] = amount.try_cast("decimal(18,4)")
+    added |= amounts_of(values, source, entity, money)
+    added["attributes"] = packed(
+        {
+            name: (F.col(ATTRIBUTE.format(name)), ATTRIBUTE_TYPES[attribute.type])
+            for name, attribute in feed.attributes.items()
+        }
+    )
     for column in contract.columns:
         if column.name not in {*values.columns, *added, "record_hash"}:
             added[column.name] = F.lit(None).cast(column.type)
     envelope = {"source", "row_id", "batch_id", "record_hash", "notes", "merged_from"}
-    business = [c for c in contract.column_names if c not in envelope]
-    return values.withColumns(added).withColumn("record_hash", row_hash(*business))
+    business = [c for c in contract.columns if c.name not in envelope]
+    digest = row_hash(
+        *(c.name for c in business if not c.is_added), where_known=[c.name for c in business if c.is_added]
+    )
+    return values.withColumns(added).withColumn("record_hash", digest)
 
 
 def _row_findings(entity: str, feed: Feed, rules: QualityRules) -> Column:
@@ -212,11 +192,9 @@ def _row_findings(entity: str, feed: Feed, rules: QualityRules) -> Column:
             F.when(F.contains("_unreadable", F.lit(name)), finding(F.lit(f"bad_{name}"), name, NULLED))
             for name in standardise.MAY_BE_UNREADABLE
         ]
-    if entity == "order_line":
-        is_unknown = F.col("amount").isNull() & ~has_failed
-        for name in ("quantity", "unit_price"):
-            is_unknown = is_unknown & F.col(name).isNotNull()
-        violations.append(F.when(is_unknown, finding(F.lit("unknown_currency"), "currency", QUARANTINE)))
+    if (is_unknown := unconverted(entity)) is not None:
+        severity = QUARANTINE if entity == "order_line" else WARN
+        violations.append(F.when(is_unknown & ~has_failed, finding(F.lit("unknown_currency"), "currency", severity)))
     # The first line of a record stands for its later lines.
     of_record = F.when(F.col(LATER_LINE), compact([])).otherwise(compact([*missing, *violations]))
     findings = F.concat(F.col("_conversion_findings"), of_record)

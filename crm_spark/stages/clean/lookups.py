@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.core.errors import InputError
-from crm_spark.sources.config import Feed, Lookup
+from crm_spark.sources.mappings import Feed, Lookup
 from crm_spark.stages.clean.records import FILE, field_of, stored_column
 
 FOUND = "_looked_up_{}"
@@ -24,7 +24,7 @@ def with_found_values(rows: DataFrame, feed: Feed, read: Callable[[str], DataFra
     Raises:
         InputError: a key has several values in one delivery, or the other source lacks a column.
     """
-    for name, mapping in feed.columns.items():
+    for name, mapping in feed.mapped.items():
         if mapping.lookup is not None:
             found = _values(mapping.lookup, read(mapping.lookup.source)).withColumnRenamed("_value", FOUND.format(name))
             keyed = rows.withColumn("_key", F.trim(field_of(mapping.from_[0], rows.columns)))

@@ -10,7 +10,8 @@ from pyspark.sql.types import BooleanType, DataType, DateType, DecimalType, Doub
 from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.quality.rules import QualityRules
-from crm_spark.sources.config import HAS_DEFAULT, MINOR_UNITS, SOURCE_LEVEL, Feed, Mapping, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.mappings import HAS_DEFAULT, MINOR_UNITS, SOURCE_LEVEL, Feed, Mapping
 from crm_spark.stages.clean import cells, instants, numbers
 from crm_spark.stages.clean.instants import DateReader
 from crm_spark.stages.clean.lines import takes_currency_of_order
@@ -25,7 +26,6 @@ _EXCEL_DAY_0 = "1899-12-30"
 _LAST_EXCEL_DAY = 2_958_465
 _FIRST_INSTANT, _LAST_INSTANT = "0001-01-02", "9999-12-31 23:59:59.999999"
 """Range supported by both Spark and Python. Excludes 0001-01-01, a common marker for a missing date."""
-_AMOUNTS = {"unit_price", "list_price"}
 _EVIDENCE = {
     "given_name": ("family_name",), "family_name": ("given_name",), "city": ("street", "postcode"),
 }  # fmt: skip
@@ -57,7 +57,8 @@ def converted(
     standards: Standards,
     company: CompanyDefaults,
 ) -> tuple[DataFrame, list[str]]:
-    """Grain as `bronze`. Returns the frame and the feed's mapped column names in contract order.
+    """Grain as `bronze`. Returns the frame and the names of the feed's mapped columns: in contract order, then
+    attributes.
 
     For each mapped column NAME, adds `_raw_NAME` (the cleaned text), `_text_NAME` (null for null markers), `_value_NAME`
     (the typed value), `_reason_NAME` (the reason code of an invalid value), where its conversion can warn
@@ -67,7 +68,7 @@ def converted(
     `company`: values of what neither the row nor the source names.
     """
     reader = _Reader(source, entity, feed, tuple(bronze.columns), rules, standards, company)
-    kinds = {c.name: c.type for c in ENTITIES[entity].columns if c.name in feed.columns}
+    kinds, mapped = feed.column_types(entity), feed.mapped
     frame = bronze.withColumns(reader.visible_cells(kinds))
     # One projection per step: Spark inlines expressions, so a single nested expression would make planning very slow.
     for steps in (
@@ -81,7 +82,7 @@ def converted(
         ((CODE, reader.code),),
     ):
         added = {
-            column.format(name): step(name, kind, feed.columns[name])
+            column.format(name): step(name, kind, mapped[name])
             for column, step in steps
             for name, kind in kinds.items()
         }
@@ -113,11 +114,11 @@ class _Reader:
         """Cells that a mapping reads, without invisible characters."""
         return {
             VISIBLE.format(name, i): cells.visible(
-                self._cell(column), is_text=_is_text(name, kind, self.feed.columns[name])
+                self._cell(column), is_text=_is_text(name, kind, self.feed.mapped[name])
             )
             for name, kind in kinds.items()
             if name not in VERBATIM
-            for i, column in enumerate(self.feed.columns[name].from_)
+            for i, column in enumerate(self.feed.mapped[name].from_)
         }
 
     def raw(self, name: str, kind: DataType, mapping: Mapping) -> Column:
@@ -172,7 +173,7 @@ class _Reader:
         """Time zone beside a time, currency beside an amount, as written."""
         if isinstance(kind, _INSTANT):
             return self._dates.zone_in(self._mapped_text(name, mapping))
-        return self.standards.currencies.sign_in(F.col(TEXT.format(name))) if name in _AMOUNTS else None
+        return self.standards.currencies.sign_in(F.col(TEXT.format(name))) if isinstance(kind, DecimalType) else None
 
     def zone(self, name: str, kind: DataType, mapping: Mapping) -> Column | None:
         """Time zone that a time names."""
@@ -241,7 +242,7 @@ class _Reader:
             plain, local, instant, zone = (F.col(column.format(name)) for column in (PLAIN, BARE, DIGITS, ZONE))
             if (of_clock := self._dates.note(plain, local, instant, zone)) is not None:
                 notes.append(of_clock)
-        if name in _AMOUNTS:
+        if isinstance(kind, DecimalType):
             is_other = self.standards.currencies.is_other(F.col(BESIDE.format(name)), self._currency())
             notes.append(F.when(is_other, numbers.OTHER_CURRENCY))
         if words := self.rules.ambiguous_placeholders.get(f"{self.entity}.{name}"):
@@ -269,8 +270,8 @@ class _Reader:
         return F.col(f"`{stored}`") if stored in self.columns else F.lit(None).cast("string")
 
     def _clean(self, column: str, name: str, kind: DataType) -> Column:
-        is_text = _is_text(name, kind, self.feed.columns[name])
-        visible = F.col(VISIBLE.format(name, self.feed.columns[name].from_.index(column)))
+        is_text = _is_text(name, kind, self.feed.mapped[name])
+        visible = F.col(VISIBLE.format(name, self.feed.mapped[name].from_.index(column)))
         if cells.is_code(name):
             return cells.code(visible, is_phone=name == "phone")
         return cells.unwrapped(visible, is_text=is_text)

@@ -34,7 +34,11 @@ def reconcile(
         CrmError: rows in and rows out differ.
     """
     event = EVENT_TIMES.get(entity)
-    newest = F.max(F.when(F.col("_status") == "accepted", F.col(event))) if event else F.lit(None).cast("timestamp")
+    # An appointment next month does not make its source fresh.
+    newest = F.lit(None).cast("timestamp")
+    if event:
+        has_happened = F.col(event) <= F.col("_arrived_at") + F.expr("INTERVAL 1 DAY")
+        newest = F.max(F.when((F.col("_status") == "accepted") & has_happened, F.col(event)))
     counts = [
         F.count(F.when(F.col("_status") == status, 1)).alias(f"num_{status}")
         for status in ("accepted", "quarantined", "duplicate")

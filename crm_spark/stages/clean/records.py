@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze_columns import encoded
-from crm_spark.sources.config import Condition, Feed
+from crm_spark.sources.mappings import Condition, Feed
 
 FILE = "_file"
 """Name by which a mapping reads the path of the file."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from pyspark.sql import Row
 
 from crm_spark.core.errors import ConfigError
-from crm_spark.sources.config import Feed, Source
+from crm_spark.sources.config import Source
+from crm_spark.sources.mappings import Feed
 from crm_spark.stages.clean.records import stored_column
 
 MISSING_COLUMN = "missing_column"

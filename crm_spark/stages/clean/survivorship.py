@@ -5,16 +5,19 @@ update time depends on the records alone, not on the deliveries in which they ar
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 from pyspark.sql.window import WindowSpec
 
+from crm_spark.contracts.attributes import packed, value_of
 from crm_spark.contracts.silver import ENTITIES, SILVER_ENVELOPE
 from crm_spark.contracts.types import ORIGINS
 from crm_spark.quality.rules import QualityRules
-from crm_spark.sources.config import Source
+from crm_spark.sources.config import Source, attributes_of
+from crm_spark.sources.mappings import ATTRIBUTE, ATTRIBUTE_TYPES
 from crm_spark.stages.clean.lines import CONSENT
 
 MERGED_FROM = "merged_from"
@@ -40,11 +43,13 @@ class Survivorship:
         entity: name of the entity.
         groups: columns that are taken from one record together; the first decides.
         default_countries: source without a mapped country -> its configured country, used if no record has a country.
+        attributes: types of the attributes, by name; each is merged like a column.
     """
 
     entity: str
     groups: tuple[tuple[str, ...], ...]
     default_countries: Mapping[str, str]
+    attributes: Mapping[str, DataType] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entity: str, sources: Mapping[str, Source], rules: QualityRules) -> "Survivorship":
@@ -53,7 +58,7 @@ class Survivorship:
         systems = [source.system for source, _ in feeds]
         is_merged = len(systems) > len(set(systems)) or any(feed.one_row_per_key for _, feed in feeds)
         contract = ENTITIES[entity]
-        envelope = {column.name for column in SILVER_ENVELOPE}
+        envelope = {"attributes", *(column.name for column in SILVER_ENVELOPE)}
         names = [c.name for c in contract.columns if not c.is_required and c.name not in {*contract.grain, *envelope}]
         derived = {name for group in _COLUMN_GROUPS for name in group[1:] if group[0] in names}
         groups = [
@@ -62,20 +67,36 @@ class Survivorship:
             if name not in derived and rules.survivorship.get(f"{entity}.{name}") != "latest"
         ]
         countries = {s.name: s.country for s, feed in feeds if s.country and "country" not in feed.columns}
-        return cls(entity, tuple(groups) if is_merged else (), countries if entity == "person" else {})
+        if not is_merged:
+            return cls(entity, (), countries if entity == "person" else {})
+        attributes = {
+            name: ATTRIBUTE_TYPES[attribute.type] for name, attribute in attributes_of(sources.values(), entity).items()
+        }
+        groups += [(ATTRIBUTE.format(name),) for name in attributes]
+        return cls(entity, tuple(groups), countries if entity == "person" else {}, attributes)
 
     @property
     def columns(self) -> list[str]:
         """All merged columns."""
         return [name for group in self.groups for name in group]
 
+    def with_attributes(self, rows: DataFrame) -> DataFrame:
+        """Grain unchanged. Adds `attribute_NAME` for each attribute, if the entity is merged."""
+        return rows.withColumns(
+            {
+                ATTRIBUTE.format(name): value_of(F.col("attributes"), name, kind)
+                for name, kind in self.attributes.items()
+            }
+        )
+
     def contributions(self, silver: DataFrame) -> DataFrame:
-        """Rows of silver as they were before merging, plus a row for each value taken from another record.
+        """Rows of silver as they were before merging, plus a row for each value taken from another record. With attributes.
 
         Adds `_is_origin`, true for the latter.
         """
         if not self.groups:
             return silver.withColumn(IS_ORIGIN, F.lit(False))
+        silver = self.with_attributes(silver)
         taken = F.coalesce(F.col(f"{MERGED_FROM}.column"), F.array().cast("array<string>"))
         own = {
             name: F.when(~F.array_contains(taken, group[0]), F.col(name)).alias(name)
@@ -150,7 +171,9 @@ def with_kept_values(rows: DataFrame, survivorship: Survivorship) -> DataFrame:
         return rows
     is_kept = F.col(KEPT).isNotNull()
     merged = [*survivorship.columns, MERGED_FROM]
-    return rows.withColumns({n: F.when(is_kept, F.col(f"{KEPT}.{n}")).otherwise(F.col(n)) for n in merged})
+    rows = rows.withColumns({n: F.when(is_kept, F.col(f"{KEPT}.{n}")).otherwise(F.col(n)) for n in merged})
+    values = {name: (F.col(ATTRIBUTE.format(name)), kind) for name, kind in survivorship.attributes.items()}
+    return rows.withColumn("attributes", packed(values)) if values else rows
 
 
 def _chosen(group: Sequence[str]) -> str:

@@ -15,7 +15,8 @@ from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.context import JobContext
 from crm_spark.quality.rules import load_rules
 from crm_spark.sources.config import Source, load_sources
-from crm_spark.stages.clean.conform import INFO, LEFT_OUT, POINTER, WHOLE_ROW, Money, RowValidator, conformed
+from crm_spark.stages.clean.amounts import Money
+from crm_spark.stages.clean.conform import INFO, LEFT_OUT, POINTER, WHOLE_ROW, RowValidator, conformed
 from crm_spark.stages.clean.decisions import (
     BlockedDeliveries,
     reasons_in,
@@ -159,7 +160,11 @@ class Validation:
         existing = survivorship.contributions(silver).where(F.col(IS_ORIGIN) | ~F.col("_is_own")).drop("_is_own")
         compared = self._compared_columns(entity) if survivorship.groups else []
         marked = mark_duplicates(
-            validated, existing.withColumn("_rank", rank), survivorship, key=key, compared=compared
+            survivorship.with_attributes(validated),
+            existing.withColumn("_rank", rank),
+            survivorship,
+            key=key,
+            compared=compared,
         )
         marked = marked.withColumn("_findings", with_conflicts(compared, key[-1]))
         status = F.when(F.size("_reasons") > 0, "quarantined").when(F.col("_duplicate").isNotNull(), "duplicate")
@@ -175,7 +180,7 @@ class Validation:
     def _compared_columns(self, entity: str) -> list[str]:
         """Non-key columns mapped by the feeds of an entity whose records are merged."""
         feeds = [source.feeds[entity] for source in self.sources.values() if entity in source.feeds]
-        return sorted({column for feed in feeds for column in feed.columns} - {*ENTITIES[entity].grain, "updated_at"})
+        return sorted({column for feed in feeds for column in feed.mapped} - {*ENTITIES[entity].grain, "updated_at"})
 
     def _systems_of(self, entity: str) -> list[str]:
         """Systems in which a source feeds an entity."""

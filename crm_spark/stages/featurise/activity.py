@@ -11,6 +11,7 @@ from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
 
+_OF_ORDER = ("customer_id", "happened_on", "status", "withdrawn_on")
 SATISFACTION = {"recommends": 1.0, "no_clear_opinion": 0.0, "does_not_recommend": -1.0}
 
 
@@ -21,11 +22,12 @@ class Activity:
     customers: DataFrame
     """customer_id, joined_on."""
     orders: DataFrame
-    """Grain: order. status, channel, revenue (reporting currency; null unless completed and with an amount)."""
+    """Grain: order. status, withdrawn_on (cancellation or return, if its day is known), channel, revenue (reporting currency;
+    null without a known amount)."""
     lines: DataFrame
-    """Grain: completed order line. product, null if the line has none."""
+    """Grain: order line. status and withdrawn_on of the order; product, null if the line has none."""
     returned_lines: DataFrame
-    """Grain: returned line of a completed order."""
+    """Grain: returned line of an order, with its status and withdrawn_on."""
     interactions: DataFrame
     feedback: DataFrame
     contacts: DataFrame
@@ -34,20 +36,16 @@ class Activity:
 
 def activity(tables: TableStore, zone: str) -> Activity:
     """Read the frames with days in an IANA time zone; records without a customer are left out."""
-    orders = _events(tables, zone, tables.read(ORDER), "ordered_at").select(
-        "system", "order_id", "customer_id", "happened_on", "status", "channel"
+    orders = _events(tables, zone, tables.read(ORDER), "ordered_at").withColumn(
+        "withdrawn_on", day_of(F.coalesce("cancelled_at", "returned_at"), zone)
     )
     sold = tables.read(ORDER_LINE).where(~F.col("is_return"))
-    # An order of which every line was returned has a revenue of 0; the revenue of an order without lines is unknown.
-    amount = F.when(F.col("is_return"), F.lit(0)).otherwise(F.col("amount"))
-    revenue = tables.read(ORDER_LINE).groupBy("system", "order_id").agg(F.sum(amount).cast("double").alias("revenue"))
-    is_completed = F.col("status") == "completed"
-    with_revenue = orders.join(revenue, ["system", "order_id"], "left").withColumn(
-        "revenue", F.when(is_completed, F.col("revenue"))
+    with_revenue = _with_revenue(orders, tables.read(ORDER_LINE)).select(
+        "customer_id", "happened_on", "status", "withdrawn_on", "channel", "revenue"
     )
-    lines = sold.join(orders.where(is_completed), ["system", "order_id"]).select(
-        "customer_id",
-        "happened_on",
+    of_order = orders.select("system", "order_id", "customer_id", "happened_on", "status", "withdrawn_on")
+    lines = sold.join(of_order, ["system", "order_id"]).select(
+        *_OF_ORDER,
         # A line without a product counts as sold, but not as a product.
         F.when(F.col("product_id").isNotNull(), F.concat_ws("|", "system", "product_id")).alias("product"),
     )
@@ -56,9 +54,7 @@ def activity(tables: TableStore, zone: str) -> Activity:
         customers=tables.read(CUSTOMER).select("customer_id", day_of("joined_at", zone).alias("joined_on")),
         orders=with_revenue,
         lines=lines,
-        returned_lines=returned.join(orders.where(is_completed), ["system", "order_id"]).select(
-            "customer_id", "happened_on"
-        ),
+        returned_lines=returned.join(of_order, ["system", "order_id"]).select(*_OF_ORDER),
         interactions=_events(tables, zone, tables.read(INTERACTION), "happened_at").select(
             "customer_id", "happened_on", "kind"
         ),
@@ -70,6 +66,22 @@ def activity(tables: TableStore, zone: str) -> Activity:
             "customer_id", "happened_on"
         ),
     )
+
+
+def _with_revenue(orders: DataFrame, lines: DataFrame) -> DataFrame:
+    """Grain: order. Adds revenue: amounts of the lines that were kept, less their share of the order's discount.
+
+    The revenue of an order without lines is its total; that of an order of which every line was returned is 0.
+    """
+    kept = F.when(F.col("is_return"), F.lit(0)).otherwise(F.col("amount"))
+    sums = lines.groupBy("system", "order_id").agg(
+        F.sum(kept).cast("double").alias("_kept"), F.sum("amount").cast("double").alias("_all")
+    )
+    discount = F.coalesce(F.col("discount_amount").cast("double"), F.lit(0.0))
+    share = F.when(F.col("_all") > 0, F.greatest(F.lit(0.0), 1 - discount / F.col("_all"))).otherwise(F.lit(1.0))
+    net = F.when(discount > 0, F.col("_kept") * share).otherwise(F.col("_kept"))
+    revenue = F.coalesce(net, F.col("amount").cast("double"))
+    return orders.join(sums, ["system", "order_id"], "left").withColumn("revenue", revenue)
 
 
 def _events(tables: TableStore, zone: str, records: DataFrame, time: str) -> DataFrame:

@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_COLUMNS
+from crm_spark.contracts.sales import RETURN_STATUSES, SALE_STATUSES
 from crm_spark.stages.featurise.activity import SATISFACTION, Activity
 
 Group = Callable[[Activity, list[date], int], DataFrame]
@@ -38,28 +39,37 @@ def _recent(horizon_days: int) -> Column:
     return F.col("days_ago") < horizon_days
 
 
+def _is_sale() -> Column:
+    """Whether an order counts as a sale in a snapshot: it does until its cancellation or return, if their day is known."""
+    is_withdrawn_later = F.coalesce(F.col("withdrawn_on") > F.col("as_of"), F.lit(False))
+    is_sale = F.col("status").isin(*SALE_STATUSES)
+    return is_sale | (F.col("status").isin(*RETURN_STATUSES) & is_withdrawn_later)
+
+
 @group
 def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> DataFrame:
     """RFM, cadence, returns, channels."""
-    is_completed = F.col("status") == "completed"
-    recent = _recent(horizon_days)
+    is_sale, recent = _is_sale(), _recent(horizon_days)
+    is_withdrawn = F.col("status").isin(*RETURN_STATUSES) & ~is_sale
+    revenue = F.when(is_sale, F.col("revenue"))
     features = (
         as_of_snapshots(activity.orders, snapshots)
         .groupBy(*KEY)
         .agg(
-            F.min(F.when(is_completed, F.col("days_ago"))).cast("int").alias("recency_days"),
-            F.max(F.when(is_completed, F.col("days_ago"))).alias("_first_days_ago"),
-            _count(is_completed).alias("num_orders"),
-            _count(is_completed & recent).alias("num_orders_recent"),
-            F.sum("revenue").alias("monetary"),
-            F.sum(F.when(recent, F.col("revenue"))).alias("monetary_recent"),
-            F.avg(F.when(is_completed, F.col("revenue"))).alias("mean_order_value"),
-            _count(~is_completed).alias("_num_returned_orders"),
-            F.count_distinct(F.when(is_completed, F.col("channel"))).cast("int").alias("num_channels"),
+            F.min(F.when(is_sale, F.col("days_ago"))).cast("int").alias("recency_days"),
+            F.max(F.when(is_sale, F.col("days_ago"))).alias("_first_days_ago"),
+            _count(is_sale).alias("num_orders"),
+            _count(is_sale & recent).alias("num_orders_recent"),
+            F.sum(revenue).alias("monetary"),
+            F.sum(F.when(recent, revenue)).alias("monetary_recent"),
+            F.avg(revenue).alias("mean_order_value"),
+            _count(is_withdrawn).alias("_num_returned_orders"),
+            F.count_distinct(F.when(is_sale, F.col("channel"))).cast("int").alias("num_channels"),
         )
     )
     returned = (
         as_of_snapshots(activity.returned_lines, snapshots)
+        .where(_is_sale())
         .groupBy(*KEY)
         .agg(_count(F.lit(True)).alias("_num_returned_lines"))
     )
@@ -80,6 +90,7 @@ def assortment(activity: Activity, snapshots: list[date], horizon_days: int) -> 
     """Number of distinct products."""
     return (
         as_of_snapshots(activity.lines, snapshots)
+        .where(_is_sale())
         .groupBy(*KEY)
         .agg(F.count_distinct("product").cast("int").alias("num_products"))
     )

@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER_LINK
+from crm_spark.contracts.sales import SALE_STATUSES
 from crm_spark.contracts.scores import RECOMMENDATION
 from crm_spark.contracts.silver import ORDER, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, lacking, skipped
@@ -71,9 +72,9 @@ def _evaluation(als: float | None, popular: float | None, cut: date) -> str:
 
 
 def purchases(ctx: JobContext) -> DataFrame:
-    """Grain: completed order line of a customer. customer_id, product (system|product_id), happened_on."""
+    """Grain: sold order line of a customer. customer_id, product (system|product_id), happened_on."""
     zone = ctx.settings.company.time_zone
-    orders = with_customer_id(ctx.tables.read(ORDER).where("status = 'completed'"), ctx.tables)
+    orders = with_customer_id(ctx.tables.read(ORDER).where(F.col("status").isin(*SALE_STATUSES)), ctx.tables)
     orders = orders.select("system", "order_id", "customer_id", day_of("ordered_at", zone).alias("happened_on"))
     sold = ctx.tables.read(ORDER_LINE).where(~F.col("is_return") & F.col("product_id").isNotNull())
     product = F.concat_ws("|", "system", "product_id").alias("product")

@@ -1,31 +1,64 @@
-"""Golden record: the newest non-null value of each attribute over all systems."""
+"""Golden record: the newest non-null value of each column and attribute over all systems."""
+
+from collections.abc import Collection
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from crm_spark.contracts.types import ATTRIBUTES
+
 SURVIVING = ("given_name", "family_name", "email", "phone", "street", "postcode", "city", "country", "birth_on")
 
 
-def golden_record(members: DataFrame, people: DataFrame, first_seen: DataFrame) -> DataFrame:
+def golden_record(
+    members: DataFrame,
+    people: DataFrame,
+    first_seen: DataFrame,
+    *,
+    lead_sources: Collection[str] = (),
+    attributes: Collection[str] = (),
+) -> DataFrame:
     """Build golden records. Grain: customer_id.
 
     Args:
         members: system, person_id, customer_id.
         people: silver.person.
-        first_seen: system, person_id, first_seen_at (earliest event), including people without a person record.
+        first_seen: system, person_id, first_seen_at (earliest event), is_customer (has an event other than those of campaigns
+            and sales teams); includes people without a person record.
+        lead_sources: sources of campaigns, leads and deals: their person records do not make anyone a customer.
+        attributes: names of the attributes of people.
     """
     keys = ["system", "person_id"]
     known = members.join(people, keys, "left").join(first_seen, keys, "left")
     consent = F.when(F.min("has_marketing_consent") == F.lit(False), False).when(F.max("has_marketing_consent"), True)
-    return known.groupBy("customer_id").agg(
+    # People without events and without a record of a lead source are registered customers who have not bought yet.
+    is_record = F.col("source").isNotNull() & ~F.coalesce(F.col("source").isin(*lead_sources), F.lit(False))
+    is_customer = F.coalesce("is_customer", F.lit(False)) | is_record
+    records = known.groupBy("customer_id").agg(
         F.count(F.lit(1)).cast("int").alias("num_records"),
         F.sort_array(F.collect_set("system")).alias("systems"),
         *(_newest(name).alias(name) for name in SURVIVING),
         consent.alias("has_marketing_consent"),
         F.min(F.least("joined_at", "first_seen_at")).alias("joined_at"),
+        (~F.max(is_customer)).alias("is_prospect"),
     )
+    if not attributes:
+        return records.withColumn("attributes", F.lit(None).cast(ATTRIBUTES))
+    return records.join(_newest_attributes(known, attributes), "customer_id", "left")
+
+
+def _newest_attributes(known: DataFrame, names: Collection[str]) -> DataFrame:
+    """Grain: customer_id. `attributes`, sorted by name."""
+    values = known.withColumn("_attribute", F.explode("attributes")).where(F.col("_attribute.name").isin(*names))
+    newest = values.groupBy("customer_id", "_attribute.name").agg(F.max_by("_attribute", _age()).alias("_attribute"))
+    return newest.groupBy("customer_id").agg(F.array_sort(F.collect_list("_attribute")).alias("attributes"))
 
 
 def _newest(name: str) -> Column:
-    age = F.struct(F.coalesce("updated_at", F.lit("1970-01-01").cast("timestamp")), F.col("system"), F.col("person_id"))
-    return F.max_by(F.col(name), F.when(F.col(name).isNotNull(), age))
+    return F.max_by(F.col(name), F.when(F.col(name).isNotNull(), _age()))
+
+
+def _age() -> Column:
+    return F.struct(
+        F.coalesce("updated_at", F.lit("1970-01-01").cast("timestamp")), F.col("system"), F.col("person_id")
+    )

@@ -1,32 +1,57 @@
 """Resolve stage: link silver persons to customers. Existing customer ids are kept."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
 from crm_spark.contracts.silver import (
+    APPOINTMENT,
     CAMPAIGN_CONTACT,
     CAMPAIGN_RESPONSE,
+    DEAL,
     EVENT_TIMES,
     FEEDBACK,
     INTERACTION,
+    LOCATION,
     ORDER,
+    PAYMENT,
     PERSON,
+    PRODUCT,
+    RELATION,
+    SUBSCRIPTION,
+    USAGE,
 )
 from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
+from crm_spark.core.contract import TableContract
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.scratch import scratch_folder
 from crm_spark.core.session import with_shuffle_partitions
 from crm_spark.core.stage import Stage
+from crm_spark.sources.config import Source, attributes_of, load_sources
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.identity import assign, events
 from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
 
-ACTIVITY = (ORDER, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
+ACTIVITY = (
+    ORDER,
+    PAYMENT,
+    SUBSCRIPTION,
+    USAGE,
+    APPOINTMENT,
+    INTERACTION,
+    FEEDBACK,
+    CAMPAIGN_CONTACT,
+    CAMPAIGN_RESPONSE,
+    DEAL,
+)
+_FEEDS_OF_LEADS = {CAMPAIGN_CONTACT.entity, CAMPAIGN_RESPONSE.entity, DEAL.entity}
+"""Entities of campaigns and sales teams: a person known only from them is a prospect."""
 INPUTS = (PERSON, *ACTIVITY)
 _KEYS = ["system", "person_id"]
 
@@ -105,7 +130,14 @@ def _write(
         digest=digest,
         insert_only=True,
     )
-    golden = golden_record(linked.select(*_KEYS, "customer_id"), people, first_events)
+    sources = load_sources(Path(ctx.settings.ingest.sources_dir))
+    golden = golden_record(
+        linked.select(*_KEYS, "customer_id"),
+        people,
+        first_events,
+        lead_sources=lead_sources(sources),
+        attributes=attributes_of(sources, "person"),
+    )
     ctx.tables.merge(
         CUSTOMER_LINK,
         linked.select(*CUSTOMER_LINK.column_names),
@@ -116,18 +148,48 @@ def _write(
     ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest, is_unique=True)
 
 
+def inputs(ctx: JobContext) -> dict[str, Any]:
+    """Declarations of the sources that the golden record depends on."""
+    sources = load_sources(Path(ctx.settings.ingest.sources_dir))
+    attributes = attributes_of(sources, "person")
+    return {
+        "lead_sources": lead_sources(sources),
+        "attributes": {name: attribute.declaration for name, attribute in sorted(attributes.items())},
+    }
+
+
+def lead_sources(sources: Iterable[Source]) -> list[str]:
+    """Names of the sources that tell of campaigns, leads or deals, and of nothing that a customer does."""
+    others = {PERSON.entity, PRODUCT.entity, LOCATION.entity, RELATION.entity}
+    return [s.name for s in sources if _FEEDS_OF_LEADS & set(s.feeds) and set(s.feeds) <= _FEEDS_OF_LEADS | others]
+
+
 def first_seen(ctx: JobContext) -> DataFrame:
-    """Earliest event of every person in orders, interactions, feedback and campaigns. Grain: system, person_id."""
+    """Earliest event of every person. Grain: system, person_id.
+
+    Returns:
+        first_seen_at; is_customer, whether one of the events is not of a campaign or a sales team.
+    """
     parts = [
         ctx.tables.read(table)
         .where(F.col("person_id").isNotNull())
-        .select(*_KEYS, F.col(EVENT_TIMES[table.entity]).alias("at"))
+        .select(
+            *_KEYS,
+            _known_at(table).alias("at"),
+            F.lit(table.entity not in _FEEDS_OF_LEADS).alias("is_customer"),
+        )
         for table in ACTIVITY
     ]
     union = parts[0]
     for part in parts[1:]:
         union = union.unionByName(part)
-    return union.groupBy(*_KEYS).agg(F.min("at").alias("first_seen_at"))
+    return union.groupBy(*_KEYS).agg(F.min("at").alias("first_seen_at"), F.max("is_customer").alias("is_customer"))
+
+
+def _known_at(table: TableContract) -> Column:
+    """Time of an event; that of a booking for an appointment, which may lie in the future."""
+    event = F.col(EVENT_TIMES[table.entity])
+    return F.least(F.col("booked_at"), event) if table == APPOINTMENT else event
 
 
 def nicknames(path: str | None) -> dict[str, str]:
@@ -147,4 +209,4 @@ def nicknames(path: str | None) -> dict[str, str]:
     return {short: next(iter(names)) for short, names in full_names.items() if len(names) == 1}
 
 
-STAGE = Stage("resolve", run, reads=INPUTS, has_as_of=False)
+STAGE = Stage("resolve", run, reads=INPUTS, inputs=inputs, has_as_of=False)

@@ -54,15 +54,19 @@ CONTACTS = [("anna", date(2025, 4, 1)), ("anna", date(2025, 6, 1)), ("anna", dat
 RESPONSES = [("anna", date(2025, 6, 3)), ("anna", date(2025, 7, 3))]
 
 
+def of_orders(frame):
+    return frame.withColumn("withdrawn_on", F.lit(None).cast("date"))
+
+
 def activity_of(spark) -> Activity:
     def frame(rows, columns):
         return spark.createDataFrame(rows, f"customer_id string, {columns}")
 
     return Activity(
         customers=frame(CUSTOMERS, "joined_on date"),
-        orders=frame(ORDERS, "happened_on date, status string, channel string, revenue double"),
-        lines=frame(LINES, "happened_on date, product string"),
-        returned_lines=frame([], "happened_on date"),
+        orders=of_orders(frame(ORDERS, "happened_on date, status string, channel string, revenue double")),
+        lines=of_orders(frame(LINES, "happened_on date, product string")).withColumn("status", F.lit("completed")),
+        returned_lines=frame([], "happened_on date, status string, withdrawn_on date"),
         interactions=frame(INTERACTIONS, "happened_on date, kind string"),
         feedback=frame(FEEDBACK, "happened_on date, label string"),
         contacts=frame(CONTACTS, "happened_on date"),

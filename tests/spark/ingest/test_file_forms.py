@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.lake import lake_context
 from support.workbook import workbook
 
 from crm_spark.contracts.bronze import bronze
@@ -46,26 +45,6 @@ FILES = {
     "columns.txt": "1   Lamp        3.50\n\n22  Table\n",
     "found2.csv": "id,name\n1,Lamp\n",
 }  # fmt: skip
-
-
-@pytest.fixture
-def company(spark, tmp_path):
-    """Writes sources and files, runs ingest and clean, and returns the context."""
-
-    def refreshed(sources, files):
-        for folder in ("sources", "data"):
-            (tmp_path / folder).mkdir()
-        for name, text in sources.items():
-            (tmp_path / "sources" / f"{name}.yaml").write_text(text)
-        for name, content in files.items():
-            (tmp_path / "data" / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        paths = (f"ingest.sources_dir={tmp_path / 'sources'}", f"ingest.data_dir={tmp_path / 'data'}")
-        ctx = lake_context(spark, tmp_path / "lake", *paths, fingerprint="1" * 64)
-        for stage in (ingest, clean):
-            stage.run(ctx)
-        return ctx
-
-    return refreshed
 
 
 def rows(ctx, contract, *columns, where="true"):

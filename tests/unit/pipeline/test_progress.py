@@ -20,7 +20,7 @@ def test_line_without_tasks_states_that_there_are_none():
     assert describe({}, {}, 0.0, seconds=61) == "61 s; no Spark tasks at the moment"
 
 
-def test_lines_are_logged_at_the_interval_until_the_block_ends():
+def test_lines_are_logged_at_the_interval_until_the_block_ends(project_log):
     info = SimpleNamespace(numCompletedTasks=1, numTasks=4)
     tracker = SimpleNamespace(getActiveStageIds=lambda: [3], getStageInfo=lambda _: info)
     context = SimpleNamespace(statusTracker=lambda: tracker)
