@@ -4,8 +4,8 @@ Every row is point-in-time correct: it uses events up to the end of the day `as_
 """
 
 from crm_spark.contracts.gold import CUSTOMER_ID
-from crm_spark.contracts.types import DATE, DOUBLE, INT, LONG, STRING
-from crm_spark.core.contract import TableContract, optional, required
+from crm_spark.contracts.types import DATE, DOUBLE, INT, LONG, NAMED_NUMBERS, STRING
+from crm_spark.core.contract import TableContract, added, optional, required
 
 AS_OF = required("as_of", DATE, "Snapshot date; events up to the end of this day are included.")
 
@@ -74,7 +74,14 @@ FEATURE_CUSTOMER = TableContract(
     name="features.customer",
     grain=("customer_id", "as_of"),
     doc="Features of each customer as of a date. Contains every customer known by then; counts are 0 where there are no events.",
-    columns=(CUSTOMER_ID, AS_OF, *FEATURE_COLUMNS),
+    columns=(
+        CUSTOMER_ID,
+        AS_OF,
+        *FEATURE_COLUMNS,
+        added(
+            "declared", NAMED_NUMBERS, "Features that the company declares, see `featurise.features`; null without any."
+        ),
+    ),
     partition_by=("as_of",),
 )
 SEGMENT = TableContract(

@@ -47,3 +47,5 @@ ATTRIBUTE_VALUE = StructType(
 )
 ATTRIBUTES = ArrayType(ATTRIBUTE_VALUE)
 """Named values of which each has one of four types; sorted by name, so that equal attributes are equal columns."""
+NAMED_NUMBERS = ArrayType(StructType([StructField("name", STRING), StructField("value", DOUBLE)]))
+"""Numbers by name, sorted by name."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from crm_spark.contracts.sales import ORDER_STATUSES
 from crm_spark.onboarding.folder_profile import Drafted, Folder, columns_missing_in_older_files
 from crm_spark.onboarding.locale_hints import Guess
 from crm_spark.onboarding.source_draft import TEN_POINTS, rules_yaml, scale, source_yaml
@@ -179,10 +180,14 @@ def _questions(source: Drafted, folder: Folder) -> Iterable[tuple[str, str]]:
         words = ", ".join(map(repr, strange))
         yield (
             "feeds.order.columns.status.map",
-            f"map {words} to completed, cancelled or returned. Orders with an unmapped status are quarantined.",
+            f"map {words} to {', '.join(ORDER_STATUSES)}. Orders with an unmapped status are quarantined.",
         )
+    for entity, states in proposal.state_maps.items():
+        if unknown := [word for word, ours in states.items() if ours is None]:
+            words = ", ".join(map(repr, unknown))
+            yield f"feeds.{entity}.columns.status.map", f"map {words}. Records with an unmapped state are quarantined."
     if "status" in feeds.get("order", {}) and not proposal.status_map:
-        yield "feeds.order.columns.status", "too many distinct values: map them to completed, cancelled and returned."
+        yield "feeds.order.columns.status", f"too many distinct values: map them to {', '.join(ORDER_STATUSES)}."
     unclear = [word for word, ours in proposal.consent_map.items() if ours is None]
     if unclear:
         words = ", ".join(map(repr, unclear))

@@ -30,7 +30,7 @@ from crm_spark.stages.ingest.globs import glob_pattern
 from crm_spark.stages.ingest.reader import read_records
 from crm_spark.stages.ingest.source_file import SourceFile
 
-_IDS = ("person_id", "order_id", "product_id")
+_IDS = ("person_id", "order_id", "product_id", "subscription_id", "location_id")
 _MAX_FILES = 12
 """Number of newest files per source that are read for id overlaps."""
 _FALLBACK = "windows-1252"

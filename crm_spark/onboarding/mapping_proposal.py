@@ -6,36 +6,24 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
+from crm_spark.contracts.silver import EVENT_TIMES
 from crm_spark.core.config import read_yaml
 from crm_spark.onboarding.column_profile import ORDER_NUMBER, ColumnProfile
-from crm_spark.sources.mappings import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
+from crm_spark.onboarding.entity_evidence import (
+    EVIDENCE,
+    FULL_NAME,
+    OWNS_AN_ID,
+    PARTS,
+    Found,
+    is_described,
+    of_fitting_kind,
+    own_id,
+    required,
+    settle_amounts,
+    settle_entities,
+)
 
-FULL_NAME, PARTS = "full_name", {"given_name": "given", "family_name": "family"}
-"""Column with the full name, and the part of it that each name column takes."""
-LINE_TOTAL = "line_total"
-"""Column with quantity x unit price; divided by the quantity it gives the unit price."""
-_GUESSED = {
-    "order": {"status"},
-    "order_line": {"line_id", "unit_price"},
-    "interaction": {"kind"},
-    "feedback": {"kind"},
-    "campaign_contact": {"contact_id"},
-    "campaign_response": {"response_id"},
-}
-"""Required columns that the draft can fill with a default."""
-_EVIDENCE = {
-    "feedback": {"text", "rating"},
-    "interaction": {"topic", "text"},
-    "person": {*ENTITIES["person"].column_names, FULL_NAME} - {"person_id", "title", "updated_at"},
-    "product": {"name", "category", "brand", "list_price"},
-    "campaign_contact": {"person_id"},
-    "campaign_response": {"person_id"},
-}
-"""Columns of which a file must have at least one to describe the entity rather than only reference it. The order decides
-which entity gets a column named just `id`."""
 _WITH_ORDER_ID = ("order", "order_line")
-_OWNS_AN_ID = ("feedback", "interaction", "person", "product", "order")
 _ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
 _CONSENT_COLUMNS = (
     "status",
@@ -49,6 +37,12 @@ _CONSENT_COLUMNS = (
     "stato",
 )
 _KINDS = {
+    "appointment": {
+        "booking": ("booking", "reservation", "checkin", "buchung", "reserva", "prenotazione", "rezerwac"),
+        "enrolment": ("enrol", "course", "kurs", "student", "matricul", "cours", "corso"),
+        "visit": ("visit", "encounter", "besuch", "visite", "visita"),
+        "appointment": ("",),
+    },
     "interaction": {
         "ticket": ("ticket", "case", "requester", "vorgang", "incidencia", "segnalazione"),
         "call": ("call", "anruf", "appel", "llamada", "chiamata"),
@@ -64,8 +58,6 @@ _KINDS = {
 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
-Found = dict[str, ColumnProfile]
-
 
 @dataclass(frozen=True)
 class Proposal:
@@ -75,6 +67,7 @@ class Proposal:
         feeds: entity -> entity column -> source column.
         kinds: entity -> kind of its records.
         status_map: order status in the source -> standard status; None if unknown.
+        state_maps: entity -> state of a subscription, appointment or deal in the source -> standard state; None if unknown.
         consent_map: consent value in the source -> true or false; None if unknown.
         num_divided_orders: number of orders whose lines have different statuses.
         each: list in the records of which each element is a record; None for none.
@@ -83,6 +76,7 @@ class Proposal:
     feeds: dict[str, Found]
     kinds: dict[str, str] = field(default_factory=dict)
     status_map: dict[str, str | None] = field(default_factory=dict)
+    state_maps: dict[str, dict[str, str | None]] = field(default_factory=dict)
     consent_map: dict[str, str | None] = field(default_factory=dict)
     num_divided_orders: int = 0
     each: str | None = None
@@ -95,12 +89,14 @@ class Vocabulary:
     Attributes:
         names: entity -> column -> known column names.
         states: known order status -> standard status.
+        other_states: entity -> known state -> standard state.
         consents: known consent value -> true or false.
         prefixes: entity -> words that may stand before the name of one of its columns, such as `billing`.
     """
 
     names: Mapping[str, Mapping[str, list[str]]]
     states: Mapping[str, str] = field(default_factory=dict)
+    other_states: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     consents: Mapping[str, str] = field(default_factory=dict)
     prefixes: Mapping[str, list[str]] = field(default_factory=dict)
 
@@ -110,6 +106,7 @@ def known_vocabulary(folder: Path) -> Vocabulary:
     return Vocabulary(
         read_yaml(folder / "column_names.yaml"),
         _by_word(read_yaml(folder / "status_words.yaml")),
+        {entity: _by_word(states) for entity, states in read_yaml(folder / "state_words.yaml").items()},
         _by_word(read_yaml(folder / "consent_words.yaml")),
         read_yaml(folder / "column_prefixes.yaml"),
     )
@@ -157,13 +154,18 @@ def proposal_of(
     feeds = proposed(profiles, vocabulary, each)
     kinds = {entity: _kind(entity, called, profiles) for entity in feeds if entity in _KINDS}
     consents = _consents(feeds, profiles, vocabulary, words_of)
+    states = {
+        entity: {word: words.get(word.strip().lower()) for word in words_of(feeds[entity]["status"].name)}
+        for entity, words in vocabulary.other_states.items()
+        if "status" in feeds.get(entity, {})
+    }
     order = feeds.get("order", {})
     if "status" not in order:
-        return Proposal(feeds, kinds, consent_map=consents, each=each)
+        return Proposal(feeds, kinds, state_maps=states, consent_map=consents, each=each)
     status = order["status"].name
     statuses = {word: vocabulary.states.get(word.strip().lower()) for word in words_of(status)}
     divided = num_divided(order["order_id"].name, status) if "order_line" in feeds else 0
-    return Proposal(feeds, kinds, statuses, consents, divided, each)
+    return Proposal(feeds, kinds, statuses, states, consents, divided, each)
 
 
 def _kind(entity: str, called: str, profiles: list[ColumnProfile]) -> str:
@@ -197,12 +199,16 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     numbers = [profile for profile in profiles if profile.is_mostly(ORDER_NUMBER)]
     others = {spelling: profile for spelling, profile in by_name.items() if profile not in numbers}
     every = {
-        entity: _found(by_name if entity in _WITH_ORDER_ID else others, columns, vocabulary.prefixes.get(entity, ()))
+        entity: of_fitting_kind(
+            entity,
+            _found(by_name if entity in _WITH_ORDER_ID else others, columns, vocabulary.prefixes.get(entity, ())),
+        )
         for entity, columns in vocabulary.names.items()
     }
     for entity in _WITH_ORDER_ID if numbers else ():
         every.setdefault(entity, {}).setdefault("order_id", numbers[0])
-    if "quantity" in every.get("order_line", {}):
+    lines = set(every.get("order_line", {}))
+    if "quantity" in lines or {"order_id", "product_id", "unit_price"} <= lines:
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
     _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
     if each is not None:
@@ -211,9 +217,11 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     result = {
         entity: found
         for entity, found in every.items()
-        if required(entity) <= set(found) and _is_described(entity, found)
+        if required(entity) <= set(found) and is_described(entity, found)
     }
     _settle(result)
+    settle_entities(result)
+    settle_amounts(result, vocabulary.prefixes.get("order_line", ()), each)
     for found in result.values():
         whole = found.pop(FULL_NAME, None)
         if whole is not None and not set(PARTS) & set(found):
@@ -231,12 +239,6 @@ def _found(
         for ours, spellings in columns.items()
     }
     return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
-
-
-def _is_described(entity: str, columns: Found) -> bool:
-    if entity == "order_line" and not {"unit_price", LINE_TOTAL} & set(columns):
-        return False
-    return entity not in _EVIDENCE or bool(_EVIDENCE[entity] & set(columns))
 
 
 def _by_name(profiles: list[ColumnProfile]) -> dict[str, ColumnProfile]:
@@ -264,15 +266,15 @@ def _give_ids_of_lines(every: dict[str, Found], by_name: Mapping[str, ColumnProf
 def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, is_order: bool = False) -> None:
     """Assign a column named just `id` to the first entity that the file describes; to the order if the file has its lines."""
     lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
-    for entity in ("order", *_OWNS_AN_ID) if is_order else _OWNS_AN_ID:
+    for entity in ("order", *OWNS_AN_ID) if is_order else OWNS_AN_ID:
         columns = every.get(entity, {})
-        (own,) = set(ENTITIES[entity].grain) - {"system"}
+        own = own_id(entity)
         needed = required(entity) - {own, "person_id"}
         if (
             lone is not None
             and own not in columns
             and needed <= set(columns)
-            and _EVIDENCE.get(entity, {"status"}) & set(columns)
+            and EVIDENCE.get(entity, {"status"}) & set(columns)
         ):
             columns[own] = lone
             return
@@ -296,7 +298,7 @@ def _settle(result: dict[str, Found]) -> None:
         if "name" in result["product"] and result["product"]["name"].name in written:
             del result["product"]  # a review title is not a product name
     for entity in ("interaction", "feedback"):
-        (own,) = set(ENTITIES[entity].grain) - {"system"}
+        own = own_id(entity)
         if entity in result and result[entity][own].may_be_key and "order_line" not in result:
             result.pop("order", None)  # a ticket about an order, a review of one
     is_event = {"order", "order_line", "interaction", "feedback", "campaign_response"} & set(result)
@@ -311,17 +313,5 @@ def _settle(result: dict[str, Found]) -> None:
     for ours in ("joined_at", "updated_at"):
         if ours in person and person[ours].name in times:
             del person[ours]  # creation time of the event, not of the person
-    if person and not _is_described("person", person):
+    if person and not is_described("person", person):
         del result["person"]
-
-
-def required(entity: str) -> set[str]:
-    """Columns that the source must contain; other required columns get a default."""
-    return must(entity) - _GUESSED.get(entity, set())
-
-
-def must(entity: str) -> set[str]:
-    """Columns that a mapping of the entity must contain."""
-    contract = ENTITIES[entity]
-    needed = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
-    return needed - FILLED_BY_CLEAN - HAS_DEFAULT - SOURCE_LEVEL

@@ -5,14 +5,21 @@ from typing import Any
 
 import yaml
 
+from crm_spark.contracts.sales import ORDER_STATUSES, SALE_STATUSES
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.onboarding.column_profile import DATES, ColumnProfile
-from crm_spark.onboarding.mapping_proposal import LINE_TOTAL, PARTS, Found, Proposal, must, plain
+from crm_spark.onboarding.entity_evidence import LINE_TOTAL, PARTS, Found, must
+from crm_spark.onboarding.mapping_proposal import Proposal, plain
 from crm_spark.sources.files import Files
 
 _TEMPORAL = ("timestamp", "date")
 _PERSONAL_COLUMNS = {c.name for table in ENTITIES.values() for c in table.columns if c.sensitivity == "personal"}
-_IDS = {"person_id", "order_id", "product_id", "line_id"}
+_IDS = {"line_id", *(name for table in ENTITIES.values() for name in table.column_names if name.endswith("_id"))} - {
+    "row_id",
+    "batch_id",
+}
+_DEFAULT_STATES = {"subscription": "active", "appointment": "attended", "deal": "open"}
+"""State of records whose source does not tell it."""
 _WHOLE = r"^(.*?)(?:\.0)?$"
 """Extracts an integer that was exported as a decimal: 17850.0."""
 _SCALES = {
@@ -91,16 +98,19 @@ def _advice(proposal: Proposal, *, is_alone: bool) -> list[str]:
     if strange:
         lines.append(
             f"# order.status: unknown values {', '.join(map(repr, strange))}: their orders are quarantined. Map each to"
-            " completed, cancelled or returned."
+            f" {', '.join(ORDER_STATUSES)}."
         )
+    for entity, states in proposal.state_maps.items():
+        if unknown := [word for word, ours in states.items() if ours is None]:
+            lines.append(
+                f"# {entity}.status: unknown values {', '.join(map(repr, unknown))}: their records are quarantined. Map them."
+            )
     if unclear := [word for word, ours in proposal.consent_map.items() if ours is None]:
         lines.append(
             f"# has_marketing_consent: unknown values {', '.join(map(repr, unclear))}. Map each to true or false."
         )
     if "status" in feeds.get("order", {}) and not proposal.status_map:
-        lines.append(
-            "# order.status: map the source's values, for example map: {DELIVERED: completed, STORNO: cancelled}."
-        )
+        lines.append("# order.status: map the source's values, for example map: {SENT: shipped, STORNO: cancelled}.")
     if proposal.num_divided_orders:
         lines.append(
             f"# {feeds['order']['status'].name!r} differs between the lines of {proposal.num_divided_orders} orders, so it is"
@@ -111,7 +121,15 @@ def _advice(proposal: Proposal, *, is_alone: bool) -> list[str]:
             "# Order lines need orders: also map `order` (order_id, person_id, ordered_at, status), here or in another source."
         )
     if "order_line" in feeds:
-        lines.append("# Revenue = quantity x unit_price of lines with is_return false, in completed orders.")
+        lines.append(
+            "# Revenue = quantity x unit_price of lines with is_return false, in orders that were not cancelled or returned."
+        )
+    if "quantity" not in feeds.get("order_line", {"quantity": None}):
+        lines.append("# No quantity column: each line counts as one unit. Map `quantity` if a line can hold several.")
+    if "discount" in feeds.get("order_line", {}):
+        lines.append(
+            "# discount is subtracted from the revenue. Remove it if unit_price already contains it, or if it is a rate."
+        )
     rating = feeds.get("feedback", {}).get("rating")
     if scale(rating) == TEN_POINTS:
         lines.append(
@@ -150,6 +168,10 @@ def _feed(entity: str, columns: Found, proposal: Proposal) -> dict[str, Any]:
         mapped["has_marketing_consent"] = {"from": columns["has_marketing_consent"].name, "map": consents}
     if entity == "order":
         mapped["status"] = _status(columns, proposal)
+    if entity in _DEFAULT_STATES:
+        mapped["status"] = _state(entity, columns, proposal)
+    if entity == "payment":
+        mapped.setdefault("payment_id", {"hash_of": "all"})
     if entity == "campaign_contact":
         names = [columns[key].name for key in ("campaign_id", "person_id")]
         mapped.setdefault("contact_id", {"from": names, "join": "-"})
@@ -190,19 +212,31 @@ def _status(columns: Found, proposal: Proposal) -> Any:
     return {"from": columns["status"].name, "map": understood} if understood else columns["status"].name
 
 
+def _state(entity: str, columns: Found, proposal: Proposal) -> Any:
+    understood = {word: ours for word, ours in proposal.state_maps.get(entity, {}).items() if ours is not None}
+    if understood:
+        return {"from": columns["status"].name, "map": understood}
+    if entity == "subscription" and "ended_at" in columns:
+        has_ended = {"column": columns["ended_at"].name, "matches": r"\S", "value": "ended"}
+        return {"cases": [has_ended], "otherwise": _DEFAULT_STATES[entity]}
+    return {"value": _DEFAULT_STATES[entity]}
+
+
 def _line(columns: Found, mapped: dict[str, Any], proposal: Proposal) -> dict[str, Any]:
     number = columns.get("line_id")
     if number is None:
         mapped["line_id"] = {"hash_of": "all"}
     elif not number.may_be_key:  # line number within the order
         mapped["line_id"] = {"from": [columns["order_id"].name, number.name], "join": "-"}
+    if "quantity" not in columns:
+        mapped["quantity"] = {"value": 1}
     if "unit_price" not in mapped:
         mapped["unit_price"] = {"from": columns[LINE_TOTAL].name, "divide_by": columns["quantity"].name}
-    if (low := columns["quantity"].low) is not None and low < 0:
+    if "quantity" in columns and (low := columns["quantity"].low) is not None and low < 0:
         is_negative = {"column": columns["quantity"].name, "matches": r"^\s*-", "value": "true"}
         mapped["is_return"] = {"cases": [is_negative], "otherwise": "false"}
     if proposal.num_divided_orders:
-        is_return = {word: str(ours != "completed").lower() for word, ours in proposal.status_map.items() if ours}
+        is_return = {word: str(ours not in SALE_STATUSES).lower() for word, ours in proposal.status_map.items() if ours}
         mapped["is_return"] = {"from": proposal.feeds["order"]["status"].name, "map": is_return}
     return mapped
 

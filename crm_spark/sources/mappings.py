@@ -174,13 +174,23 @@ class Attribute(Mapping):
     """internal: may be shown and exported; personal: identifies a person; special: health, belief, origin and the like,
     which never become features."""
 
+    values: list[str] = []
+    """Values of a category that are told apart as features; empty: those of `map`."""
+
     @model_validator(mode="after")
     def _check_role(self) -> "Attribute":
         if self.role == "feature" and self.sensitivity != "internal":
             raise ValueError(f"role feature: a {self.sensitivity} attribute must not be a feature; set role: none")
         if self.role == "feature" and self.type == "text":
             raise ValueError("role feature: text is not a feature; set type: category for a small number of values")
+        if self.role == "feature" and self.type == "category" and not self.feature_values:
+            raise ValueError("role feature: list the values of the category in `values`; each becomes a feature")
         return self
+
+    @property
+    def feature_values(self) -> list[str]:
+        """Values of a category that are features."""
+        return self.values or sorted({*self.map.values(), *([self.otherwise] if self.otherwise else [])})
 
     @property
     def declaration(self) -> tuple[str, str, str]:

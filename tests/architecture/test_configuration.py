@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from crm_spark.contracts.sales import ORDER_STATUSES
+from crm_spark.contracts.services import APPOINTMENT_STATUSES, DEAL_STATUSES, SUBSCRIPTION_STATUSES
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import read_layered, read_yaml, validated
+from crm_spark.features.declarations import declared_features
+from crm_spark.onboarding.entity_evidence import FULL_NAME, LINE_TOTAL
 from crm_spark.onboarding.file_grouping import known_file_words
 from crm_spark.onboarding.locale_hints import known_countries
-from crm_spark.onboarding.mapping_proposal import FULL_NAME, LINE_TOTAL, known_vocabulary, plain
+from crm_spark.onboarding.mapping_proposal import known_vocabulary, plain
 from crm_spark.quality.rules import QualityRules, load_rules
 from crm_spark.settings import load_settings
 from crm_spark.sources.config import Source, load_source
@@ -27,7 +31,8 @@ from crm_spark.world.spec import WorldSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
-STATES = {"completed", "cancelled", "returned"}
+STATES = set(ORDER_STATUSES)
+OTHER_STATES = {"subscription": SUBSCRIPTION_STATUSES, "appointment": APPOINTMENT_STATUSES, "deal": DEAL_STATUSES}
 EVERY = sorted(CONF.rglob("*.yaml"))
 
 
@@ -61,6 +66,11 @@ def test_configuration_loads(path):
     elif path.stem == "status_words":
         states = known_vocabulary(path.parent).states
         assert states["storniert"] == "cancelled" and set(states.values()) == STATES
+    elif path.stem == "state_words":
+        for entity, words in known_vocabulary(path.parent).other_states.items():
+            assert set(words.values()) == set(OTHER_STATES[entity])
+    elif path.stem == "features":
+        assert set(declared_features([str(path)], str(CONF / "sources")).of_events)
     elif path.stem == "consent_words":
         consents = known_vocabulary(path.parent).consents
         assert consents["abgemeldet"] == "false" and set(consents.values()) == {"true", "false"}

@@ -9,12 +9,13 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "crm_spark"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-_BELOW_STAGES = {"core", "contracts", "customers", "sources", "quality", "governance", "text", "models"}
+_BELOW_STAGES = {"core", "contracts", "customers", "sources", "features", "quality", "governance", "text", "models"}
 ALLOWED = {
     "core": {"core"},
     "contracts": {"core", "contracts"},
     "customers": {"core", "contracts", "customers"},
     "sources": {"core", "contracts", "sources"},
+    "features": {"core", "contracts", "sources", "features"},
     "quality": {"core", "contracts", "quality"},
     "governance": {"core", "contracts", "governance"},
     "models": {"core", "contracts", "models", "text"},

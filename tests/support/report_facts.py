@@ -174,6 +174,7 @@ COMPLETE = replace(
         {"name": "Lost", "label": "no_clear_opinion", "word": "okay", "mean_attribution": 0.9, "num_texts": 8},
     ],
     num_customers=6000,
+    num_prospects=240,
     num_records=8000,
     segments=[
         SEGMENT,

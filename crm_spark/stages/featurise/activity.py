@@ -20,7 +20,7 @@ class Activity:
     """Events of customers; each frame has customer_id and `happened_on`."""
 
     customers: DataFrame
-    """customer_id, joined_on."""
+    """customer_id, joined_on; without prospects."""
     orders: DataFrame
     """Grain: order. status, withdrawn_on (cancellation or return, if its day is known), channel, revenue (reporting currency;
     null without a known amount)."""
@@ -51,7 +51,9 @@ def activity(tables: TableStore, zone: str) -> Activity:
     )
     returned = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")
     return Activity(
-        customers=tables.read(CUSTOMER).select("customer_id", day_of("joined_at", zone).alias("joined_on")),
+        customers=tables.read(CUSTOMER)
+        .where(~F.coalesce("is_prospect", F.lit(False)))
+        .select("customer_id", day_of("joined_at", zone).alias("joined_on")),
         orders=with_revenue,
         lines=lines,
         returned_lines=returned.join(of_order, ["system", "order_id"]).select(*_OF_ORDER),

@@ -12,3 +12,6 @@ class FeaturiseConfig(Config):
 
     num_snapshots: Annotated[int, Field(ge=1, le=24)] = 3
     """Number of snapshots: as_of and the days whole horizons before it. Predictions need at least three: train, test, score."""
+    features: list[str] = []
+    """Files with declared features, such as `conf/domains/telecom/features.yaml`. They are in `features.customer.declared`, and
+    inputs of the predictions."""

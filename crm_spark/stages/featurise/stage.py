@@ -1,17 +1,21 @@
 """Featurise stage: features.customer from gold and silver, one partition per snapshot."""
 
+from typing import Any
+
 from pyspark import StorageLevel
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
+from crm_spark.contracts.silver import ENTITIES, HISTORY, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.stage import Stage
+from crm_spark.features.declarations import MEASURABLE, DeclaredFeatures, declared_features
 from crm_spark.stages.featurise.activity import activity
+from crm_spark.stages.featurise.declared import with_declared_features
 from crm_spark.stages.featurise.features import features, snapshot_days
 
-INPUTS = (CUSTOMER, CUSTOMER_LINK, ORDER, ORDER_LINE, INTERACTION, FEEDBACK, CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE)
+INPUTS = (CUSTOMER, CUSTOMER_LINK, ORDER_LINE, HISTORY["person"], *(ENTITIES[entity] for entity in MEASURABLE))
 
 
 def run(ctx: JobContext) -> StageResult:
@@ -20,9 +24,9 @@ def run(ctx: JobContext) -> StageResult:
         return skipped_without_persons()
     horizon_days = ctx.settings.company.horizon_days
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
-    table = features(activity(ctx.tables, ctx.settings.company.time_zone), days, horizon_days=horizon_days).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
+    zone = ctx.settings.company.time_zone
+    table = features(activity(ctx.tables, zone), days, horizon_days=horizon_days)
+    table = with_declared_features(table, _declared(ctx), ctx.tables, days, zone).persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = 0
     for day in days:
         snapshot = table.where(F.col("as_of") == F.lit(day))
@@ -38,4 +42,13 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(num_rows, note=f"{len(days)} snapshots, newest {ctx.as_of}")
 
 
-STAGE = Stage("featurise", run, reads=INPUTS)
+def inputs(ctx: JobContext) -> dict[str, Any]:
+    """Declared features."""
+    return _declared(ctx).definition
+
+
+def _declared(ctx: JobContext) -> DeclaredFeatures:
+    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir)
+
+
+STAGE = Stage("featurise", run, reads=INPUTS, inputs=inputs)

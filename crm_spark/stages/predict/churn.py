@@ -1,5 +1,6 @@
 """Churn: the probability that a customer does not order within the next horizon, with the reasons."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
@@ -10,7 +11,7 @@ from xgboost.spark import SparkXGBClassifier, SparkXGBClassifierModel
 from crm_spark.contracts.scores import CHURN
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
-from crm_spark.stages.predict.examples import INPUTS
+from crm_spark.stages.predict.examples import INPUTS, inputs_in
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
 from crm_spark.stages.predict.reasons import reason_is_true
 from crm_spark.stages.predict.trees import MODEL, tree_settings
@@ -31,27 +32,28 @@ def _fit(examples: DataFrame, cfg: PredictConfig, seed: int) -> Any:
     ).fit(examples)
 
 
-def _score(model: Any, customers: DataFrame) -> DataFrame:
+def _score(model: Any, customers: DataFrame, conditions: Mapping[str, str]) -> DataFrame:
     """Grain unchanged; adds probability and reasons (features that raise it most)."""
     from pyspark.ml.functions import vector_to_array
 
     scored = model.transform(customers).withColumn("probability", vector_to_array(F.col("probability"))[1])
-    holds = F.array(*reason_is_true(customers, INPUTS))
-    reasons = top_reasons(F.col("contributions")[0], holds)
+    names = inputs_in(customers)
+    holds = F.array(*reason_is_true(customers, names, conditions))
+    reasons = top_reasons(F.col("contributions")[0], holds, names)
     return scored.withColumn("reasons", reasons).drop("contributions")
 
 
-def top_reasons(contributions: Column, holds: Column | None = None) -> Column:
+def top_reasons(contributions: Column, holds: Column | None = None, names: Sequence[str] = INPUTS) -> Column:
     """Return the features with the largest positive contributions, strongest first, without the bias term.
 
     Args:
         contributions: SHAP contributions of the features, and the bias.
         holds: whether each feature's reason is true for the customer; None: all are.
+        names: the features.
     """
-    names = F.array(*(F.lit(name) for name in INPUTS))
-    is_true = F.array_repeat(F.lit(True), len(INPUTS)) if holds is None else holds
-    weights = F.slice(contributions, 1, len(INPUTS))
-    pairs = F.arrays_zip(weights.alias("weight"), names.alias("name"), is_true.alias("holds"))
+    is_true = F.array_repeat(F.lit(True), len(names)) if holds is None else holds
+    weights, literals = F.slice(contributions, 1, len(names)), F.array(*(F.lit(name) for name in names))
+    pairs = F.arrays_zip(weights.alias("weight"), literals.alias("name"), is_true.alias("holds"))
     positive = F.filter(pairs, lambda pair: (pair["weight"] > 0) & pair["holds"])
     ordered = F.sort_array(positive, asc=False)
     return F.transform(F.slice(ordered, 1, NUM_REASONS), lambda pair: pair["name"])

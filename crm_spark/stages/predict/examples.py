@@ -10,12 +10,23 @@ from crm_spark.contracts.features import FEATURE_COLUMNS
 from crm_spark.core.parallelism import num_tasks
 
 INPUTS = tuple(column.name for column in FEATURE_COLUMNS)
+"""Inputs of every company; declared features come after them."""
+_OTHERS = ("customer_id", "as_of", "has_lapsed", "revenue")
+"""Columns of examples that are not inputs: keys and labels."""
 
 
-def buyers(features: DataFrame, day: date) -> DataFrame:
-    """Grain: customer_id. Model inputs of customers with orders up to `day`; null becomes NaN."""
+def inputs_in(examples: DataFrame) -> tuple[str, ...]:
+    """Model inputs among the columns of examples or customers, in order."""
+    return tuple(name for name in examples.columns if name not in _OTHERS)
+
+
+def buyers(features: DataFrame, day: date, declared: Sequence[str] = ()) -> DataFrame:
+    """Grain: customer_id. Model inputs of customers with orders up to `day`; null becomes NaN.
+
+    `declared`: names of declared features, columns of `features`.
+    """
     nan = F.lit(float("nan"))
-    inputs = [F.coalesce(F.col(name).cast("double"), nan).alias(name) for name in INPUTS]
+    inputs = [F.coalesce(F.col(name).cast("double"), nan).alias(name) for name in (*INPUTS, *declared)]
     frame = features.where((F.col("as_of") == F.lit(day)) & (F.col("num_orders") > 0)).select(
         "customer_id", "as_of", *inputs
     )
@@ -23,8 +34,15 @@ def buyers(features: DataFrame, day: date) -> DataFrame:
     return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")
 
 
-def labelled(features: DataFrame, labels: Sequence[Column], *, features_on: date, outcome_on: date) -> DataFrame:
+def labelled(
+    features: DataFrame,
+    labels: Sequence[Column],
+    *,
+    features_on: date,
+    outcome_on: date,
+    declared: Sequence[str] = (),
+) -> DataFrame:
     """Grain: customer_id. Inputs of one snapshot with the labels, columns of the snapshot one horizon later."""
     later = features.where(F.col("as_of") == F.lit(outcome_on)).select("customer_id", *labels)
-    frame = buyers(features, features_on).join(later, "customer_id")
+    frame = buyers(features, features_on, declared).join(later, "customer_id")
     return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")

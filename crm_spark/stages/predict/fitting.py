@@ -1,5 +1,6 @@
 """Fits the models of a prediction, or keeps those in use as long as their policy allows."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +14,7 @@ from crm_spark.core.context import JobContext
 from crm_spark.models.fitted import loaded, save_fitted, settings_digest, spark_part, usable_fitted, version_of
 from crm_spark.models.metrics import Measure
 from crm_spark.models.retrain import Changes, Losses, reason_to_retrain
+from crm_spark.stages.predict.examples import INPUTS, inputs_in
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
 
 SERVING, EVALUATED = "serving", "evaluated"
@@ -37,7 +39,9 @@ class FittedPrediction:
     note: str = ""
 
 
-def fit_or_keep(ctx: JobContext, prediction: Prediction, train: DataFrame, test: DataFrame) -> FittedPrediction:
+def fit_or_keep(
+    ctx: JobContext, prediction: Prediction, train: DataFrame, test: DataFrame, conditions: Mapping[str, str]
+) -> FittedPrediction:
     """Return the models in use, or new ones if there are none or their policy asks for them.
 
     Args:
@@ -45,14 +49,15 @@ def fit_or_keep(ctx: JobContext, prediction: Prediction, train: DataFrame, test:
         prediction: what to predict.
         train: examples of the earlier snapshot, cached.
         test: examples of the later snapshot, cached.
+        conditions: conditions of declared reasons.
     """
     note = ""
-    settings = _settings_digest(ctx)
+    settings = _settings_digest(ctx, inputs_in(train))
     num_examples = train.count() + test.count()
     if prediction.load and (model := usable_fitted(ctx, prediction.name, settings)) is not None:
         load, paths = prediction.load, (model.uri(ctx, EVALUATED), model.uri(ctx, SERVING))
         if (both := loaded(ctx, prediction.name, lambda: tuple(map(load, paths)))) is not None:
-            losses, measures = _evaluate(ctx, prediction, both[0], train, test)
+            losses, measures = _evaluate(ctx, prediction, both[0], train, test, conditions)
             card = model.card
             former = Losses(**card["loss"]) if card["loss"] else None
             age_days = (ctx.as_of - date.fromisoformat(card["as_of"])).days
@@ -63,7 +68,7 @@ def fit_or_keep(ctx: JobContext, prediction: Prediction, train: DataFrame, test:
                 return FittedPrediction(both[1], model.version, measures, f"model of {card['as_of']}")
             note = f"fitted again: {note}"
     evaluated = prediction.fit(train, ctx.settings.predict, ctx.seed)
-    losses, measures = _evaluate(ctx, prediction, evaluated, train, test)
+    losses, measures = _evaluate(ctx, prediction, evaluated, train, test, conditions)
     serving = prediction.fit(train.unionByName(test), ctx.settings.predict, ctx.seed)
     if prediction.load:
         save_fitted(
@@ -80,17 +85,23 @@ def fit_or_keep(ctx: JobContext, prediction: Prediction, train: DataFrame, test:
     return FittedPrediction(serving, version_of(ctx), measures, note)
 
 
-def _settings_digest(ctx: JobContext) -> str:
+def _settings_digest(ctx: JobContext, inputs: Sequence[str]) -> str:
     """Digest of what the models depend on besides their examples."""
     settings = ctx.settings.predict.model_dump(mode="json", exclude={"retrain", "medium_risk", "high_risk"})
     company = ctx.settings.company.model_dump(mode="json", exclude={"name"})
-    return settings_digest(ctx, {"predict": settings, "company": company}, library=xgboost.__version__)
+    declared = {"declared": inputs[len(INPUTS) :]} if len(inputs) > len(INPUTS) else {}
+    return settings_digest(ctx, {"predict": settings, "company": company, **declared}, library=xgboost.__version__)
 
 
 def _evaluate(
-    ctx: JobContext, prediction: Prediction, model: Any, train: DataFrame, test: DataFrame
+    ctx: JobContext,
+    prediction: Prediction,
+    model: Any,
+    train: DataFrame,
+    test: DataFrame,
+    conditions: Mapping[str, str],
 ) -> tuple[Losses | None, list[Measure]]:
-    scored = prediction.score(model, test).persist(StorageLevel.MEMORY_AND_DISK)
+    scored = prediction.score(model, test, conditions).persist(StorageLevel.MEMORY_AND_DISK)
     losses = None if prediction.loss is None else _losses(scored, prediction.loss())
     measures = prediction.measures(Evaluation(scored, train, ctx.settings.company.currency))
     scored.unpersist()

@@ -1,6 +1,6 @@
 """What a prediction declares: its labels, its model, its metrics and its table."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,7 +36,7 @@ class Prediction:
         model: name of the model in scores and metrics.
         labels: columns of the snapshot one horizon later that the model learns.
         fit: fits the model on examples (inputs and labels).
-        score: adds the predictions to customers or examples; grain unchanged.
+        score: adds the predictions to customers or examples, given the conditions of declared reasons; grain unchanged.
         rows: scores -> rows of the table, without `model`.
         measures: metrics of the model and of its baselines.
         lack: what the training examples lack for this prediction, such as known revenue; empty if nothing.
@@ -49,7 +49,7 @@ class Prediction:
     model: str
     labels: Callable[[], list[Column]]
     fit: Callable[[DataFrame, PredictConfig, int], Any]
-    score: Callable[[Any, DataFrame], DataFrame]
+    score: Callable[[Any, DataFrame, Mapping[str, str]], DataFrame]
     rows: Callable[[DataFrame, PredictConfig], DataFrame]
     measures: Callable[[Evaluation], list[Measure]]
     lack: Callable[[DataFrame, PredictConfig], str] = lambda train, cfg: ""

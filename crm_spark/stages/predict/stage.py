@@ -4,6 +4,7 @@ Models are fitted on one snapshot, evaluated on the next, and applied to the new
 for new ones. To add a prediction, write a module with a PREDICTION and list it in PREDICTIONS.
 """
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from pyspark import StorageLevel
@@ -13,6 +14,8 @@ from pyspark.sql import functions as F
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.stage import Stage
+from crm_spark.features.columns import with_declared
+from crm_spark.features.declarations import declared_features
 from crm_spark.models.metrics import Measure, is_finite, record
 from crm_spark.stages.predict import churn, value
 from crm_spark.stages.predict.config import PredictConfig
@@ -34,17 +37,23 @@ def run(ctx: JobContext) -> StageResult:
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days))
     if missing := _missing_snapshots(ctx, features, days):
         return skipped(missing)
-    features = features.persist(StorageLevel.MEMORY_AND_DISK)
+    declared = declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir)
+    names, conditions = declared.names, declared.reason_conditions
+    features = with_declared(features, names).persist(StorageLevel.MEMORY_AND_DISK)
     labels = [label for prediction in PREDICTIONS for label in prediction.labels()]
-    train = labelled(features, labels, features_on=oldest, outcome_on=middle).persist(StorageLevel.MEMORY_AND_DISK)
+    train = labelled(features, labels, features_on=oldest, outcome_on=middle, declared=names).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     if missing := _missing_outcomes(train, cfg, days):
         return skipped(missing)
-    test = labelled(features, labels, features_on=middle, outcome_on=newest).persist(StorageLevel.MEMORY_AND_DISK)
+    test = labelled(features, labels, features_on=middle, outcome_on=newest, declared=names).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     lacks = {prediction.name: prediction.lack(train, cfg) for prediction in PREDICTIONS}
     possible = [prediction for prediction in PREDICTIONS if not lacks[prediction.name]]
-    customers = buyers(features, newest).persist(StorageLevel.MEMORY_AND_DISK)
-    fitted = {prediction.name: fit_or_keep(ctx, prediction, train, test) for prediction in possible}
-    num_rows = [_write_scores(ctx, prediction, fitted[prediction.name], customers) for prediction in possible]
+    customers = buyers(features, newest, names).persist(StorageLevel.MEMORY_AND_DISK)
+    fitted = {prediction.name: fit_or_keep(ctx, prediction, train, test, conditions) for prediction in possible}
+    num_rows = [_write_scores(ctx, each, fitted[each.name], customers, conditions) for each in possible]
     measures = [measure for each in fitted.values() for measure in each.measures]
     record(ctx, "predict", measures)
     notes = [
@@ -91,9 +100,15 @@ def _size(examples: DataFrame) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def _write_scores(ctx: JobContext, prediction: Prediction, model: FittedPrediction, customers: DataFrame) -> int:
+def _write_scores(
+    ctx: JobContext,
+    prediction: Prediction,
+    model: FittedPrediction,
+    customers: DataFrame,
+    conditions: Mapping[str, str],
+) -> int:
     """Score the newest snapshot."""
-    rows = prediction.rows(prediction.score(model.serving, customers), ctx.settings.predict)
+    rows = prediction.rows(prediction.score(model.serving, customers, conditions), ctx.settings.predict)
     result = ctx.tables.replace(
         prediction.table,
         rows.withColumn("model", F.lit(f"{prediction.model}:{model.version}")),

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 
 from crm_spark.core.parallelism import num_training_workers
 from crm_spark.stages.predict.config import PredictConfig
-from crm_spark.stages.predict.examples import INPUTS
+from crm_spark.stages.predict.examples import inputs_in
 
 MODEL = "xgboost"
 """Name of the model in metrics and scores."""
@@ -18,7 +18,7 @@ def tree_settings(examples: DataFrame, cfg: PredictConfig, *, seed: int) -> dict
     """Arguments of an estimator of `xgboost.spark`."""
     trees = cfg.trees
     return {
-        "features_col": list(INPUTS),
+        "features_col": list(inputs_in(examples)),
         "num_workers": cfg.num_workers or num_training_workers(examples.sparkSession, examples.count()),
         "n_estimators": trees.num_trees,
         "max_depth": trees.max_depth,

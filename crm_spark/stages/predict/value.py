@@ -1,5 +1,6 @@
 """Value: the revenue expected from a customer within the next horizon."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -44,7 +45,7 @@ def _lack(train: DataFrame, cfg: PredictConfig) -> str:
     return "" if row[1] > 0 else "needs revenue in the training period; all amounts are 0"
 
 
-def _score(model: Any, customers: DataFrame) -> DataFrame:
+def _score(model: Any, customers: DataFrame, conditions: Mapping[str, str]) -> DataFrame:
     scored: DataFrame = model.transform(customers)
     return scored
 

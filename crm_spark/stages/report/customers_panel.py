@@ -1,6 +1,5 @@
 """Panels about customers: segments, customers at risk, next best actions."""
 
-from crm_spark.contracts.features import CHURN_REASONS
 from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts, Rows
 from crm_spark.stages.report.missing import explained, reason_for_skipping
@@ -172,7 +171,7 @@ def _risk_histogram(facts: Facts) -> Chart:
 
 
 def _risk_reasons(facts: Facts) -> Chart:
-    reasons = [CHURN_REASONS.get(r["reason"], title_of(r["reason"])) for r in facts.churn_reasons]
+    reasons = [facts.reason_words.get(r["reason"], title_of(r["reason"])) for r in facts.churn_reasons]
     numbers = [float(r["n"]) for r in facts.churn_reasons]
     return Chart(
         "Main reason for churn risk (customers with medium or high risk)",

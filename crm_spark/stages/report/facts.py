@@ -1,5 +1,6 @@
 """Facts of the report: small aggregates read from the lake. Panels format them and compute no figures of their own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -8,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.actions import NEXT_BEST_ACTION
-from crm_spark.contracts.features import SEGMENT, SEGMENT_PROFILE, TEXT
+from crm_spark.contracts.features import CHURN_REASONS, SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.ops import DELIVERY, DRIFT, METRIC, QUARANTINE, RECONCILIATION, RUN
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION
@@ -49,6 +50,8 @@ class Facts:
     rejected_files: Rows = field(default_factory=list)
     # From the tables of the lake:
     num_customers: int = 0
+    """Customers without prospects."""
+    num_prospects: int = 0
     num_records: int = 0
     segments: Rows = field(default_factory=list)
     segment_map: Rows = field(default_factory=list)
@@ -67,6 +70,8 @@ class Facts:
     """value_band, risk, n, expected_revenue, at_stake; all but risk and n are null if the expected revenue is unknown."""
     churn_histogram: Rows = field(default_factory=list)
     churn_reasons: Rows = field(default_factory=list)
+    reason_words: Mapping[str, str] = field(default_factory=lambda: CHURN_REASONS)
+    """Feature -> words where its value raises the churn risk."""
     actions: Rows = field(default_factory=list)
     """action, reason, n, num_holdout, at_stake (null if unknown)."""
     offers: Rows = field(default_factory=list)
@@ -91,6 +96,7 @@ def collect_facts(
     min_customers_per_cell: int,
     seed: int,
     time_zone: str = "UTC",
+    declared_reasons: Mapping[str, str] | None = None,
 ) -> Facts:
     """Collect the facts; every query returns a small number of rows, whatever the size of the lake.
 
@@ -106,8 +112,10 @@ def collect_facts(
         min_customers_per_cell: smallest number of customers a figure about texts may be based on.
         seed: of the customer sample.
         time_zone: IANA time zone of days and times.
+        declared_reasons: words of the reasons of declared features.
     """
     day = F.col("as_of") == F.lit(as_of)
+    num_customers, num_records, num_prospects = _customers(tables)
     return Facts(
         company=company,
         currency=currency,
@@ -118,8 +126,9 @@ def collect_facts(
         deliveries=_deliveries(tables),
         reasons=_reasons(tables),
         **quality_facts(tables, time_zone),
-        num_customers=tables.read(CUSTOMER).count(),
-        num_records=tables.read(CUSTOMER_LINK).count(),
+        num_customers=num_customers,
+        num_records=num_records,
+        num_prospects=num_prospects,
         segments=_segments(tables.read(SEGMENT_PROFILE).where(day)),
         segment_map=_map(tables, as_of, map_points, seed),
         texts=_texts(tables, versions, as_of),
@@ -131,6 +140,7 @@ def collect_facts(
         model_card=model.card if model else {},
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
+        reason_words={**CHURN_REASONS, **(declared_reasons or {})},
         churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),
         actions=_actions(tables.read(NEXT_BEST_ACTION).where(day)),
         offers=_offers(tables, as_of),
@@ -256,6 +266,16 @@ def _risk(tables: TableStore, as_of: date) -> Rows:
 def _histogram(churn: DataFrame) -> Rows:
     bucket = F.least(F.floor(F.col("probability") * 20), F.lit(19)).alias("bucket")
     return _rows(churn.groupBy(bucket).agg(F.count(F.lit(1)).alias("n")).orderBy("bucket"))
+
+
+def _customers(tables: TableStore) -> tuple[int, int, int]:
+    """Return the numbers of customers without prospects, of their person records, and of prospects."""
+    customers, links = tables.read(CUSTOMER), tables.read(CUSTOMER_LINK)
+    prospects = customers.where("is_prospect").select("customer_id")
+    num_prospects = prospects.count()
+    if num_prospects:
+        links = links.join(prospects, "customer_id", "left_anti")
+    return customers.count() - num_prospects, links.count(), num_prospects
 
 
 def _churn_reasons(churn: DataFrame) -> Rows:

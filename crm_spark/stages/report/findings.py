@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from crm_spark.contracts.features import CHURN_REASONS
 from crm_spark.sources.config import Source
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.words import LABELS, count, counted, is_known, money, percent, reason_of
@@ -141,6 +140,16 @@ def most_frequent(counts: dict[str, int]) -> str | None:
 
 
 def _identity(facts: Facts, primary: dict[str, str]) -> str:
+    prospects = facts.num_prospects
+    apart = (
+        f"{counted(prospects, 'prospect')} {'is' if prospects == 1 else 'are'} known only from campaigns or leads and not counted."
+        if prospects
+        else ""
+    )
+    return " ".join(filter(None, (_customers(facts), apart)))
+
+
+def _customers(facts: Facts) -> str:
     if not facts.num_customers:
         return ""
     additional = facts.num_records - facts.num_customers
@@ -216,7 +225,7 @@ def _customers_at_risk(facts: Facts, primary: dict[str, str]) -> str:
 
 def _churn_reason(facts: Facts) -> str:
     top = most_frequent({row["reason"]: row["n"] for row in facts.churn_reasons})
-    reason = CHURN_REASONS.get(top or "", "")
+    reason = facts.reason_words.get(top or "", "")
     return f" The most frequent reason for churn risk is {reason}." if reason else ""
 
 

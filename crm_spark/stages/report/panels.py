@@ -36,7 +36,8 @@ def key_figures(facts: Facts) -> list[KeyFigure]:
 def _customers(facts: Facts) -> KeyFigure | None:
     if not facts.num_customers:
         return None
-    return "Customers", count(facts.num_customers), f"from {counted(facts.num_records, 'person record')}"
+    besides = f"; {counted(facts.num_prospects, 'prospect')} besides" if facts.num_prospects else ""
+    return "Customers", count(facts.num_customers), f"from {counted(facts.num_records, 'person record')}{besides}"
 
 
 def _active_customers(facts: Facts) -> KeyFigure | None:

@@ -104,7 +104,7 @@ def test_question_has_file_line_and_key():
     lines = draft.texts["sources/orders.yaml"].splitlines()
     assert len(questions) == 3
     assert questions[0].startswith("mine/company.yaml:5 company.name: ")
-    assert "map 'odd' to completed, cancelled or returned." in questions[1]
+    assert "map 'odd' to completed, open, shipped, delivered, cancelled, returned, unavailable." in questions[1]
     assert "is the format dd/MM/yyyy or MM/dd/yyyy?" in questions[2]
     at = int(questions[1].split(":")[1].split()[0])
     assert lines[at - 1].strip() == "map:" and lines[at].strip() == "paid: completed"

@@ -132,7 +132,7 @@ def test_records_are_counted_once_per_source_whatever_the_number_of_entities():
 
 def test_key_figures_have_unit_period_and_comparison():
     assert key_figures(COMPLETE) == [
-        ("Customers", "6,000", "from 8,000 person records"),
+        ("Customers", "6,000", "from 8,000 person records; 240 prospects besides"),
         ("Active customers", "1,500", "ordered in the last 91 days; 25% of all customers"),
         ("Revenue", "€1,200", "last 91 days; +20% on the previous 91 days"),
         ("Repeat purchase rate", "62%", "of customers of the previous 91 days ordered again in the last 91 days"),
@@ -147,7 +147,8 @@ def test_findings_state_the_figures_of_the_facts():
         "rating outside the scale) and 34 were duplicates or older versions; all others were accepted."
     )
     assert sentences[1] == (
-        "8,000 person records belong to 6,000 customers: 25% were additional records of the same person."
+        "8,000 person records belong to 6,000 customers: 25% were additional records of the same person. "
+        "240 prospects are known only from campaigns or leads and not counted."
     )
     assert sentences[2] == (
         "Revenue in the last 91 days was €1,200, 20% more than in the previous 91 days. Repeat purchase rate: 62% of the "

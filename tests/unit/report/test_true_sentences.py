@@ -154,6 +154,7 @@ DATA = {
     # customers and revenue
     "one_customer": replace(EMPTY, num_customers=1, num_records=1),
     "one_record_each": replace(EMPTY, num_customers=7, num_records=7),
+    "one_prospect": replace(EMPTY, num_customers=7, num_records=7, num_prospects=1),
     "two_records_of_one": replace(EMPTY, num_customers=1, num_records=2),
     "customers_only": replace(EMPTY, num_customers=7),
     "nobody_active": metrics(metric("active_customers", 0.0)),
@@ -519,6 +520,7 @@ PAIRS = {
         "stable",
         "few_customers",
     ),
+    "{} {} known only from campaigns or leads and not counted.": ("one_prospect", "one_record_each", "empty"),
     "{} person records belong to {}: {} were additional records of the same person.": (
         "two_records_of_one",
         "one_record_each",
@@ -673,6 +675,9 @@ FINDINGS = {
     ],
     "one_customer": ["There is 1 customer, with one record."],
     "one_record_each": ["There are 7 customers, each with one record."],
+    "one_prospect": [
+        "There are 7 customers, each with one record. 1 prospect is known only from campaigns or leads and not counted.",
+    ],
     "two_records_of_one": ["2 person records belong to 1 customer: 50% were additional records of the same person."],
     "customers_only": ["7 customers are known."],
     "revenue_rose": ["Revenue in the last 91 days was €1,200, 20% more than in the previous 91 days."],

@@ -1,0 +1,1 @@
+"""Features that a company declares: files of features, and attributes with the role `feature`."""

@@ -1,0 +1,179 @@
+"""Declared features: what is measured over which events, or which attribute of the customer is a feature."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from crm_spark.contracts.features import FEATURE_COLUMNS
+from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
+from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.core.errors import ConfigError
+from crm_spark.sources.config import Source, attributes_of, load_sources
+from crm_spark.sources.mappings import Attribute
+
+MEASURABLE = tuple(entity for entity in EVENT_TIMES if entity != "person")
+"""Entities with a person and a time."""
+END_TIMES = {"subscription": "ended_at"}
+"""Column with the end of a record that lasts."""
+Measure = Literal["count", "count_distinct", "sum", "mean", "min", "max", "days_since_last", "days_until", "num_active"]
+ReasonWhen = Literal["low", "high", "zero", "positive"]
+_NUMERIC = ("double", "decimal", "integer")
+_COLUMN_TYPES = {
+    "count_distinct": ("string",), "sum": _NUMERIC, "mean": _NUMERIC, "min": _NUMERIC, "max": _NUMERIC, "days_until": ("timestamp",),
+}  # fmt: skip
+"""Measure of a column -> types that it accepts."""
+_STATES_OF_TODAY = ("subscription.status", "deal.status", "deal.stage")
+"""Columns that change without a new record: in an earlier snapshot they would tell what happened later."""
+FeatureName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class DeclaredFeature(Config):
+    """Feature of a customer, measured over the records of one entity up to the snapshot."""
+
+    title: str
+    """Title in the report."""
+    entity: str
+    """Entity whose records are measured."""
+    measure: Measure
+    """count: number of records; count_distinct, sum, mean, min, max: of `column`; days_since_last: days from the newest record;
+    days_until: days to the next date in `column`; num_active: number of subscriptions that last."""
+    column: str | None = None
+    """Column that is measured; null for count, days_since_last and num_active."""
+    where: dict[str, str | list[str]] = {}
+    """Column -> value, or list of values, that a record must have."""
+    window_days: Annotated[int, Field(ge=1, le=3660)] | None = None
+    """Only records of so many days up to the snapshot; null: all."""
+    reason: str | None = None
+    """Words of the report where the feature raises the churn risk; null: it is not given as a reason."""
+    reason_when: ReasonWhen | None = None
+    """Value for which the words of `reason` are true: low or high (among all customers), zero or positive; null with no reason."""
+
+    @model_validator(mode="after")
+    def _check_definition(self) -> "DeclaredFeature":
+        if self.entity not in MEASURABLE:
+            raise ValueError(f"entity {self.entity}: expected one of {', '.join(MEASURABLE)}")
+        types = {column.name: column.type.typeName() for column in ENTITIES[self.entity].columns}
+        accepted = _COLUMN_TYPES.get(self.measure)
+        if (self.column is None) != (accepted is None):
+            raise ValueError(f"measure {self.measure}: {'set' if accepted else 'remove'} column")
+        if accepted and self.column is not None and types.get(self.column) not in accepted:
+            fitting = [name for name, kind in types.items() if kind in accepted]
+            raise ValueError(f"column {self.column}: {self.measure} of {self.entity} takes one of {', '.join(fitting)}")
+        if self.measure == "num_active" and self.entity not in END_TIMES:
+            raise ValueError(f"measure num_active: expected entity {', '.join(END_TIMES)}")
+        for name in self.where:
+            if types.get(name) not in ("string", "boolean"):
+                raise ValueError(f"where.{name}: {self.entity} has no such column of text or yes and no")
+            if f"{self.entity}.{name}" in _STATES_OF_TODAY:
+                raise ValueError(
+                    f"where.{name}: it holds the state of today, which earlier snapshots must not know; use num_active or a time"
+                )
+        if (self.reason is None) != (self.reason_when is None):
+            raise ValueError("set both of reason and reason_when, or neither")
+        return self
+
+
+class FeatureFile(Config):
+    """File of declared features."""
+
+    features: dict[FeatureName, DeclaredFeature] = {}
+    """Features by name."""
+
+
+@dataclass(frozen=True)
+class AttributeFeature:
+    """Attribute of a person as a feature.
+
+    Attributes:
+        attribute: name of the attribute.
+        declaration: its declaration.
+        value: for a category, the value that the feature tells apart.
+    """
+
+    attribute: str
+    declaration: Attribute
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class DeclaredFeatures:
+    """All declared features by name."""
+
+    of_events: Mapping[str, DeclaredFeature] = field(default_factory=dict)
+    of_attributes: Mapping[str, AttributeFeature] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        return tuple(sorted({**self.of_events, **self.of_attributes}))
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Words of the report by feature, for those that have some."""
+        return {name: feature.reason for name, feature in self.of_events.items() if feature.reason}
+
+    @property
+    def reason_conditions(self) -> dict[str, ReasonWhen]:
+        """Value for which the words are true, by feature."""
+        return {name: f.reason_when for name, f in self.of_events.items() if f.reason_when is not None}
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """JSON-able definition: a change of it changes the features."""
+        return {
+            "events": {name: feature.model_dump(mode="json") for name, feature in sorted(self.of_events.items())},
+            "attributes": {
+                name: [feature.attribute, feature.declaration.type, feature.value]
+                for name, feature in sorted(self.of_attributes.items())
+            },
+        }
+
+
+def declared_features(files: Sequence[str], sources_dir: str) -> DeclaredFeatures:
+    """Load the declared features.
+
+    Args:
+        files: files of features.
+        sources_dir: folder of the sources, whose attributes may be features.
+
+    Raises:
+        ConfigError: a file is invalid, or a name is used twice.
+    """
+    of_events: dict[str, DeclaredFeature] = {}
+    for path in files:
+        loaded = validated(FeatureFile, read_yaml(Path(path)), origin=path).features
+        _require_new_names(loaded, of_events, origin=path)
+        of_events |= loaded
+    of_attributes = attribute_features(load_sources(Path(sources_dir)))
+    _require_new_names(of_attributes, of_events, origin=f"{sources_dir}: attributes")
+    return DeclaredFeatures(of_events, of_attributes)
+
+
+def _require_new_names(names: Iterable[str], known: Iterable[str], *, origin: str) -> None:
+    taken = {column.name for column in FEATURE_COLUMNS} | set(known)
+    if used := sorted(taken & set(names)):
+        raise ConfigError(f"{origin}: there is another feature called {used[0]}. Choose another name.")
+
+
+def attribute_features(sources: Iterable[Source]) -> dict[str, AttributeFeature]:
+    """Features from the attributes of people with the role `feature`.
+
+    Numbers keep their name; a flag is 0 or 1; a date is the number of days since then, `days_since_NAME`; a category has a
+    feature of 0 or 1 for each of its values, `NAME_is_VALUE`.
+    """
+    found: dict[str, AttributeFeature] = {}
+    for name, attribute in attributes_of(sources, "person").items():
+        if attribute.role != "feature":
+            continue
+        if attribute.type == "category":
+            found |= {f"{name}_is_{_plain(v)}": AttributeFeature(name, attribute, v) for v in attribute.feature_values}
+        else:
+            found[f"days_since_{name}" if attribute.type == "date" else name] = AttributeFeature(name, attribute)
+    return found
+
+
+def _plain(value: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in value.lower())

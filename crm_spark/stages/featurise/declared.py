@@ -1,0 +1,110 @@
+"""Compute declared features. Grain: customer_id x as_of."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from crm_spark.contracts.attributes import value_of
+from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES, HISTORY
+from crm_spark.core.days import day_of
+from crm_spark.core.tables import TableStore
+from crm_spark.customers.links import with_customer_id
+from crm_spark.features.columns import DECLARED, packed_features
+from crm_spark.features.declarations import END_TIMES, AttributeFeature, DeclaredFeature, DeclaredFeatures
+from crm_spark.sources.mappings import ATTRIBUTE_TYPES
+
+_KEY = ["customer_id", "as_of"]
+_NUMBERS_OF = ("count", "count_distinct", "sum", "num_active")
+"""Measures that are 0 for a customer without records."""
+
+
+def with_declared_features(
+    customers: DataFrame, declared: DeclaredFeatures, tables: TableStore, snapshots: Sequence[date], zone: str
+) -> DataFrame:
+    """Add the column `declared` to customers. Grain unchanged.
+
+    Args:
+        customers: customer_id, as_of.
+        declared: the declared features.
+        tables: the lake.
+        snapshots: days for which features are computed.
+        zone: IANA time zone of the company's days.
+    """
+    by_entity: dict[str, dict[str, DeclaredFeature]] = {}
+    for name, feature in declared.of_events.items():
+        by_entity.setdefault(feature.entity, {})[name] = feature
+    for entity, features in sorted(by_entity.items()):
+        customers = customers.join(_of_events(tables, entity, features, snapshots, zone), _KEY, "left")
+        zero = {n: F.coalesce(F.col(n), F.lit(0.0)) for n, f in features.items() if f.measure in _NUMBERS_OF}
+        customers = customers.withColumns(zero) if zero else customers
+    if declared.of_attributes:
+        values = _of_attributes(tables, declared.of_attributes, snapshots, zone)
+        customers = customers.join(values, _KEY, "left")
+    return customers.withColumn(DECLARED, packed_features(declared.names)).drop(*declared.names)
+
+
+def _of_events(
+    tables: TableStore, entity: str, features: dict[str, DeclaredFeature], snapshots: Sequence[date], zone: str
+) -> DataFrame:
+    records = with_customer_id(tables.read(ENTITIES[entity]), tables)
+    records = records.withColumn("_day", day_of(EVENT_TIMES[entity], zone))
+    days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
+    known = records.withColumn("as_of", days).where(F.col("_day") <= F.col("as_of"))
+    measures = [_measure(feature, zone).cast("double").alias(name) for name, feature in features.items()]
+    return known.groupBy(*_KEY).agg(*measures)
+
+
+def _measure(feature: DeclaredFeature, zone: str) -> Column:
+    """Aggregate over the records known at a snapshot."""
+    is_counted = F.lit(True)
+    for name, wanted in feature.where.items():
+        values = [wanted] if isinstance(wanted, str) else wanted
+        is_counted = is_counted & F.col(name).cast("string").isin(*values)
+    days_ago = F.datediff("as_of", "_day")
+    if feature.window_days is not None:
+        is_counted = is_counted & (days_ago < feature.window_days)
+    if feature.measure == "count":
+        return F.count(F.when(is_counted, 1))
+    if feature.measure == "days_since_last":
+        return F.min(F.when(is_counted, days_ago))
+    if feature.measure == "num_active":
+        ended_on = day_of(END_TIMES[feature.entity], zone)
+        return F.count(F.when(is_counted & (ended_on.isNull() | (ended_on > F.col("as_of"))), 1))
+    assert feature.column is not None
+    if feature.measure == "days_until":
+        days = F.datediff(day_of(feature.column, zone), F.col("as_of"))
+        return F.min(F.when(is_counted & (days >= 0), days))
+    value = F.when(is_counted, F.col(feature.column))
+    if feature.measure == "count_distinct":
+        return F.count_distinct(value)
+    aggregates = {"sum": F.sum, "mean": F.avg, "min": F.min, "max": F.max}
+    return aggregates[feature.measure](value.cast("double"))
+
+
+def _of_attributes(
+    tables: TableStore, features: Mapping[str, AttributeFeature], snapshots: Sequence[date], zone: str
+) -> DataFrame:
+    """Values known at each snapshot: of the versions of a customer's records, the newest that knows the attribute."""
+    history = tables.read(HISTORY["person"]).where(F.col("attributes").isNotNull())
+    versions = with_customer_id(history, tables).withColumn("_from", day_of("valid_from", zone))
+    days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
+    known = versions.withColumn("as_of", days).where(F.col("_from") <= F.col("as_of"))
+    declarations = {feature.attribute: feature.declaration for feature in features.values()}
+    newest = []
+    for name, declaration in sorted(declarations.items()):
+        value = value_of(F.col("attributes"), name, ATTRIBUTE_TYPES[declaration.type])
+        age = F.struct("valid_from", "source_rank", "system", "person_id")
+        newest.append(F.max_by(value, F.when(value.isNotNull(), age)).alias(f"_{name}"))
+    values = known.groupBy(*_KEY).agg(*newest)
+    return values.select(*_KEY, *(_number(feature).cast("double").alias(name) for name, feature in features.items()))
+
+
+def _number(feature: AttributeFeature) -> Column:
+    value = F.col(f"_{feature.attribute}")
+    if feature.value is not None:
+        return (value == F.lit(feature.value)).cast("int")
+    if feature.declaration.type == "date":
+        return F.datediff("as_of", value)
+    return value.cast("int") if feature.declaration.type == "flag" else value
