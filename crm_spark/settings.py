@@ -2,7 +2,7 @@
 
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -42,6 +42,11 @@ class CompanyConfig(Config):
     sources that set none."""
     horizon_days: Annotated[int, Field(ge=7, le=730)] = 91
     """Days that churn, expected revenue and recent features cover."""
+    purchases: Annotated[
+        list[Literal["order", "appointment", "usage", "payment", "subscription"]], Field(min_length=1)
+    ] = ["order"]
+    """What counts as a purchase in features, segments and predictions: orders; attended appointments, visits or trips; uses or
+    transactions; payments; starts of subscriptions. A customer lapses who makes no purchase within the horizon."""
 
 
 class Settings(Config):

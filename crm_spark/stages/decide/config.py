@@ -19,6 +19,8 @@ FACTS = {
 }
 """Facts available to conditions, with their type: every feature, and the results of the models. A condition on an unknown
 value does not hold."""
+DECLARED = "declared."
+"""Prefix of facts that are declared features."""
 _OPERATORS = {"number": {"at_least", "at_most", "is"}, "text": {"is", "is_one_of"}, "boolean": {"is"}}
 
 
@@ -26,7 +28,7 @@ class Condition(Config):
     """Comparison of a fact with a value: exactly one of at_least, at_most, is and is_one_of is set, the others are null."""
 
     fact: str
-    """Fact about the customer."""
+    """Fact about the customer; `declared.NAME` is a declared feature."""
     at_least: float | None = None
     """The fact is a number at or above this bound."""
     at_most: float | None = None
@@ -38,11 +40,14 @@ class Condition(Config):
 
     @model_validator(mode="after")
     def _one_comparison(self) -> "Condition":
-        if self.fact not in FACTS:
-            raise ValueError(f"unknown fact {self.fact}; known facts: {', '.join(sorted(FACTS))}")
+        kind = "number" if self.fact.startswith(DECLARED) else FACTS.get(self.fact)
+        if kind is None:
+            raise ValueError(
+                f"unknown fact {self.fact}; known facts: {', '.join(sorted(FACTS))}, and {DECLARED}NAME for declared features"
+            )
         comparisons = {"at_least": self.at_least, "at_most": self.at_most, "is": self.is_, "is_one_of": self.is_one_of}
         given = {name for name, value in comparisons.items() if value is not None}
-        allowed = _OPERATORS[FACTS[self.fact]]
+        allowed = _OPERATORS[kind]
         if len(given) != 1 or not given <= allowed:
             raise ValueError(f"{self.fact}: give exactly one of {', '.join(sorted(allowed))}")
         return self

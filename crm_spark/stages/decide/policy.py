@@ -22,7 +22,7 @@ _UNDEFINED_BELOW = {
 
 def comparison(condition: Condition) -> Column:
     """Return whether a condition holds; null if the fact is unknown, false if it does not exist for the customer."""
-    fact = F.col(condition.fact)
+    fact = F.col(f"`{condition.fact}`")
     if condition.at_least is not None:
         compared = fact >= F.lit(condition.at_least)
     elif condition.at_most is not None:

@@ -1,5 +1,6 @@
 """Decide stage: write the next best action of every customer to actions.next_best."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,27 @@ from crm_spark.contracts.actions import NEXT_BEST_ACTION
 from crm_spark.contracts.features import FEATURE_CUSTOMER, SEGMENT, SEGMENT_PROFILE, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, RECOMMENDATION, SCORE_TEXT
-from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
+from crm_spark.contracts.silver import (
+    APPOINTMENT,
+    CAMPAIGN_CONTACT,
+    CAMPAIGN_RESPONSE,
+    ENTITIES,
+    FEEDBACK,
+    INTERACTION,
+    ORDER,
+    ORDER_LINE,
+    SUBSCRIPTION,
+)
 from crm_spark.core.config import read_yaml, validated
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
+from crm_spark.core.errors import ConfigError
 from crm_spark.core.stage import Stage
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
+from crm_spark.features.columns import with_declared
+from crm_spark.features.declarations import declared_features
 from crm_spark.models.registry import current_version, serving_order
-from crm_spark.stages.decide.config import Strategy
+from crm_spark.stages.decide.config import DECLARED, Strategy
 from crm_spark.stages.decide.policy import decide
 from crm_spark.text.predictions import current_predictions
 
@@ -55,7 +69,9 @@ def run(ctx: JobContext) -> StageResult:
     if not ctx.tables.exists(FEATURE_CUSTOMER):
         return skipped_without_persons()
     strategy = load_strategy(ctx.settings.decide.strategy)
-    actions = decide(facts(ctx), strategy, seed=ctx.seed).withColumn("as_of", F.lit(ctx.as_of))
+    names = _declared_names(ctx)
+    require_known_features(strategy, names, origin=ctx.settings.decide.strategy)
+    actions = decide(facts(ctx, names), strategy, seed=ctx.seed).withColumn("as_of", F.lit(ctx.as_of))
     result = ctx.tables.replace(
         NEXT_BEST_ACTION,
         actions.select(*NEXT_BEST_ACTION.column_names),
@@ -67,17 +83,18 @@ def run(ctx: JobContext) -> StageResult:
     return StageResult(result.num_rows, note=f"strategy with {len(strategy.actions)} actions")
 
 
+_OF_PURCHASES = (
+    "num_orders",
+    "num_orders_recent",
+    "monetary",
+    "monetary_recent",
+    "num_returns",
+    "return_fraction",
+    "num_channels",
+)
+"""Features that are unknown, not 0, if no table of purchases exists."""
+_WITH_PRODUCTS = (ORDER_LINE.entity, APPOINTMENT.entity, SUBSCRIPTION.entity)
 _FEATURES_BY_TABLE = {
-    ORDER: (
-        "num_orders",
-        "num_orders_recent",
-        "monetary",
-        "monetary_recent",
-        "num_returns",
-        "return_fraction",
-        "num_channels",
-    ),
-    ORDER_LINE: ("num_products",),
     INTERACTION: ("num_tickets", "num_tickets_recent", "num_web_events_recent"),
     FEEDBACK: ("num_feedback",),
     CAMPAIGN_CONTACT: ("num_campaign_contacts",),
@@ -86,17 +103,52 @@ _FEATURES_BY_TABLE = {
 """Table -> features that are unknown, not 0, if the table does not exist."""
 
 
-def with_unknown_as_null(features: DataFrame, tables: TableStore) -> DataFrame:
-    """Grain unchanged. Replace 0 by null in features whose source table does not exist."""
-    unknown = [name for table, names in _FEATURES_BY_TABLE.items() if not tables.exists(table) for name in names]
+def with_unknown_as_null(features: DataFrame, tables: TableStore, purchases: Collection[str]) -> DataFrame:
+    """Grain unchanged. Replace 0 by null in features whose source table does not exist.
+
+    `purchases`: entities that count as purchases.
+    """
+    existing = {entity for entity in (*purchases, ORDER_LINE.entity) if tables.exists(ENTITIES[entity])}
+    unknown = [] if existing & set(purchases) else list(_OF_PURCHASES)
+    sold = {ORDER_LINE.entity if entity == ORDER.entity else entity for entity in purchases}
+    if not existing & sold & set(_WITH_PRODUCTS):
+        unknown.append("num_products")
+    unknown += [name for table, names in _FEATURES_BY_TABLE.items() if not tables.exists(table) for name in names]
     types = {field.name: field.dataType for field in features.schema.fields}
     return features.withColumns({name: F.lit(None).cast(types[name]) for name in unknown})
 
 
-def facts(ctx: JobContext) -> DataFrame:
-    """Grain: customer_id. Facts for the conditions of the strategy; null if unknown."""
+def require_known_features(strategy: Strategy, names: Collection[str], *, origin: str) -> None:
+    """Check that the declared features in conditions exist.
+
+    Raises:
+        ConfigError: one of them does not.
+    """
+    for action in strategy.actions:
+        for condition in action.when:
+            name = condition.fact.removeprefix(DECLARED)
+            if condition.fact.startswith(DECLARED) and name not in names:
+                known = ", ".join(names) or "none are declared"
+                raise ConfigError(
+                    f"{origin}: {action.name}: there is no declared feature {name}; known: {known}. Correct the name, or list its "
+                    "file under featurise.features."
+                )
+
+
+def _declared_names(ctx: JobContext) -> tuple[str, ...]:
+    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir).names
+
+
+def facts(ctx: JobContext, declared: Sequence[str] = ()) -> DataFrame:
+    """Grain: customer_id. Facts for the conditions of the strategy; null if unknown.
+
+    `declared`: names of declared features.
+    """
     tables, day = ctx.tables, F.col("as_of") == F.lit(ctx.as_of)
-    features = with_unknown_as_null(tables.read(FEATURE_CUSTOMER).where(day).drop("as_of"), tables)
+    features = with_unknown_as_null(
+        tables.read(FEATURE_CUSTOMER).where(day).drop("as_of"), tables, ctx.settings.company.purchases
+    )
+    features = with_declared(features, declared).withColumnsRenamed({name: f"{DECLARED}{name}" for name in declared})
     consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
     churn = tables.read(CHURN).where(day)
     churn = churn.select(

@@ -1,12 +1,25 @@
 """Customer activity by customer id: the input frames of all features."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER
-from crm_spark.contracts.silver import CAMPAIGN_CONTACT, CAMPAIGN_RESPONSE, FEEDBACK, INTERACTION, ORDER, ORDER_LINE
+from crm_spark.contracts.sales import SALE_STATUSES
+from crm_spark.contracts.silver import (
+    APPOINTMENT,
+    CAMPAIGN_CONTACT,
+    CAMPAIGN_RESPONSE,
+    ENTITIES,
+    EVENT_TIMES,
+    FEEDBACK,
+    INTERACTION,
+    ORDER,
+    ORDER_LINE,
+)
 from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
@@ -22,10 +35,10 @@ class Activity:
     customers: DataFrame
     """customer_id, joined_on; without prospects."""
     orders: DataFrame
-    """Grain: order. status, withdrawn_on (cancellation or return, if its day is known), channel, revenue (reporting currency;
-    null without a known amount)."""
+    """Grain: order or other purchase. status, withdrawn_on (cancellation or return, if its day is known), channel, revenue
+    (reporting currency; null without a known amount)."""
     lines: DataFrame
-    """Grain: order line. status and withdrawn_on of the order; product, null if the line has none."""
+    """Grain: order line, or purchase of a product. status and withdrawn_on of the order; product, null if the line has none."""
     returned_lines: DataFrame
     """Grain: returned line of an order, with its status and withdrawn_on."""
     interactions: DataFrame
@@ -34,29 +47,36 @@ class Activity:
     responses: DataFrame
 
 
-def activity(tables: TableStore, zone: str) -> Activity:
-    """Read the frames with days in an IANA time zone; records without a customer are left out."""
+def activity(tables: TableStore, zone: str, purchases: Collection[str] = ("order",)) -> Activity:
+    """Read the frames; records without a customer are left out.
+
+    Args:
+        tables: the lake.
+        zone: IANA time zone of the company's days.
+        purchases: entities that count as purchases, see `company.purchases`.
+    """
     orders = _events(tables, zone, tables.read(ORDER), "ordered_at").withColumn(
         "withdrawn_on", day_of(F.coalesce("cancelled_at", "returned_at"), zone)
     )
-    sold = tables.read(ORDER_LINE).where(~F.col("is_return"))
-    with_revenue = _with_revenue(orders, tables.read(ORDER_LINE)).select(
-        "customer_id", "happened_on", "status", "withdrawn_on", "channel", "revenue"
-    )
-    of_order = orders.select("system", "order_id", "customer_id", "happened_on", "status", "withdrawn_on")
-    lines = sold.join(of_order, ["system", "order_id"]).select(
-        *_OF_ORDER,
+    bought = [_other_purchases(tables, zone, entity) for entity in purchases if entity != ORDER.entity]
+    products = [frame.where("product IS NOT NULL").select(*_OF_ORDER, "product") for frame in bought]
+    returned = []
+    if ORDER.entity in purchases:
+        of_order = orders.select("system", "order_id", *_OF_ORDER)
+        sold = tables.read(ORDER_LINE).where(~F.col("is_return")).join(of_order, ["system", "order_id"])
+        lines = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")
+        returned = [lines.join(of_order, ["system", "order_id"]).select(*_OF_ORDER)]
         # A line without a product counts as sold, but not as a product.
-        F.when(F.col("product_id").isNotNull(), F.concat_ws("|", "system", "product_id")).alias("product"),
-    )
-    returned = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")
+        products.append(sold.select(*_OF_ORDER, _product()))
+        bought.append(_with_revenue(orders, tables.read(ORDER_LINE)))
+    none = orders.limit(0).select(*_OF_ORDER)
     return Activity(
         customers=tables.read(CUSTOMER)
         .where(~F.coalesce("is_prospect", F.lit(False)))
         .select("customer_id", day_of("joined_at", zone).alias("joined_on")),
-        orders=with_revenue,
-        lines=lines,
-        returned_lines=returned.join(of_order, ["system", "order_id"]).select(*_OF_ORDER),
+        orders=reduce(DataFrame.unionByName, [f.select(*_OF_ORDER, "channel", "revenue") for f in bought]),
+        lines=reduce(DataFrame.unionByName, products),
+        returned_lines=reduce(DataFrame.unionByName, returned) if returned else none,
         interactions=_events(tables, zone, tables.read(INTERACTION), "happened_at").select(
             "customer_id", "happened_on", "kind"
         ),
@@ -67,6 +87,31 @@ def activity(tables: TableStore, zone: str) -> Activity:
         responses=_events(tables, zone, tables.read(CAMPAIGN_RESPONSE), "responded_at").select(
             "customer_id", "happened_on"
         ),
+    )
+
+
+def _product() -> Column:
+    return F.when(F.col("product_id").isNotNull(), F.concat_ws("|", "system", "product_id")).alias("product")
+
+
+def _other_purchases(tables: TableStore, zone: str, entity: str) -> DataFrame:
+    """Records of an entity as orders with one line. Grain: record. Missed appointments are neither sales nor returns."""
+    contract = ENTITIES[entity]
+    records = _events(tables, zone, tables.read(contract), EVENT_TIMES[entity])
+    status = F.lit(SALE_STATUSES[0])
+    if entity == APPOINTMENT.entity:
+        states = {"attended": "delivered", "booked": "open", "cancelled": "cancelled", "missed": "unavailable"}
+        status = F.create_map(*(F.lit(word) for pair in states.items() for word in pair))[F.col("status")]
+    channel = {"payment": "method", "usage": "kind", "appointment": "kind", "subscription": "plan"}[entity]
+    product = _product() if "product_id" in contract.column_names else F.lit(None).cast("string").alias("product")
+    return records.select(
+        "customer_id",
+        "happened_on",
+        status.alias("status"),
+        F.lit(None).cast("date").alias("withdrawn_on"),
+        F.col(channel).alias("channel"),
+        F.col("amount").cast("double").alias("revenue"),
+        product,
     )
 
 

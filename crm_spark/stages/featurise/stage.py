@@ -25,7 +25,7 @@ def run(ctx: JobContext) -> StageResult:
     horizon_days = ctx.settings.company.horizon_days
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
     zone = ctx.settings.company.time_zone
-    table = features(activity(ctx.tables, zone), days, horizon_days=horizon_days)
+    table = features(activity(ctx.tables, zone, ctx.settings.company.purchases), days, horizon_days=horizon_days)
     table = with_declared_features(table, _declared(ctx), ctx.tables, days, zone).persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = 0
     for day in days:

@@ -10,6 +10,7 @@ from crm_spark.contracts.actions import NEXT_BEST_ACTION
 from crm_spark.contracts.features import FEATURE_CUSTOMER, TEXT
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, SCORE_TEXT
+from crm_spark.core.errors import ConfigError
 from crm_spark.models.registry import register
 from crm_spark.stages.decide import stage
 
@@ -75,3 +76,20 @@ def test_counts_of_data_that_the_company_lacks_are_unknown(ctx):
     # The lake has neither orders nor feedback, and no recommendations of the day.
     names = ("num_orders", "monetary", "num_tickets", "num_feedback", "has_recommendation")
     assert [rows["cleo"][name] for name in names] == [None] * 5
+
+
+def test_declared_features_are_facts(spark, tmp_path):
+    strategy = "holdout_fraction: 0\nactions: [{name: call, title: Call, reason: few_visits, when: [{fact: declared.visits, at_most: 1}]}]"
+    (tmp_path / "strategy.yaml").write_text(strategy)
+    (tmp_path / "features.yaml").write_text("features: {visits: {title: visits, entity: usage, measure: count}}")
+    chosen = f"decide.strategy={tmp_path / 'strategy.yaml'}"
+    ctx = lake_context(spark, tmp_path / "lake", chosen, f"featurise.features=[{tmp_path / 'features.yaml'}]")
+    put(ctx.tables, CUSTOMER, [{"customer_id": name} for name in ("anna", "ben", "cleo")])
+    visits = {"anna": [("visits", 1.0)], "ben": [("visits", 2.0)], "cleo": None}
+    rows = [{"customer_id": name, "as_of": AS_OF, "declared": values} for name, values in visits.items()]
+    put(ctx.tables, FEATURE_CUSTOMER, rows)
+    stage.run(ctx)
+    actions = {row["customer_id"]: row["action"] for row in ctx.tables.read(NEXT_BEST_ACTION).collect()}
+    assert actions == {"anna": "call", "ben": "none", "cleo": "none"}
+    with pytest.raises(ConfigError, match="there is no declared feature visits; known: none are declared"):
+        stage.run(lake_context(spark, tmp_path / "lake", chosen))

@@ -8,7 +8,7 @@ from support.lake import AS_OF, lake_context, put
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.silver import ORDER, ORDER_LINE
+from crm_spark.contracts.silver import APPOINTMENT, ORDER, ORDER_LINE, USAGE
 from crm_spark.stages.featurise import stage
 
 ORDERS = [
@@ -73,3 +73,24 @@ def test_revenue_of_orders_without_amounts_is_unknown_and_of_returned_orders_zer
     names = ("num_orders", "monetary", "monetary_recent", "mean_order_value")
     assert [customers["c3"][name] for name in names] == [1, None, 0.0, None]  # no order in the last 91 days: 0
     assert [customers["c4"][name] for name in names] == [1, 0.0, 0.0, 0.0]
+
+
+def test_appointments_and_uses_may_be_the_purchases(spark, tmp_path):
+    overrides = ("featurise.num_snapshots=1", "company.purchases=[appointment, usage]")
+    ctx = lake_context(spark, tmp_path, *overrides)
+    put(ctx.tables, CUSTOMER, [{"customer_id": c, "is_prospect": c == "b"} for c in ("a", "b")])
+    put(ctx.tables, CUSTOMER_LINK, [{"system": "gym", "person_id": c, "customer_id": c} for c in ("a", "b")])
+    put(ctx.tables, ORDER, [{"system": "gym", **order, "person_id": "a"} for order in ORDERS])  # not counted
+    visits = [("1", "attended", 5, 12), ("2", "missed", 6, 12), ("3", "cancelled", 7, 12), ("4", "booked", 8, None)]
+    course = {"system": "gym", "person_id": "a", "kind": "course", "product_id": "yoga"}
+    rows = [
+        {**course, "appointment_id": i, "status": state, "starts_at": datetime(2025, 1, day), "amount": price and Decimal(price)}
+        for i, state, day, price in visits
+    ]  # fmt: skip
+    put(ctx.tables, APPOINTMENT, rows)
+    visit = {"person_id": "a", "kind": "visit", "happened_at": datetime(2025, 1, 30), "amount": Decimal(3)}
+    put(ctx.tables, USAGE, [{"system": "gym", **visit}])
+    assert stage.run(ctx).num_rows == 1  # without the prospect
+    row = ctx.tables.read(FEATURE_CUSTOMER).first()
+    names = ("num_orders", "num_returns", "recency_days", "monetary", "num_products", "num_channels")
+    assert [row[name] for name in names] == [3, 1, 1, 15.0, 1, 2]
