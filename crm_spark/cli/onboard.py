@@ -35,6 +35,7 @@ class _Arguments:
     defaults: dict[str, str]
     """Values for what the files do not say: time_zone, country, currency."""
     is_forced: bool
+    answers: Path | None = None
 
 
 def add_to(app: typer.Typer) -> None:
@@ -70,6 +71,12 @@ def _onboard(
     ] = None,
     conf: Conf = DEFAULT_CONF,
     overrides: Overrides = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Answers to the questions of an earlier draft; each draft comes with an answers.yaml."
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Draft everything again and overwrite existing drafts.")
     ] = False,
@@ -78,11 +85,13 @@ def _onboard(
         raise typer.BadParameter("give --source and --path for one source, or neither for the whole directory")
     if source is None and system:
         raise typer.BadParameter("--system needs --source; for a whole directory systems are derived from the ids")
+    if source is not None and answers is not None:
+        raise typer.BadParameter("--answers is for a whole directory: leave out --source and --path")
     if source is None and out is None:
         raise typer.BadParameter("--out is required for a whole directory, such as conf/examples/mine")
     defaults = {"time_zone": time_zone, "country": country, "currency": currency}
     given = {name: value for name, value in defaults.items() if value}
-    arguments = _Arguments(data, conf, overrides or [], out, source, path, system, given, force)
+    arguments = _Arguments(data, conf, overrides or [], out, source, path, system, given, force, answers)
     raise typer.Exit(exit_code_of(lambda: _draft_folder(arguments) if source is None else _draft_source(arguments)))
 
 
@@ -148,6 +157,7 @@ def _draft_folder(arguments: _Arguments) -> int:
     from crm_spark.core.config import validated
     from crm_spark.core.session import build_session
     from crm_spark.onboarding import folder_profile as folders
+    from crm_spark.onboarding.answers import answers_yaml, apply_answers, load_answers
     from crm_spark.onboarding.company_draft import company_draft
     from crm_spark.onboarding.locale_hints import guesses
     from crm_spark.settings import load_settings
@@ -176,6 +186,8 @@ def _draft_folder(arguments: _Arguments) -> int:
         lake=_lake(data_dir, out),
         data_dir=str(data_dir),
     )
+    if arguments.answers is not None:
+        apply_answers(draft, load_answers(arguments.answers), origin=str(arguments.answers))
     has_company = (out / "company.yaml").exists() and not arguments.is_forced
     if has_company:
         del draft.texts["company.yaml"]
@@ -183,6 +195,8 @@ def _draft_folder(arguments: _Arguments) -> int:
     _require_new([out / path for path in draft.texts], arguments)
     for path, text in draft.texts.items():
         _write(out / path, text)
+    if draft.questions and not (out / "answers.yaml").exists():
+        _write(out / "answers.yaml", answers_yaml(draft))
     if has_company:
         print(f"{out / 'company.yaml'} exists and was not changed.")
     _print_sources(folder)
@@ -217,8 +231,8 @@ def _print_next(questions: list[str], company: Path) -> None:
     for number, question in enumerate(questions, 1):
         print(f"  {number}. {question}")
     python, conf = ".venv/bin/python", f"--conf {company}"
-    print(f"\nTo see what would be read:  {python} jobs/ingest.py {conf} --dry-run")
-    print(f"To run all stages:          {python} jobs/refresh.py {conf}")
+    print(f"\nTo see what the mappings make of the files:  {python} jobs/preview.py {conf}")
+    print(f"To run all stages:                           {python} jobs/refresh.py {conf}")
 
 
 def _require_local(arguments: _Arguments) -> None:

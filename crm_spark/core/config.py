@@ -52,10 +52,19 @@ _Loader.add_implicit_resolver(
 )
 
 
+def parsed_yaml(text: str) -> Any:
+    """Content of a YAML text, read like a configuration file: `No` is a word.
+
+    Raises:
+        yaml.YAMLError: the text is not YAML.
+    """
+    return yaml.load(text, _Loader)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML file with a safe loader."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        content = parsed_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a YAML file.") from None
     except yaml.YAMLError as error:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from crm_spark.contracts.sales import ORDER_STATUSES
 from crm_spark.onboarding.folder_profile import Drafted, Folder, columns_missing_in_older_files
@@ -23,11 +24,13 @@ class Question:
         file: configuration file of the setting.
         key: dotted key in that file.
         text: the question.
+        recommended: recommended value; None: the draft as it is.
     """
 
     file: str
     key: str
     text: str
+    recommended: Any = None
 
 
 @dataclass
@@ -80,7 +83,8 @@ def company_draft(
             "data_dir": (json.dumps(data_dir), ""),
         },
     )
-    draft.questions.append(Question("company.yaml", "company.name", "what is the name of the company?"))
+    name = Path(data_dir).name.replace("_", " ").title()
+    draft.questions.append(Question("company.yaml", "company.name", "what is the name of the company?", name))
     _ask_for_guesses(draft, guesses, given, {key for source in folder.sources for key in _needed(source)})
     others = sorted({code for source in folder.sources for code in source.hints.currencies} - {currency})
     if others:
@@ -151,7 +155,7 @@ def _add_source(
     path = f"sources/{group.name}.yaml"
     draft.texts[path] = source_yaml(group.name, how, source.profiles, source.proposal, settings, notes=notes)
     draft.texts[f"quality/{group.name}.yaml"] = rules_yaml(group.name, source.proposal.feeds)
-    draft.questions += [Question(path, key, text) for key, text in _questions(source, folder)]
+    draft.questions += [Question(path, *question) for question in _questions(source, folder)]
     if absent["renamed"]:
         text = f"older files have other columns instead of {', '.join(absent['renamed'])}. Add these to files.may_lack or rename them."
         draft.questions.append(Question(path, "files", text))
@@ -170,30 +174,35 @@ def _needed(source: Drafted) -> set[str]:
     return needed
 
 
-def _questions(source: Drafted, folder: Folder) -> Iterable[tuple[str, str]]:
-    """Yield (key, question) pairs for a source."""
+def _questions(source: Drafted, folder: Folder) -> Iterable[tuple[str, str, Any]]:
+    """Yield (key, question, recommended value) for a source; None: the draft as it is."""
     feeds, proposal, name = source.proposal.feeds, source.proposal, source.group.name
     for doubt in folder.systems.doubts[name]:
-        yield "system", f"do both sources share one system? {doubt}. If so, set the same system for both."
+        text = f"do both sources share one system? {doubt}. If so, set the same system for both."
+        yield "system", text, folder.systems.of[name]
     strange = [word for word, ours in proposal.status_map.items() if ours is None]
     if strange:
         words = ", ".join(map(repr, strange))
         yield (
             "feeds.order.columns.status.map",
             f"map {words} to {', '.join(ORDER_STATUSES)}. Orders with an unmapped status are quarantined.",
+            None,
         )
     for entity, states in proposal.state_maps.items():
         if unknown := [word for word, ours in states.items() if ours is None]:
             words = ", ".join(map(repr, unknown))
-            yield f"feeds.{entity}.columns.status.map", f"map {words}. Records with an unmapped state are quarantined."
+            text = f"map {words}. Records with an unmapped state are quarantined."
+            yield f"feeds.{entity}.columns.status.map", text, None
     if "status" in feeds.get("order", {}) and not proposal.status_map:
-        yield "feeds.order.columns.status", f"too many distinct values: map them to {', '.join(ORDER_STATUSES)}."
+        text = f"too many distinct values: map them to {', '.join(ORDER_STATUSES)}."
+        yield "feeds.order.columns.status", text, None
     unclear = [word for word, ours in proposal.consent_map.items() if ours is None]
     if unclear:
         words = ", ".join(map(repr, unclear))
         yield (
             "feeds.person.columns.has_marketing_consent.map",
             f"map {words} to true or false. Unmapped values count as unknown consent.",
+            None,
         )
     for entity, columns in feeds.items():
         for ours, profile in columns.items():
@@ -201,14 +210,17 @@ def _questions(source: Drafted, folder: Folder) -> Iterable[tuple[str, str]]:
                 yield (
                     f"feeds.{entity}.columns.{ours}.formats",
                     f"is the format {profile.kind} or {profile.swapped_format}? All values are ambiguous.",
+                    [profile.kind],
                 )
     if "order_line" in feeds and not any("order" in other.proposal.feeds for other in _of_system(name, folder)):
-        yield "feeds", "order lines without orders: map the file with the customer and date of each order to `order`."
+        text = "order lines without orders: map the file with the customer and date of each order to `order`."
+        yield "feeds", text, None
     rating = feeds.get("feedback", {}).get("rating")
     if scale(rating) == TEN_POINTS:
         yield (
             "feeds.feedback.columns.label.ranges",
             "is the 0-10 rating a recommendation score (NPS)? If not, adjust the ranges.",
+            TEN_POINTS,
         )
 
 

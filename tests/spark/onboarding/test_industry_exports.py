@@ -120,6 +120,35 @@ def test_their_rows_reach_silver(spark, drafted):
     assert states(APPOINTMENT) == {"attended": 40, "missed": 40}
 
 
+def test_preview_shows_what_the_mappings_make_of_the_files(spark, drafted, capsys):
+    assert run("preview", ["--conf", str(drafted / "mine" / "company.yaml")]) == 0
+    text = (drafted / "mine" / "preview.md").read_text()
+    assert "| market_orders | order | 60 | 60 | 0 | 0 |" in text
+    assert "| market_order_items | order_line.order_id | order | 120 | 100.0 % |" in text
+    assert "| club_memberships | subscription.location_id | location | 60 | 100.0 % |" in text
+    assert "| 2024-04 | 60 |" in text
+    sections = {part.split("\n")[0]: part for part in text.split("\n## ")}
+    before = sections["club_memberships: as delivered, for subscription"]
+    assert "| Contract No |" in before and before.count("\n| V") == 20
+    assert "as delivered" not in capsys.readouterr().out
+
+
+def test_answers_are_recommended_and_applied(drafted, tmp_path):
+    answers = (drafted / "mine" / "answers.yaml").read_text()
+    assert '"key": "company.name", "answer": "Drops"' in answers
+    (tmp_path / "answers.yaml").write_text(answers.replace('"Drops"', '"Club and market"'))
+    arguments = [
+        "--data",
+        str(drafted / "drops"),
+        "--out",
+        str(tmp_path / "mine"),
+        "--answers",
+        str(tmp_path / "answers.yaml"),
+    ]
+    assert run("onboard", arguments) == 0
+    assert 'name: "Club and market"' in (tmp_path / "mine" / "company.yaml").read_text()
+
+
 def test_columns_are_csv(drafted):
     """Guards the inputs above: each line has as many cells as its header."""
     for lines in FILES.values():

@@ -12,6 +12,7 @@ COMMANDS = {
     "status",
     "maintain",
     "onboard",
+    "preview",
     "export",
     "models",
     "explain",
