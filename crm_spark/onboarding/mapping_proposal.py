@@ -44,13 +44,13 @@ _KINDS = {
         "appointment": ("",),
     },
     "interaction": {
-        "ticket": ("ticket", "case", "requester", "vorgang", "incidencia", "segnalazione"),
+        "ticket": ("ticket", "case", "requester", "vorgang", "incidencia", "segnalazione", "工单"),
         "call": ("call", "anruf", "appel", "llamada", "chiamata"),
         "mail": ("mail", "campaign", "newsletter", "subscriber", "kampagne"),
-        "web": ("page", "session", "visit", "click", "event", "url"),
+        "web": ("page", "session", "visit", "click", "event", "url", "访问"),
     },
     "feedback": {
-        "survey": ("survey", "nps", "csat", "umfrage", "response", "answer", "enquete", "encuesta"),
+        "survey": ("survey", "nps", "csat", "umfrage", "response", "answer", "enquete", "encuesta", "问卷"),
         "review": ("",),
     },
 }
@@ -117,9 +117,9 @@ def _by_word(content: Mapping[str, list[str]]) -> dict[str, str]:
 
 
 def plain(name: str) -> str:
-    """Normalise a name: lower case, no accents, letters and digits only."""
+    """Normalise a name: lower case, no accents, letters (of any script) and digits only."""
     bare = unicodedata.normalize("NFKD", name.lower().replace("ß", "ss").replace("ł", "l").replace("ø", "o"))
-    return re.sub(r"[^a-z0-9]", "", bare)
+    return re.sub(r"[\W_]", "", bare)
 
 
 def _spellings(name: str) -> tuple[str, str]:

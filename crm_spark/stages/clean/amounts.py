@@ -66,9 +66,9 @@ def amounts_of(values: DataFrame, source: Source, entity: str, money: Money) -> 
         columns[_DISCOUNT] = F.abs(_DISCOUNT)
     if entity == "order_line":
         return columns | {"currency": currency, "amount": _line_amount(values, currency, money)}
-    is_any = [F.col(name) for name in delivered]
-    currency = F.when(F.coalesce(*is_any).isNotNull(), currency) if is_any else F.lit(None).cast("string")
-    columns["currency"] = currency
+    if not delivered:
+        return {"currency": F.lit(None).cast("string")} if "currency" in values.columns else {}
+    currency = columns["currency"] = F.when(F.coalesce(*delivered).isNotNull(), currency)
     for ours, theirs in CONVERTED[entity].items():
         if theirs in delivered:
             value = F.abs(theirs) if theirs == _DISCOUNT else F.col(theirs)

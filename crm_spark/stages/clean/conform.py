@@ -157,19 +157,18 @@ def _filled(values: DataFrame, source: Source, entity: str, feed: Feed, money: M
         have = F.col(name) if name in values.columns else F.lit(None).cast("boolean")
         added[name] = F.coalesce(have, F.lit(False))
     added |= amounts_of(values, source, entity, money)
-    added["attributes"] = packed(
-        {
-            name: (F.col(ATTRIBUTE.format(name)), ATTRIBUTE_TYPES[attribute.type])
-            for name, attribute in feed.attributes.items()
-        }
-    )
+    if feed.attributes:
+        types = {name: ATTRIBUTE_TYPES[attribute.type] for name, attribute in feed.attributes.items()}
+        added["attributes"] = packed({name: (F.col(ATTRIBUTE.format(name)), kind) for name, kind in types.items()})
+    known = {*values.columns, *added}
     for column in contract.columns:
-        if column.name not in {*values.columns, *added, "record_hash"}:
+        if column.name not in known | {"record_hash"}:
             added[column.name] = F.lit(None).cast(column.type)
     envelope = {"source", "row_id", "batch_id", "record_hash", "notes", "merged_from"}
     business = [c for c in contract.columns if c.name not in envelope]
     digest = row_hash(
-        *(c.name for c in business if not c.is_added), where_known=[c.name for c in business if c.is_added]
+        *(c.name for c in business if not c.is_added),
+        where_known=[c.name for c in business if c.is_added and c.name in known],
     )
     return values.withColumns(added).withColumn("record_hash", digest)
 

@@ -224,3 +224,19 @@ def test_notes_become_comments():
     given = {"system": "shop", "country": "DE"}
     text = source_yaml("o", FILES, list(ORDERS), proposal(*ORDERS), given, notes=["country: inferred: 9 of 10 records"])
     assert "# country: inferred: 9 of 10 records\n" in text and "Set if needed" not in text
+
+
+def test_chinese_orders_are_drafted():
+    columns = (column("订单编号"), column("客户编号"), column("下单时间", "iso"), column("订单状态"), column("商品编号"),
+               column("数量", "integer", low=1, high=3), column("单价", "decimal_point", low=1, high=9),
+               column("优惠金额", "decimal_point", low=0, high=2), column("收货人"), column("手机号码", "phone"))  # fmt: skip
+    text, source = drafted(*columns, words=["已发货", "已取消"])
+    order, line, person = (source.feeds[entity].columns for entity in ("order", "order_line", "person"))
+    assert order["status"].map == {"已发货": "shipped", "已取消": "cancelled"}
+    assert (order["ordered_at"].from_, line["unit_price"].from_, line["discount"].from_) == (
+        ["下单时间"],
+        ["单价"],
+        ["优惠金额"],
+    )
+    assert person["family_name"].from_ == ["收货人"] and person["phone"].from_ == ["手机号码"]
+    assert "discount is subtracted" in text and "discount" not in order
