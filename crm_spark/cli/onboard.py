@@ -195,7 +195,7 @@ def _draft_folder(arguments: _Arguments) -> int:
     _require_new([out / path for path in draft.texts], arguments)
     for path, text in draft.texts.items():
         _write(out / path, text)
-    if draft.questions and not (out / "answers.yaml").exists():
+    if draft.questions and (out / "answers.yaml") != arguments.answers:
         _write(out / "answers.yaml", answers_yaml(draft))
     if has_company:
         print(f"{out / 'company.yaml'} exists and was not changed.")

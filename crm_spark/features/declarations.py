@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from crm_spark.contracts.features import FEATURE_COLUMNS
+from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.errors import ConfigError
@@ -16,17 +16,30 @@ from crm_spark.sources.mappings import Attribute
 
 MEASURABLE = tuple(entity for entity in EVENT_TIMES if entity != "person")
 """Entities with a person and a time."""
-END_TIMES = {"subscription": "ended_at"}
-"""Column with the end of a record that lasts."""
-Measure = Literal["count", "count_distinct", "sum", "mean", "min", "max", "days_since_last", "days_until", "num_active"]
+LASTING = ("subscription",)
+"""Entities whose records last until an end."""
+Measure = Literal["count", "count_distinct", "sum", "mean", "min", "max", "days_since_last", "num_active"]
 ReasonWhen = Literal["low", "high", "zero", "positive"]
 _NUMERIC = ("double", "decimal", "integer")
-_COLUMN_TYPES = {
-    "count_distinct": ("string",), "sum": _NUMERIC, "mean": _NUMERIC, "min": _NUMERIC, "max": _NUMERIC, "days_until": ("timestamp",),
-}  # fmt: skip
+_COLUMN_TYPES = {"count_distinct": ("string",), "sum": _NUMERIC, "mean": _NUMERIC, "min": _NUMERIC, "max": _NUMERIC}
 """Measure of a column -> types that it accepts."""
-_STATES_OF_TODAY = ("subscription.status", "deal.status", "deal.stage")
-"""Columns that change without a new record: in an earlier snapshot they would tell what happened later."""
+_SETTLED = {
+    "order": ("channel", "location_id", "freight", "discount", "tax", "total", "amount", "discount_amount"),
+    "payment": ("method", "instalments", "value", "amount"),
+    "subscription": ("product_id", "location_id", "billing_period"),
+    "usage": ("kind", "subscription_id", "quantity", "unit", "value", "amount"),
+    "appointment": ("kind", "status", "product_id", "location_id", "price", "amount"),
+    "deal": ("kind", "channel"),
+    "interaction": ("kind", "topic", "product_id", "language"),
+    "feedback": ("kind", "product_id", "rating", "label", "language"),
+    "campaign_contact": ("campaign_id", "channel"),
+    "campaign_response": ("campaign_id", "kind", "score"),
+}
+"""Columns that are final once the event has happened. Others, such as the state of an order or the next renewal, change in place:
+in an earlier snapshot they would tell what happened later."""
+_LABELS = ("has_lapsed", "revenue")
+"""Columns of training examples that are not features."""
+_WHY = "Columns that change after the event would tell an earlier snapshot what happened later"
 FeatureName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -39,11 +52,12 @@ class DeclaredFeature(Config):
     """Entity whose records are measured."""
     measure: Measure
     """count: number of records; count_distinct, sum, mean, min, max: of `column`; days_since_last: days from the newest record;
-    days_until: days to the next date in `column`; num_active: number of subscriptions that last."""
+    num_active: number of subscriptions that have begun and not ended."""
     column: str | None = None
     """Column that is measured; null for count, days_since_last and num_active."""
     where: dict[str, str | list[str]] = {}
-    """Column -> value, or list of values, that a record must have."""
+    """Column of text -> value, or list of values, that a record must have. Only columns that are final once the event has
+    happened, such as `kind`; see docs/mappings.md."""
     window_days: Annotated[int, Field(ge=1, le=3660)] | None = None
     """Only records of so many days up to the snapshot; null: all."""
     reason: str | None = None
@@ -56,21 +70,19 @@ class DeclaredFeature(Config):
         if self.entity not in MEASURABLE:
             raise ValueError(f"entity {self.entity}: expected one of {', '.join(MEASURABLE)}")
         types = {column.name: column.type.typeName() for column in ENTITIES[self.entity].columns}
+        settled = {name: types[name] for name in _SETTLED[self.entity]}
         accepted = _COLUMN_TYPES.get(self.measure)
         if (self.column is None) != (accepted is None):
             raise ValueError(f"measure {self.measure}: {'set' if accepted else 'remove'} column")
-        if accepted and self.column is not None and types.get(self.column) not in accepted:
-            fitting = [name for name, kind in types.items() if kind in accepted]
-            raise ValueError(f"column {self.column}: {self.measure} of {self.entity} takes one of {', '.join(fitting)}")
-        if self.measure == "num_active" and self.entity not in END_TIMES:
-            raise ValueError(f"measure num_active: expected entity {', '.join(END_TIMES)}")
+        if accepted and settled.get(self.column or "") not in accepted:
+            fitting = ", ".join(name for name, kind in settled.items() if kind in accepted)
+            raise ValueError(f"column {self.column}: {self.measure} of {self.entity} takes one of {fitting}. {_WHY}")
+        if self.measure == "num_active" and self.entity not in LASTING:
+            raise ValueError(f"measure num_active: expected entity {', '.join(LASTING)}")
         for name in self.where:
-            if types.get(name) not in ("string", "boolean"):
-                raise ValueError(f"where.{name}: {self.entity} has no such column of text or yes and no")
-            if f"{self.entity}.{name}" in _STATES_OF_TODAY:
-                raise ValueError(
-                    f"where.{name}: it holds the state of today, which earlier snapshots must not know; use num_active or a time"
-                )
+            if settled.get(name) != "string":
+                fitting = ", ".join(n for n, kind in settled.items() if kind == "string")
+                raise ValueError(f"where.{name}: {self.entity} can be restricted by {fitting}. {_WHY}")
         if (self.reason is None) != (self.reason_when is None):
             raise ValueError("set both of reason and reason_when, or neither")
         return self
@@ -121,6 +133,13 @@ class DeclaredFeatures:
         return {name: f.reason_when for name, f in self.of_events.items() if f.reason_when is not None}
 
     @property
+    def meaning(self) -> dict[str, Any]:
+        """JSON-able definition without words: fitted models depend on it."""
+        words = {"title", "reason", "reason_when"}
+        events = {name: f.model_dump(mode="json", exclude=words) for name, f in sorted(self.of_events.items())}
+        return {**self.definition, "events": events} if self.names else {}
+
+    @property
     def definition(self) -> dict[str, Any]:
         """JSON-able definition: a change of it changes the features."""
         return {
@@ -153,9 +172,9 @@ def declared_features(files: Sequence[str], sources_dir: str) -> DeclaredFeature
 
 
 def _require_new_names(names: Iterable[str], known: Iterable[str], *, origin: str) -> None:
-    taken = {column.name for column in FEATURE_COLUMNS} | set(known)
+    taken = {column.name for column in FEATURE_CUSTOMER.columns} | set(_LABELS) | set(known)
     if used := sorted(taken & set(names)):
-        raise ConfigError(f"{origin}: there is another feature called {used[0]}. Choose another name.")
+        raise ConfigError(f"{origin}: there is another feature or column called {used[0]}. Choose another name.")
 
 
 def attribute_features(sources: Iterable[Source]) -> dict[str, AttributeFeature]:
@@ -169,9 +188,18 @@ def attribute_features(sources: Iterable[Source]) -> dict[str, AttributeFeature]
         if attribute.role != "feature":
             continue
         if attribute.type == "category":
-            found |= {f"{name}_is_{_plain(v)}": AttributeFeature(name, attribute, v) for v in attribute.feature_values}
+            of_values = [
+                (f"{name}_is_{_plain(v)}", AttributeFeature(name, attribute, v)) for v in attribute.feature_values
+            ]
         else:
-            found[f"days_since_{name}" if attribute.type == "date" else name] = AttributeFeature(name, attribute)
+            plain_name = f"days_since_{name}" if attribute.type == "date" else name
+            of_values = [(plain_name, AttributeFeature(name, attribute))]
+        for feature_name, feature in of_values:
+            if feature_name in found:
+                raise ConfigError(
+                    f"attribute {name}: two of its values would be the feature {feature_name}. Map them to other words."
+                )
+            found[feature_name] = feature
     return found
 
 

@@ -41,12 +41,18 @@ EVIDENCE = {
 }
 """Columns of which a file must have at least one to describe the entity rather than only reference it. The order decides
 which entity gets a column named just `id`."""
-OWNS_AN_ID = ("feedback", "interaction", "subscription", "deal", "person", "product", "order")
+OWNS_AN_ID = ("feedback", "interaction", "person", "subscription", "deal", "product", "order")
 """Entities that may own a column named just `id`."""
+OF_LONE_ID = {
+    "subscription": {"plan", "billing_period", "renews_at"},
+    "deal": {"stage", "lost_reason", "expected_at"},
+}
+"""Columns of which a file must have at least one, besides a person, for its `id` to be that of the entity."""
 _IS_KEY = ("subscription", "usage", "appointment", "location", "deal")
 """Entities whose id other files name as well: a file describes them only if it is unique."""
-_AMOUNTS = ("currency", "freight", "discount", "tax")
-"""Columns of both orders and order lines."""
+_AMOUNTS = ("freight", "discount", "tax")
+"""Amounts of both orders and order lines."""
+_MAY_BE_RATE = ("discount", "tax")
 
 
 def required(entity: str) -> set[str]:
@@ -73,6 +79,8 @@ def is_described(entity: str, columns: Found) -> bool:
         return False
     if entity == "order_line" and "quantity" not in columns and not {"unit_price", "product_id"} <= set(columns):
         return False  # a price and an order id alone may be those of the order
+    if entity == "subscription" and "person_id" not in columns:
+        return False  # a catalogue of plans
     own = columns.get(own_id(entity))
     if entity in _IS_KEY and own is not None and not own.may_be_key:
         return False
@@ -82,7 +90,16 @@ def is_described(entity: str, columns: Found) -> bool:
 def of_fitting_kind(entity: str, columns: Found) -> Found:
     """Columns without those whose name suits a time or an amount and whose values do not: `paid: yes`, `discount: 10 %`."""
     types = {c.name: c.type.typeName() for c in ENTITIES[entity].columns if c.is_added or entity in _IS_KEY}
-    return {ours: profile for ours, profile in columns.items() if _fits(types.get(ours, "string"), profile)}
+    return {
+        ours: profile
+        for ours, profile in columns.items()
+        if _fits(types.get(ours, "string"), profile) and not (ours in _MAY_BE_RATE and _is_rate(profile))
+    }
+
+
+def _is_rate(profile: ColumnProfile) -> bool:
+    """Whether the values are fractions of something: `discount: 0.2`."""
+    return profile.high is not None and 0 < profile.high <= 1
 
 
 def _fits(type_name: str, profile: ColumnProfile) -> bool:
@@ -99,14 +116,18 @@ def settle_amounts(found: Mapping[str, Found], prefixes: Collection[str], each: 
     order, lines = found.get("order"), found.get("order_line")
     if order is None or lines is None:
         return
-    total = order.get("total")
-    if total is not None and total in lines.values():
-        del order["total"]
     is_apart = any(_is_of_line(lines[ours], prefixes, each) for ours in ("quantity", "unit_price") if ours in lines)
+    total = order.get("total")
+    if total is not None and total == lines.get(LINE_TOTAL):
+        is_of_order = is_apart and "unit_price" in lines and not _is_of_line(total, prefixes, each)
+        if is_of_order:
+            del lines[LINE_TOTAL]
+        else:
+            del order["total"]
     for ours in _AMOUNTS:
         if ours in order and ours in lines and order[ours] == lines[ours]:
-            is_order = is_apart and not _is_of_line(lines[ours], prefixes, each)
-            del (lines if is_order and ours != "currency" else order)[ours]
+            is_of_order = is_apart and not _is_of_line(lines[ours], prefixes, each)
+            del (lines if is_of_order else order)[ours]
 
 
 def _is_of_line(profile: ColumnProfile, prefixes: Collection[str], each: str | None) -> bool:

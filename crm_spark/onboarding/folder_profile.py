@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze_columns import decoded
 from crm_spark.core.errors import InputError
+from crm_spark.onboarding.archives import grouped_members, is_archive, members_of
 from crm_spark.onboarding.column_profile import ColumnProfile, num_divided, profiled, words_of
 from crm_spark.onboarding.file_grouping import FileWords, Group, SeenFile, grouped, known_file_words, name_words
 from crm_spark.onboarding.format_detection import head_of, sniffed, why_no_table
@@ -105,13 +106,21 @@ def profile_folder(
     files = {file.name: file for file in list_files(None, _EVERYTHING, data_dir)}
     ours = [glob_pattern(source.files.file_path) for source in described if source.files is not None]
     fresh = [file for file in files.values() if not any(pattern.fullmatch(file.name) for pattern in ours)]
-    readable, left_over = _readable_files(spark, fresh, max_unpacked_ratio=max_unpacked_ratio)
-    groups, unfit = grouped(
-        [file for file, _ in readable.values()], knowledge.file_words, taken={source.name for source in described}
-    )
+    num_described = len(files) - len(fresh)
+    archives = [file for file in fresh if is_archive(file.name) and not file.blocked]
     hidden = [(name, "hidden or temporary file") for name in hidden_files(_EVERYTHING, data_dir)]
-    examined = {name: report for name, (_, report) in readable.items()}
     with ExitStack() as stack:
+        scratch = Path(stack.enter_context(TemporaryDirectory()))
+        members, not_unpacked = members_of(archives, scratch, max_unpacked_ratio=max_unpacked_ratio)
+        files |= {file.name: file for file in members}
+        plain = [file for file in fresh if file not in archives]
+        readable, left_over = _readable_files(spark, [*plain, *members], max_unpacked_ratio=max_unpacked_ratio)
+        examined = {name: report for name, (_, report) in readable.items()}
+        seen = [[readable[file.name][0] for file in part if file.name in readable] for part in (plain, members)]
+        groups, unfit = grouped(seen[0], knowledge.file_words, taken={source.name for source in described})
+        taken = {*(source.name for source in described), *(group.name for group in groups)}
+        of_archives, unfit_members = grouped_members(seen[1], knowledge.file_words, taken=taken)
+        groups += of_archives
         drafts, ids = [], []
         for group in groups:
             sample = [validated_file(files[f.name], examined[f.name]) for f in group.files[-_MAX_FILES:]]
@@ -124,7 +133,7 @@ def profile_folder(
                 ids.append(ids_in(records, group.name, columns, email.name if email else None))
         places = {group.name: _places(group, knowledge.file_words) for group in groups}
         systems = systems_of(places, overlaps(ids) if ids else [])
-    return Folder(drafts, systems, sorted([*left_over, *unfit, *hidden]), len(files) - len(fresh))
+    return Folder(drafts, systems, sorted([*left_over, *unfit, *unfit_members, *not_unpacked, *hidden]), num_described)
 
 
 def drafted(records: DataFrame, group: Group, knowledge: Knowledge) -> Drafted:

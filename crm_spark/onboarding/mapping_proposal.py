@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from crm_spark.onboarding.column_profile import ORDER_NUMBER, ColumnProfile
 from crm_spark.onboarding.entity_evidence import (
     EVIDENCE,
     FULL_NAME,
+    OF_LONE_ID,
     OWNS_AN_ID,
     PARTS,
     Found,
@@ -56,6 +57,8 @@ _KINDS = {
 }
 """Words in file and column names that indicate the kind of the records; the first kind is the default."""
 
+_REGIONS = ("state", "estado", "stato")
+"""Names of columns with a status or a region."""
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
@@ -164,6 +167,9 @@ def proposal_of(
         return Proposal(feeds, kinds, state_maps=states, consent_map=consents, each=each)
     status = order["status"].name
     statuses = {word: vocabulary.states.get(word.strip().lower()) for word in words_of(status)}
+    if plain(status) in _REGIONS and not any(statuses.values()):
+        del order["status"]  # a region
+        return Proposal(feeds, kinds, state_maps=states, consent_map=consents, each=each)
     divided = num_divided(order["order_id"].name, status) if "order_line" in feeds else 0
     return Proposal(feeds, kinds, statuses, states, consents, divided, each)
 
@@ -201,7 +207,12 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     every = {
         entity: of_fitting_kind(
             entity,
-            _found(by_name if entity in _WITH_ORDER_ID else others, columns, vocabulary.prefixes.get(entity, ())),
+            _found(
+                by_name if entity in _WITH_ORDER_ID else others,
+                columns,
+                vocabulary.prefixes.get(entity, ()),
+                is_part=entity == "order_line",
+            ),
         )
         for entity, columns in vocabulary.names.items()
     }
@@ -230,12 +241,16 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
 
 
 def _found(
-    by_name: Mapping[str, ColumnProfile], columns: Mapping[str, list[str]], prefixes: Collection[str] = ()
+    by_name: Mapping[str, ColumnProfile],
+    columns: Mapping[str, list[str]],
+    prefixes: Sequence[str] = (),
+    *,
+    is_part: bool = False,
 ) -> Found:
+    """Columns by name, with or without a prefix. `is_part`: names with a prefix come first, as the others are of the whole."""
+    order = (*prefixes, "") if is_part else ("", *prefixes)
     spelled = {
-        ours: [
-            f"{prefix}{n}" for prefix in ("", *prefixes) for n in (plain(ours), *spellings) if f"{prefix}{n}" in by_name
-        ]
+        ours: [f"{prefix}{n}" for prefix in order for n in (plain(ours), *spellings) if f"{prefix}{n}" in by_name]
         for ours, spellings in columns.items()
     }
     return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
@@ -274,7 +289,8 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, i
             lone is not None
             and own not in columns
             and needed <= set(columns)
-            and EVIDENCE.get(entity, {"status"}) & set(columns)
+            and OF_LONE_ID.get(entity, EVIDENCE.get(entity, {"status", "total"})) & set(columns)
+            and (entity not in OF_LONE_ID or "person_id" in columns)
         ):
             columns[own] = lone
             return

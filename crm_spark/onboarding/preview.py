@@ -9,19 +9,23 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.bronze import bronze
-from crm_spark.contracts.bronze_columns import encoded
 from crm_spark.contracts.ops import DELIVERY, QUARANTINE, RECONCILIATION
 from crm_spark.contracts.sales import SALE_STATUSES
 from crm_spark.contracts.silver import ENTITIES, ORDER, ORDER_LINE, PERSON, SILVER_ENVELOPE
 from crm_spark.core.contract import Sensitivity
 from crm_spark.core.days import local_time
 from crm_spark.core.tables import TableStore
+from crm_spark.onboarding.column_profile import PATTERNS
 from crm_spark.quality.rules import Rule
 from crm_spark.sources.config import Source
+from crm_spark.sources.mappings import Feed
+from crm_spark.stages.clean.records import field_of, stored_column
 
 NUM_ROWS = 20
 """Records shown of each source and entity."""
 _MAX_CELL = 40
+_PERSONAL = tuple(map(re.compile, (r"[^@\s]+@[^@\s]+\.\w", PATTERNS["iban"], PATTERNS["phone"])))
+"""Values that are masked in every column."""
 _RECORDS = ": as "
 """In the titles of tables of records."""
 _ENVELOPE = {"system", *(column.name for column in SILVER_ENVELOPE)} - {"updated_at"}
@@ -106,14 +110,15 @@ def _matches(tables: TableStore, rules: Iterable[Rule]) -> Table:
 
 
 def _revenue(tables: TableStore, currency: str, zone: str) -> Table:
-    """Amounts of the lines of sold orders by month, before discounts on whole orders."""
+    """Amounts of sold orders by month: of their lines, or their total without lines, less discounts on the whole order."""
     sold = tables.read(ORDER).where(F.col("status").isin(*SALE_STATUSES))
-    sold = sold.select("system", "order_id", F.date_format(local_time("ordered_at", zone), "yyyy-MM").alias("month"))
-    lines = (
-        tables.read(ORDER_LINE).where("NOT is_return").select("system", "order_id", F.col("amount").alias("_amount"))
-    )
+    month = F.date_format(local_time("ordered_at", zone), "yyyy-MM").alias("month")
+    sold = sold.select("system", "order_id", month, "amount", "discount_amount")
+    kept = F.when(F.col("is_return"), F.lit(0)).otherwise(F.col("amount"))
+    lines = tables.read(ORDER_LINE).groupBy("system", "order_id").agg(F.sum(kept).alias("_lines"))
+    net = F.coalesce(F.col("_lines") - F.coalesce("discount_amount", F.lit(0)), F.col("amount"))
     months = sold.join(lines, ["system", "order_id"], "left").groupBy("month")
-    counted = months.agg(F.count_distinct("system", "order_id").alias("n"), F.sum("_amount").alias("amount"))
+    counted = months.agg(F.count(F.lit(1)).alias("n"), F.sum(net).alias("amount"))
     rows = counted.orderBy(F.desc("month")).limit(3 * NUM_ROWS).collect()
     listed = [[r["month"], f"{r['n']:,}", "" if r["amount"] is None else f"{r['amount']:,.2f}"] for r in rows]
     return Table("Revenue by month, newest first", ("month", "orders", f"revenue ({currency})"), listed)
@@ -122,20 +127,20 @@ def _revenue(tables: TableStore, currency: str, zone: str) -> Table:
 def _records(tables: TableStore, source: Source) -> list[Table]:
     """First records of a source as delivered, and the rows that its feeds make of them."""
     found = []
-    personal = _personal_columns(source)
+    harmless = _harmless_columns(source)
     for entity, feed in source.feeds.items():
         contract = ENTITIES[entity]
         mapped = [name for name in contract.column_names if name not in _ENVELOPE]
         silver = tables.read(contract).where(F.col("source") == source.name).orderBy("row_id").limit(NUM_ROWS)
         after = silver.select("row_id", *mapped).collect()
         present = [name for name in mapped if any(row[name] is not None for row in after)]
-        before = _bronze_rows(tables.read(bronze(source.name)), [row["row_id"] for row in after], feed.source_columns)
+        before = _bronze_rows(tables.read(bronze(source.name)), [row["row_id"] for row in after], feed)
         columns = list(before[0].asDict()) if before else []
         found.append(
             Table(
                 f"{source.name}{_RECORDS}delivered, for {entity}",
                 columns,
-                [[_cell(row[name], is_masked=name in personal) for name in columns] for row in before],
+                [[_cell(row[name], is_masked=name not in harmless) for name in columns] for row in before],
             )
         )
         hidden = {c.name for c in contract.columns if c.sensitivity is Sensitivity.PERSONAL}
@@ -149,38 +154,39 @@ def _records(tables: TableStore, source: Source) -> list[Table]:
     return found
 
 
-def _bronze_rows(records: DataFrame, row_ids: Sequence[str], names: Sequence[str]) -> list[Row]:
-    """Delivered records of silver rows; an element of a list has the id of its record, and its position."""
-    stored = {name.split(".")[0]: encoded(name.split(".")[0], 0) for name in names if not name.startswith("_")}
-    present = {name: column for name, column in stored.items() if column in records.columns}
+def _bronze_rows(records: DataFrame, row_ids: Sequence[str], feed: Feed) -> list[Row]:
+    """Delivered records of silver rows, with the mapped fields; those of elements of a list are left out."""
+    element = f"{feed.each}." if feed.each else None
+    names = [n for n in feed.source_columns if not n.startswith("_") and n != feed.each]
+    shown = [
+        n for n in names if not (element and n.startswith(element)) and stored_column(n, records.columns) is not None
+    ]
+    # An element of a list has the id of its record, and its position.
     ids = sorted({":".join(row_id.split(":")[:3]) for row_id in row_ids})
     chosen = records.where(F.col("_row_id").isin(*ids)) if ids else records.limit(0)
-    columns = [F.col(f"`{column}`").alias(name) for name, column in present.items()]
+    columns = [field_of(name, records.columns).alias(name) for name in shown]
     return chosen.orderBy("_row_id").select(*columns).limit(NUM_ROWS).collect() if columns else []
 
 
-def _personal_columns(source: Source) -> set[str]:
-    """Source columns that feed a personal column or attribute, or whose digest is an id."""
-    found: set[str] = set()
+def _harmless_columns(source: Source) -> set[str]:
+    """Source columns that are mapped as they are, and only to columns and attributes that are not personal."""
+    harmless, others = set[str](), set[str]()
     for entity, feed in source.feeds.items():
         personal = {c.name for c in ENTITIES[entity].columns if c.sensitivity is Sensitivity.PERSONAL}
         for name, mapping in feed.columns.items():
-            if name in personal or mapping.hash_of is not None:
-                found |= {column.split(".")[0] for column in mapping.source_columns}
-        found |= {
-            column.split(".")[0]
-            for attribute in feed.attributes.values()
-            if attribute.sensitivity != "internal"
-            for column in attribute.source_columns
-        }
-    return found
+            is_plain = name not in personal and mapping.lookup is None and mapping.hash_of is None
+            (harmless if is_plain else others).update(mapping.source_columns)
+        for attribute in feed.attributes.values():
+            is_plain = attribute.sensitivity == "internal" and attribute.lookup is None and attribute.hash_of is None
+            (harmless if is_plain else others).update(attribute.source_columns)
+    return harmless - others
 
 
 def _cell(value: Any, *, is_masked: bool) -> str:
     if value is None:
         return ""
     text = " ".join(str(value).split())
-    if is_masked:
+    if is_masked or any(pattern.search(text) for pattern in _PERSONAL):
         text = re.sub(r"\d", "9", re.sub(r"[^\W\d_]", "x", text))
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
 

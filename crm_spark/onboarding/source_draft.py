@@ -126,10 +126,11 @@ def _advice(proposal: Proposal, *, is_alone: bool) -> list[str]:
         )
     if "quantity" not in feeds.get("order_line", {"quantity": None}):
         lines.append("# No quantity column: each line counts as one unit. Map `quantity` if a line can hold several.")
-    if "discount" in feeds.get("order_line", {}):
-        lines.append(
-            "# discount is subtracted from the revenue. Remove it if unit_price already contains it, or if it is a rate."
-        )
+    for entity in ("order", "order_line"):
+        if "discount" in feeds.get(entity, {}):
+            lines.append(
+                f"# {entity}.discount is subtracted from the revenue. Remove it if the prices already contain it, or if it is a rate."
+            )
     rating = feeds.get("feedback", {}).get("rating")
     if scale(rating) == TEN_POINTS:
         lines.append(

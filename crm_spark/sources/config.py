@@ -87,6 +87,14 @@ class Source(Config):
                     raise ValueError(
                         f"feeds.{entity}.columns.{column}: unknown column; expected one of {', '.join(allowed)}"
                     )
+            for name, attribute in feed.attributes.items():
+                if attribute.role == "feature" and entity != "person":
+                    raise ValueError(f"feeds.{entity}.attributes.{name}: only attributes of a person can be features")
+                if attribute.role == "feature" and not attribute.is_constant and "updated_at" not in feed.columns:
+                    raise ValueError(
+                        f"feeds.{entity}.attributes.{name}: role feature: map updated_at, so that it is known since when the value "
+                        "holds, or set is_constant: true if it never changes"
+                    )
             must = {c.name for c in contract.columns if c.is_required} | set(contract.grain)
             missing = sorted(must - FILLED_BY_CLEAN - HAS_DEFAULT - SOURCE_LEVEL - set(feed.columns))
             if missing:
@@ -134,24 +142,29 @@ def load_sources(folder: Path) -> tuple[Source, ...]:
 
 
 def attributes_of(sources: Iterable[Source], entity: str) -> dict[str, Attribute]:
-    """Attributes of an entity by name, from all sources that feed it."""
-    feeds = [source.feeds[entity] for source in sources if entity in source.feeds]
-    return {name: attribute for feed in feeds for name, attribute in sorted(feed.attributes.items())}
+    """Attributes of an entity by name, from all sources that feed it; a category has the values of all of them."""
+    found: dict[str, Attribute] = {}
+    for feed in (source.feeds[entity] for source in sources if entity in source.feeds):
+        for name, attribute in sorted(feed.attributes.items()):
+            values = list(dict.fromkeys([*(found[name].values if name in found else ()), *attribute.feature_values]))
+            found[name] = attribute.model_copy(update={"values": values})
+    return found
 
 
 def _require_equal_attributes(paths: Sequence[Path], sources: Sequence[Source]) -> None:
-    """Check that sources with an attribute in common agree on its type, role and sensitivity.
+    """Check that sources with an attribute in common agree on its type, role, sensitivity and is_constant.
 
     Raises:
         ConfigError: two sources differ.
     """
-    known: dict[tuple[str, str], tuple[Path, tuple[str, str, str]]] = {}
+    known: dict[tuple[str, str], tuple[Path, tuple[str, str, str, bool]]] = {}
     for path, source in zip(paths, sources, strict=True):
         for entity, feed in source.feeds.items():
             for name, attribute in feed.attributes.items():
                 other, declaration = known.setdefault((entity, name), (path, attribute.declaration))
                 if declaration != attribute.declaration:
                     raise ConfigError(
-                        f"{path}: feeds.{entity}.attributes.{name}: type, role and sensitivity are {attribute.declaration}, and in "
-                        f"{other} {declaration}. Declare the attribute alike, or give one of them another name."
+                        f"{path}: feeds.{entity}.attributes.{name}: type, role, sensitivity and is_constant are "
+                        f"{attribute.declaration}, and in {other} {declaration}. Declare the attribute alike, or give one of them "
+                        "another name."
                     )

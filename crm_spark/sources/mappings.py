@@ -167,13 +167,15 @@ class Attribute(Mapping):
 
     type: AttributeType = "category"
     """number, category, date, flag (yes or no) or text. An invalid value becomes null and is counted."""
-    role: Literal["feature", "identity", "identifier", "none"] = "none"
-    """feature: input of segments and models; identity: evidence that two records are one person; identifier: id of
-    the person elsewhere; none: shown only."""
+    role: Literal["feature", "none"] = "none"
+    """feature: input of the predictions, for attributes of people; none: kept only."""
     sensitivity: Literal["internal", "personal", "special"] = "internal"
     """internal: may be shown and exported; personal: identifies a person; special: health, belief, origin and the like,
     which never become features."""
 
+    is_constant: bool = False
+    """Whether the value never changes, so that it was known all along: the channel by which a customer was won. Without it a
+    feature needs `updated_at` in its feed: the value of today must not be known to the past."""
     values: list[str] = []
     """Values of a category that are told apart as features; empty: those of `map`."""
 
@@ -193,9 +195,9 @@ class Attribute(Mapping):
         return self.values or sorted({*self.map.values(), *([self.otherwise] if self.otherwise else [])})
 
     @property
-    def declaration(self) -> tuple[str, str, str]:
-        """What all sources of an attribute must agree on: type, role, sensitivity."""
-        return self.type, self.role, self.sensitivity
+    def declaration(self) -> tuple[str, str, str, bool]:
+        """What all sources of an attribute must agree on: type, role, sensitivity, is_constant."""
+        return self.type, self.role, self.sensitivity, self.is_constant
 
 
 class Feed(Config):

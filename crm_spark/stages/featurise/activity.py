@@ -19,10 +19,11 @@ from crm_spark.contracts.silver import (
     INTERACTION,
     ORDER,
     ORDER_LINE,
+    PAYMENT,
 )
 from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
-from crm_spark.customers.links import with_customer_id
+from crm_spark.customers.links import with_customer_id, with_person_of_order
 
 _OF_ORDER = ("customer_id", "happened_on", "status", "withdrawn_on")
 SATISFACTION = {"recommends": 1.0, "no_clear_opinion": 0.0, "does_not_recommend": -1.0}
@@ -97,7 +98,10 @@ def _product() -> Column:
 def _other_purchases(tables: TableStore, zone: str, entity: str) -> DataFrame:
     """Records of an entity as orders with one line. Grain: record. Missed appointments are neither sales nor returns."""
     contract = ENTITIES[entity]
-    records = _events(tables, zone, tables.read(contract), EVENT_TIMES[entity])
+    records = with_person_of_order(tables.read(contract), entity, tables)
+    records = _events(tables, zone, records, EVENT_TIMES[entity])
+    if entity == PAYMENT.entity:
+        records = records.where("value > 0")  # a refund is no purchase
     status = F.lit(SALE_STATUSES[0])
     if entity == APPOINTMENT.entity:
         states = {"attended": "delivered", "booked": "open", "cancelled": "cancelled", "missed": "unavailable"}

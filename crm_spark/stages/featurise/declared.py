@@ -10,9 +10,9 @@ from crm_spark.contracts.attributes import value_of
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES, HISTORY
 from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
-from crm_spark.customers.links import with_customer_id
+from crm_spark.customers.links import with_customer_id, with_person_of_order
 from crm_spark.features.columns import DECLARED, packed_features
-from crm_spark.features.declarations import END_TIMES, AttributeFeature, DeclaredFeature, DeclaredFeatures
+from crm_spark.features.declarations import AttributeFeature, DeclaredFeature, DeclaredFeatures
 from crm_spark.sources.mappings import ATTRIBUTE_TYPES
 
 _KEY = ["customer_id", "as_of"]
@@ -48,7 +48,7 @@ def with_declared_features(
 def _of_events(
     tables: TableStore, entity: str, features: dict[str, DeclaredFeature], snapshots: Sequence[date], zone: str
 ) -> DataFrame:
-    records = with_customer_id(tables.read(ENTITIES[entity]), tables)
+    records = with_customer_id(with_person_of_order(tables.read(ENTITIES[entity]), entity, tables), tables)
     records = records.withColumn("_day", day_of(EVENT_TIMES[entity], zone))
     days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
     known = records.withColumn("as_of", days).where(F.col("_day") <= F.col("as_of"))
@@ -70,12 +70,12 @@ def _measure(feature: DeclaredFeature, zone: str) -> Column:
     if feature.measure == "days_since_last":
         return F.min(F.when(is_counted, days_ago))
     if feature.measure == "num_active":
-        ended_on = day_of(END_TIMES[feature.entity], zone)
+        # The source may tell that a contract has ended, but not when: it ended at the latest when the source last changed it.
+        has_ended = F.col("status") == "ended"
+        end = F.coalesce(F.col("ended_at"), F.when(has_ended, F.coalesce("cancelled_at", "updated_at", "started_at")))
+        ended_on = day_of(end, zone)
         return F.count(F.when(is_counted & (ended_on.isNull() | (ended_on > F.col("as_of"))), 1))
     assert feature.column is not None
-    if feature.measure == "days_until":
-        days = F.datediff(day_of(feature.column, zone), F.col("as_of"))
-        return F.min(F.when(is_counted & (days >= 0), days))
     value = F.when(is_counted, F.col(feature.column))
     if feature.measure == "count_distinct":
         return F.count_distinct(value)
@@ -86,17 +86,20 @@ def _measure(feature: DeclaredFeature, zone: str) -> Column:
 def _of_attributes(
     tables: TableStore, features: Mapping[str, AttributeFeature], snapshots: Sequence[date], zone: str
 ) -> DataFrame:
-    """Values known at each snapshot: of the versions of a customer's records, the newest that knows the attribute."""
+    """Values known at each snapshot: of the customer's records that know the attribute, the newest version of then."""
     history = tables.read(HISTORY["person"]).where(F.col("attributes").isNotNull())
-    versions = with_customer_id(history, tables).withColumn("_from", day_of("valid_from", zone))
+    versions = with_customer_id(history, tables)
     days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
-    known = versions.withColumn("as_of", days).where(F.col("_from") <= F.col("as_of"))
+    until = day_of("valid_to", zone)
+    is_of_then = (day_of("valid_from", zone) <= F.col("as_of")) & (until.isNull() | (until > F.col("as_of")))
+    known = versions.withColumn("as_of", days).withColumn("_is_of_then", is_of_then)
     declarations = {feature.attribute: feature.declaration for feature in features.values()}
     newest = []
     for name, declaration in sorted(declarations.items()):
         value = value_of(F.col("attributes"), name, ATTRIBUTE_TYPES[declaration.type])
+        is_known = F.col("is_current") if declaration.is_constant else F.col("_is_of_then")
         age = F.struct("valid_from", "source_rank", "system", "person_id")
-        newest.append(F.max_by(value, F.when(value.isNotNull(), age)).alias(f"_{name}"))
+        newest.append(F.max_by(value, F.when(is_known & value.isNotNull(), age)).alias(f"_{name}"))
     values = known.groupBy(*_KEY).agg(*newest)
     return values.select(*_KEY, *(_number(feature).cast("double").alias(name) for name, feature in features.items()))
 

@@ -81,7 +81,7 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
         features.withColumn("num_returns", num_returns.cast("int"))
         .withColumn("cadence_days", cadence)
         .withColumn("lateness", F.when(F.col("cadence_days") > 0, F.col("recency_days") / F.col("cadence_days")))
-        .withColumn("return_fraction", F.col("num_returns") / (F.col("num_orders") + F.col("num_returns")))
+        .withColumn("return_fraction", F.try_divide("num_returns", F.col("num_orders") + F.col("num_returns")))
     )
 
 

@@ -1,6 +1,6 @@
 """Fits the models of a prediction, or keeps those in use as long as their policy allows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -11,10 +11,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.core.context import JobContext
+from crm_spark.features.declarations import DeclaredFeatures
 from crm_spark.models.fitted import loaded, save_fitted, settings_digest, spark_part, usable_fitted, version_of
 from crm_spark.models.metrics import Measure
 from crm_spark.models.retrain import Changes, Losses, reason_to_retrain
-from crm_spark.stages.predict.examples import INPUTS, inputs_in
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
 
 SERVING, EVALUATED = "serving", "evaluated"
@@ -40,7 +40,7 @@ class FittedPrediction:
 
 
 def fit_or_keep(
-    ctx: JobContext, prediction: Prediction, train: DataFrame, test: DataFrame, conditions: Mapping[str, str]
+    ctx: JobContext, prediction: Prediction, train: DataFrame, test: DataFrame, declared: DeclaredFeatures
 ) -> FittedPrediction:
     """Return the models in use, or new ones if there are none or their policy asks for them.
 
@@ -49,10 +49,10 @@ def fit_or_keep(
         prediction: what to predict.
         train: examples of the earlier snapshot, cached.
         test: examples of the later snapshot, cached.
-        conditions: conditions of declared reasons.
+        declared: the declared features among the inputs.
     """
     note = ""
-    settings = _settings_digest(ctx, inputs_in(train))
+    settings, conditions = _settings_digest(ctx, declared), declared.reason_conditions
     num_examples = train.count() + test.count()
     if prediction.load and (model := usable_fitted(ctx, prediction.name, settings)) is not None:
         load, paths = prediction.load, (model.uri(ctx, EVALUATED), model.uri(ctx, SERVING))
@@ -85,12 +85,13 @@ def fit_or_keep(
     return FittedPrediction(serving, version_of(ctx), measures, note)
 
 
-def _settings_digest(ctx: JobContext, inputs: Sequence[str]) -> str:
+def _settings_digest(ctx: JobContext, declared: DeclaredFeatures) -> str:
     """Digest of what the models depend on besides their examples."""
     settings = ctx.settings.predict.model_dump(mode="json", exclude={"retrain", "medium_risk", "high_risk"})
     company = ctx.settings.company.model_dump(mode="json", exclude={"name"})
-    declared = {"declared": inputs[len(INPUTS) :]} if len(inputs) > len(INPUTS) else {}
-    return settings_digest(ctx, {"predict": settings, "company": company, **declared}, library=xgboost.__version__)
+    return settings_digest(
+        ctx, {"predict": settings, "company": company, **declared.meaning}, library=xgboost.__version__
+    )
 
 
 def _evaluate(

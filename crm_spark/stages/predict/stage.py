@@ -52,7 +52,7 @@ def run(ctx: JobContext) -> StageResult:
     lacks = {prediction.name: prediction.lack(train, cfg) for prediction in PREDICTIONS}
     possible = [prediction for prediction in PREDICTIONS if not lacks[prediction.name]]
     customers = buyers(features, newest, names).persist(StorageLevel.MEMORY_AND_DISK)
-    fitted = {prediction.name: fit_or_keep(ctx, prediction, train, test, conditions) for prediction in possible}
+    fitted = {prediction.name: fit_or_keep(ctx, prediction, train, test, declared) for prediction in possible}
     num_rows = [_write_scores(ctx, each, fitted[each.name], customers, conditions) for each in possible]
     measures = [measure for each in fitted.values() for measure in each.measures]
     record(ctx, "predict", measures)

@@ -15,7 +15,7 @@ def golden_record(
     people: DataFrame,
     first_seen: DataFrame,
     *,
-    lead_sources: Collection[str] = (),
+    known_persons: DataFrame | None = None,
     attributes: Collection[str] = (),
 ) -> DataFrame:
     """Build golden records. Grain: customer_id.
@@ -25,15 +25,17 @@ def golden_record(
         people: silver.person.
         first_seen: system, person_id, first_seen_at (earliest event), is_customer (has an event other than those of campaigns
             and sales teams); includes people without a person record.
-        lead_sources: sources of campaigns, leads and deals: their person records do not make anyone a customer.
+        known_persons: system, person_id of people with a record in a source other than those of campaigns, leads and deals;
+            None: all people.
         attributes: names of the attributes of people.
     """
     keys = ["system", "person_id"]
     known = members.join(people, keys, "left").join(first_seen, keys, "left")
     consent = F.when(F.min("has_marketing_consent") == F.lit(False), False).when(F.max("has_marketing_consent"), True)
-    # People without events and without a record of a lead source are registered customers who have not bought yet.
-    is_record = F.col("source").isNotNull() & ~F.coalesce(F.col("source").isin(*lead_sources), F.lit(False))
-    is_customer = F.coalesce("is_customer", F.lit(False)) | is_record
+    registered = people.select(*keys) if known_persons is None else known_persons
+    known = known.join(registered.distinct().withColumn("_is_registered", F.lit(True)), keys, "left")
+    # Registered people without events are customers who have not bought yet.
+    is_customer = F.coalesce("is_customer", F.lit(False)) | F.col("_is_registered").isNotNull()
     records = known.groupBy("customer_id").agg(
         F.count(F.lit(1)).cast("int").alias("num_records"),
         F.sort_array(F.collect_set("system")).alias("systems"),

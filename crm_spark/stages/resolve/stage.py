@@ -15,6 +15,7 @@ from crm_spark.contracts.silver import (
     DEAL,
     EVENT_TIMES,
     FEEDBACK,
+    HISTORY,
     INTERACTION,
     LOCATION,
     ORDER,
@@ -52,7 +53,7 @@ ACTIVITY = (
 )
 _FEEDS_OF_LEADS = {CAMPAIGN_CONTACT.entity, CAMPAIGN_RESPONSE.entity, DEAL.entity}
 """Entities of campaigns and sales teams: a person known only from them is a prospect."""
-INPUTS = (PERSON, *ACTIVITY)
+INPUTS = (PERSON, HISTORY[PERSON.entity], *ACTIVITY)
 _KEYS = ["system", "person_id"]
 
 
@@ -135,7 +136,7 @@ def _write(
         linked.select(*_KEYS, "customer_id"),
         people,
         first_events,
-        lead_sources=lead_sources(sources),
+        known_persons=_known_persons(ctx, lead_sources(sources)),
         attributes=attributes_of(sources, "person"),
     )
     ctx.tables.merge(
@@ -156,6 +157,14 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
         "lead_sources": lead_sources(sources),
         "attributes": {name: attribute.declaration for name, attribute in sorted(attributes.items())},
     }
+
+
+def _known_persons(ctx: JobContext, of_leads: list[str]) -> DataFrame | None:
+    """People with a record outside the lead sources; None if there are no such sources."""
+    if not of_leads:
+        return None
+    versions = ctx.tables.read(HISTORY[PERSON.entity])
+    return versions.where(~F.col("source").isin(*of_leads)).select(*_KEYS)
 
 
 def lead_sources(sources: Iterable[Source]) -> list[str]:

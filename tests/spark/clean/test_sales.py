@@ -116,8 +116,8 @@ def test_orders_lines_and_payments(company):
 
 def test_revenue_by_state_and_day(spark, tmp_path):
     ctx = lake_context(spark, tmp_path, "featurise.num_snapshots=1")
-    put(ctx.tables, CUSTOMER, [{"customer_id": c, "joined_at": dt.datetime(2024, 1, 1)} for c in ("a", "b")])
-    put(ctx.tables, CUSTOMER_LINK, [{"system": "s", "person_id": p, "customer_id": p} for p in ("a", "b")])
+    put(ctx.tables, CUSTOMER, [{"customer_id": c, "joined_at": dt.datetime(2024, 1, 1)} for c in ("a", "b", "c")])
+    put(ctx.tables, CUSTOMER_LINK, [{"system": "s", "person_id": p, "customer_id": p} for p in ("a", "b", "c")])
     at, after = dt.datetime(2025, 1, 10), dt.datetime(2025, 2, 10)
     orders = [
         {"order_id": "1", "person_id": "a", "status": "shipped", "discount_amount": Decimal(25)},
@@ -125,6 +125,7 @@ def test_revenue_by_state_and_day(spark, tmp_path):
         {"order_id": "3", "person_id": "a", "status": "unavailable", "amount": Decimal(500)},
         {"order_id": "4", "person_id": "b", "status": "returned", "returned_at": after, "amount": Decimal(7)},
         {"order_id": "5", "person_id": "b", "status": "cancelled", "cancelled_at": at, "amount": Decimal(9)},
+        {"order_id": "7", "person_id": "c", "status": "unavailable"},
         {"order_id": "6", "person_id": "b", "status": "cancelled", "amount": Decimal(11)},
     ]
     put(ctx.tables, ORDER, [{"system": "s", "ordered_at": at, **order} for order in orders])
@@ -140,4 +141,5 @@ def test_revenue_by_state_and_day(spark, tmp_path):
     assert sorted(map(tuple, features.collect())) == [
         ("a", 2, 1, 85.0, 1),  # 60 less its share of the discount (15), and 40; the unavailable order counts nowhere
         ("b", 1, 2, 7.0, 0),  # the return comes after the snapshot
+        ("c", 0, 0, 0.0, 0),
     ]

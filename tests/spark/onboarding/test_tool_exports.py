@@ -2,6 +2,7 @@
 
 import csv
 import json
+import zipfile
 
 import pytest
 from support.lake import lake_context
@@ -9,7 +10,7 @@ from support.workbook import workbook
 
 from crm_spark.cli.app import run
 from crm_spark.contracts.ops import QUARANTINE
-from crm_spark.contracts.silver import INTERACTION, ORDER, ORDER_LINE, PERSON
+from crm_spark.contracts.silver import INTERACTION, ORDER, ORDER_LINE, PERSON, PRODUCT
 from crm_spark.sources.config import load_sources
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
@@ -58,6 +59,12 @@ def lay_out(root):
         *lines,
     ]
     (root / "umsatz.csv").write_text("\n".join([*report, ""]))
+    for month in (1, 2):
+        with zipfile.ZipFile(root / f"erp_2024-0{month}.zip", "w") as archive:
+            rows = [f"P{month}{i};Chair {i};{i % 4}{i},90" for i in range(20)]
+            archive.writestr(f"data/items_{month}.csv", "\n".join(["Artikelnummer;Bezeichnung;Listenpreis", *rows, ""]))
+            archive.writestr("data/readme.txt", "made by the ERP")
+            archive.writestr("../outside.csv", "a,b\n1,2\n")
     with (root / "shop_export.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(SHOP.split(","))
@@ -80,10 +87,11 @@ def test_every_file_is_drafted(drafted):
     sources = {source.name: source for source in load_sources(drafted / "mine" / "sources")}
     assert {name: set(source.feeds) for name, source in sources.items()} == {
         "woo_orders": {"person", "order", "order_line", "product"}, "desk_tickets": {"interaction"}, "kunden": {"person"},
-        "umsatz": {"order", "order_line"}, "shop": {"person", "order", "order_line", "product"},
+        "items": {"product"}, "umsatz": {"order", "order_line"}, "shop": {"person", "order", "order_line", "product"},
     }  # fmt: skip
     assert sources["desk_tickets"].files.records == "tickets"
     assert (sources["kunden"].files.format, sources["kunden"].files.table.sheet) == ("excel", "Kunden")
+    assert sources["items"].files.path == "**/erp_*.zip!**/items*.csv"
     assert sources["umsatz"].files.table.header_contains == ["Bestellnr", "Kundennummer", "Datum"]
     woo = sources["woo_orders"].feeds
     assert {name: feed.each for name, feed in woo.items()} == {
@@ -108,6 +116,7 @@ def test_their_rows_reach_silver(spark, drafted):
     assert counts(ORDER) == {"woo_orders": 60, "umsatz": 60, "shop": 60}
     assert counts(ORDER_LINE) == {"woo_orders": 60, "umsatz": 60, "shop": 120}
     assert counts(PERSON) == {"woo_orders": 20, "kunden": 30, "shop": 15}
+    assert ctx.tables.read(PRODUCT).where("source = 'items'").count() == 40
     assert counts(INTERACTION) == {"desk_tickets": 40}
     assert ctx.tables.read(ORDER).where("status = 'cancelled' and source = 'woo_orders'").count() == 6
     assert ctx.tables.read(QUARANTINE).where("status = 'quarantined'").count() == 0

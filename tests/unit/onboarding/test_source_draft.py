@@ -239,4 +239,53 @@ def test_chinese_orders_are_drafted():
         ["优惠金额"],
     )
     assert person["family_name"].from_ == ["收货人"] and person["phone"].from_ == ["手机号码"]
-    assert "discount is subtracted" in text and "discount" not in order
+    assert "order_line.discount is subtracted" in text and "discount" not in order
+
+
+@pytest.mark.parametrize(
+    ("names", "entities", "own"),
+    [
+        ("Record ID;First Name;Last Name;Email;Lead Status;Create Date@iso", {"person"}, ("person", "person_id", "Record ID")),
+        ("id;first_name;last_name;email;plan;start_date@iso", {"person"}, ("person", "person_id", "id")),
+        ("id;customer_id;created_at@iso;total_price@decimal_point;financial_status;closed_at@iso", {"order"}, ("order", "order_id", "id")),
+        ("id;customer_id;plan;start_date@iso;status", {"subscription"}, ("subscription", "subscription_id", "id")),
+        ("plan_id;plan_name;price@decimal_point;start_date@iso", set(), None),
+        ("order_id;customer_id;date@iso;amount@decimal_point;payment_method", {"order"}, ("order", "total", "amount")),
+    ],
+)  # fmt: skip
+def test_id_belongs_to_the_entity_that_the_file_describes(names, entities, own):
+    columns = [column(name.split("@")[0], ([*name.split("@"), "text"])[1], is_key=i == 0, low=1 if "point" in name else None,
+                      high=9 if "point" in name else None) for i, name in enumerate(names.split(";"))]  # fmt: skip
+    feeds = proposal(*columns, words=["paid"]).feeds
+    assert set(feeds) == entities
+    if own is not None:
+        assert feeds[own[0]][own[1]].name == own[2]
+
+
+def test_amounts_of_order_and_lines_are_told_apart():
+    names = ("Name", "Email", "Created at", "Currency", "Total", "Shipping", "Discount Amount", "Lineitem quantity", "Lineitem name",
+             "Lineitem price", "Lineitem discount", "Lineitem sku")  # fmt: skip
+    kinds = {"Created at": "iso", "Email": "email", "Name": "order_number"}
+    numbers = ("Total", "Shipping", "Discount Amount", "Lineitem quantity", "Lineitem price", "Lineitem discount")
+    columns = [
+        column(name, "decimal_point" if name in numbers else kinds.get(name, "text"), low=2 if name in numbers else None,
+               high=9 if name in numbers else None) for name in names
+    ]  # fmt: skip
+    feeds = proposal(*columns).feeds
+    order, line = ({ours: p.name for ours, p in feeds[entity].items()} for entity in ("order", "order_line"))
+    assert order["total"] == "Total" and order["currency"] == line["currency"] == "Currency"
+    assert (order["discount"], line["discount"], order["freight"]) == (
+        "Discount Amount",
+        "Lineitem discount",
+        "Shipping",
+    )
+    assert "freight" not in line and "line_total" not in line
+
+
+def test_rates_and_regions_are_no_amounts_and_states():
+    columns = (column("Order ID"), column("Customer ID"), column("Order Date", "iso"), column("State"), column("Product ID"),
+               column("Quantity", "integer", low=1, high=9), column("Sales", "decimal_point", low=1, high=99),
+               column("Price", "decimal_point", low=1, high=9), column("Discount", "decimal_point", low=0, high=0.8))  # fmt: skip
+    _, source = drafted(*columns, words=["Texas", "Ohio"])
+    assert source.feeds["order"].columns["status"].value == "completed"
+    assert not any("discount" in feed.columns for feed in source.feeds.values())
