@@ -15,6 +15,8 @@ from crm_spark.stages.ingest.source_file import SourceFile
 _ENDING = ".zip"
 _SMALL_BYTES = 64 << 20
 """Members up to this size are unpacked whatever their ratio, as in ingest."""
+_DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+"""Errors of damaged and of encrypted archives."""
 NO_PATTERN = "no glob pattern separates it from other members: move it to an archive of its own"
 
 
@@ -34,7 +36,7 @@ def members_of(
         max_unpacked_ratio: members that unpack to more than this are not read.
 
     Returns:
-        A file for each member, named `archive.zip/member`, and (name, reason) for what was not unpacked.
+        A file for each member, named `archive.zip/member`, and (name, reason) for the archives that cannot be read.
     """
     found, left_over = [], []
     for number, archive in enumerate(archives):
@@ -42,28 +44,33 @@ def members_of(
         folder.mkdir(parents=True)
         try:
             with zipfile.ZipFile(archive.path) as content:
-                for i, entry in enumerate(e for e in content.infolist() if not e.is_dir()):
-                    name = f"{archive.name}/{entry.filename}"
+                entries = [entry for entry in content.infolist() if not entry.is_dir()]
+                if why := _why_rejected(entries, max_unpacked_ratio):
+                    left_over.append((archive.name, why))
+                    continue
+                for i, entry in enumerate(entries):
                     path = PurePosixPath(entry.filename)
-                    if path.is_absolute() or ".." in path.parts:
-                        left_over.append((name, "unsafe path in an archive"))
-                    elif entry.file_size > max(_SMALL_BYTES, entry.compress_size * max_unpacked_ratio):
-                        left_over.append((name, "unpacked size far above the packed size"))
-                    elif not any(part.startswith((".", "__")) for part in path.parts):
-                        target = folder / f"{i}_{path.name}"
-                        with content.open(entry) as source, target.open("wb") as copy:
-                            shutil.copyfileobj(source, copy)
-                        found.append(replace(archive, name=name, path=str(target), num_bytes=entry.file_size))
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            lzma.LZMAError,
-            EOFError,
-            OSError,
-            RuntimeError,
-        ) as error:  # damaged or encrypted
+                    if any(part.startswith((".", "__")) for part in path.parts):
+                        continue
+                    target = folder / f"{i}_{path.name}"
+                    with content.open(entry) as source, target.open("wb") as copy:
+                        shutil.copyfileobj(source, copy)
+                    name = f"{archive.name}/{entry.filename}"
+                    found.append(replace(archive, name=name, path=str(target), num_bytes=entry.file_size))
+        except _DAMAGED as error:
             left_over.append((archive.name, f"cannot be unpacked ({type(error).__name__})"))
     return found, left_over
+
+
+def _why_rejected(entries: Iterable[zipfile.ZipInfo], max_unpacked_ratio: float) -> str | None:
+    """Why ingest would reject an archive, whatever its other members; None if it would not."""
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or ".." in path.parts:
+            return "archive contains unsafe paths"
+        if entry.file_size > max(_SMALL_BYTES, entry.compress_size * max_unpacked_ratio):
+            return "unpacked size far above the packed size"
+    return None
 
 
 def grouped_members(

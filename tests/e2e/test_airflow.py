@@ -72,8 +72,8 @@ def test_ten_nights(tmp_path, alerts, spark):
             lines = [HEAD, order(night)]
             if night == 4:
                 (tmp_path / "crash-clean").touch()
-            if night == 6:  # three of four rows have no valid date
-                lines += [order(night).replace("12.2025", "31.2025").replace("6006", f"70{i}") for i in range(3)]
+            if night == 6:  # most rows have no valid date, of enough rows to block the delivery
+                lines += [order(night).replace("12.2025", "31.2025").replace("6006", f"70{i:02}") for i in range(24)]
             if night == 8:
                 (sources / "broken.yaml").write_text("feeds: [")
             if night == 9:
@@ -90,7 +90,7 @@ def test_ten_nights(tmp_path, alerts, spark):
                 "--from-date",
                 "2025-10-01",
                 "--to-date",
-                "2025-10-02",
+                "2025-10-03",  # its own run would begin at 02:30
             )
         )
         backfill = scheduler.wait("run_type = 'backfill'", num_runs=2, minutes=30)

@@ -64,7 +64,8 @@ def lay_out(root):
             rows = [f"P{month}{i};Chair {i};{i % 4}{i},90" for i in range(20)]
             archive.writestr(f"data/items_{month}.csv", "\n".join(["Artikelnummer;Bezeichnung;Listenpreis", *rows, ""]))
             archive.writestr("data/readme.txt", "made by the ERP")
-            archive.writestr("../outside.csv", "a,b\n1,2\n")
+    with zipfile.ZipFile(root / "unsafe.zip", "w") as archive:
+        archive.writestr("../outside.csv", "a,b\n1,2\n")
     with (root / "shop_export.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(SHOP.split(","))
@@ -91,7 +92,7 @@ def test_every_file_is_drafted(drafted):
     }  # fmt: skip
     assert sources["desk_tickets"].files.records == "tickets"
     assert (sources["kunden"].files.format, sources["kunden"].files.table.sheet) == ("excel", "Kunden")
-    assert sources["items"].files.path == "**/erp_*.zip!**/items*.csv"
+    assert sources["items"].files.path == "**/erp_*.zip!**/items_*.csv"
     assert sources["umsatz"].files.table.header_contains == ["Bestellnr", "Kundennummer", "Datum"]
     woo = sources["woo_orders"].feeds
     assert {name: feed.each for name, feed in woo.items()} == {
