@@ -23,7 +23,7 @@ from crm_spark.stages.clean.contacts import load_mail_providers
 from crm_spark.stages.clean.instants import load_date_words
 from crm_spark.stages.clean.names import load_names
 from crm_spark.stages.clean.numbers import load_currencies
-from crm_spark.stages.decide.stage import load_strategy
+from crm_spark.stages.decide.stage import load_strategy, require_known_features
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.stop_words import load_stop_words
@@ -71,6 +71,12 @@ def test_configuration_loads(path):
             assert set(words.values()) == set(OTHER_STATES[entity])
     elif path.stem == "features":
         assert set(declared_features([str(path)], str(CONF / "sources")).of_events)
+    elif path.parent.parent.name == "domains" and path.stem == "strategy":
+        names = declared_features([str(path.with_name("features.yaml"))], str(CONF / "sources")).names
+        require_known_features(load_strategy(str(path)), names, origin=str(path))
+    elif path.parent.parent.name == "domains":
+        settings = load_settings(path, [])
+        assert settings.featurise.features == [str(path.with_name("features.yaml"))]
     elif path.stem == "consent_words":
         consents = known_vocabulary(path.parent).consents
         assert consents["abgemeldet"] == "false" and set(consents.values()) == {"true", "false"}
