@@ -1,7 +1,7 @@
 """Contracts of the `gold` layer: customers, their links to source systems, and identity events."""
 
 from crm_spark.contracts.types import ATTRIBUTES, BOOLEAN, DATE, DOUBLE, INT, STRING, STRINGS, TIMESTAMP
-from crm_spark.core.contract import Sensitivity, TableContract, optional, required
+from crm_spark.core.contract import Sensitivity, TableContract, added, optional, required
 
 PERSONAL = Sensitivity.PERSONAL
 CUSTOMER_ID = required("customer_id", STRING, "Customer id across all systems; stable across refreshes.")
@@ -29,13 +29,13 @@ CUSTOMER = TableContract(
             "False if any system records an objection; null if no system has an answer.",
         ),
         optional("joined_at", TIMESTAMP, "Earliest join date or event in any system."),
-        optional(
+        added(
             "is_prospect",
             BOOLEAN,
             "Whether the person is known only from campaigns, leads or deals: no record elsewhere, and no order, payment, "
             "subscription, usage, appointment, contact or feedback.",
         ),
-        optional(
+        added(
             "attributes",
             ATTRIBUTES,
             "Attributes of the linked person records; each the newest non-null value. Sorted by name; null for none.",

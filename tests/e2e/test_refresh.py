@@ -63,7 +63,9 @@ def test_records_of_one_person_are_one_customer(generated):
 
 
 def test_every_customer_is_in_every_output(generated):
-    customers = set(frame(generated, CUSTOMER).customer_id)
+    known = frame(generated, CUSTOMER)
+    assert known.is_prospect.sum() < 0.02 * len(known)
+    customers = set(known[~known.is_prospect].customer_id)
     as_of = frame(generated, NEXT_BEST_ACTION).as_of.max()
     for table in (FEATURE_CUSTOMER, SEGMENT, NEXT_BEST_ACTION):
         rows = frame(generated, table)
@@ -138,11 +140,13 @@ IN_DEFAULT_TIER = ("featurise",)
 )
 def test_forced_stage_rewrites_its_tables_with_equal_content(generated, stage):
     tables, contracts = generated.tables, WRITTEN_BY[stage]
-    before, versions = digests(tables, contracts), [tables.version(table) for table in contracts]
+    # The name of a model contains the version of its inputs, which another forced stage may have rewritten.
+    before = digests(tables, contracts, without=["model"])
+    versions = [tables.version(table) for table in contracts]
     results = generated.pipeline.run((stage,), is_forced=True)
     assert results[stage].status == "done" and results[stage].num_rows > 0
     assert all(tables.version(table) > version for table, version in zip(contracts, versions, strict=True))
-    assert digests(tables, contracts) == before
+    assert digests(tables, contracts, without=["model"]) == before
     generated.pipeline.run((stage,))
     assert generated.pipeline.run((stage,))[stage].status == "up_to_date"
 

@@ -82,12 +82,12 @@ RUN_COLUMNS = {"_run_id", "run_id", "_arrived_at", "arrived_at", "ended_at", "se
 """Columns that say when and by which run a row was written: two runs of equal content differ in them."""
 
 
-def digests(tables, contracts) -> dict[str, str]:
-    """Order-free digest of each table's content, by name, without what only tells one run from another."""
+def digests(tables, contracts, *, without=()) -> dict[str, str]:
+    """Order-free digest of each table's content, by name, without what only tells one run from another, and some columns."""
     from crm_spark.core.hashing import frame_digest
 
     return {
-        contract.name: frame_digest(tables.read(contract).drop(*RUN_COLUMNS))
+        contract.name: frame_digest(tables.read(contract).drop(*RUN_COLUMNS, *without))
         for contract in contracts
         if tables.exists(contract)
     }

@@ -11,6 +11,7 @@ from support.lake import AS_OF, lake_context, put
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.ops import METRIC
 from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE
+from crm_spark.features.columns import DECLARED
 from crm_spark.stages.predict import churn as churn_prediction
 from crm_spark.stages.predict import stage
 from crm_spark.stages.predict import value as value_prediction
@@ -150,7 +151,7 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
         ("comes", AS_OF, 3, 1, 1, 5.0),
     ]
     features = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
-    others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in names]
+    others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in (*names, DECLARED)]
     labels = churn_prediction.PREDICTION.labels() + value_prediction.PREDICTION.labels()
     examples = labelled(features.select("*", *others), labels, features_on=MIDDLE, outcome_on=AS_OF).collect()
     values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in examples}
