@@ -4,15 +4,6 @@ from crm_spark.contracts.silver_columns import AMOUNT_DOC, CURRENCY, PERSON_ID, 
 from crm_spark.contracts.types import BOOLEAN, DOUBLE, MONEY, STRING, TIMESTAMP
 from crm_spark.core.contract import Sensitivity, optional, required
 
-BILLING_PERIODS = {
-    "day": 1 / 30.4375,
-    "week": 7 / 30.4375,
-    "month": 1.0,
-    "quarter": 3.0,
-    "half_year": 6.0,
-    "year": 12.0,
-}
-"""Length of a billing period in months of 30.4375 days."""
 SUBSCRIPTION_STATUSES = ("active", "paused", "ended")
 APPOINTMENT_STATUSES = ("booked", "attended", "missed", "cancelled")
 DEAL_STATUSES = ("open", "won", "lost")

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import Config, read_yaml, validated
+from crm_spark.core.context import JobContext
 from crm_spark.core.errors import ConfigError
 from crm_spark.sources.config import Source, attributes_of, load_sources
 from crm_spark.sources.mappings import Attribute
@@ -169,6 +170,15 @@ def declared_features(files: Sequence[str], sources_dir: str) -> DeclaredFeature
     of_attributes = attribute_features(load_sources(Path(sources_dir)))
     _require_new_names(of_attributes, of_events, origin=f"{sources_dir}: attributes")
     return DeclaredFeatures(of_events, of_attributes)
+
+
+def features_of(ctx: JobContext) -> DeclaredFeatures:
+    """The declared features of a company.
+
+    Raises:
+        ConfigError: a file is invalid, or a name is used twice.
+    """
+    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir)
 
 
 def _require_new_names(names: Iterable[str], known: Iterable[str], *, origin: str) -> None:

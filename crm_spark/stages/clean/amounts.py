@@ -1,6 +1,7 @@
 """Amounts of records in their own currency and in the company's reporting currency."""
 
 from dataclasses import dataclass
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -96,6 +97,5 @@ def unconverted(entity: str) -> Column | None:
     """Whether an amount of a row has no exchange rate; None for entities without amounts."""
     if entity == "order_line":
         return F.col("amount").isNull() & F.col("quantity").isNotNull() & F.col("unit_price").isNotNull()
-    pairs = CONVERTED.get(entity, {})
-    missing = [F.col(ours).isNull() & F.col(theirs).isNotNull() for ours, theirs in pairs.items()]
-    return missing[0] if len(missing) == 1 else missing[0] | missing[1] if missing else None
+    missing = [F.col(ours).isNull() & F.col(theirs).isNotNull() for ours, theirs in CONVERTED.get(entity, {}).items()]
+    return reduce(Column.__or__, missing) if missing else None

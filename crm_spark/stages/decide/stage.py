@@ -29,7 +29,7 @@ from crm_spark.core.stage import Stage
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.links import with_customer_id
 from crm_spark.features.columns import with_declared
-from crm_spark.features.declarations import declared_features
+from crm_spark.features.declarations import features_of
 from crm_spark.models.registry import current_version, serving_order
 from crm_spark.stages.decide.config import DECLARED, Strategy
 from crm_spark.stages.decide.policy import decide
@@ -69,7 +69,7 @@ def run(ctx: JobContext) -> StageResult:
     if not ctx.tables.exists(FEATURE_CUSTOMER):
         return skipped_without_persons()
     strategy = load_strategy(ctx.settings.decide.strategy)
-    names = _declared_names(ctx)
+    names = features_of(ctx).names
     require_known_features(strategy, names, origin=ctx.settings.decide.strategy)
     actions = decide(facts(ctx, names), strategy, seed=ctx.seed).withColumn("as_of", F.lit(ctx.as_of))
     result = ctx.tables.replace(
@@ -133,10 +133,6 @@ def require_known_features(strategy: Strategy, names: Collection[str], *, origin
                     f"{origin}: {action.name}: there is no declared feature {name}; known: {known}. Correct the name, or list its "
                     "file under featurise.features."
                 )
-
-
-def _declared_names(ctx: JobContext) -> tuple[str, ...]:
-    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir).names
 
 
 def facts(ctx: JobContext, declared: Sequence[str] = ()) -> DataFrame:

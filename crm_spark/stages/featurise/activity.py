@@ -61,23 +61,22 @@ def activity(tables: TableStore, zone: str, purchases: Collection[str] = ("order
     )
     bought = [_other_purchases(tables, zone, entity) for entity in purchases if entity != ORDER.entity]
     products = [frame.where("product IS NOT NULL").select(*_OF_ORDER, "product") for frame in bought]
-    returned = []
+    returned = orders.limit(0).select(*_OF_ORDER)
     if ORDER.entity in purchases:
         of_order = orders.select("system", "order_id", *_OF_ORDER)
         sold = tables.read(ORDER_LINE).where(~F.col("is_return")).join(of_order, ["system", "order_id"])
         lines = tables.read(ORDER_LINE).where("is_return").select("system", "order_id")
-        returned = [lines.join(of_order, ["system", "order_id"]).select(*_OF_ORDER)]
+        returned = lines.join(of_order, ["system", "order_id"]).select(*_OF_ORDER)
         # A line without a product counts as sold, but not as a product.
         products.append(sold.select(*_OF_ORDER, _product()))
         bought.append(_with_revenue(orders, tables.read(ORDER_LINE)))
-    none = orders.limit(0).select(*_OF_ORDER)
     return Activity(
         customers=tables.read(CUSTOMER)
         .where(~F.coalesce("is_prospect", F.lit(False)))
         .select("customer_id", day_of("joined_at", zone).alias("joined_on")),
         orders=reduce(DataFrame.unionByName, [f.select(*_OF_ORDER, "channel", "revenue") for f in bought]),
         lines=reduce(DataFrame.unionByName, products),
-        returned_lines=reduce(DataFrame.unionByName, returned) if returned else none,
+        returned_lines=returned,
         interactions=_events(tables, zone, tables.read(INTERACTION), "happened_at").select(
             "customer_id", "happened_on", "kind"
         ),

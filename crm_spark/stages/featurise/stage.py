@@ -10,7 +10,7 @@ from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.silver import ENTITIES, HISTORY, ORDER_LINE
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.stage import Stage
-from crm_spark.features.declarations import MEASURABLE, DeclaredFeatures, declared_features
+from crm_spark.features.declarations import MEASURABLE, features_of
 from crm_spark.stages.featurise.activity import activity
 from crm_spark.stages.featurise.declared import with_declared_features
 from crm_spark.stages.featurise.features import features, snapshot_days
@@ -26,7 +26,9 @@ def run(ctx: JobContext) -> StageResult:
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
     zone = ctx.settings.company.time_zone
     table = features(activity(ctx.tables, zone, ctx.settings.company.purchases), days, horizon_days=horizon_days)
-    table = with_declared_features(table, _declared(ctx), ctx.tables, days, zone).persist(StorageLevel.MEMORY_AND_DISK)
+    table = with_declared_features(table, features_of(ctx), ctx.tables, days, zone).persist(
+        StorageLevel.MEMORY_AND_DISK
+    )
     num_rows = 0
     for day in days:
         snapshot = table.where(F.col("as_of") == F.lit(day))
@@ -44,11 +46,7 @@ def run(ctx: JobContext) -> StageResult:
 
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """Declared features."""
-    return _declared(ctx).definition
-
-
-def _declared(ctx: JobContext) -> DeclaredFeatures:
-    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir)
+    return features_of(ctx).definition
 
 
 STAGE = Stage("featurise", run, reads=INPUTS, inputs=inputs)

@@ -16,7 +16,7 @@ from crm_spark.core.days import day_of
 from crm_spark.core.stage import Stage
 from crm_spark.customers.links import with_customer_id
 from crm_spark.features.columns import with_declared
-from crm_spark.features.declarations import declared_features
+from crm_spark.features.declarations import features_of
 from crm_spark.models.metrics import Measure, record
 from crm_spark.models.registry import current_version
 from crm_spark.stages.monitor.config import MonitorConfig
@@ -82,7 +82,7 @@ def _drift(ctx: JobContext, features: DataFrame, days: list[date]) -> str:
     for day, snapshot in zip(days, (after, before)):
         if (num_customers := snapshot.count()) < cfg.min_customers:
             return f"feature drift {lacking(f'at least {cfg.min_customers} customers on {day}', num_customers)}"
-    declared = declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir).names
+    declared = features_of(ctx).names
     names = [*(c.name for c in FEATURE_COLUMNS), *declared]
     as_doubles = [F.col(name).cast("double").alias(name) for name in names]
     after, before = with_declared(after, declared), with_declared(before, declared)

@@ -15,7 +15,7 @@ from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.stage import Stage
 from crm_spark.features.columns import with_declared
-from crm_spark.features.declarations import declared_features
+from crm_spark.features.declarations import features_of
 from crm_spark.models.metrics import Measure, is_finite, record
 from crm_spark.stages.predict import churn, value
 from crm_spark.stages.predict.config import PredictConfig
@@ -37,7 +37,7 @@ def run(ctx: JobContext) -> StageResult:
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days))
     if missing := _missing_snapshots(ctx, features, days):
         return skipped(missing)
-    declared = declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir)
+    declared = features_of(ctx)
     names, conditions = declared.names, declared.reason_conditions
     features = with_declared(features, names).persist(StorageLevel.MEMORY_AND_DISK)
     labels = [label for prediction in PREDICTIONS for label in prediction.labels()]

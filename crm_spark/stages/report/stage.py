@@ -12,7 +12,7 @@ from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult
 from crm_spark.core.stage import Stage
 from crm_spark.core.uris import is_remote
-from crm_spark.features.declarations import declared_features
+from crm_spark.features.declarations import features_of
 from crm_spark.models.registry import current_version, models_dir, open_model, serving_order
 from crm_spark.sources.config import load_sources
 from crm_spark.stages.report.facts import collect_facts
@@ -29,12 +29,8 @@ def inputs(ctx: JobContext) -> dict[str, Any]:
         "titles": action_titles(ctx),
         "sources": sources,
         "model": current_version(ctx.files_root),
-        "reasons": _declared_reasons(ctx),
+        "reasons": features_of(ctx).reasons,
     }
-
-
-def _declared_reasons(ctx: JobContext) -> dict[str, str]:
-    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir).reasons
 
 
 def action_titles(ctx: JobContext) -> dict[str, str]:
@@ -68,7 +64,7 @@ def run(ctx: JobContext) -> StageResult:
         min_customers_per_cell=ctx.settings.report.min_customers_per_cell,
         seed=ctx.seed,
         time_zone=company.time_zone,
-        declared_reasons=_declared_reasons(ctx),
+        declared_reasons=features_of(ctx).reasons,
     )
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     page, path = render(facts, sources, action_titles(ctx)), page_path(ctx)

@@ -110,7 +110,7 @@ def table(spark, tmp_path_factory):
 
 def test_features_of_events_and_attributes(table):
     assert table["a", AS_OF] == {
-        "visits_recent": 0.0,  # the class on the 30th is none, the visits on the 5th and 15th are too old
+        "visits_recent": 0.0,  # the class on the 30th does not count, the visits on the 5th and 15th are too old
         "minutes": 60.0,
         "days_since_visit": 1.0,
         "memberships": 1.0,  # one has ended
