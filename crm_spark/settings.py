@@ -11,6 +11,7 @@ from crm_spark.core.failures import AlertsConfig
 from crm_spark.core.lease import TIME_TO_LIVE_SECONDS
 from crm_spark.core.log import LogFormat
 from crm_spark.core.session import SessionConfig
+from crm_spark.customers.business import BusinessWords, ChurnKind
 from crm_spark.maintenance.config import MaintainConfig
 from crm_spark.stages.clean.config import CleanConfig, ReplayConfig
 from crm_spark.stages.decide.config import DecideConfig
@@ -46,7 +47,14 @@ class CompanyConfig(Config):
         list[Literal["order", "appointment", "usage", "payment", "subscription"]], Field(min_length=1)
     ] = ["order"]
     """What counts as a purchase in features, segments and predictions: orders; attended appointments, visits or trips; uses or
-    transactions; payments; starts of subscriptions. A customer lapses who makes no purchase within the horizon."""
+    transactions; payments; starts of subscriptions."""
+    churn: ChurnKind = "inactivity"
+    """What the company loses a customer by, within the horizon. inactivity: no purchase. contract_end: no contract
+    (subscription) runs at its end. missed_renewal: the same where the end of the term counts unless it was moved by a renewal.
+    missed_appointment: an appointment was missed and none was attended. With contracts, only customers with a running one
+    have predictions, else those with a purchase."""
+    words: BusinessWords = BusinessWords()
+    """What the company calls its purchases and contracts."""
 
 
 class Settings(Config):

@@ -31,6 +31,13 @@ def _generate(
         ),
     ],
     conf: Conf = _CONF,
+    industry: Annotated[
+        str | None,
+        typer.Option(
+            help="A small company of an industry instead, with company.yaml for `refresh --conf`: a folder of conf/domains. "
+            "Takes --customers, --seed and --set.",
+        ),
+    ] = None,
     customers: Annotated[int | None, typer.Option(help="Number of customers.")] = None,
     days: Annotated[int | None, typer.Option(help="Number of daily deliveries after the initial history.")] = None,
     from_day: Annotated[int | None, typer.Option(help="First delivery to write; 0 is the initial history.")] = None,
@@ -41,7 +48,24 @@ def _generate(
 ) -> None:
     options = {"customers": customers, "days": days, "from_day": from_day, "seed": seed}
     options_set = {name: value for name, value in options.items() if value is not None}
+    if industry is not None:
+        raise typer.Exit(exit_code_of(lambda: _run_industry(industry, out, overrides or [], options_set, dry_run)))
     raise typer.Exit(exit_code_of(lambda: _run(out, conf, overrides or [], options_set, master, is_dry_run=dry_run)))
+
+
+def _run_industry(industry: str, out: Path, overrides: list[str], options_set: dict[str, int], is_dry_run: bool) -> int:
+    from crm_spark.world.industry_files import generate_industry, load_industry
+
+    spec = load_industry(industry, {**parse_overrides(overrides), **options_set})
+    if is_dry_run:
+        for name, file in spec.files.items():
+            print(f"drops/{name}.csv: {file.of}")
+        return ExitCode.DONE
+    log = get_logger()
+    for name, number in generate_industry(industry, spec, out).items():
+        log.info("generate   %-20s %10d records", name, number)
+    log.info("generate   %d customers, %d days; settings: %s", spec.customers, spec.history_days, out / "company.yaml")
+    return ExitCode.DONE
 
 
 def _run(

@@ -47,18 +47,18 @@ FEATURE_COLUMNS = (
     required("num_campaign_responses", INT, "Number of campaign responses up to as_of."),
 )
 CHURN_REASONS = {
-    "recency_days": "a long time since the last order",
-    "num_orders": "few orders so far",
-    "num_orders_recent": "no recent orders",
+    "recency_days": "a long time since the last {purchase}",
+    "num_orders": "few {purchases} so far",
+    "num_orders_recent": "no recent {purchases}",
     "monetary": "low spending so far",
     "monetary_recent": "low recent spending",
-    "mean_order_value": "order size",
+    "mean_order_value": "mean {purchase} value",
     "tenure_days": "length of the customer relationship",
-    "cadence_days": "usual time between orders",
-    "lateness": "next order overdue",
-    "num_products": "few different products bought",
+    "cadence_days": "usual time between {purchases}",
+    "lateness": "next {purchase} overdue",
+    "num_products": "few different {products}",
     "num_returns": "returns and cancellations",
-    "return_fraction": "high share of returned orders",
+    "return_fraction": "high share of returned {purchases}",
     "num_channels": "sales channels used",
     "num_tickets": "support tickets so far",
     "num_tickets_recent": "recent support tickets",
@@ -69,7 +69,7 @@ CHURN_REASONS = {
     "num_campaign_contacts": "number of campaign messages received",
     "num_campaign_responses": "no response to campaigns",
 }
-"""Feature -> the words of the report where its value raises the churn risk."""
+"""Feature -> the words of the report where its value raises the churn risk, with fields of `company.words`."""
 FEATURE_CUSTOMER = TableContract(
     name="features.customer",
     grain=("customer_id", "as_of"),
@@ -80,6 +80,17 @@ FEATURE_CUSTOMER = TableContract(
         *FEATURE_COLUMNS,
         added(
             "declared", NAMED_NUMBERS, "Features that the company declares, see `featurise.features`; null without any."
+        ),
+        added(
+            "num_contracts",
+            INT,
+            "Number of running contracts; null unless `company.churn` is contract_end or missed_renewal. Not an input of models.",
+        ),
+        added(
+            "num_missed_recent",
+            INT,
+            "Number of appointments missed in the last `company.horizon_days` days; null unless `company.churn` is "
+            "missed_appointment. Not an input of models.",
         ),
     ),
     partition_by=("as_of",),

@@ -12,6 +12,7 @@ from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.context import JobContext
 from crm_spark.core.errors import ConfigError
+from crm_spark.features.sensitive import require_no_sensitive, sensitive_words
 from crm_spark.sources.config import Source, attributes_of, load_sources
 from crm_spark.sources.mappings import Attribute
 
@@ -19,7 +20,9 @@ MEASURABLE = tuple(entity for entity in EVENT_TIMES if entity != "person")
 """Entities with a person and a time."""
 LASTING = ("subscription",)
 """Entities whose records last until an end."""
-Measure = Literal["count", "count_distinct", "sum", "mean", "min", "max", "days_since_last", "num_active"]
+Measure = Literal[
+    "count", "count_distinct", "sum", "mean", "min", "max", "days_since_first", "days_since_last", "num_active"
+]
 ReasonWhen = Literal["low", "high", "zero", "positive"]
 _NUMERIC = ("double", "decimal", "integer")
 _COLUMN_TYPES = {"count_distinct": ("string",), "sum": _NUMERIC, "mean": _NUMERIC, "min": _NUMERIC, "max": _NUMERIC}
@@ -52,10 +55,10 @@ class DeclaredFeature(Config):
     entity: str
     """Entity whose records are measured."""
     measure: Measure
-    """count: number of records; count_distinct, sum, mean, min, max: of `column`; days_since_last: days from the newest record;
-    num_active: number of subscriptions that have begun and not ended."""
+    """count: number of records; count_distinct, sum, mean, min, max: of `column`; days_since_first, days_since_last: days from the oldest
+    or newest record; num_active: number of subscriptions that have begun and not ended."""
     column: str | None = None
-    """Column that is measured; null for count, days_since_last and num_active."""
+    """Column that is measured; null for count, days_since_first, days_since_last and num_active."""
     where: dict[str, str | list[str]] = {}
     """Column of text -> value, or list of values, that a record must have. Only columns that are final once the event has
     happened, such as `kind`; see docs/mappings.md."""
@@ -77,6 +80,8 @@ class DeclaredFeature(Config):
             raise ValueError(f"measure {self.measure}: {'set' if accepted else 'remove'} column")
         if accepted and settled.get(self.column or "") not in accepted:
             fitting = ", ".join(name for name, kind in settled.items() if kind in accepted)
+            if not fitting:
+                raise ValueError(f"measure {self.measure}: {self.entity} has no column for it. {_WHY}")
             raise ValueError(f"column {self.column}: {self.measure} of {self.entity} takes one of {fitting}. {_WHY}")
         if self.measure == "num_active" and self.entity not in LASTING:
             raise ValueError(f"measure num_active: expected entity {', '.join(LASTING)}")
@@ -152,23 +157,27 @@ class DeclaredFeatures:
         }
 
 
-def declared_features(files: Sequence[str], sources_dir: str) -> DeclaredFeatures:
+def declared_features(files: Sequence[str], sources_dir: str, sensitive_files: Sequence[str] = ()) -> DeclaredFeatures:
     """Load the declared features.
 
     Args:
         files: files of features.
         sources_dir: folder of the sources, whose attributes may be features.
+        sensitive_files: files with words that no feature may have in its name.
 
     Raises:
-        ConfigError: a file is invalid, or a name is used twice.
+        ConfigError: a file is invalid, a name is used twice, or a feature is sensitive.
     """
+    sensitive = sensitive_words(sensitive_files)
     of_events: dict[str, DeclaredFeature] = {}
     for path in files:
         loaded = validated(FeatureFile, read_yaml(Path(path)), origin=path).features
         _require_new_names(loaded, of_events, origin=path)
+        require_no_sensitive(loaded, sensitive, origin=path)
         of_events |= loaded
     of_attributes = attribute_features(load_sources(Path(sources_dir)))
     _require_new_names(of_attributes, of_events, origin=f"{sources_dir}: attributes")
+    require_no_sensitive(of_attributes, sensitive, origin=f"{sources_dir}: attributes")
     return DeclaredFeatures(of_events, of_attributes)
 
 
@@ -176,9 +185,10 @@ def features_of(ctx: JobContext) -> DeclaredFeatures:
     """The declared features of a company.
 
     Raises:
-        ConfigError: a file is invalid, or a name is used twice.
+        ConfigError: a file is invalid, a name is used twice, or a feature is sensitive.
     """
-    return declared_features(ctx.settings.featurise.features, ctx.settings.ingest.sources_dir)
+    cfg = ctx.settings.featurise
+    return declared_features(cfg.features, ctx.settings.ingest.sources_dir, cfg.sensitive_attributes)
 
 
 def _require_new_names(names: Iterable[str], known: Iterable[str], *, origin: str) -> None:

@@ -1,5 +1,6 @@
 """Generate customer texts from a grammar (grammar.yaml): meaning, construction and word lists."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -47,7 +48,9 @@ class _Dice:
         return options[choice]
 
 
-def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
+def compose(
+    meaning: str, language: str, bits: int, *, is_long: bool, words: Mapping[str, list[str]] | None = None
+) -> Text:
     """Compose one text deterministically.
 
     Args:
@@ -55,11 +58,12 @@ def compose(meaning: str, language: str, bits: int, *, is_long: bool) -> Text:
         language: one of LANGUAGES.
         bits: 64 random bits.
         is_long: add further clauses.
+        words: lists of words by slot, instead of those of the grammar.
     """
     dice, pieces = _Dice(bits), grammar()
     constructions = pieces["constructions"][language][meaning]
     construction = dice.of(sorted(constructions))
-    slots = pieces["slots"][language]
+    slots = {**pieces["slots"][language], **(words or {})}
 
     def filled(template: str) -> str:
         text = template

@@ -11,6 +11,7 @@ from crm_spark.contracts.services import APPOINTMENT_STATUSES, DEAL_STATUSES, SU
 from crm_spark.contracts.silver import ENTITIES
 from crm_spark.core.config import read_layered, read_yaml, validated
 from crm_spark.features.declarations import declared_features
+from crm_spark.features.sensitive import sensitive_word, sensitive_words
 from crm_spark.onboarding.entity_evidence import FULL_NAME, LINE_TOTAL
 from crm_spark.onboarding.file_grouping import known_file_words
 from crm_spark.onboarding.locale_hints import known_countries
@@ -27,6 +28,8 @@ from crm_spark.stages.decide.stage import load_strategy, require_known_features
 from crm_spark.stages.resolve.stage import nicknames
 from crm_spark.stages.score.aspects import load_aspects
 from crm_spark.stages.score.stop_words import load_stop_words
+from crm_spark.world.industry_files import industries
+from crm_spark.world.industry_spec import IndustrySpec
 from crm_spark.world.spec import WorldSpec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +42,9 @@ EVERY = sorted(CONF.rglob("*.yaml"))
 @pytest.mark.parametrize("path", EVERY, ids=lambda p: p.relative_to(CONF).as_posix())
 def test_configuration_loads(path):
     kind = path.parent.name
-    if kind == "sources":
+    if kind in industries() and path.stem == "world":
+        validated(IndustrySpec, read_layered(path), origin=str(path))
+    elif kind == "sources":
         assert load_source(path).name == path.stem
     elif kind == "quality":
         validated(QualityRules, read_yaml(path), origin=str(path))
@@ -70,7 +75,15 @@ def test_configuration_loads(path):
         for entity, words in known_vocabulary(path.parent).other_states.items():
             assert set(words.values()) == set(OTHER_STATES[entity])
     elif path.stem == "features":
-        assert set(declared_features([str(path)], str(CONF / "sources")).of_events)
+        sensitive = [
+            str(CONF / "domains" / "sensitive_attributes.yaml"),
+            str(path.with_name("sensitive_attributes.yaml")),
+        ]
+        assert set(declared_features([str(path)], str(CONF / "sources"), sensitive).of_events)
+    elif path.stem == "sensitive_attributes":
+        words = sensitive_words([str(path)])
+        assert words and all(sensitive_word(word, words) for word in words)
+        assert sensitive_word("amount_recent", words) is None
     elif path.parent.parent.name == "domains" and path.stem == "strategy":
         names = declared_features([str(path.with_name("features.yaml"))], str(CONF / "sources")).names
         require_known_features(load_strategy(str(path)), names, origin=str(path))

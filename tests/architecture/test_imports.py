@@ -25,7 +25,7 @@ ALLOWED = {
     "world": {"core", "contracts", "world"},
     "maintenance": {"core", "contracts", "models", "text", "maintenance"},
     "telemetry": {"core", "contracts", "telemetry"},
-    "settings": {"core", "maintenance", "stages", "telemetry"},
+    "settings": {"core", "customers", "maintenance", "stages", "telemetry"},
     "migrations": {"models", "core", "contracts", "migrations"},
     "pipeline": {"core", "contracts", "settings", "stages", "telemetry", "migrations", "pipeline"},
     # Commands combine packages: they may import any of them.

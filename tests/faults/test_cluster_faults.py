@@ -76,7 +76,7 @@ def executors(service):
 def company(tmp_path_factory):
     """Files of a company, and the lake that local mode makes of them."""
     out = tmp_path_factory.mktemp("company")
-    generate = [sys.executable, "jobs/generate.py", "--out", str(out), "--customers", "300"]
+    generate = [sys.executable, "jobs/generate.py", "--out", str(out), "--customers", "1000"]
     subprocess.run(generate, cwd=ROOT, check=True, capture_output=True)
     settings = [f"ingest.data_dir={out / 'drops'}", *SETTINGS]
     local = [sys.executable, "jobs/refresh.py", "--conf", "conf/demo.yaml", "--lake", str(out / "lake")]

@@ -12,12 +12,10 @@ NO_RULE, NOT_KNOWN = "no_rule_applies", "not_known"
 NO_CONSENT, CONSENT_UNKNOWN = "no_consent", "consent_unknown"
 REASONS = (NO_RULE, NOT_KNOWN, NO_CONSENT, CONSENT_UNKNOWN)
 """Reason codes of customers without an action: none is needed, not known, refused consent, required and unknown consent."""
-_UNDEFINED_BELOW = {
-    **dict.fromkeys(("recency_days", "mean_order_value", "churn_probability", "churn_risk"), 1),
-    **dict.fromkeys(("expected_revenue", "value_band"), 1),
-    **dict.fromkeys(("cadence_days", "lateness"), 2),
-}
+_UNDEFINED_BELOW = {"recency_days": 1, "mean_order_value": 1, "cadence_days": 2, "lateness": 2}
 """Facts that do not exist below a number of orders: they are not unknown, and a condition on them does not hold."""
+_PREDICTED = ("churn_probability", "churn_risk", "expected_revenue", "value_band")
+"""Facts that do not exist for a customer who cannot be lost, such as one without a purchase."""
 
 
 def comparison(condition: Condition) -> Column:
@@ -31,6 +29,8 @@ def comparison(condition: Condition) -> Column:
         compared = fact.isin(*condition.is_one_of)
     else:
         compared = fact == F.lit(condition.is_)
+    if condition.fact in _PREDICTED:
+        return F.when(fact.isNull() & ~F.col("is_predictable"), F.lit(False)).otherwise(compared)
     if (least := _UNDEFINED_BELOW.get(condition.fact)) is None:
         return compared
     return F.when(fact.isNull() & (F.col("num_orders") < least), F.lit(False)).otherwise(compared)
@@ -58,7 +58,7 @@ def decide(facts: DataFrame, strategy: Strategy, *, seed: int) -> DataFrame:
     Without an action the reason says why, see `REASONS`: none is needed, not known, or not allowed.
 
     Args:
-        facts: customer_id, has_marketing_consent and the columns of `FACTS`.
+        facts: customer_id, has_marketing_consent, is_predictable and the columns of `FACTS`.
         strategy: actions and consent rule.
         seed: of the hold-out.
     """

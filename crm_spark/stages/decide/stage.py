@@ -27,6 +27,7 @@ from crm_spark.core.context import JobContext, StageResult, skipped_without_pers
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.stage import Stage
 from crm_spark.core.tables import TableStore
+from crm_spark.customers.business import is_predictable
 from crm_spark.customers.links import with_customer_id
 from crm_spark.features.columns import with_declared
 from crm_spark.features.declarations import features_of
@@ -144,6 +145,7 @@ def facts(ctx: JobContext, declared: Sequence[str] = ()) -> DataFrame:
     features = with_unknown_as_null(
         tables.read(FEATURE_CUSTOMER).where(day).drop("as_of"), tables, ctx.settings.company.purchases
     )
+    features = features.withColumn("is_predictable", is_predictable(ctx.settings.company.churn))
     features = with_declared(features, declared).withColumnsRenamed({name: f"{DECLARED}{name}" for name in declared})
     consent = tables.read(CUSTOMER).select("customer_id", "has_marketing_consent")
     churn = tables.read(CHURN).where(day)

@@ -15,3 +15,5 @@ class FeaturiseConfig(Config):
     features: list[str] = []
     """Files with declared features, such as `conf/domains/telecom/features.yaml`. They are in `features.customer.declared`, and
     inputs of the predictions."""
+    sensitive_attributes: list[str] = ["conf/domains/sensitive_attributes.yaml"]
+    """Files with words that no input of the predictions may have in its name, such as `religion`."""

@@ -10,10 +10,12 @@ from crm_spark.contracts.attributes import value_of
 from crm_spark.contracts.silver import ENTITIES, EVENT_TIMES, HISTORY
 from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
+from crm_spark.customers.business import INACTIVITY, ChurnKind
 from crm_spark.customers.links import with_customer_id, with_person_of_order
 from crm_spark.features.columns import DECLARED, packed_features
 from crm_spark.features.declarations import AttributeFeature, DeclaredFeature, DeclaredFeatures
 from crm_spark.sources.mappings import ATTRIBUTE_TYPES
+from crm_spark.stages.featurise.outcomes import contract_ended_on
 
 _KEY = ["customer_id", "as_of"]
 _NUMBERS_OF = ("count", "count_distinct", "sum", "num_active")
@@ -21,7 +23,13 @@ _NUMBERS_OF = ("count", "count_distinct", "sum", "num_active")
 
 
 def with_declared_features(
-    customers: DataFrame, declared: DeclaredFeatures, tables: TableStore, snapshots: Sequence[date], zone: str
+    customers: DataFrame,
+    declared: DeclaredFeatures,
+    tables: TableStore,
+    snapshots: Sequence[date],
+    zone: str,
+    *,
+    churn: ChurnKind = INACTIVITY,
 ) -> DataFrame:
     """Add the column `declared` to customers. Grain unchanged.
 
@@ -31,12 +39,13 @@ def with_declared_features(
         tables: the lake.
         snapshots: days for which features are computed.
         zone: IANA time zone of the company's days.
+        churn: what the company loses a customer by; it tells when a contract ends.
     """
     by_entity: dict[str, dict[str, DeclaredFeature]] = {}
     for name, feature in declared.of_events.items():
         by_entity.setdefault(feature.entity, {})[name] = feature
     for entity, features in sorted(by_entity.items()):
-        customers = customers.join(_of_events(tables, entity, features, snapshots, zone), _KEY, "left")
+        customers = customers.join(_of_events(tables, entity, features, snapshots, zone, churn), _KEY, "left")
         zero = {n: F.coalesce(F.col(n), F.lit(0.0)) for n, f in features.items() if f.measure in _NUMBERS_OF}
         customers = customers.withColumns(zero) if zero else customers
     if declared.of_attributes:
@@ -46,17 +55,22 @@ def with_declared_features(
 
 
 def _of_events(
-    tables: TableStore, entity: str, features: dict[str, DeclaredFeature], snapshots: Sequence[date], zone: str
+    tables: TableStore,
+    entity: str,
+    features: dict[str, DeclaredFeature],
+    snapshots: Sequence[date],
+    zone: str,
+    churn: ChurnKind,
 ) -> DataFrame:
     records = with_customer_id(with_person_of_order(tables.read(ENTITIES[entity]), entity, tables), tables)
     records = records.withColumn("_day", day_of(EVENT_TIMES[entity], zone))
     days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
     known = records.withColumn("as_of", days).where(F.col("_day") <= F.col("as_of"))
-    measures = [_measure(feature, zone).cast("double").alias(name) for name, feature in features.items()]
+    measures = [_measure(feature, zone, churn).cast("double").alias(name) for name, feature in features.items()]
     return known.groupBy(*_KEY).agg(*measures)
 
 
-def _measure(feature: DeclaredFeature, zone: str) -> Column:
+def _measure(feature: DeclaredFeature, zone: str, churn: ChurnKind) -> Column:
     """Aggregate over the records known at a snapshot."""
     is_counted = F.lit(True)
     for name, wanted in feature.where.items():
@@ -67,13 +81,12 @@ def _measure(feature: DeclaredFeature, zone: str) -> Column:
         is_counted = is_counted & (days_ago < feature.window_days)
     if feature.measure == "count":
         return F.count(F.when(is_counted, 1))
+    if feature.measure == "days_since_first":
+        return F.max(F.when(is_counted, days_ago))
     if feature.measure == "days_since_last":
         return F.min(F.when(is_counted, days_ago))
     if feature.measure == "num_active":
-        # The source may tell that a contract has ended, but not when: it ended at the latest when the source last changed it.
-        has_ended = F.col("status") == "ended"
-        end = F.coalesce(F.col("ended_at"), F.when(has_ended, F.coalesce("cancelled_at", "updated_at", "started_at")))
-        ended_on = day_of(end, zone)
+        ended_on = contract_ended_on(zone, churn)
         return F.count(F.when(is_counted & (ended_on.isNull() | (ended_on > F.col("as_of"))), 1))
     assert feature.column is not None
     value = F.when(is_counted, F.col(feature.column))

@@ -14,6 +14,7 @@ from crm_spark.features.declarations import MEASURABLE, features_of
 from crm_spark.stages.featurise.activity import activity
 from crm_spark.stages.featurise.declared import with_declared_features
 from crm_spark.stages.featurise.features import features, snapshot_days
+from crm_spark.stages.featurise.outcomes import with_outcomes
 
 INPUTS = (CUSTOMER, CUSTOMER_LINK, ORDER_LINE, HISTORY["person"], *(ENTITIES[entity] for entity in MEASURABLE))
 
@@ -22,13 +23,13 @@ def run(ctx: JobContext) -> StageResult:
     """Write the snapshots as_of, as_of - 1 horizon, as_of - 2 horizons ..."""
     if not ctx.tables.exists(CUSTOMER):
         return skipped_without_persons()
-    horizon_days = ctx.settings.company.horizon_days
+    company = ctx.settings.company
+    horizon_days, zone, churn = company.horizon_days, company.time_zone, company.churn
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
-    zone = ctx.settings.company.time_zone
-    table = features(activity(ctx.tables, zone, ctx.settings.company.purchases), days, horizon_days=horizon_days)
-    table = with_declared_features(table, features_of(ctx), ctx.tables, days, zone).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
+    table = features(activity(ctx.tables, zone, company.purchases), days, horizon_days=horizon_days)
+    table = with_declared_features(table, features_of(ctx), ctx.tables, days, zone, churn=churn)
+    table = with_outcomes(table, ctx.tables, days, churn=churn, horizon_days=horizon_days, zone=zone)
+    table = table.persist(StorageLevel.MEMORY_AND_DISK)
     num_rows = 0
     for day in days:
         snapshot = table.where(F.col("as_of") == F.lit(day))

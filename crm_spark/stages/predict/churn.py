@@ -1,4 +1,4 @@
-"""Churn: the probability that a customer does not order within the next horizon, with the reasons."""
+"""Churn: the probability that a customer is lost within the next horizon, with the reasons."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from xgboost.spark import SparkXGBClassifier, SparkXGBClassifierModel
 
 from crm_spark.contracts.scores import CHURN
+from crm_spark.customers.business import ChurnKind, has_lapsed
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.examples import INPUTS, inputs_in
@@ -20,9 +21,9 @@ NUM_REASONS = 3
 _FLOOR = 1e-6
 
 
-def _labels() -> list[Column]:
-    """`has_lapsed`: no completed order within the horizon."""
-    return [(F.col("num_orders_recent") == 0).cast("int").alias("has_lapsed")]
+def _labels(churn: ChurnKind) -> list[Column]:
+    """`has_lapsed`: lost within the horizon, by what the company loses customers by."""
+    return [has_lapsed(churn).cast("int").alias("has_lapsed")]
 
 
 def _fit(examples: DataFrame, cfg: PredictConfig, seed: int) -> Any:

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_COLUMNS
 from crm_spark.core.parallelism import num_tasks
+from crm_spark.customers.business import INACTIVITY, ChurnKind, is_predictable
 
 INPUTS = tuple(column.name for column in FEATURE_COLUMNS)
 """Inputs of every company; declared features come after them."""
@@ -20,14 +21,20 @@ def inputs_in(examples: DataFrame) -> tuple[str, ...]:
     return tuple(name for name in examples.columns if name not in _OTHERS)
 
 
-def buyers(features: DataFrame, day: date, declared: Sequence[str] = ()) -> DataFrame:
-    """Grain: customer_id. Model inputs of customers with orders up to `day`; null becomes NaN.
+def predictable(
+    features: DataFrame, day: date, declared: Sequence[str] = (), *, churn: ChurnKind = INACTIVITY
+) -> DataFrame:
+    """Grain: customer_id. Model inputs of the customers who could be lost on `day`; null becomes NaN.
 
-    `declared`: names of declared features, columns of `features`.
+    Args:
+        features: features.customer, with a column per declared feature.
+        day: snapshot.
+        declared: names of declared features.
+        churn: what the company loses a customer by.
     """
     nan = F.lit(float("nan"))
     inputs = [F.coalesce(F.col(name).cast("double"), nan).alias(name) for name in (*INPUTS, *declared)]
-    frame = features.where((F.col("as_of") == F.lit(day)) & (F.col("num_orders") > 0)).select(
+    frame = features.where((F.col("as_of") == F.lit(day)) & is_predictable(churn)).select(
         "customer_id", "as_of", *inputs
     )
     # A fixed row order makes the sums of gradients, and thus the trees, reproducible.
@@ -41,8 +48,9 @@ def labelled(
     features_on: date,
     outcome_on: date,
     declared: Sequence[str] = (),
+    churn: ChurnKind = INACTIVITY,
 ) -> DataFrame:
     """Grain: customer_id. Inputs of one snapshot with the labels, columns of the snapshot one horizon later."""
     later = features.where(F.col("as_of") == F.lit(outcome_on)).select("customer_id", *labels)
-    frame = buyers(features, features_on, declared).join(later, "customer_id")
+    frame = predictable(features, features_on, declared, churn=churn).join(later, "customer_id")
     return frame.repartition(num_tasks(features.sparkSession), "customer_id").sortWithinPartitions("customer_id")

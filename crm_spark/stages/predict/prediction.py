@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 
 from crm_spark.core.contract import TableContract
+from crm_spark.customers.business import ChurnKind
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 
@@ -28,13 +29,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction about the next horizon of each customer with orders, the constant `PREDICTION` of its module.
+    """A prediction about the next horizon of each customer who can be lost, the constant `PREDICTION` of its module.
 
     Attributes:
         name: name of the batch.
         table: contract of the scores, with the column `model`.
         model: name of the model in scores and metrics.
-        labels: columns of the snapshot one horizon later that the model learns.
+        labels: columns of the snapshot one horizon later that the model learns, given what the company loses customers by.
         fit: fits the model on examples (inputs and labels).
         score: adds the predictions to customers or examples, given the conditions of declared reasons; grain unchanged.
         rows: scores -> rows of the table, without `model`.
@@ -47,7 +48,7 @@ class Prediction:
     name: str
     table: TableContract
     model: str
-    labels: Callable[[], list[Column]]
+    labels: Callable[[ChurnKind], list[Column]]
     fit: Callable[[DataFrame, PredictConfig, int], Any]
     score: Callable[[Any, DataFrame, Mapping[str, str]], DataFrame]
     rows: Callable[[DataFrame, PredictConfig], DataFrame]

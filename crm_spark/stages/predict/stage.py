@@ -6,21 +6,23 @@ for new ones. To add a prediction, write a module with a PREDICTION and list it 
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import partial
 
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER
-from crm_spark.core.context import JobContext, StageResult, lacking, skipped
+from crm_spark.core.context import JobContext, StageResult, skipped
 from crm_spark.core.stage import Stage
 from crm_spark.features.columns import with_declared
 from crm_spark.features.declarations import features_of
 from crm_spark.models.metrics import Measure, is_finite, record
 from crm_spark.stages.predict import churn, value
 from crm_spark.stages.predict.config import PredictConfig
-from crm_spark.stages.predict.examples import buyers, labelled
+from crm_spark.stages.predict.examples import labelled, predictable
 from crm_spark.stages.predict.fitting import FittedPrediction, fit_or_keep
+from crm_spark.stages.predict.outcomes import missing_outcomes
 from crm_spark.stages.predict.prediction import Prediction
 
 INPUTS = (FEATURE_CUSTOMER,)
@@ -28,30 +30,27 @@ PREDICTIONS = (churn.PREDICTION, value.PREDICTION)
 
 
 def run(ctx: JobContext) -> StageResult:
-    """Predict churn and lifetime value of every customer with orders."""
+    """Predict churn and lifetime value of every customer who can be lost."""
     cfg: PredictConfig = ctx.settings.predict
+    company = ctx.settings.company
+    churn_kind = company.churn
     # Use snapshots exactly one horizon apart; others, from earlier refreshes, would leak the outcome.
-    newest, middle, oldest = days = [
-        ctx.as_of - i * timedelta(days=ctx.settings.company.horizon_days) for i in range(3)
-    ]
+    newest, middle, oldest = days = [ctx.as_of - i * timedelta(days=company.horizon_days) for i in range(3)]
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of").isin(*days))
     if missing := _missing_snapshots(ctx, features, days):
         return skipped(missing)
     declared = features_of(ctx)
     names, conditions = declared.names, declared.reason_conditions
     features = with_declared(features, names).persist(StorageLevel.MEMORY_AND_DISK)
-    labels = [label for prediction in PREDICTIONS for label in prediction.labels()]
-    train = labelled(features, labels, features_on=oldest, outcome_on=middle, declared=names).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
-    if missing := _missing_outcomes(train, cfg, days):
+    labels = [label for prediction in PREDICTIONS for label in prediction.labels(churn_kind)]
+    examples = partial(labelled, features, labels, declared=names, churn=churn_kind)
+    train = examples(features_on=oldest, outcome_on=middle).persist(StorageLevel.MEMORY_AND_DISK)
+    if missing := missing_outcomes(train, cfg.min_customers, days, churn_kind, company.words):
         return skipped(missing)
-    test = labelled(features, labels, features_on=middle, outcome_on=newest, declared=names).persist(
-        StorageLevel.MEMORY_AND_DISK
-    )
+    test = examples(features_on=middle, outcome_on=newest).persist(StorageLevel.MEMORY_AND_DISK)
     lacks = {prediction.name: prediction.lack(train, cfg) for prediction in PREDICTIONS}
     possible = [prediction for prediction in PREDICTIONS if not lacks[prediction.name]]
-    customers = buyers(features, newest, names).persist(StorageLevel.MEMORY_AND_DISK)
+    customers = predictable(features, newest, names, churn=churn_kind).persist(StorageLevel.MEMORY_AND_DISK)
     fitted = {prediction.name: fit_or_keep(ctx, prediction, train, test, declared) for prediction in possible}
     num_rows = [_write_scores(ctx, each, fitted[each.name], customers, conditions) for each in possible]
     measures = [measure for each in fitted.values() for measure in each.measures]
@@ -75,29 +74,11 @@ def _missing_snapshots(ctx: JobContext, features: DataFrame, days: list[date]) -
     return f"needs customers known by {days[-1]}, two horizons of {horizon_days} days before {days[0]}; there are none"
 
 
-def _missing_outcomes(train: DataFrame, cfg: PredictConfig, days: list[date]) -> str:
-    """Return what is missing in one sentence; empty if enough customers ordered, and only some of them again."""
-    _, middle, oldest = days
-    num_train, num_lapsed = _size(train)
-    if num_train < cfg.min_customers:
-        return lacking(f"at least {cfg.min_customers} customers with completed orders by {oldest}", num_train)
-    if num_lapsed in (0, num_train):
-        outcome = "none of them" if num_lapsed else f"all {num_train:,}"
-        return f"needs customers who ordered again by {middle}, and customers who did not; {outcome} did"
-    return ""
-
-
 def _quality(measures: list[Measure], tested_on: date) -> str:
     auc = next((m.value for m in measures if (m.metric, m.model) == ("churn_auc", churn.PREDICTION.model)), None)
     if not is_finite(auc):
         return f"churn AUC unknown: all customers of the test snapshot {tested_on} had the same outcome"
     return f"churn AUC {auc:.3f} on the test snapshot {tested_on}"
-
-
-def _size(examples: DataFrame) -> tuple[int, int]:
-    row = examples.agg(F.count(F.lit(1)), F.coalesce(F.sum("has_lapsed"), F.lit(0))).first()
-    assert row is not None
-    return int(row[0]), int(row[1])
 
 
 def _write_scores(

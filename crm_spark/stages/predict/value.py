@@ -10,13 +10,14 @@ from xgboost.spark import SparkXGBRegressor, SparkXGBRegressorModel
 from crm_spark.contracts.scores import LIFETIME_VALUE
 from crm_spark.core.context import lacking
 from crm_spark.core.ordering import with_position
+from crm_spark.customers.business import ChurnKind
 from crm_spark.models.metrics import Measure
 from crm_spark.stages.predict.config import PredictConfig
 from crm_spark.stages.predict.prediction import Evaluation, Prediction
 from crm_spark.stages.predict.trees import MODEL, tree_settings
 
 
-def _labels() -> list[Column]:
+def _labels(churn: ChurnKind) -> list[Column]:
     """`revenue`: revenue within the horizon; null if unknown."""
     return [F.col("monetary_recent").alias("revenue")]
 

@@ -1,6 +1,7 @@
 """Panels about customers: segments, customers at risk, next best actions."""
 
 from crm_spark.stages.report import charts
+from crm_spark.stages.report.churn_words import churn_words
 from crm_spark.stages.report.facts import Facts, Rows
 from crm_spark.stages.report.missing import explained, reason_for_skipping
 from crm_spark.stages.report.panel import Chart, Panel, Table
@@ -13,14 +14,14 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
     if not facts.segments:
         reason = reason_for_skipping(facts, "segment")
         return Panel("customers", title, explained("There are no segments yet", reason))
-    rows, currency = facts.segments, facts.currency
+    rows, currency, words = facts.segments, facts.currency, facts.words
     header = [
         "Segment",
         "Customers",
         "Share of customers",
         "Share of revenue",
-        "Orders per customer (median)",
-        "Days since last order (median)",
+        f"{words.purchases.capitalize()} per customer (median)",
+        f"Days since last {words.purchase} (median)",
         "Revenue per customer (median)",
         "Satisfaction (average, -1 to +1)",
     ]
@@ -46,13 +47,13 @@ def customers(facts: Facts, primary: dict[str, str]) -> Panel:
 
 
 def _lead_of_segments(facts: Facts) -> str:
-    day = facts.as_of.strftime("%-d %B %Y")
+    day, words = facts.as_of.strftime("%-d %B %Y"), facts.words
     if _has_revenue(facts):
         return (
-            "Segments group customers by how recently, how often and for how much they buy. Orders and revenue cover all orders "
-            f"up to {day}."
+            f"Segments group customers by how recently and how often they {words.buy}, and by their revenue. "
+            f"{words.purchases.capitalize()} and revenue cover all {words.purchases} up to {day}."
         )
-    return f"Segments group customers by how recently and how often they buy, up to {day}. {_NO_REVENUE}"
+    return f"Segments group customers by how recently and how often they {words.buy}, up to {day}. {_NO_REVENUE}"
 
 
 _NO_REVENUE = "Their revenue is 0 or unknown."
@@ -86,7 +87,7 @@ def _segment_map(facts: Facts, names: list[str]) -> Chart:
         "Customer map: customers with similar buying behaviour are close together",
         charts.scatter(
             points,
-            x="buys more →" if _revenue_varies(facts) else "differences in buying behaviour →",
+            x="higher revenue →" if _revenue_varies(facts) else "differences in buying behaviour →",
             y="other differences in buying behaviour →",
         ),
         "Scatter chart: a sample of customers, placed by buying behaviour and coloured by segment.",
@@ -101,15 +102,15 @@ def _revenue_varies(facts: Facts) -> bool:
 
 def customers_at_risk(facts: Facts, primary: dict[str, str]) -> Panel:
     """Churn risk, expected revenue at risk and reasons."""
-    title, days = "Customers at risk", facts.horizon_days
+    title, days, churn = "Customers at risk", facts.horizon_days, churn_words(facts)
     if not facts.risk:
         reason = reason_for_skipping(facts, "predict")
-        return Panel("churn", title, explained("It is not predicted yet which customers will order again", reason))
+        return Panel("churn", title, explained(f"It is not predicted yet which customers will {churn.stay}", reason))
     has_value = any(is_known(row["expected_revenue"]) for row in facts.risk)
     panel_charts = [*([_risk_matrix(facts)] if has_value else []), _risk_histogram(facts)]
     if facts.churn_reasons:
         panel_charts.append(_risk_reasons(facts))
-    lead = f"Churn risk is the probability that a customer does not order in the next {days} days."
+    lead = f"Churn risk is the probability that a customer {churn.event}."
     if not has_value:
         return Panel("churn", title, f"{lead} Expected revenue and revenue at risk are unknown.", panel_charts)
     lead += (

@@ -17,12 +17,18 @@ from crm_spark.contracts.silver import PRODUCT
 from crm_spark.core.context import is_known
 from crm_spark.core.days import local_time
 from crm_spark.core.tables import TableStore
+from crm_spark.customers.business import INACTIVITY, ORDERS, BusinessWords, ChurnKind
 from crm_spark.models.registry import ModelVersion
 from crm_spark.stages.report.quality_facts import quality_facts
 from crm_spark.stages.report.topic_facts import topic_facts
 from crm_spark.text.predictions import current_predictions
 
 Rows = list[dict[str, Any]]
+
+
+def churn_reasons(words: BusinessWords) -> dict[str, str]:
+    """Feature -> words where its value raises the churn risk, as the company calls its purchases."""
+    return {name: text.format(**words.model_dump()) for name, text in CHURN_REASONS.items()}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class Facts:
     as_of: date
     time_zone: str = "UTC"
     """IANA time zone of days and times."""
+    words: BusinessWords = ORDERS
+    """What the company calls its purchases and contracts."""
+    churn: ChurnKind = INACTIVITY
+    """What it loses a customer by."""
     flow: Rows = field(default_factory=list)
     """source, entity, num_in, num_accepted, num_quarantined, num_duplicate, last_event_at."""
     deliveries: Rows = field(default_factory=list)
@@ -70,7 +80,7 @@ class Facts:
     """value_band, risk, n, expected_revenue, at_stake; all but risk and n are null if the expected revenue is unknown."""
     churn_histogram: Rows = field(default_factory=list)
     churn_reasons: Rows = field(default_factory=list)
-    reason_words: Mapping[str, str] = field(default_factory=lambda: CHURN_REASONS)
+    reason_words: Mapping[str, str] = field(default_factory=lambda: churn_reasons(ORDERS))
     """Feature -> words where its value raises the churn risk."""
     actions: Rows = field(default_factory=list)
     """action, reason, n, num_holdout, at_stake (null if unknown)."""
@@ -97,6 +107,8 @@ def collect_facts(
     seed: int,
     time_zone: str = "UTC",
     declared_reasons: Mapping[str, str] | None = None,
+    words: BusinessWords = ORDERS,
+    churn: ChurnKind = INACTIVITY,
 ) -> Facts:
     """Collect the facts; every query returns a small number of rows, whatever the size of the lake.
 
@@ -113,6 +125,8 @@ def collect_facts(
         seed: of the customer sample.
         time_zone: IANA time zone of days and times.
         declared_reasons: words of the reasons of declared features.
+        words: what the company calls its purchases and contracts.
+        churn: what it loses a customer by.
     """
     day = F.col("as_of") == F.lit(as_of)
     num_customers, num_records, num_prospects = _customers(tables)
@@ -122,6 +136,8 @@ def collect_facts(
         horizon_days=horizon_days,
         as_of=as_of,
         time_zone=time_zone,
+        words=words,
+        churn=churn,
         flow=_flow(tables, time_zone),
         deliveries=_deliveries(tables),
         reasons=_reasons(tables),
@@ -140,7 +156,7 @@ def collect_facts(
         model_card=model.card if model else {},
         risk=_risk(tables, as_of),
         churn_histogram=_histogram(tables.read(CHURN).where(day)),
-        reason_words={**CHURN_REASONS, **(declared_reasons or {})},
+        reason_words={**churn_reasons(words), **(declared_reasons or {})},
         churn_reasons=_churn_reasons(tables.read(CHURN).where(day)),
         actions=_actions(tables.read(NEXT_BEST_ACTION).where(day)),
         offers=_offers(tables, as_of),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from crm_spark.sources.config import Source
+from crm_spark.stages.report.churn_words import churn_words
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.words import LABELS, count, counted, is_known, money, percent, reason_of
 
@@ -188,13 +189,15 @@ def _change_of_revenue(now: float, before: float | None, period: str) -> str:
 
 
 def _repeat_rate(facts: Facts) -> str:
-    rate, days = value(facts, "retention"), facts.horizon_days
+    rate, days, words = value(facts, "retention"), facts.horizon_days, facts.words
     if rate is None:
         return ""
     if num_rows(facts, "retention") == 1:
-        return f"The only customer who bought in the previous {days} days {'bought' if rate else 'did not buy'} again."
+        again = words.bought if rate else f"did not {words.buy}"
+        return f"The only customer who {words.bought} in the previous {days} days {again} again."
     return (
-        f"Repeat purchase rate: {percent(rate)} of the customers who bought in the previous {days} days bought again."
+        f"Repeat purchase rate: {percent(rate)} of the customers who {words.bought} in the previous {days} days "
+        f"{words.bought} again."
     )
 
 
@@ -218,8 +221,8 @@ def _customers_at_risk(facts: Facts, primary: dict[str, str]) -> str:
     num, revenue = sum(r["n"] for r in at_risk), total(r["at_stake"] for r in at_risk)
     amount = f": {money(revenue, facts.currency)} of the revenue at risk" if revenue else ""
     return (
-        f"{counted(num, 'customer')} of high or medium value {'has' if num == 1 else 'have'} a high risk of not ordering in "
-        f"the next {facts.horizon_days} days{amount}.{_churn_reason(facts)}"
+        f"{counted(num, 'customer')} of high or medium value {'has' if num == 1 else 'have'} a high risk of "
+        f"{churn_words(facts).risk}{amount}.{_churn_reason(facts)}"
     )
 
 
@@ -261,7 +264,7 @@ def _churn_prediction(facts: Facts, primary: dict[str, str]) -> str:
         return ""
     return (
         f"Given one customer who left and one who stayed, the prediction identifies the one who left in {percent(auc)} of "
-        f"cases. A prediction by the time since the last order alone reaches {percent(baseline)}."
+        f"cases. A prediction by the time since the last {facts.words.purchase} alone reaches {percent(baseline)}."
     )
 
 

@@ -71,7 +71,7 @@ def _repeat_rate(facts: Facts) -> KeyFigure | None:
         if num_buyers == 1
         else f"customers of the previous {days} days"
     )
-    return "Repeat purchase rate", percent(rate), f"of {buyers} ordered again in the last {days} days"
+    return "Repeat purchase rate", percent(rate), f"of {buyers} {facts.words.bought} again in the last {days} days"
 
 
 def _revenue_at_risk(facts: Facts) -> KeyFigure | None:

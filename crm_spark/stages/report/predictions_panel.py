@@ -67,7 +67,7 @@ def _compare(facts: Facts, prefix: str, prediction: str, measure: str, higher_is
     for baseline in (r for r in matches if r["is_baseline"]):
         difference = model["value"] - baseline["value"]
         is_better = difference > 0 if higher_is_better else difference < 0
-        name = BASELINES.get(baseline["model"], title_of(baseline["model"]).lower())
+        name = BASELINES.get(baseline["model"], title_of(baseline["model"]).lower()).format(**facts.words.model_dump())
         rows.append(
             [
                 prediction,

@@ -65,6 +65,8 @@ def run(ctx: JobContext) -> StageResult:
         seed=ctx.seed,
         time_zone=company.time_zone,
         declared_reasons=features_of(ctx).reasons,
+        words=company.words,
+        churn=company.churn,
     )
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     page, path = render(facts, sources, action_titles(ctx)), page_path(ctx)

@@ -81,7 +81,7 @@ LABELS = {
 }
 
 BASELINES = {
-    "recency": "days since last order",
+    "recency": "days since last {purchase}",
     "class_prior": "class prior",
     "last_value": "revenue of the previous period",
     "popularity": "best sellers",

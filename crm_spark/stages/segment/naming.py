@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from crm_spark.customers.business import ORDERS, BusinessWords
 from crm_spark.stages.segment.config import DIMENSIONS, Archetype
 
 _MIN_RATIO = 1.1
@@ -37,7 +38,12 @@ Sides = dict[str, int]
 
 
 def segment_names(
-    medians: Mapping[int, Medians], archetypes: list[Archetype], *, horizon_days: int, former: Mapping[int, str]
+    medians: Mapping[int, Medians],
+    archetypes: list[Archetype],
+    *,
+    horizon_days: int,
+    former: Mapping[int, str],
+    words: BusinessWords = ORDERS,
 ) -> dict[int, str]:
     """Return a unique, true name for each segment: its former name, else an archetype, else a plain description.
 
@@ -46,19 +52,20 @@ def segment_names(
         archetypes: available names.
         horizon_days: an order within this period is recent.
         former: names of continued segments; kept while they are true.
+        words: what the company calls its purchases.
     """
     sides = sides_of(medians, horizon_days=horizon_days)
     by_name = {archetype.name: archetype for archetype in archetypes}
     names: dict[int, str] = {}
     for segment_id, name in former.items():
-        if segment_id in medians and name not in names.values() and _is_true(name, by_name, sides[segment_id]):
+        if segment_id in medians and name not in names.values() and _is_true(name, by_name, sides[segment_id], words):
             names[segment_id] = name
     new = [segment_id for segment_id in medians if segment_id not in names]
     unused = [archetype for archetype in archetypes if archetype.name not in names.values()]
     names.update(_assigned(new, unused, sides, _positions(medians)))
     for segment_id in medians:
         if segment_id not in names:
-            name = described(sides[segment_id])
+            name = described(sides[segment_id], words)
             is_taken = name in names.values() or name in by_name
             names[segment_id] = f"{name} (segment {segment_id})" if is_taken else name
     return {segment_id: names[segment_id] for segment_id in medians}
@@ -98,20 +105,21 @@ def fits(archetype: Archetype, sides: Sides) -> bool:
     return all(sides[name] == side for name, side in archetype.claims.items())
 
 
-def described(sides: Sides) -> str:
+def described(sides: Sides, words: BusinessWords) -> str:
     """Return a plain description of a segment: `Recent buyers with few orders and low revenue`."""
-    buyers = {-1: "Recent buyers", 0: "Buyers", 1: "Inactive buyers"}[sides["recency"]]
-    orders = {-1: "few orders", 1: "many orders"}.get(sides["frequency"])
+    recency = {-1: f"recent {words.buyers}", 0: words.buyers, 1: f"inactive {words.buyers}"}[sides["recency"]]
+    buyers = f"{recency[0].upper()}{recency[1:]}"
+    orders = {-1: f"few {words.purchases}", 1: f"many {words.purchases}"}.get(sides["frequency"])
     revenue = {-1: "low revenue", 1: "high revenue"}.get(sides["monetary"])
     traits = " and ".join(trait for trait in (orders, revenue) if trait)
     if traits:
         return f"{buyers} with {traits}"
-    return buyers if sides["recency"] else "Other buyers"
+    return buyers if sides["recency"] else f"Other {words.buyers}"
 
 
-def _is_true(name: str, archetypes: Mapping[str, Archetype], sides: Sides) -> bool:
+def _is_true(name: str, archetypes: Mapping[str, Archetype], sides: Sides, words: BusinessWords) -> bool:
     plain = _NUMBERED.sub("", name)
-    return fits(archetypes[plain], sides) if plain in archetypes else plain == described(sides)
+    return fits(archetypes[plain], sides) if plain in archetypes else plain == described(sides, words)
 
 
 def _positions(medians: Mapping[int, Medians]) -> dict[int, list[float]]:

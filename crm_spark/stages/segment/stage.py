@@ -23,14 +23,14 @@ def run(ctx: JobContext) -> StageResult:
     """Segment the customers with orders; all others are segment 0."""
     features = ctx.tables.read(FEATURE_CUSTOMER).where(F.col("as_of") == F.lit(ctx.as_of))
     buyers = features.where("num_orders > 0")
-    num_buyers = buyers.count()
+    num_buyers, purchases = buyers.count(), ctx.settings.company.words.purchases
     if num_buyers < _MIN_CUSTOMERS:
-        return skipped(lacking(f"at least {_MIN_CUSTOMERS} customers with completed orders", num_buyers))
+        return skipped(lacking(f"at least {_MIN_CUSTOMERS} customers with completed {purchases}", num_buyers))
     previous = _previous_profile(ctx)
     segmentation = fit_or_keep(ctx, buyers, previous)
     if segmentation is None:
         return skipped(
-            f"needs customers who differ in recency, number of orders or revenue; all {num_buyers:,} are alike"
+            f"needs customers who differ in recency, number of {purchases} or revenue; all {num_buyers:,} are alike"
         )
     clustering, ids = segmentation.clustering, segmentation.ids
     translation = F.create_map(*(F.lit(v) for pair in enumerate(ids) for v in pair))
@@ -71,6 +71,7 @@ def _previous_profile(ctx: JobContext) -> list[Row]:
 
 def _named(profile: list[Row], previous: list[Row], ctx: JobContext) -> list[tuple[Any, ...]]:
     """Return the rows of features.segment_profile: continued segments keep their names while they are true."""
+    words = ctx.settings.company.words
     medians = {
         row["segment_id"]: Medians(row["median_recency_days"], row["median_num_orders"], row["median_monetary"])
         for row in profile
@@ -81,8 +82,9 @@ def _named(profile: list[Row], previous: list[Row], ctx: JobContext) -> list[tup
         ctx.settings.segment.archetypes,
         horizon_days=ctx.settings.company.horizon_days,
         former={row["segment_id"]: row["name"] for row in previous},
+        words=words,
     )
-    names[NOT_YET_BOUGHT] = "No completed order"
+    names[NOT_YET_BOUGHT] = f"No completed {words.purchase}"
     named = [{**row.asDict(), "name": names[row["segment_id"]]} for row in profile]
     return [tuple(row[column] for column in SEGMENT_PROFILE.column_names) for row in named]
 

@@ -8,7 +8,9 @@ from crm_spark.stages.decide.config import FACTS, Strategy
 from crm_spark.stages.decide.policy import decide, holds
 
 TYPES = {"number": "double", "text": "string", "boolean": "boolean"}
-SCHEMA = "customer_id string, has_marketing_consent boolean, " + ", ".join(f"{n} {TYPES[t]}" for n, t in FACTS.items())
+SCHEMA = "customer_id string, has_marketing_consent boolean, is_predictable boolean, " + ", ".join(
+    f"{n} {TYPES[t]}" for n, t in FACTS.items()
+)
 
 
 def facts(spark, *rows):
@@ -54,8 +56,8 @@ EVERYONE = (
     {"customer_id": "fits_none", "last_satisfaction": 1.0, "lateness": 0.0, "churn_risk": "low"},
     {"customer_id": "low_value", "value_band": "low", "lateness": 0.0, "churn_risk": "low"},
     {"customer_id": "open", "last_satisfaction": -1.0, "lateness": 0.0, "churn_risk": "low"},
-    {"customer_id": "one_order", "num_orders": 1.0, "value_band": "low", "churn_risk": "low"},
-    {"customer_id": "no_order", "num_orders": 0.0},
+    {"customer_id": "one_order", "num_orders": 1.0, "is_predictable": True, "value_band": "low", "churn_risk": "low"},
+    {"customer_id": "no_order", "num_orders": 0.0, "is_predictable": False},
     {"customer_id": "unknown"},
     {"customer_id": "rejected", **UNHAPPY, "has_marketing_consent": False},
     {"customer_id": "refused_no_contact", "churn_risk": "high", "has_marketing_consent": False},

@@ -19,6 +19,7 @@ features:
   minutes: {title: minutes, entity: usage, measure: sum, column: quantity}
   days_since_visit: {title: last visit, entity: usage, measure: days_since_last, where: {kind: [visit, class]}}
   memberships: {title: memberships, entity: subscription, measure: num_active}
+  days_since_start: {title: first membership, entity: subscription, measure: days_since_first}
   longest: {title: longest visit, entity: usage, measure: max, column: quantity}
   vouchers: {title: vouchers, entity: payment, measure: count, where: {method: voucher}}
   missed: {title: missed, entity: appointment, measure: count, where: {status: missed}}
@@ -114,6 +115,7 @@ def test_features_of_events_and_attributes(table):
         "minutes": 60.0,
         "days_since_visit": 1.0,
         "memberships": 1.0,  # one has ended
+        "days_since_start": 396.0,  # it began first
         "longest": 30.0,
         "vouchers": 0.0,
         "missed": 0.0,
@@ -125,12 +127,14 @@ def test_features_of_events_and_attributes(table):
     }
     assert table["b", AS_OF] == {
         **dict.fromkeys(table["b", AS_OF]), "visits_recent": 0.0, "minutes": 0.0, "memberships": 0.0, "missed": 1.0, "vouchers": 1.0,
+        "days_since_start": 372.0,
     }  # fmt: skip
 
 
 def test_an_earlier_snapshot_knows_nothing_later(table):
     earlier = table["a", date(2025, 1, 11)]
     known = {"visits_recent": 1.0, "minutes": 30.0, "days_since_visit": 6.0, "memberships": 1.0, "longest": 30.0, "missed": 0.0,
+             "days_since_start": 376.0,
              "vouchers": 0.0, "goal_is_fitness": 0.0, "goal_is_weight": 1.0, "height": 1.7, "days_since_joined": 10.0}  # fmt: skip
     assert earlier == {**dict.fromkeys(earlier), **known}
     # The source says that this contract has ended, but not when; its last change came after the snapshot.
@@ -144,6 +148,7 @@ def test_an_earlier_snapshot_knows_nothing_later(table):
         ("{title: x, entity: usage, measure: sum}", "measure sum: set column"),
         ("{title: x, entity: usage, measure: count, column: kind}", "measure count: remove column"),
         ("{title: x, entity: usage, measure: sum, column: kind}", "sum of usage takes one of quantity, value, amount"),
+        ("{title: x, entity: deal, measure: sum, column: value}", "measure sum: deal has no column for it"),
         (
             "{title: x, entity: order, measure: count, where: {status: returned}}",
             "order can be restricted by channel, location_id",

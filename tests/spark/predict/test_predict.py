@@ -152,7 +152,7 @@ def test_examples_combine_features_with_later_outcomes(spark, tmp_path):
     ]
     features = spark.createDataFrame(rows, ", ".join(f"{n} {schema[n].dataType.simpleString()}" for n in names))
     others = [F.lit(0).cast(f.dataType).alias(f.name) for f in schema.fields if f.name not in (*names, DECLARED)]
-    labels = churn_prediction.PREDICTION.labels() + value_prediction.PREDICTION.labels()
+    labels = churn_prediction.PREDICTION.labels("inactivity") + value_prediction.PREDICTION.labels("inactivity")
     examples = labelled(features.select("*", *others), labels, features_on=MIDDLE, outcome_on=AS_OF).collect()
     values = {r["customer_id"]: (r["recency_days"], r["num_orders"], r["has_lapsed"], r["revenue"]) for r in examples}
     assert values == {"stays": (4.0, 2.0, 0, 8.5), "leaves": (9.0, 1.0, 1, 0.0)}

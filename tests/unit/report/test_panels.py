@@ -152,7 +152,7 @@ def test_findings_state_the_figures_of_the_facts():
     )
     assert sentences[2] == (
         "Revenue in the last 91 days was €1,200, 20% more than in the previous 91 days. Repeat purchase rate: 62% of the "
-        "customers who bought in the previous 91 days bought again."
+        "customers who ordered in the previous 91 days ordered again."
     )
     assert sentences[4] == (
         "120 customers of high or medium value have a high risk of not ordering in the next 91 days: €7,500 of the revenue at "

@@ -257,7 +257,7 @@ PAIRS = {
     "Bar chart: number of customers who receive each action": ("planned", "empty"),
     "Bar chart: number of quarantined records for each reason.": ("one_quarantined", "empty"),
     "Bar chart: {} of each segment.": ("best_segment", "empty"),
-    "Churn risk is the probability that a customer does not order in the next {} days.": ("at_risk", "short_history"),
+    "Churn risk is the probability that a customer {}.": ("at_risk", "short_history"),
     "Class prior (bits per text)": ("complete", "empty"),
     "Column chart: number of customers by churn risk, in steps of 5%.": ("at_risk", "empty"),
     "Compared with simple baselines, the model is better {}.": (
@@ -288,7 +288,7 @@ PAIRS = {
     "Customers and revenue at risk in the next {} days, by customer value and churn risk": ("at_risk", "value_unknown"),
     "Customers by next best action": ("planned", "empty"),
     "Customers in the sample": ("best_segment", "empty"),
-    "Days since last order (median)": ("best_segment", "empty"),
+    "Days since last {} (median)": ("best_segment", "empty"),
     "Duplicates and older versions": ("all_accepted", "empty"),
     "Each customer is assigned the first action of the strategy whose conditions apply; customers who may not be contacted get none. {}": (
         "planned",
@@ -309,12 +309,12 @@ PAIRS = {
     "Feature drift since the previous snapshot": ("stable", "few_customers"),
     "Findings in accepted records": ("complete", "empty"),
     "Flow diagram: number of accepted, duplicate and quarantined records of each source.": ("all_accepted", "empty"),
-    "Given one customer who left and one who stayed, the prediction identifies the one who left in {} of cases. A prediction by the time since the last order alone reaches {}.": (  # noqa: E501
+    "Given one customer who left and one who stayed, the prediction identifies the one who left in {} of cases. A prediction by the time since the last {} alone reaches {}.": (  # noqa: E501
         "worse_model",
         "auc_only",
     ),
     "Information gap by {}": ("complete", "empty"),
-    "It is not predicted yet which customers will order again": ("empty", "nobody_at_risk", "value_unknown"),
+    "It is not predicted yet which customers will {}": ("empty", "nobody_at_risk", "value_unknown"),
     "Label check: no contradiction between text and rating was found in {}.": (
         "labels_agree",
         "one_doubtful_label",
@@ -358,7 +358,7 @@ PAIRS = {
         "one_text",
         "empty",
     ),
-    "Orders per customer (median)": ("best_segment", "empty"),
+    "{} per customer (median)": ("best_segment", "empty"),
     "Products are listed only if the change in sentiment is larger than random variation explains.": (
         "complete",
         "empty",
@@ -373,7 +373,7 @@ PAIRS = {
     "Records by source and status": ("all_accepted", "empty"),
     "Records released from quarantine": ("complete", "empty"),
     "Repeat purchase rate": ("repeat_of_some", "empty"),
-    "Repeat purchase rate: {} of the customers who bought in the previous {} days bought again.": (
+    "Repeat purchase rate: {} of the customers who {} in the previous {} days {} again.": (
         "repeat_of_some",
         "repeat_of_one",
         "no_comparison",
@@ -388,12 +388,12 @@ PAIRS = {
         "best_segment",
         "empty",
     ),
-    "Segments group customers by how recently and how often they buy, up to {}. {}": (
+    "Segments group customers by how recently and how often they {}, up to {}. {}": (
         "revenue_unknown",
         "best_segment",
         "few_buyers",
     ),
-    "Segments group customers by how recently, how often and for how much they buy. Orders and revenue cover all orders up to {}.": (
+    "Segments group customers by how recently and how often they {}, and by their revenue. {} and revenue cover all {} up to {}.": (
         "best_segment",
         "revenue_unknown",
         "few_buyers",
@@ -430,7 +430,7 @@ PAIRS = {
         "empty",
     ),
     "The only customer text {}.": ("one_text", "two_texts", "empty"),
-    "The only customer who bought in the previous {} days {} again.": ("repeat_of_one", "repeat_of_some", "empty"),
+    "The only customer who {} in the previous {} days {} again.": ("repeat_of_one", "repeat_of_some", "empty"),
     "The segment with the highest revenue is {}: {} of customers and {} of all revenue to date.": (
         "best_segment",
         "equal_segments",
@@ -471,7 +471,6 @@ PAIRS = {
     "cross-entropy per customer (lower is better)": ("complete", "empty"),
     "cross-entropy per text (lower is better)": ("complete", "empty"),
     "customers of the previous {} days": ("repeat_of_some", "repeat_of_one"),
-    "did not buy": ("no_repeat_of_one", "repeat_of_one"),
     "differences in buying behaviour →": ("best_segment", "few_buyers"),
     "does not recommend us": ("one_text", "empty"),
     "duplicates or older versions": ("none_accepted", "one_duplicate", "one_reason"),
@@ -483,7 +482,7 @@ PAIRS = {
     "mean absolute error per customer (lower is better)": ("complete", "empty"),
     "most frequent reason": ("two_reasons", "one_reason", "equal_reasons", "one_at_risk"),
     "no record was accepted": ("one_quarantined", "one_accepted", "one_duplicate"),
-    "of {} ordered again in the last {} days": ("repeat_of_some", "empty"),
+    "of {} {} again in the last {} days": ("repeat_of_some", "empty"),
     "ordered in the last {} days; {} of all customers": ("nobody_active", "customers_only"),
     "other differences in buying behaviour →": ("best_segment", "empty"),
     "receive the action": ("planned", "nobody_allowed"),
@@ -509,7 +508,7 @@ PAIRS = {
         "one_text",
         "model_without_texts",
     ),
-    "{} of high or medium value {} a high risk of not ordering in the next {} days{}.{}": (
+    "{} of high or medium value {} a high risk of {}{}.{}": (
         "at_risk",
         "low_value_at_risk",
         "nobody_at_risk",
@@ -688,8 +687,8 @@ FINDINGS = {
     "no_revenue_at_all": ["Revenue in the last 91 days was €0.00, as in the previous 91 days."],
     "no_revenue_now": ["Revenue in the last 91 days was €0.00, 100% less than in the previous 91 days."],
     "no_comparison": ["Revenue in the last 91 days was €1,000."],
-    "repeat_of_one": ["The only customer who bought in the previous 91 days bought again."],
-    "no_repeat_of_one": ["The only customer who bought in the previous 91 days did not buy again."],
+    "repeat_of_one": ["The only customer who ordered in the previous 91 days ordered again."],
+    "no_repeat_of_one": ["The only customer who ordered in the previous 91 days did not order again."],
     "best_segment": [
         "The segment with the highest revenue is Segment 0: 25% of customers and 70% of all revenue to date."
     ],
