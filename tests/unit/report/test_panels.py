@@ -300,7 +300,7 @@ def test_text_model_panel_shows_loss_curve_confusion_and_slices():
     (_, slices), (caption, languages) = panel.tables
     assert [row[:3] for row in slices.rows] == [["App reviews", "6", "0.250"]]
     assert caption == "Quality by language, given by the source or detected"
-    assert languages.columns == ["Language", "Texts", "Cross-entropy (bits per text)", "Macro-F1", "Accuracy"]
+    assert languages.header == ["Language", "Texts", "Cross-entropy (bits per text)", "Macro-F1", "Accuracy"]
     assert [row[:3] for row in languages.rows] == [["German", "4", "0.900"]]
 
 

@@ -53,7 +53,7 @@ def test_encoder_of_the_setup_is_installed(name):
 
 def test_missing_multilingual_encoder_is_rejected_with_advice(tmp_path, monkeypatch):
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
-    with pytest.raises(ConfigError, match="multilingual encoder is not installed. Run `make setup`"):
+    with pytest.raises(ConfigError, match=r"multilingual encoder is not installed\. Run `make setup`"):
         encoder_dir("multilingual")
 
 
