@@ -86,7 +86,7 @@ class WeightsFile:
     def matrix(self, name: str, *, rows: int, columns: int) -> NDArray[np.float32]:
         """Return a tensor in 4-bit blocks as fp32."""
         levels, scales = self.blocks(name, rows=rows, columns=columns)
-        return levels * np.repeat(scales.astype(np.float32), _BLOCK_SIZE, axis=1)
+        return levels.astype(np.float32) * np.repeat(scales.astype(np.float32), _BLOCK_SIZE, axis=1)
 
 
 def tensors(file: WeightsFile) -> dict[str, NDArray[Any]]:
