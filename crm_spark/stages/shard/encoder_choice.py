@@ -8,8 +8,8 @@ from pyspark.sql import functions as F
 from crm_spark.text.encoder import EMBEDDED, MULTILINGUAL
 
 AUTO = "auto"
-MAX_OTHER_LANGUAGES = 0.05
-"""Largest share of texts in other languages with which the English encoder is used."""
+MAX_OTHER_LANGUAGES = 0.2
+"""Largest share of texts in other languages with which the English encoder is used: it costs half, and reads Latin script."""
 
 
 class EncoderChoice(NamedTuple):
@@ -32,7 +32,7 @@ class EncoderChoice(NamedTuple):
 
 
 def choose_encoder(labelled: DataFrame, setting: str) -> EncoderChoice:
-    """Count the texts and choose the encoder: for `auto`, the multilingual one if more than 5% are not English.
+    """Count the texts and choose the encoder: for `auto`, the multilingual one if more than 20% are not English.
 
     Args:
         labelled: text, language.

@@ -35,10 +35,10 @@ def test_share_of_texts_that_are_not_english(texts, others, share):
     assert (choice.encoder, choice.num_texts, choice.other_languages) == ("embedded", 19 + len(others), share)
 
 
-def test_more_than_a_twentieth_in_other_languages_selects_the_multilingual_encoder(texts):
-    choice = choose_encoder(texts([ENGLISH] * 17 + [("很好", "zh")]), "auto")
-    assert choice == ("multilingual", 18, 0.0556)  # 1 of 18
-    assert choice.note == "encoder multilingual, 5.6 % of the texts are not in English"
+def test_more_than_a_fifth_in_other_languages_selects_the_multilingual_encoder(texts):
+    choice = choose_encoder(texts([ENGLISH] * 3 + [("很好", "zh")]), "auto")
+    assert choice == ("multilingual", 4, 0.25)
+    assert choice.note == "encoder multilingual, 25.0 % of the texts are not in English"
 
 
 def test_without_texts_the_english_encoder_is_used(texts):
