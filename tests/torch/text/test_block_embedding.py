@@ -1,6 +1,7 @@
 """Word embeddings in 4-bit blocks, and the multilingual encoder that has them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from crm_spark.stages.train.config import TrainConfig
 from crm_spark.stages.train.onnx_export import export_graphs
 from crm_spark.stages.train.optimiser import optimiser_of
 from crm_spark.stages.train.readers import Rows
+from crm_spark.text.attributions import Explainer
 from crm_spark.text.block_embedding import BlockEmbedding, new_encoder
 from crm_spark.text.cpu_layers import PADDED
 from crm_spark.text.encoder import encoder_dir
@@ -119,3 +121,20 @@ def test_optimiser_has_no_word_embeddings(small):
     sizes = [p.numel() for group in optimiser.param_groups for p in group["params"]]
     # two layers of 33,472; 512 positions, 2 token types and a norm of 2 x 64; a head of 3 x 64 + 3
     assert sum(sizes) == 66_944 + 32_768 + 128 + 128 + 195
+
+
+def test_words_of_a_chinese_text_get_attributions(tmp_path):
+    folder, draft = encoder_dir("multilingual"), tmp_path / "draft"
+    draft.mkdir()
+    model = pretrained(folder)
+    model.keep_layers(1)
+    torch.manual_seed(2)
+    torch.nn.init.normal_(model.head.weight, std=3.0)
+    save_model(model, draft)
+    shutil.copyfile(folder / TOKENIZER, draft / TOKENIZER)
+    (draft / CARD).write_text(json.dumps({"temperature": 1.0, "max_length": 32}))
+    explanation = Explainer(seal(draft, tmp_path / "models")).explain("衣服质量很好 Thanks")
+    assert [word.word for word in explanation.words] == ["衣服", "质量", "很好", "Thanks"]
+    assert all(word.attribution != 0 for word in explanation.words)
+    parts = explanation.hidden_logit + explanation.rest + sum(word.attribution for word in explanation.words)
+    assert abs(parts - explanation.logit) < 1e-6
