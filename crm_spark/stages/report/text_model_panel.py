@@ -6,9 +6,11 @@ from crm_spark.stages.report import charts
 from crm_spark.stages.report.facts import Facts
 from crm_spark.stages.report.missing import explained, note_of, reason_for_skipping
 from crm_spark.stages.report.panel import Chart, Panel, Table
-from crm_spark.stages.report.words import LABELS, count, counted, decimal, percent, title_of
+from crm_spark.stages.report.words import LABELS, count, counted, decimal, language_name, percent, title_of
 from crm_spark.text import labels
 
+_LANGUAGE = "language="
+_MEASURES = ["Texts", "Cross-entropy (bits per text)", "Macro-F1", "Accuracy"]
 _NAMES = [LABELS[label] for label in labels.LABELS]
 
 
@@ -28,7 +30,9 @@ def text_model(facts: Facts, primary: dict[str, str]) -> Panel:
         f"{decimal(card['test']['class_prior']['cross_entropy_bits'])}). Calibration error: "
         f"{decimal(100 * test['calibration_error'], 1)} percentage points.{_label_check(card)}"
     )
-    tables = [("Quality by source and language", _slices(card))] if card["test_slices"] else []
+    tables = [("Quality by source and length of text", _slices(card))] if _slices(card).rows else []
+    if (languages := _languages(card)).rows:
+        tables.append(("Quality by language, given by the source or detected", languages))
     return Panel("text-model", title, lead, [_loss_curve(training), _confusion(test["confusion"])], tables=tables)
 
 
@@ -92,22 +96,26 @@ def _confusion(confusion: list[list[int]]) -> Chart:
 
 
 def _slices(card: dict[str, Any]) -> Table:
-    rows = sorted(card["test_slices"].items(), key=lambda item: item[1]["cross_entropy_bits"])
+    slices = {name: figures for name, figures in card["test_slices"].items() if not name.startswith(_LANGUAGE)}
+    rows = sorted(slices.items(), key=lambda item: item[1]["cross_entropy_bits"])
+    return Table(["Slice", *_MEASURES], [[_slice_name(name), *_measures(figures)] for name, figures in rows])
+
+
+def _languages(card: dict[str, Any]) -> Table:
+    """Quality by language, the language with most texts first."""
+    slices = {name: figures for name, figures in card["test_slices"].items() if name.startswith(_LANGUAGE)}
+    rows = sorted(slices.items(), key=lambda item: -item[1]["num_rows"])
     return Table(
-        ["Slice", "Texts", "Cross-entropy (bits per text)", "Macro-F1", "Accuracy"],
-        [
-            [
-                _slice_name(name),
-                count(figures["num_rows"]),
-                decimal(figures["cross_entropy_bits"]),
-                decimal(figures["macro_f1"]),
-                decimal(figures["accuracy"]),
-            ]
-            for name, figures in rows
-        ],
+        ["Language", *_MEASURES],
+        [[language_name(name[len(_LANGUAGE) :]), *_measures(figures)] for name, figures in rows],
     )
+
+
+def _measures(figures: dict[str, Any]) -> list[str]:
+    names = ("cross_entropy_bits", "macro_f1", "accuracy")
+    return [count(figures["num_rows"]), *(decimal(figures[name]) for name in names)]
 
 
 def _slice_name(name: str) -> str:
     dimension, value = name.split("=", 1)
-    return {"source": title_of(value), "language": f"language {value}"}.get(dimension, value)
+    return title_of(value) if dimension == "source" else value

@@ -10,13 +10,16 @@ from pydantic import Field, field_validator
 from crm_spark.contracts.scores import NO_ASPECT
 from crm_spark.core.config import Config, read_yaml, validated
 from crm_spark.core.hashing import sha256_of
+from crm_spark.text.words import IDEOGRAPHS
 
 Name = Annotated[str, Field(pattern=r"^\S(.*\S)?$", max_length=60)]
 Language = Annotated[str, Field(pattern="^[a-z]{2,3}$")]
 Term = Annotated[str, Field(pattern=r"^[^\W_]([^*]*[^\W_])?\*?$")]
-"""One or more words; a trailing `*` matches any ending."""
+"""One or more words; a trailing `*` matches any ending. Chinese and Japanese terms match anywhere: there are no spaces."""
 
-_SENTENCE_END = r"(?<=[.!?…])\s+|[。！？]|\n|;"
+_CLAUSE_END = r"(?<=[.!?…])\s+|[。！？；，]|\n|;"
+"""A Chinese comma ends a clause, other commas need not."""
+_IDEOGRAPH = re.compile(rf"[{IDEOGRAPHS}]")
 
 
 class AspectWords(Config):
@@ -71,15 +74,18 @@ class Aspects:
         return mentions
 
     def clauses(self, text: str) -> list[str]:
-        """Split a text at sentence ends, line ends and semicolons, and before the `turns` words."""
-        parts = (part.strip(" \t,") for part in self._cut.split(text))
+        """Split a text at sentence ends, line ends, semicolons and Chinese commas, and before the `turns` words."""
+        parts = (part.strip(" \t,、") for part in self._cut.split(text))
         return [part for part in parts if part]
 
     @cached_property
     def _cut(self) -> re.Pattern[str]:
         turns = [term for terms in self._words.turns.values() for term in terms]
-        before_turn = rf"|[\s,]+(?={_any_of(turns)})" if turns else ""
-        return re.compile(_SENTENCE_END + before_turn, re.IGNORECASE)
+        spaced = [term for term in turns if not _IDEOGRAPH.search(term)]
+        before_turn = rf"|[\s,]+(?={_any_of(spaced)})" if spaced else ""
+        unspaced = [re.escape(term) for term in turns if term not in spaced]
+        before_turn += rf"|(?={'|'.join(unspaced)})" if unspaced else ""
+        return re.compile(_CLAUSE_END + before_turn, re.IGNORECASE)
 
     def _pattern(self, name: str, language: str | None) -> re.Pattern[str]:
         key = (name, language)
@@ -91,10 +97,15 @@ class Aspects:
 
 
 def _any_of(terms: list[str]) -> str:
-    """Return a pattern that matches any of the terms as whole words in case-folded text."""
-    patterns = (r"\s+".join(map(re.escape, term.rstrip("*").casefold().split())) for term in terms)
-    each = (words if term.endswith("*") else rf"{words}(?!\w)" for words, term in zip(patterns, terms))
-    return rf"(?<!\w)(?:{'|'.join(each) or '(?!)'})"
+    """Return a pattern for case-folded text that matches terms as whole words, and anywhere in scripts without spaces."""
+    patterns = {term: r"\s+".join(map(re.escape, term.rstrip("*").casefold().split())) for term in terms}
+    unspaced = [words for term, words in patterns.items() if _IDEOGRAPH.search(term)]
+    spaced = [
+        words if term.endswith("*") else rf"{words}(?!\w)"
+        for term, words in patterns.items()
+        if not _IDEOGRAPH.search(term)
+    ]
+    return "|".join([rf"(?<!\w)(?:{'|'.join(spaced) or '(?!)'})", *unspaced])
 
 
 def load_aspects(path: str | None) -> Aspects:

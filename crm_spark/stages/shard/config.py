@@ -11,9 +11,11 @@ from crm_spark.models.retrain import RetrainPolicy
 class ShardConfig(Config):
     """Settings of the shard stage."""
 
-    encoder: str = "embedded"
-    """Encoder and tokenizer: `embedded`, a folder with a BERT-family model, or a model name on the Hugging Face hub
-    (downloaded once, unless HF_HUB_OFFLINE is set). Every node must have access to it."""
+    encoder: str = "auto"
+    """Encoder and tokenizer. auto: `multilingual` if more than 20% of the labelled texts are not in English, else `embedded`.
+    embedded: English, six layers. multilingual: a hundred languages, twelve layers, at about 0.4 of the speed. Or a folder
+    with a BERT-family model, or a model name on the Hugging Face hub (downloaded once, unless HF_HUB_OFFLINE is set). Every
+    node must have access to it. The choice is made when the shard set is written, see `retrain`."""
     max_length: Annotated[int, Field(ge=8, le=512)] = 128
     """Maximum number of tokens per row."""
     long_texts: Literal["head", "head_tail", "windows"] = "head"

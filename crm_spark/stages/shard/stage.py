@@ -18,6 +18,7 @@ from crm_spark.core.context import JobContext, StageResult, lacking, skipped
 from crm_spark.core.shipping import sees_files
 from crm_spark.core.stage import Stage
 from crm_spark.stages.shard.config import ShardConfig
+from crm_spark.stages.shard.encoder_choice import EncoderChoice, choose_encoder
 from crm_spark.stages.shard.label_check import label_issues
 from crm_spark.stages.shard.layout import num_groups, with_groups
 from crm_spark.stages.shard.near_duplicates import near_duplicates
@@ -59,7 +60,8 @@ def run(ctx: JobContext) -> StageResult:
         return StageResult(note=kept)
     texts = all_texts(ctx.tables, ctx.settings.company.time_zone).persist(_STORAGE)
     labelled = texts.where(F.col("label").isNotNull())
-    num_all = labelled.count()
+    choice = choose_encoder(labelled, cfg.encoder)
+    num_all = choice.num_texts
     if num_all < cfg.min_examples:
         return skipped(lacking(f"at least {cfg.min_examples} labelled texts", num_all))
     test_from = newest_from(labelled) if cfg.test_split == "newest" else None
@@ -67,7 +69,7 @@ def run(ctx: JobContext) -> StageResult:
     all_splits = assign_splits(labelled.select(*SPLIT_BY), test_from=test_from, seed=ctx.seed).persist(_STORAGE)
     num_distinct = all_splits.count()
     splits = all_splits.where(F.col("split") != EARLIER).select(*KEY, "split")
-    tokenised = _tokenise(labelled.join(splits, list(KEY)), ctx).persist(_STORAGE)
+    tokenised = _tokenise(labelled.join(splits, list(KEY)), ctx, choice.encoder).persist(_STORAGE)
     duplicates = near_duplicates(tokenised).persist(_STORAGE)
     num_near_duplicates = duplicates.count()
     all_splits.unpersist()
@@ -104,7 +106,7 @@ def run(ctx: JobContext) -> StageResult:
         TRAINING_RECORD, labelled_records(ctx), batch_id=ctx.batch_id("records"), digest=ctx.fingerprint, is_unique=True
     )
     if cfg.unlabelled_texts:
-        unlabelled = _tokenise(_unlabelled(texts, assigned, ctx), ctx).select(*assigned.columns)
+        unlabelled = _tokenise(_unlabelled(texts, assigned, ctx), ctx, choice.encoder).select(*assigned.columns)
         assigned = assigned.unionByName(unlabelled).persist(_STORAGE)
     files = _write(ctx, assigned, folder)
     num_checked, num_doubtful = _check_labels(ctx, folder, files)
@@ -117,7 +119,7 @@ def run(ctx: JobContext) -> StageResult:
         files=tuple(files),
         max_length=cfg.max_length,
         max_world_size=cfg.max_world_size,
-        encoder=cfg.encoder,
+        encoder=choice.encoder,
         classes={s: {label: n for (split, label), n in sorted(counts.items()) if split == s} for s in SPLITS},
         dropped=dropped,
         inputs={
@@ -125,6 +127,8 @@ def run(ctx: JobContext) -> StageResult:
             "feedback_version": ctx.tables.version(FEEDBACK),
             "seed": ctx.seed,
             "test_from": str(test_from) if test_from else None,
+            "encoder_setting": cfg.encoder,
+            "other_languages": choice.other_languages,
             "labels_checked": num_checked,
             "labels_doubtful": num_doubtful,
             **provenance(ctx, num_all),
@@ -135,22 +139,22 @@ def run(ctx: JobContext) -> StageResult:
     _point_to(folder)
     for unfinished in unfinished_sets(ctx.files_root):
         shutil.rmtree(unfinished)
-    return StageResult(num_kept, note=_note(manifest, test_from, num_all - num_kept))
+    return StageResult(num_kept, note=_note(manifest, test_from, num_all - num_kept, choice))
 
 
-def _note(manifest: ShardManifest, test_from: date | None, num_dropped: int) -> str:
+def _note(manifest: ShardManifest, test_from: date | None, num_dropped: int, choice: EncoderChoice) -> str:
     sizes = ", ".join(f"{sum(manifest.classes[split].values())} {split}" for split in SPLITS)
     test_split = f"test split: texts since {test_from}" if test_from else "test split: random customers"
     doubtful, checked = manifest.inputs["labels_doubtful"], manifest.inputs["labels_checked"]
     doubts = f"; {doubtful} of {checked} checked labels are doubtful" if checked else ""
-    return f"{sizes}; {test_split}; {num_dropped} duplicate, near-duplicate or earlier texts dropped{doubts}"
+    return f"{sizes}; {test_split}; {num_dropped} duplicate, near-duplicate or earlier texts dropped{doubts}; {choice.note}"
 
 
-def _tokenise(texts: DataFrame, ctx: JobContext) -> DataFrame:
+def _tokenise(texts: DataFrame, ctx: JobContext, encoder: str) -> DataFrame:
     """Grain: text_hash. Token rows and MinHash signature of each text."""
     cfg: ShardConfig = ctx.settings.shard
     columns = texts.select("text_hash", "text", "split", "label", "source", "language")
-    return token_rows(columns, cfg.encoder, max_length=cfg.max_length, long_texts=cfg.long_texts, seed=ctx.seed)
+    return token_rows(columns, encoder, max_length=cfg.max_length, long_texts=cfg.long_texts, seed=ctx.seed)
 
 
 def _unlabelled(texts: DataFrame, assigned: DataFrame, ctx: JobContext) -> DataFrame:

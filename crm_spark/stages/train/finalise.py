@@ -26,7 +26,7 @@ from crm_spark.stages.train.progress import History
 from crm_spark.stages.train.readers import Rows, concatenate, read_rows
 from crm_spark.stages.train.shard_reader import ShardReader
 from crm_spark.stages.train.slices import by_slice, highest_losses, slices_of
-from crm_spark.text.encoder import encoder_dir
+from crm_spark.text.encoder import LICENCES, encoder_dir
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import SPLITS, TEST, TRAIN, VALIDATION, ShardManifest
 from crm_spark.text.model import TextClassifier, load_model, save_model, uses_bf16
@@ -117,7 +117,7 @@ def finalise(model: TextClassifier, reader: ShardReader, spec: dict[str, Any], o
         },
         "made_from": manifest.inputs,
         "purpose": "Classify customer texts: recommends, does not recommend, no clear opinion.",
-        "licence": "The embedded encoder is under the MIT licence.",
+        "licence": LICENCES.get(manifest.encoder, f"See the licence of the encoder {manifest.encoder}."),
     }
     draft = out / "model"
     draft.mkdir(parents=True, exist_ok=True)

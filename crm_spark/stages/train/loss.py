@@ -15,7 +15,7 @@ from crm_spark.stages.train.readers import Rows
 from crm_spark.text.encoder import encoder_dir
 from crm_spark.text.manifest import ShardManifest
 from crm_spark.text.model import TextClassifier, uses_bf16
-from crm_spark.text.tokenizer import load_tokenizer
+from crm_spark.text.tokenizer import MASK_TOKENS, load_tokenizer
 
 _DISTILLATION_TEMPERATURE = 2.0
 """Temperature of the probabilities of teacher and student (Hinton et al. 2015)."""
@@ -97,8 +97,9 @@ def _distillation_loss(logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 def mask_id_of(manifest: ShardManifest) -> int:
     """Return the id of the mask token of the encoder of the shards."""
-    mask_id = load_tokenizer(encoder_dir(manifest.encoder), None).token_to_id("[MASK]")
-    return int(mask_id) if mask_id is not None else 0
+    tokenizer = load_tokenizer(encoder_dir(manifest.encoder), None)
+    ids = (tokenizer.token_to_id(name) for name in MASK_TOKENS)
+    return next((int(token_id) for token_id in ids if token_id is not None), 0)
 
 
 def autocast(device: torch.device, cfg: TrainConfig) -> AbstractContextManager[Any]:

@@ -158,6 +158,18 @@ def _export(model: TextClassifier, path: Path) -> None:
 
 def _quantise(path: Path, target: Path) -> None:
     """Quantise per channel to 7 bits: 8 bits can overflow on CPUs without VNNI (`reduce_range`)."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(path, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+    initializers = onnx.load(str(path), load_external_data=False).graph.initializer
+    has_blocks = any(tensor.data_type == onnx.TensorProto.INT8 for tensor in initializers)
+    # Word embeddings in blocks have 4 bits already; quantising their scales would only lose accuracy.
+    operators = ["MatMul", "Gemm"] if has_blocks else None
+    quantize_dynamic(
+        path,
+        target,
+        op_types_to_quantize=operators,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+    )

@@ -153,6 +153,8 @@ class TrainingState:
 
     def _update_mean(self, averages: Any, weights: Any, _: Any) -> None:
         """Update the exponential moving average in place."""
+        if not averages[0].is_floating_point():
+            return  # levels of frozen word embeddings
         # The decay grows during the first steps; otherwise the initial weights would dominate short runs.
         # n_averaged is in main memory, so that reading it does not stall a GPU.
         steps = int(self.mean.n_averaged) if self.mean is not None else 0

@@ -11,8 +11,8 @@ from crm_spark.stages.train.evaluation import Evaluation, Probabilities, evaluat
 from crm_spark.text.labels import LABELS
 from crm_spark.text.manifest import ShardManifest
 
-MIN_ROWS = 30
-"""Smallest number of texts of a slice."""
+MIN_ROWS, MIN_LANGUAGE_ROWS = 30, 50
+"""Smallest number of texts of a slice by source or length, and by language, whose detection has errors of its own."""
 _LENGTHS = (32, 64, 128, 256)
 """Upper bounds of the length bands in tokens; each is twice the previous one."""
 _FLOOR = 1e-9
@@ -44,10 +44,10 @@ def by_slice(
 ) -> dict[str, Evaluation]:
     """Return the metrics of each slice with enough texts; keys are like `source=reviews`."""
     evaluations = {}
-    for name in ("source", "language", "length"):
+    for name, min_rows in (("source", MIN_ROWS), ("language", MIN_LANGUAGE_ROWS), ("length", MIN_ROWS)):
         for value in sorted(set(columns[name].tolist())):
             chosen = columns[name] == value
-            if value and chosen.sum() >= MIN_ROWS:
+            if value and chosen.sum() >= min_rows:
                 evaluations[f"{name}={value}"] = evaluate(probabilities[chosen], labels[chosen], decision)
     return evaluations
 

@@ -297,10 +297,11 @@ def test_text_model_panel_shows_loss_curve_confusion_and_slices():
         ([10, 20], [0.7, 0.65]),
     ]
     assert confusion.figure["data"][0]["text"][0] == ["3<br>75%", "1<br>25%", "0<br>0%"]
-    assert [row[:3] for row in panel.tables[0][1].rows] == [
-        ["App reviews", "6", "0.250"],
-        ["language de", "4", "0.900"],
-    ]
+    (_, slices), (caption, languages) = panel.tables
+    assert [row[:3] for row in slices.rows] == [["App reviews", "6", "0.250"]]
+    assert caption == "Quality by language, given by the source or detected"
+    assert languages.header == ["Language", "Texts", "Cross-entropy (bits per text)", "Macro-F1", "Accuracy"]
+    assert [row[:3] for row in languages.rows] == [["German", "4", "0.900"]]
 
 
 def test_text_model_panel_without_model_or_loss_curve_states_the_reason():

@@ -22,6 +22,8 @@ KNOWN = load_aspects(str(ROOT / "conf/domains/aspects.yaml"))
         ("It cost 3.50 and weighs 1.5kg", ["It cost 3.50 and weighs 1.5kg"]),
         ("Title\nText", ["Title", "Text"]),
         ("质量很好。快递很慢。", ["质量很好", "快递很慢"]),
+        ("质量很好，快递很慢；客服不错", ["质量很好", "快递很慢", "客服不错"]),
+        ("裙子好看但是太贵了", ["裙子好看", "但是太贵了"]),
         ("butter and buttons", ["butter and buttons"]),  # part of another word
         ("But why", ["But why"]),
         ("... !!! ;;", ["...", "!!!"]),
@@ -51,6 +53,10 @@ def aspects_of(text, language=None):
         ("nur die Form passt", None, ["fit and size"]),
         ("nur die Form passt", "it", ["fit and size"]),
         ("nothing of that", "en", []),
+        ("快递太慢，尺码偏小", "zh", ["delivery", "fit and size"]),  # no spaces between words
+        ("这家店的客服态度很差", None, ["service"]),
+        ("性价比不高，要退货", "zh", ["price", "returns"]),
+        ("颜色和图片一样", "zh", []),
     ],
 )
 def test_aspects_of_a_text_are_found(text, language, expected):
@@ -70,7 +76,7 @@ def test_a_clause_yields_one_mention_per_aspect():
 def test_every_delivered_term_matches_and_every_aspect_has_all_languages():
     words = KNOWN._words
     for name, languages in words.aspects.items():
-        assert set(languages) >= {"en", "de", "fr"}
+        assert set(languages) >= {"en", "de", "fr", "zh"}
         for language, terms in languages.items():
             assert len(terms) == len({term.casefold() for term in terms}), (name, language)
             for term in terms:

@@ -19,6 +19,7 @@ NEGATIONS = {
     "nl": ["niet", "geen", "nee", "nooit", "niets", "niemand", "zonder", "noch"],
     "pt": ["não", "nunca", "jamais", "nada", "ninguém", "nenhum", "nenhuma", "nem", "sem"],
     "pl": ["nie", "nigdy", "nic", "nikt", "żaden", "żadna", "bez", "ani"],
+    "zh": ["不", "没", "没有", "无", "别", "未", "从不", "很", "太", "非常"],
 }
 STOP_WORDS = StopWords(StopWordLists(stop_words={"en": ["the", "it's", "die"], "de": ["die", "der", "und"]}))
 
@@ -47,7 +48,17 @@ def test_without_a_file_no_word_is_a_stop_word():
 @pytest.mark.parametrize("language", NEGATIONS)
 def test_delivered_lists_contain_articles_but_no_negation(language):
     delivered = load_stop_words(str(DELIVERED))
-    article = {"en": "the", "de": "der", "fr": "le", "es": "el", "it": "il", "nl": "het", "pt": "os", "pl": "ten"}
+    article = {
+        "en": "the",
+        "de": "der",
+        "fr": "le",
+        "es": "el",
+        "it": "il",
+        "nl": "het",
+        "pt": "os",
+        "pl": "ten",
+        "zh": "的",
+    }
     assert delivered.of(language, [*NEGATIONS[language], article[language]]) == {article[language]}
 
 

@@ -4,7 +4,9 @@ import itertools
 
 import pytest
 
-from crm_spark.text.words import normalised, word_spans
+from crm_spark.text.encoder import encoder_dir
+from crm_spark.text.tokenizer import load_tokenizer
+from crm_spark.text.words import Span, joined, normalised, word_spans
 
 
 def words(text):
@@ -36,6 +38,20 @@ def test_spans_are_ordered_and_cover_all_but_whitespace():
     spans = word_spans(text)
     assert all(before.end <= after.start for before, after in itertools.pairwise(spans))
     assert "".join(words(text)) == "".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [
+        ("multilingual", ["这", "件", "衣服", "质量", "很好", "，", "OK", "!"]),
+        ("embedded", ["这", "件", "衣", "服", "质", "量", "很", "好", "，", "OK", "!"]),
+    ],
+)
+def test_characters_of_a_chinese_token_are_a_word(encoder, expected):
+    text = "这件衣服质量很好，OK!"
+    tokens = [Span(*offsets) for offsets in load_tokenizer(encoder_dir(encoder), None).encode(text).offsets]
+    spans = joined(text, word_spans(text), tokens)
+    assert [text[start:end] for start, end in spans] == expected
 
 
 @pytest.mark.parametrize(
