@@ -23,6 +23,7 @@ from crm_spark.onboarding.entity_evidence import (
     settle_amounts,
     settle_entities,
 )
+from crm_spark.onboarding.totals import Totals
 
 _WITH_ORDER_ID = ("order", "order_line")
 _ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
@@ -74,6 +75,7 @@ class Proposal:
         consent_map: consent value in the source -> true or false; None if unknown.
         num_divided_orders: number of orders whose lines have different statuses.
         each: list in the records of which each element is a record; None for none.
+        totals: lines of totals, which are no records; None for none.
     """
 
     feeds: dict[str, Found]
@@ -83,6 +85,7 @@ class Proposal:
     consent_map: dict[str, str | None] = field(default_factory=dict)
     num_divided_orders: int = 0
     each: str | None = None
+    totals: Totals | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,12 @@ def plain(name: str) -> str:
 def _spellings(name: str) -> tuple[str, str]:
     """Normalised spellings of a name, with umlauts expanded (Waehrung) and reduced (Wahrung)."""
     return plain(name.lower().translate(_UMLAUTS)), plain(name)
+
+
+def names_of(name: str) -> set[str]:
+    """Spellings by which a column is known: of its name and, of a field in an object, of the end of its path."""
+    parts = name.split(".")
+    return {spelling for size in (len(parts), 2, 1) for spelling in _spellings("".join(parts[-size:]))}
 
 
 def is_called(name: str, spellings: Collection[str]) -> bool:
