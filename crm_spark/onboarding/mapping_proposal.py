@@ -26,7 +26,12 @@ from crm_spark.onboarding.entity_evidence import (
 from crm_spark.onboarding.totals import Totals
 
 _WITH_ORDER_ID = ("order", "order_line")
-_ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
+_ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "num", "no", "nr", "number", "nummer", "numero", "c0", "unnamed0")
+_TIME_WORDS = {"date", "at", "on", "time", "datetime", "timestamp", "datum", "utc", "gmt"}
+"""Words of a name that say only that it is a time."""
+_TIME_FORMS = ("{}at", "{}on", "{}date", "date{}", "{}time", "{}datum")
+_FIRST_OF_SEVERAL = re.compile(r"(?<=[^\W\d])[ _-]?1$")
+"""End of the first of several columns: `address_1`."""
 _CONSENT_COLUMNS = (
     "status",
     "state",
@@ -58,6 +63,10 @@ _KINDS = {
 }
 """Words in file and column names that indicate the kind of the records; the first kind is the default."""
 
+_WITHOUT_AMOUNT = ("feedback", "interaction")
+"""Entities whose records have no amount: a transaction with a description is none of them."""
+_PAYERS = ("person", "order", "interaction", "feedback", "payment")
+"""Entities whose person may be known by the e-mail address alone."""
 _REGIONS = ("state", "estado", "stato")
 """Names of columns with a status or a region."""
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
@@ -110,12 +119,23 @@ class Vocabulary:
 def known_vocabulary(folder: Path) -> Vocabulary:
     """Load the vocabulary from `conf/domains`."""
     return Vocabulary(
-        read_yaml(folder / "column_names.yaml"),
+        _with_every_person_id(read_yaml(folder / "column_names.yaml")),
         _by_word(read_yaml(folder / "status_words.yaml")),
         {entity: _by_word(states) for entity, states in read_yaml(folder / "state_words.yaml").items()},
         _by_word(read_yaml(folder / "consent_words.yaml")),
         read_yaml(folder / "column_prefixes.yaml"),
     )
+
+
+def _with_every_person_id(names: Mapping[str, Mapping[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+    """Column names in which every event knows all names of a person's id, unless another column of it has that name."""
+    ids = dict.fromkeys(name for columns in names.values() for name in columns.get("person_id", ()))
+    result = {entity: dict(columns) for entity, columns in names.items()}
+    for entity, columns in result.items():
+        if "person_id" in columns and entity != "person":
+            taken = {name for ours, known in columns.items() for name in (*known, plain(ours))}
+            columns["person_id"] = [*columns["person_id"], *(name for name in ids if name not in taken)]
+    return result
 
 
 def _by_word(content: Mapping[str, list[str]]) -> dict[str, str]:
@@ -133,10 +153,24 @@ def _spellings(name: str) -> tuple[str, str]:
     return plain(name.lower().translate(_UMLAUTS)), plain(name)
 
 
+def _variants(name: str) -> list[str]:
+    """Further spellings of a name: without a note in brackets, of the first of several columns, of a time in other words."""
+    bare = re.sub(r"\s*[(\[].*?[)\]]\s*", " ", name).strip()
+    bare = _FIRST_OF_SEVERAL.sub("", bare)
+    found = [*_spellings(bare)] if bare != name else []
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare).lower()
+    words = re.findall(r"[^\W_]+", split)
+    stem = plain("".join(word for word in words if word not in _TIME_WORDS))
+    if stem and _TIME_WORDS & {*words}:
+        found += [form.format(stem) for form in _TIME_FORMS]
+    return [spelling for spelling in found if spelling not in _ANY_ID]
+
+
 def names_of(name: str) -> set[str]:
     """Spellings by which a column is known: of its name and, of a field in an object, of the end of its path."""
     parts = name.split(".")
-    return {spelling for size in (len(parts), 2, 1) for spelling in _spellings("".join(parts[-size:]))}
+    own = {spelling for size in (len(parts), 2, 1) for spelling in _spellings("".join(parts[-size:]))}
+    return own | {*_variants(parts[-1])}
 
 
 def is_called(name: str, spellings: Collection[str]) -> bool:
@@ -230,6 +264,7 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     lines = set(every.get("order_line", {}))
     if "quantity" in lines or {"order_id", "product_id", "unit_price"} <= lines:
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
+    _drop_names_of_things(every)
     _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
     if each is not None:
         _give_ids_of_lines(every, by_name, each)
@@ -242,6 +277,8 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     _settle(result)
     settle_entities(result)
     settle_amounts(result, vocabulary.prefixes.get("order_line", ()), each)
+    if "currency" in result.get("order", {}):
+        result.get("order_line", {}).setdefault("currency", result["order"]["currency"])
     for found in result.values():
         whole = found.pop(FULL_NAME, None)
         if whole is not None and not set(PARTS) & set(found):
@@ -274,6 +311,9 @@ def _by_name(profiles: list[ColumnProfile]) -> dict[str, ColumnProfile]:
             for spelling in _spellings("".join(parts[-size:])) if len(parts) > size else ():
                 if spelling not in _ANY_ID:
                     by_name.setdefault(spelling, profile)
+    for profile in profiles:
+        for spelling in _variants(profile.name.split(".")[-1]):
+            by_name.setdefault(spelling, profile)
     return by_name
 
 
@@ -300,6 +340,7 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, i
             and needed <= set(columns)
             and OF_LONE_ID.get(entity, EVIDENCE.get(entity, {"status", "total"})) & set(columns)
             and (entity not in OF_LONE_ID or "person_id" in columns)
+            and not (entity in _WITHOUT_AMOUNT and "total" in every.get("order", {}))
         ):
             columns[own] = lone
             return
@@ -308,12 +349,19 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, i
 def _give_person(every: dict[str, Found]) -> None:
     """Use the e-mail as person id if the file has no other person id."""
     email = every.get("person", {}).get("email")
-    if email is None or any(
-        "person_id" in every.get(entity, {}) for entity in ("person", "order", "interaction", "feedback")
-    ):
+    if email is None or any("person_id" in every.get(entity, {}) for entity in _PAYERS):
         return
-    for entity in ("person", "order", "interaction", "feedback"):
+    for entity in _PAYERS:
         every.setdefault(entity, {})["person_id"] = email
+
+
+def _drop_names_of_things(every: dict[str, Found]) -> None:
+    """A name that is all that is known of a person is that of the product, if the file has more about products."""
+    person, product = every.get("person", {}), every.get("product", {})
+    is_named_only = EVIDENCE["person"] & set(person) <= {FULL_NAME, "joined_at", "has_marketing_consent"}
+    if is_named_only and FULL_NAME in person and {"list_price", "category", "brand", "product_id"} & set(product):
+        product.setdefault("name", person.pop(FULL_NAME))
+        person.pop(FULL_NAME, None)
 
 
 def _settle(result: dict[str, Found]) -> None:

@@ -50,7 +50,7 @@ def totals_in(records: DataFrame, words: Iterable[str]) -> Totals | None:
     """
     names = [name for name in records.columns if not name.startswith("_")]
     alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
-    loose = rf"(?i)^{_NO_LETTER}(?:{alternatives})(?!\p{{L}})"
+    loose = rf"(?iu)^{_NO_LETTER}(?:{alternatives})(?!\p{{L}})"
     is_label = [F.coalesce(_cell(name).rlike(loose), F.lit(False)) for name in names]
     chosen = records.where(F.exists(F.array(*is_label), lambda hit: hit)).select(*(_cell(name) for name in names))
     lines = chosen.limit(_MAX_LINES + 1).collect() if names else []
@@ -68,7 +68,7 @@ def totals_in(records: DataFrame, words: Iterable[str]) -> Totals | None:
                     spelled.setdefault(at, set()).add(word)
                     break
         for at, _ in seen.most_common(2):
-            matches = rf"(?i)^{_NO_LETTER}(?:{'|'.join(sorted(map(re.escape, spelled[at])))}){ending}"
+            matches = rf"(?iu)^{_NO_LETTER}(?:{'|'.join(sorted(map(re.escape, spelled[at])))}){ending}"
             if found := _with_evidence(records, names, at, matches):
                 return found
     return None
