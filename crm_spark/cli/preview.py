@@ -69,6 +69,8 @@ def previewed(conf: Path, overrides: list[str]) -> "Preview":
 
     settings = load_settings(conf, overrides)
     sources, notes = _valid_sources(Path(settings.ingest.sources_dir))
+    if settings.ingest.data_dir is None:  # database tables only
+        return _preview_of(settings, sources).with_notes(notes)
     with TemporaryDirectory() as scratch:
         files = sampled(sources, settings.ingest.data_dir, Path(scratch))
         ingest = settings.ingest.model_copy(update={"data_dir": files.data_dir})

@@ -41,7 +41,7 @@ EVIDENCE = {
 }
 """Columns of which a file must have at least one to describe the entity rather than only reference it. The order decides
 which entity gets a column named just `id`."""
-OWNS_AN_ID = ("feedback", "interaction", "person", "subscription", "deal", "product", "order")
+OWNS_AN_ID = ("feedback", "interaction", "person", "subscription", "deal", "payment", "product", "order")
 """Entities that may own a column named just `id`."""
 OF_LONE_ID = {
     "subscription": {"plan", "billing_period", "renews_at"},

@@ -63,8 +63,8 @@ _KINDS = {
 }
 """Words in file and column names that indicate the kind of the records; the first kind is the default."""
 
-_WITHOUT_AMOUNT = ("feedback", "interaction")
-"""Entities whose records have no amount: a transaction with a description is none of them."""
+_WITHOUT_AMOUNT = ("feedback", "interaction", "person", "product")
+"""Entities whose records have no amount and time: a sale or payment with a description or an e-mail address is none of them."""
 _PAYERS = ("person", "order", "interaction", "feedback", "payment")
 """Entities whose person may be known by the e-mail address alone."""
 _REGIONS = ("state", "estado", "stato")
@@ -265,6 +265,7 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     if "quantity" in lines or {"order_id", "product_id", "unit_price"} <= lines:
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
     _drop_names_of_things(every)
+    _give_time_of_payment(every)
     _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
     if each is not None:
         _give_ids_of_lines(every, by_name, each)
@@ -330,6 +331,9 @@ def _give_ids_of_lines(every: dict[str, Found], by_name: Mapping[str, ColumnProf
 def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, is_order: bool = False) -> None:
     """Assign a column named just `id` to the first entity that the file describes; to the order if the file has its lines."""
     lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
+    order, payment = every.get("order", {}), every.get("payment", {})
+    is_sale = {"total", "ordered_at"} <= set(order)
+    is_payment = "value" in payment and payment["value"] == order.get("total", payment["value"])
     for entity in ("order", *OWNS_AN_ID) if is_order else OWNS_AN_ID:
         columns = every.get(entity, {})
         own = own_id(entity)
@@ -340,7 +344,8 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, i
             and needed <= set(columns)
             and OF_LONE_ID.get(entity, EVIDENCE.get(entity, {"status", "total"})) & set(columns)
             and (entity not in OF_LONE_ID or "person_id" in columns)
-            and not (entity in _WITHOUT_AMOUNT and "total" in every.get("order", {}))
+            and not (is_sale and entity in _WITHOUT_AMOUNT)
+            and not (entity == "payment" and not is_payment)
         ):
             columns[own] = lone
             return
@@ -353,6 +358,13 @@ def _give_person(every: dict[str, Found]) -> None:
         return
     for entity in _PAYERS:
         every.setdefault(entity, {})["person_id"] = email
+
+
+def _give_time_of_payment(every: dict[str, Found]) -> None:
+    """A payment of a file without orders took place when its record was created."""
+    order, payment = every.get("order", {}), every.get("payment", {})
+    if {"value", "method"} <= set(payment) and "order_id" not in order and "ordered_at" in order:
+        payment.setdefault("paid_at", order["ordered_at"])
 
 
 def _drop_names_of_things(every: dict[str, Found]) -> None:
