@@ -65,6 +65,10 @@ _KINDS = {
 
 _WITHOUT_AMOUNT = ("feedback", "interaction", "person", "product")
 """Entities whose records have no amount and time: a sale or payment with a description or an e-mail address is none of them."""
+_AMOUNTS = ("freight", "discount", "tax")
+"""Amounts of a line or of a whole order."""
+_BALANCES = ("balance", "runningbalance", "accountbalance", "saldo", "kontostand", "solde", "saldofinal", "余额")
+"""Names of columns that only statements of accounts have."""
 _PAYERS = ("person", "order", "interaction", "feedback", "payment")
 """Entities whose person may be known by the e-mail address alone."""
 _REGIONS = ("state", "estado", "stato")
@@ -154,7 +158,7 @@ def _spellings(name: str) -> tuple[str, str]:
 
 
 def _variants(name: str) -> list[str]:
-    """Further spellings of a name: without a note in brackets, of the first of several columns, of a time in other words."""
+    """Further spellings of a name: without a note in brackets, of the first of several columns, of a time or an id in other words."""
     bare = re.sub(r"\s*[(\[].*?[)\]]\s*", " ", name).strip()
     bare = _FIRST_OF_SEVERAL.sub("", bare)
     found = [*_spellings(bare)] if bare != name else []
@@ -163,6 +167,8 @@ def _variants(name: str) -> list[str]:
     stem = plain("".join(word for word in words if word not in _TIME_WORDS))
     if stem and _TIME_WORDS & {*words}:
         found += [form.format(stem) for form in _TIME_FORMS]
+    if len(words) > 1 and words[0] == "id":
+        found.append(plain("".join(words[1:])) + "id")
     return [spelling for spelling in found if spelling not in _ANY_ID]
 
 
@@ -265,7 +271,7 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     if "quantity" in lines or {"order_id", "product_id", "unit_price"} <= lines:
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
     _drop_names_of_things(every)
-    _give_time_of_payment(every)
+    _give_time_of_payment(every, is_statement=any(name in by_name for name in _BALANCES))
     _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
     if each is not None:
         _give_ids_of_lines(every, by_name, each)
@@ -294,13 +300,27 @@ def _found(
     *,
     is_part: bool = False,
 ) -> Found:
-    """Columns by name, with or without a prefix. `is_part`: names with a prefix come first, as the others are of the whole."""
+    """Columns by name, with or without a prefix; those with values first, then amounts and totals as they fit.
+
+    Args:
+        by_name: columns by spelling.
+        columns: known names.
+        prefixes: words that may stand before a name.
+        is_part: names with a prefix come first, and totals last, as the others are of the whole.
+    """
     order = (*prefixes, "") if is_part else ("", *prefixes)
     spelled = {
         ours: [f"{prefix}{n}" for prefix in order for n in (plain(ours), *spellings) if f"{prefix}{n}" in by_name]
         for ours, spellings in columns.items()
     }
-    return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
+
+    def unfit(ours: str, spelling: str) -> tuple[bool, bool, bool]:
+        is_wrong_total = ours in _AMOUNTS and ("total" in spelling) == is_part
+        is_other_id = ours.endswith("_id") and spelling != plain(ours)
+        return by_name[spelling].num_blank == by_name[spelling].num_rows, is_wrong_total, is_other_id
+
+    best = {ours: min(hits, key=lambda hit: unfit(ours, hit)) for ours, hits in spelled.items() if hits}
+    return {ours: by_name[spelling] for ours, spelling in best.items()}
 
 
 def _by_name(profiles: list[ColumnProfile]) -> dict[str, ColumnProfile]:
@@ -360,10 +380,11 @@ def _give_person(every: dict[str, Found]) -> None:
         every.setdefault(entity, {})["person_id"] = email
 
 
-def _give_time_of_payment(every: dict[str, Found]) -> None:
-    """A payment of a file without orders took place when its record was created."""
+def _give_time_of_payment(every: dict[str, Found], *, is_statement: bool) -> None:
+    """A payment of a file without orders took place when its record was created. `is_statement`: the file is of an account."""
     order, payment = every.get("order", {}), every.get("payment", {})
-    if {"value", "method"} <= set(payment) and "order_id" not in order and "ordered_at" in order:
+    is_payment = "value" in payment and ("method" in payment or is_statement)
+    if is_payment and "order_id" not in order and "ordered_at" in order:
         payment.setdefault("paid_at", order["ordered_at"])
 
 
