@@ -175,7 +175,9 @@ def profiled(records: DataFrame) -> list[ColumnProfile]:
     cells = [F.substring(F.trim(F.col(f"`{name}`")), 1, _LONGEST) for name in names]
     first = records.select(*cells).limit(_NUM_FIRST).collect()
     is_complete = len(first) < _NUM_FIRST
-    patterns = {name: _relevant_patterns([r[i] for r in first], is_complete=is_complete) for i, name in enumerate(names)}
+    patterns = {
+        name: _relevant_patterns([r[i] for r in first], is_complete=is_complete) for i, name in enumerate(names)
+    }
     return with_day_order(_summed(records, patterns))
 
 

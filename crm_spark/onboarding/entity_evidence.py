@@ -91,7 +91,11 @@ def is_described(entity: str, columns: Found) -> bool:
 
 def of_fitting_kind(entity: str, columns: Found) -> Found:
     """Columns without those whose name suits a time or an amount and whose values do not: `paid: yes`, `discount: 10 %`."""
-    types = {c.name: c.type.typeName() for c in ENTITIES[entity].columns if c.is_added or entity in _IS_KEY or c.name in _NUMBERS}
+    types = {
+        c.name: c.type.typeName()
+        for c in ENTITIES[entity].columns
+        if c.is_added or entity in _IS_KEY or c.name in _NUMBERS
+    }
     return {
         ours: profile
         for ours, profile in columns.items()

@@ -26,10 +26,27 @@ from crm_spark.onboarding.entity_evidence import (
 from crm_spark.onboarding.totals import Totals
 
 _WITH_ORDER_ID = ("order", "order_line")
-_ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "num", "no", "nr", "number", "nummer", "numero", "c0", "unnamed0")
+_ANY_ID = (
+    "id",
+    "uuid",
+    "recordid",
+    "codice",
+    "codigo",
+    "code",
+    "num",
+    "no",
+    "nr",
+    "number",
+    "nummer",
+    "numero",
+    "c0",
+    "unnamed0",
+)
 _TIME_WORDS = {"date", "at", "on", "time", "datetime", "timestamp", "datum", "utc", "gmt"}
 """Words of a name that say only that it is a time."""
 _TIME_FORMS = ("{}at", "{}on", "{}date", "date{}", "{}time", "{}datum")
+_NUMBER_ENDS = ("nummer", "number", "nr", "no", "num")
+_NUMBER_END = re.compile(rf"^(.{{3,}})(?:{'|'.join(_NUMBER_ENDS)})$")
 _FIRST_OF_SEVERAL = re.compile(r"(?<=[^\W\d])[ _-]?1$")
 """End of the first of several columns: `address_1`."""
 _CONSENT_COLUMNS = (
@@ -158,7 +175,7 @@ def _spellings(name: str) -> tuple[str, str]:
 
 
 def _variants(name: str) -> list[str]:
-    """Further spellings of a name: without a note in brackets, of the first of several columns, of a time or an id in other words."""
+    """Further spellings of a name: without a note in brackets, of the first of several columns, of a time, number or id in other words."""
     bare = re.sub(r"\s*[(\[].*?[)\]]\s*", " ", name).strip()
     bare = _FIRST_OF_SEVERAL.sub("", bare)
     found = [*_spellings(bare)] if bare != name else []
@@ -167,6 +184,8 @@ def _variants(name: str) -> list[str]:
     stem = plain("".join(word for word in words if word not in _TIME_WORDS))
     if stem and _TIME_WORDS & {*words}:
         found += [form.format(stem) for form in _TIME_FORMS]
+    if (number := _NUMBER_END.match(plain(bare))) is not None:
+        found += [f"{number[1]}{end}" for end in _NUMBER_ENDS]
     if len(words) > 1 and words[0] == "id":
         found.append(plain("".join(words[1:])) + "id")
     return [spelling for spelling in found if spelling not in _ANY_ID]

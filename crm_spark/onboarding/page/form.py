@@ -97,7 +97,9 @@ def _apply_roles(result: Reviewed, file: str, infos: Sequence[ColumnInfo], sent:
     source = drafted_source(file, result.draft.texts[file], origin=file)
     wanted = {info.name: _wanted(file, info.name, sent) for info in infos}
     known = {role for roles in every_role().values() for role in roles}
-    unknown = {name: f"{', '.join(sorted(roles - known))}: no such role." for name, roles in wanted.items() if roles - known}
+    unknown = {
+        name: f"{', '.join(sorted(roles - known))}: no such role." for name, roles in wanted.items() if roles - known
+    }
     if clashes := unknown or conflicts(wanted):
         result.errors |= {field_name(ROLE, file, name): message for name, message in clashes.items()}
         return
