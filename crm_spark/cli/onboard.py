@@ -87,10 +87,9 @@ def _onboard(
     force: Annotated[
         bool, typer.Option("--force", help="Draft everything again and overwrite existing drafts.")
     ] = False,
-    has_preview: Annotated[
-        bool,
-        typer.Option("--preview/--no-preview", help="Show what the drafts of a whole directory make of its files."),
-    ] = True,
+    no_preview: Annotated[
+        bool, typer.Option("--no-preview", help="Leave out the preview, which reads the files a second time.")
+    ] = False,
     page: Annotated[
         bool,
         typer.Option("--page", help="Serve a page on this machine on which the mappings and decisions can be changed."),
@@ -109,7 +108,7 @@ def _onboard(
     defaults = {"time_zone": time_zone, "country": country, "currency": currency}
     given = {name: value for name, value in defaults.items() if value}
     arguments = _Arguments(
-        data, conf, overrides or [], out, source, path, system, given, force, answers, has_preview, page
+        data, conf, overrides or [], out, source, path, system, given, force, answers, not no_preview, page
     )
     raise typer.Exit(exit_code_of(lambda: _draft_folder(arguments) if source is None else _draft_source(arguments)))
 

@@ -28,7 +28,13 @@ def test_last_line_with_the_sum(spark, words, label):
 
 
 def test_totals_of_groups_and_of_all(spark, words):
-    rows = [("R1", "10", "Ada"), ("R3", "7", "Ada"), ("", "17", "Total Ada"), ("R2", "5", "Bea"), ("", "5", "Total Bea")]
+    rows = [
+        ("R1", "10", "Ada"),
+        ("R3", "7", "Ada"),
+        ("", "17", "Total Ada"),
+        ("R2", "5", "Bea"),
+        ("", "5", "Total Bea"),
+    ]
     totals, num_left = found_in(spark, words, [*rows, ("", "22", "Grand total")])  # 17 + 5 + 22 = 2 x 22
     assert (totals.column, totals.num_lines, num_left) == ("Customer", 3, 3)
     assert "Ada" not in totals.matches
