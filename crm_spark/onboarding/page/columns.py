@@ -8,6 +8,10 @@ from crm_spark.onboarding.mapping_proposal import Vocabulary
 from crm_spark.onboarding.page.form import ColumnInfo
 from crm_spark.onboarding.page.roles import alternatives
 from crm_spark.onboarding.preview import harmless_columns, masked_cell
+from crm_spark.sources.config import Source
+
+
+_MAX_ALTERNATIVES = 4
 
 
 def columns_of(
@@ -23,7 +27,8 @@ def columns_of(
     found = {}
     for source in sources:
         file = f"sources/{source.group.name}.yaml"
-        harmless = harmless_columns(drafted_source(file, texts[file], origin=file))
+        drafted = drafted_source(file, texts[file], origin=file)
+        harmless = harmless_columns(drafted)
         found[file] = [
             ColumnInfo(
                 profile,
@@ -31,8 +36,13 @@ def columns_of(
                     masked_cell(value, is_masked=profile.name not in harmless)
                     for value in source.samples.get(profile.name, ())
                 ),
-                tuple(alternatives(profile.name, vocabulary)),
+                tuple(_nearest(alternatives(profile.name, vocabulary), drafted)),
             )
             for profile in source.profiles
         ]
     return found
+
+
+def _nearest(roles: Iterable[str], source: Source) -> list[str]:
+    """Some roles, those of entities that the source feeds first; the page lists all others."""
+    return sorted(roles, key=lambda role: role.split(".")[0] not in source.feeds)[:_MAX_ALTERNATIVES]

@@ -46,7 +46,7 @@ class DraftsFolder:
                     file.flush()
                     os.fsync(file.fileno())
             if "company.yaml" in staged:
-                self.check_company(staged["company.yaml"])
+                self._check_company(staged["company.yaml"])
             for name, target in staged.items():
                 os.replace(target, self.path / name)
                 self.known[name] = texts[name]
@@ -54,6 +54,12 @@ class DraftsFolder:
             for target in staged.values():
                 with suppress(FileNotFoundError):
                     target.unlink()
+
+    def _check_company(self, staged: Path) -> None:
+        try:
+            self.check_company(staged)
+        except ConfigError as error:
+            raise ConfigError(str(error).replace(f"{staged}: ", "")) from None
 
     def _content(self, name: str) -> str | None:
         try:
