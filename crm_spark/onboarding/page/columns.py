@@ -10,7 +10,6 @@ from crm_spark.onboarding.page.roles import alternatives
 from crm_spark.onboarding.preview import harmless_columns, masked_cell
 from crm_spark.sources.config import Source
 
-
 _MAX_ALTERNATIVES = 4
 
 
