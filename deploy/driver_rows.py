@@ -22,6 +22,8 @@ DRIVER_ROWS = {
     "maintenance/lake_tables.py:_deletions": "one row per logical date: 1,000 nights",
     "onboarding/column_profile.py:profiled": "a limited number of first values",
     "onboarding/column_profile.py:words_of": "a limited number of most frequent values",
+    "onboarding/folder_profile.py:_samples": "200 records of a profiled file",
+    "onboarding/totals.py:totals_in": "201 lines (limit)",
     "onboarding/id_overlap.py:overlaps": "one row per pair of columns of the profiled files",
     "onboarding/preview.py:_counts": "one row per source and entity",
     "onboarding/preview.py:_quarantined": "40 rows (limit)",

@@ -15,7 +15,9 @@ from crm_spark.core.exit_codes import exit_code_of
 from crm_spark.core.log import get_logger, number_of
 
 if TYPE_CHECKING:
-    from crm_spark.onboarding.folder_profile import Folder
+    from crm_spark.onboarding.company_draft import CompanyDraft
+    from crm_spark.onboarding.folder_profile import Folder, Knowledge
+    from crm_spark.onboarding.preview import Preview
     from crm_spark.sources.config import Source
     from crm_spark.stages.ingest.source_file import SourceFile
 
@@ -36,11 +38,16 @@ class _Arguments:
     """Values for what the files do not say: time_zone, country, currency."""
     is_forced: bool
     answers: Path | None = None
+    has_preview: bool = True
+    has_page: bool = False
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    help = "Profile new files and draft their configuration: all files below --data, or one source with --source and --path."
+    help = (
+        "Profile new files and draft their configuration: all files below --data, or one source with --source and --path. For a "
+        "whole directory it ends with a preview of what the drafts make of the files."
+    )
     app.command("onboard", help=help)(_onboard)
 
 
@@ -80,6 +87,13 @@ def _onboard(
     force: Annotated[
         bool, typer.Option("--force", help="Draft everything again and overwrite existing drafts.")
     ] = False,
+    no_preview: Annotated[
+        bool, typer.Option("--no-preview", help="Leave out the preview, which reads the files a second time.")
+    ] = False,
+    page: Annotated[
+        bool,
+        typer.Option("--page", help="Serve a page on this machine on which the mappings and decisions can be changed."),
+    ] = False,
 ) -> None:
     if (source is None) != (path is None):
         raise typer.BadParameter("give --source and --path for one source, or neither for the whole directory")
@@ -87,11 +101,15 @@ def _onboard(
         raise typer.BadParameter("--system needs --source; for a whole directory systems are derived from the ids")
     if source is not None and answers is not None:
         raise typer.BadParameter("--answers is for a whole directory: leave out --source and --path")
+    if source is not None and page:
+        raise typer.BadParameter("--page is for a whole directory: leave out --source and --path")
     if source is None and out is None:
         raise typer.BadParameter("--out is required for a whole directory, such as conf/examples/mine")
     defaults = {"time_zone": time_zone, "country": country, "currency": currency}
     given = {name: value for name, value in defaults.items() if value}
-    arguments = _Arguments(data, conf, overrides or [], out, source, path, system, given, force, answers)
+    arguments = _Arguments(
+        data, conf, overrides or [], out, source, path, system, given, force, answers, not no_preview, page
+    )
     raise typer.Exit(exit_code_of(lambda: _draft_folder(arguments) if source is None else _draft_source(arguments)))
 
 
@@ -103,7 +121,6 @@ def _draft_source(arguments: _Arguments) -> int:
     from crm_spark.onboarding import folder_profile as folder
     from crm_spark.onboarding import source_draft as draft
     from crm_spark.onboarding.format_detection import sniffed
-    from crm_spark.onboarding.nested_columns import flat
     from crm_spark.settings import load_settings
     from crm_spark.sources.config import Source
     from crm_spark.stages.ingest.file_copies import readable_paths
@@ -131,9 +148,8 @@ def _draft_source(arguments: _Arguments) -> int:
     spark = build_session(settings.session, app_name="crm_spark onboard")
     newest = validated_file(newest, report)
     with TemporaryDirectory() as scratch, readable_paths([newest], how, Path(scratch)) as files:
-        profiles, proposal = folder.profiled_and_proposed(
-            flat(read_records(spark, how, files)), name, folder.known(DOMAINS)
-        )
+        records = read_records(spark, how, files)
+        _, profiles, proposal = folder.profiled_and_proposed(records, name, how, folder.known(DOMAINS))
     texts = [draft.source_yaml(name, how, profiles, proposal, given), draft.rules_yaml(name, proposal.feeds)]
     for path, text in zip(targets, texts):
         _write(path, text)
@@ -193,16 +209,69 @@ def _draft_folder(arguments: _Arguments) -> int:
         del draft.texts["company.yaml"]
         draft.questions = [question for question in draft.questions if question.file != "company.yaml"]
     _require_new([out / path for path in draft.texts], arguments)
-    for path, text in draft.texts.items():
-        _write(out / path, text)
+    texts = dict(draft.texts)
     if draft.questions and (out / "answers.yaml") != arguments.answers:
-        _write(out / "answers.yaml", answers_yaml(draft))
+        texts["answers.yaml"] = answers_yaml(draft.questions)
+    for path, text in texts.items():
+        _write(out / path, text)
     if has_company:
         print(f"{out / 'company.yaml'} exists and was not changed.")
     _print_sources(folder)
     _print_left_over(folder)
-    _print_next(draft.asked(out), out / "company.yaml")
+    shown = _print_preview(arguments) if arguments.has_preview else None
+    _print_next(draft.asked(out), out / "company.yaml", has_preview=shown is not None)
+    if arguments.has_page:
+        _serve_page(arguments, draft, folder, knowledge, texts, shown)
     return 0
+
+
+def _print_preview(arguments: _Arguments) -> "Preview | None":
+    """Write the preview and print all of it but the records; None if it fails, which is printed."""
+    from crm_spark.cli.preview import written_preview
+    from crm_spark.core.failures import describe
+    from crm_spark.onboarding.preview import markdown
+
+    assert arguments.out is not None
+    try:
+        shown = written_preview(arguments.out / "company.yaml", arguments.overrides, arguments.out / "preview.md")
+    except Exception as error:  # the drafts are written
+        print(f"\nThere is no preview: {describe(error)[0]}")
+        return None
+    print("\n" + markdown(shown, with_records=False))
+    print(f"The first records of each source before and after mapping are in {arguments.out / 'preview.md'}.")
+    return shown
+
+
+def _serve_page(
+    arguments: _Arguments,
+    draft: "CompanyDraft",
+    folder: "Folder",
+    knowledge: "Knowledge",
+    texts: dict[str, str],
+    shown: "Preview | None",
+) -> None:
+    """Serve the onboarding page until it is closed."""
+    from crm_spark.cli.preview import written_preview
+    from crm_spark.onboarding.page.app import Onboarding
+    from crm_spark.onboarding.page.columns import columns_of
+    from crm_spark.onboarding.page.drafts_folder import DraftsFolder
+    from crm_spark.onboarding.page.server import PageServer
+    from crm_spark.settings import load_settings
+
+    out = arguments.out
+    assert out is not None
+
+    def check_company(path: Path) -> None:
+        load_settings(path, arguments.overrides)
+
+    def make_preview() -> "Preview":
+        return written_preview(out / "company.yaml", arguments.overrides, out / "preview.md")
+
+    columns = columns_of(folder.sources, draft.texts, knowledge.vocabulary)
+    drafts = DraftsFolder(out, check_company, texts)
+    server = PageServer(Onboarding(drafts, draft, columns, make_preview if arguments.has_preview else None, shown))
+    print(f"\nOpen this page in a browser on this machine; Ctrl-C ends it:  {server.page.address}", flush=True)
+    server.serve()
 
 
 def _print_sources(folder: "Folder") -> None:
@@ -226,12 +295,15 @@ def _print_left_over(folder: "Folder") -> None:
         print(f"  {number} more: {why}")
 
 
-def _print_next(questions: list[str], company: Path) -> None:
+def _print_next(questions: list[tuple[str, str]], company: Path, *, has_preview: bool) -> None:
     print(f"\nTo decide ({len(questions)}):" if questions else "\nNo decisions are left.")
-    for number, question in enumerate(questions, 1):
+    for number, (question, recommended) in enumerate(questions, 1):
         print(f"  {number}. {question}")
+        print(f"     Recommended: {recommended}")
     python, conf = ".venv/bin/python", f"--conf {company}"
-    print(f"\nTo see what the mappings make of the files:  {python} jobs/preview.py {conf}")
+    print()
+    if not has_preview:
+        print(f"To see what the mappings make of the files:  {python} jobs/preview.py {conf}")
     print(f"To run all stages:                           {python} jobs/refresh.py {conf}")
 
 

@@ -2,15 +2,15 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from crm_spark.core.config import Config, parsed_yaml, read_yaml, validated
 from crm_spark.core.errors import ConfigError
-from crm_spark.onboarding.company_draft import CompanyDraft
+from crm_spark.onboarding.company_draft import CompanyDraft, Question
 from crm_spark.sources.config import Source
 
 COMPANY = "company.yaml"
@@ -31,7 +31,21 @@ class Answer(Config):
     key: str
     """Dotted key of the setting."""
     answer: Any = None
-    """Value of the setting; null: the draft is kept. Of a mapping, entries are added."""
+    """Value of the setting; null: the draft is kept."""
+    action: Literal["set", "replace", "remove"] = "set"
+    """set: the value is set, and the entries of a mapping are added to those of the draft; replace: a mapping has no other
+    entries; remove: the setting is removed, and `answer` has no effect."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the draft is kept."""
+        return self.answer is None and self.action != "remove"
+
+    def entry(self) -> dict[str, Any]:
+        """The answer as it is written."""
+        more = {} if self.action == "set" else {"action": self.action}
+        answer = {} if self.action == "remove" else {"answer": self.answer}
+        return {"file": self.file, "key": self.key, **answer, **more}
 
 
 class Answers(Config):
@@ -50,13 +64,23 @@ def load_answers(path: Path) -> list[Answer]:
     return validated(Answers, read_yaml(path), origin=str(path)).answers
 
 
-def answers_yaml(draft: CompanyDraft) -> str:
-    """Text of a file with the recommended answer to each question of a draft."""
+def answers_yaml(questions: Sequence[Question], given: Iterable[Answer] = ()) -> str:
+    """Text of a file of answers: the given ones, and the recommended answer to every other question."""
+    texts: dict[tuple[str, str], list[str]] = {}
+    for question in questions:
+        texts.setdefault((question.file, question.key), []).append(question.text)
+    answers = {(answer.file, answer.key): answer for answer in given}
+    answers |= {(q.file, q.key): recommended(q) for q in questions if (q.file, q.key) not in answers}
     lines = ["# Recommended answers; null keeps the draft. Correct them and give the file with --answers.", "answers:"]
-    for question in draft.questions:
-        entry = {"file": question.file, "key": question.key, "answer": question.recommended}
-        lines += [f"  # {question.text}", f"  - {json.dumps(entry, ensure_ascii=False)}"]
+    for key, answer in answers.items():
+        lines += [f"  # {text}" for text in texts.get(key, ())]
+        lines.append(f"  - {json.dumps(answer.entry(), ensure_ascii=False)}")
     return "\n".join([*lines, ""])
+
+
+def recommended(question: Question) -> Answer:
+    """Recommended answer to a question."""
+    return Answer(file=question.file, key=question.key, answer=question.recommended)
 
 
 def apply_answers(draft: CompanyDraft, answers: Sequence[Answer], *, origin: str) -> None:
@@ -65,17 +89,29 @@ def apply_answers(draft: CompanyDraft, answers: Sequence[Answer], *, origin: str
     Raises:
         ConfigError: there is no such file or key, or a value is invalid.
     """
+    texts = dict(draft.texts)
     for answer in answers:
-        if answer.file not in draft.texts:
-            known = ", ".join(sorted(name for name in draft.texts if not name.startswith("quality/")))
+        if answer.file not in texts:
+            known = ", ".join(sorted(name for name in texts if not name.startswith("quality/")))
             raise ConfigError(f"{origin}: there is no draft {answer.file}; expected one of {known}.")
-        if answer.answer is None:
-            continue
-        text = draft.texts[answer.file]
-        is_company = answer.file == COMPANY
-        draft.texts[answer.file] = _in_company(text, answer, origin) if is_company else _in_source(text, answer, origin)
+        if not answer.is_kept:
+            change = _in_company if answer.file == COMPANY else _in_source
+            texts[answer.file] = change(texts[answer.file], answer, origin)
+    for name in {answer.file for answer in answers if not answer.is_kept} - {COMPANY}:
+        drafted_source(name, texts[name], origin=f"{origin}: {name}")
+    draft.texts.update(texts)
     given = {(answer.file, answer.key) for answer in answers}
     draft.questions = [question for question in draft.questions if (question.file, question.key) not in given]
+
+
+def drafted_source(file: str, text: str, *, origin: str) -> Source:
+    """Source of a drafted file.
+
+    Raises:
+        ConfigError: the draft is invalid.
+    """
+    name = Path(file).stem
+    return validated(Source, {"name": name, "system": name, **parsed_yaml(text)}, origin=origin)
 
 
 def _in_company(text: str, answer: Answer, origin: str) -> str:
@@ -88,7 +124,7 @@ def _in_company(text: str, answer: Answer, origin: str) -> str:
 
 
 def _in_source(text: str, answer: Answer, origin: str) -> str:
-    """Set a key of a source's file below the comments at its head."""
+    """Set or remove a key of a source's file below the comments at its head."""
     head = [line for line in text.splitlines() if line.startswith("#")]
     document = parsed_yaml(text)
     *parents, last = answer.key.split(".")
@@ -99,9 +135,10 @@ def _in_source(text: str, answer: Answer, origin: str) -> str:
         at = at.setdefault(name, {})
         if not isinstance(at, dict):
             raise ConfigError(f"{origin}: {answer.file}: {answer.key}: {name} has no keys.")
-    is_merged = isinstance(at.get(last), dict) and isinstance(answer.answer, dict)
-    at[last] = {**at[last], **answer.answer} if is_merged else answer.answer
-    name = Path(answer.file).stem
-    validated(Source, {"name": name, "system": name, **document}, origin=f"{origin}: {answer.file}")
+    if answer.action == "remove":
+        at.pop(last, None)
+    else:
+        is_merged = answer.action == "set" and isinstance(at.get(last), dict) and isinstance(answer.answer, dict)
+        at[last] = {**at[last], **answer.answer} if is_merged else answer.answer
     body = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
     return "\n".join([*head, ""]) + body

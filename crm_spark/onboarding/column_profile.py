@@ -174,14 +174,17 @@ def profiled(records: DataFrame) -> list[ColumnProfile]:
     names = [name for name in records.columns if not name.startswith("_")]
     cells = [F.substring(F.trim(F.col(f"`{name}`")), 1, _LONGEST) for name in names]
     first = records.select(*cells).limit(_NUM_FIRST).collect()
-    patterns = {name: _relevant_patterns([row[i] for row in first]) for i, name in enumerate(names)}
+    is_complete = len(first) < _NUM_FIRST
+    patterns = {
+        name: _relevant_patterns([r[i] for r in first], is_complete=is_complete) for i, name in enumerate(names)
+    }
     return with_day_order(_summed(records, patterns))
 
 
-def _relevant_patterns(values: Sequence[str | None]) -> tuple[str, ...]:
-    """Patterns to test: those that match a sample value plus the required ones; all if there is no value."""
+def _relevant_patterns(values: Sequence[str | None], *, is_complete: bool) -> tuple[str, ...]:
+    """Patterns to test: those that match a sample value plus the required ones; all if later records may have the first value."""
     known = {value for value in values if value is not None and value.lower() not in _BLANK}
-    if not known:
+    if not known and not is_complete:
         return tuple(PATTERNS)
     return tuple(
         name

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from crm_spark.contracts.sales import ORDER_STATUSES
+from crm_spark.core.log import number_of
 from crm_spark.onboarding.folder_profile import Drafted, Folder, columns_missing_in_older_files
 from crm_spark.onboarding.locale_hints import Guess
 from crm_spark.onboarding.source_draft import TEN_POINTS, rules_yaml, scale, source_yaml
@@ -32,6 +33,11 @@ class Question:
     text: str
     recommended: Any = None
 
+    @property
+    def recommended_text(self) -> str:
+        """The recommended value as text."""
+        return "the draft as it is" if self.recommended is None else json.dumps(self.recommended, ensure_ascii=False)
+
 
 @dataclass
 class CompanyDraft:
@@ -40,10 +46,12 @@ class CompanyDraft:
     texts: dict[str, str] = field(default_factory=dict)
     questions: list[Question] = field(default_factory=list)
 
-    def asked(self, out: Path) -> list[str]:
-        """Format the questions with file, line and key."""
+    def asked(self, out: Path) -> list[tuple[str, str]]:
+        """Format the questions with file, line and key, and their recommended answers."""
         places = ((q, self.texts.get(q.file)) for q in self.questions)
-        return [f"{out / q.file}:{line_of(text or '', q.key)} {q.key}: {q.text}" for q, text in places]
+        return [
+            (f"{out / q.file}:{line_of(text or '', q.key)} {q.key}: {q.text}", q.recommended_text) for q, text in places
+        ]
 
 
 def company_draft(
@@ -180,6 +188,14 @@ def _questions(source: Drafted, folder: Folder) -> Iterable[tuple[str, str, Any]
     for doubt in folder.systems.doubts[name]:
         text = f"do both sources share one system? {doubt}. If so, set the same system for both."
         yield "system", text, folder.systems.of[name]
+    for entity in feeds if proposal.totals is not None else ():
+        totals = proposal.totals
+        assert totals is not None
+        text = (
+            f"{number_of(totals.num_lines, 'line')} of totals in {totals.column!r} {'is' if totals.num_lines == 1 else 'are'} left "
+            f"out: the sums of {', '.join(map(repr, totals.summed))} agree. An empty list keeps such lines."
+        )
+        yield f"feeds.{entity}.leave_out", text, [totals.condition]
     strange = [word for word, ours in proposal.status_map.items() if ours is None]
     if strange:
         words = ", ".join(map(repr, strange))

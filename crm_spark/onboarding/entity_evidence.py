@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 
 from crm_spark.contracts.silver import ENTITIES
-from crm_spark.onboarding.column_profile import DATES, ColumnProfile
+from crm_spark.onboarding.column_profile import DATES, NUMBERS, ColumnProfile
 from crm_spark.sources.mappings import FILLED_BY_CLEAN, HAS_DEFAULT, SOURCE_LEVEL
 
 Found = dict[str, ColumnProfile]
@@ -32,7 +32,7 @@ EVIDENCE = {
     "deal": {"stage", "expected_at", "closed_at", "lost_reason"},
     "appointment": {"person_id"},
     "usage": {"kind", "quantity", "value"},
-    "payment": {"method", "instalments"},
+    "payment": {"method", "instalments", "paid_at"},
     "location": {"name", "city", "region"},
     "person": {*ENTITIES["person"].column_names, FULL_NAME} - {"person_id", "title", "updated_at"},
     "product": {"name", "category", "brand", "list_price"},
@@ -41,7 +41,7 @@ EVIDENCE = {
 }
 """Columns of which a file must have at least one to describe the entity rather than only reference it. The order decides
 which entity gets a column named just `id`."""
-OWNS_AN_ID = ("feedback", "interaction", "person", "subscription", "deal", "product", "order")
+OWNS_AN_ID = ("feedback", "interaction", "person", "subscription", "deal", "payment", "product", "order")
 """Entities that may own a column named just `id`."""
 OF_LONE_ID = {
     "subscription": {"plan", "billing_period", "renews_at"},
@@ -52,6 +52,8 @@ _IS_KEY = ("subscription", "usage", "appointment", "location", "deal")
 """Entities whose id other files name as well: a file describes them only if it is unique."""
 _AMOUNTS = ("freight", "discount", "tax")
 """Amounts of both orders and order lines."""
+_NUMBERS = ("rating",)
+"""Further columns whose values must be numbers."""
 _MAY_BE_RATE = ("discount", "tax")
 
 
@@ -89,7 +91,11 @@ def is_described(entity: str, columns: Found) -> bool:
 
 def of_fitting_kind(entity: str, columns: Found) -> Found:
     """Columns without those whose name suits a time or an amount and whose values do not: `paid: yes`, `discount: 10 %`."""
-    types = {c.name: c.type.typeName() for c in ENTITIES[entity].columns if c.is_added or entity in _IS_KEY}
+    types = {
+        c.name: c.type.typeName()
+        for c in ENTITIES[entity].columns
+        if c.is_added or entity in _IS_KEY or c.name in _NUMBERS
+    }
     return {
         ours: profile
         for ours, profile in columns.items()
@@ -105,7 +111,7 @@ def _is_rate(profile: ColumnProfile) -> bool:
 def _fits(type_name: str, profile: ColumnProfile) -> bool:
     if type_name == "timestamp":
         return profile.kind in DATES
-    return type_name not in ("decimal", "double", "integer") or profile.low is not None
+    return type_name not in ("decimal", "double", "integer") or profile.low is not None or profile.kind in NUMBERS
 
 
 def settle_amounts(found: Mapping[str, Found], prefixes: Collection[str], each: str | None) -> None:
@@ -141,6 +147,8 @@ def settle_entities(found: dict[str, Found]) -> None:
     """Drop entities that another entity of the same file explains better."""
     if "payment_id" not in found.get("payment", {}) and {"order", "order_line"} & set(found):
         found.pop("payment", None)  # an order that names how it was paid
+    if {"subscription", "appointment", "deal"} & set(found) and "method" not in found.get("payment", {}):
+        found.pop("payment", None)  # when the record itself was paid
     if {"subscription", "appointment", "deal", "location"} & set(found):
         found.pop("product", None)  # the plan or treatment of the record
     if {"subscription", "appointment", "deal"} & set(found) and "order_line" not in found:

@@ -73,15 +73,17 @@ class Group:
 
 @dataclass(frozen=True)
 class FileWords:
-    """Words in file names that do not describe the content.
+    """Words in file names and lines that do not describe the content.
 
     Attributes:
         months: month names, treated like dates.
         parts: technical words such as `export` or `part`.
+        totals: labels of lines with totals.
     """
 
     months: frozenset[str] = frozenset()
     parts: frozenset[str] = frozenset()
+    totals: frozenset[str] = frozenset()
 
 
 def known_file_words(path: Path) -> FileWords:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +21,7 @@ from crm_spark.onboarding.id_systems import Systems, systems_of
 from crm_spark.onboarding.locale_hints import Countries, Hints, hints_in, known_countries
 from crm_spark.onboarding.mapping_proposal import Proposal, Vocabulary, known_vocabulary, proposal_of
 from crm_spark.onboarding.nested_columns import FlatRecords, flat
+from crm_spark.onboarding.totals import totals_in, without_totals
 from crm_spark.sources.config import Source
 from crm_spark.sources.files import Files
 from crm_spark.stages.ingest.discovery import hidden_files, list_files
@@ -35,6 +36,7 @@ _IDS = ("person_id", "order_id", "product_id", "subscription_id", "location_id")
 _MAX_FILES = 12
 """Number of newest files per source that are read for id overlaps."""
 _FALLBACK = "windows-1252"
+_NUM_SAMPLED, _NUM_SAMPLES = 200, 3
 _EVERYTHING = Source(name="inspected", system="inspected", files=Files(path="**/*", format="csv"))
 
 
@@ -56,12 +58,14 @@ class Drafted:
         profiles: column profiles of its typical file.
         proposal: proposed mapping.
         hints: country and currency counts.
+        samples: column -> some of its values, which may be personal.
     """
 
     group: Group
     profiles: list[ColumnProfile]
     proposal: Proposal
     hints: Hints
+    samples: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,8 @@ def profile_folder(
             drafts.append(draft)
             if columns := _id_columns(draft.proposal):
                 email = draft.proposal.feeds.get("person", {}).get("email")
-                records = flat(_read(spark, group.how, sample, stack)).elements
+                records = without_totals(_read(spark, group.how, sample, stack), draft.proposal.totals)
+                records = flat(records).elements
                 ids.append(ids_in(records, group.name, columns, email.name if email else None))
         places = {group.name: _places(group, knowledge.file_words) for group in groups}
         systems = systems_of(places, overlaps(ids) if ids else [])
@@ -138,14 +143,26 @@ def profile_folder(
 
 def drafted(records: DataFrame, group: Group, knowledge: Knowledge) -> Drafted:
     """Profile the records of a source's typical file and propose a mapping."""
-    found = flat(records)
-    profiles, proposal = profiled_and_proposed(found, group.name, knowledge)
+    found, profiles, proposal = profiled_and_proposed(records, group.name, group.how, knowledge)
     hints = hints_in(found.elements, profiles, proposal, knowledge.vocabulary, knowledge.countries)
-    return Drafted(group, profiles, proposal, hints)
+    return Drafted(group, profiles, proposal, hints, _samples(found.elements, profiles))
 
 
-def profiled_and_proposed(found: FlatRecords, name: str, knowledge: Knowledge) -> tuple[list[ColumnProfile], Proposal]:
-    """Column profiles and proposed mapping of a source's records."""
+def _samples(records: DataFrame, profiles: Iterable[ColumnProfile]) -> dict[str, list[str]]:
+    """Some different values of each column."""
+    names = {decoded(name): name for name in records.columns if not name.startswith("_")}
+    known = [profile.name for profile in profiles if profile.name in names]
+    rows = records.select(*(F.col(f"`{names[name]}`") for name in known)).limit(_NUM_SAMPLED).collect()
+    columns = {name: dict.fromkeys(row[i] for row in rows if row[i] and row[i].strip()) for i, name in enumerate(known)}
+    return {name: list(values)[:_NUM_SAMPLES] for name, values in columns.items()}
+
+
+def profiled_and_proposed(
+    records: DataFrame, name: str, how: Files, knowledge: Knowledge
+) -> tuple[FlatRecords, list[ColumnProfile], Proposal]:
+    """A source's records without lines of totals, their column profiles and the proposed mapping."""
+    totals = totals_in(records, knowledge.file_words.totals) if how.is_table else None
+    found = flat(without_totals(records, totals))
     profiles = profiled(found.records)
     if found.element_columns:
         profiles += profiled(found.elements.select(*(F.col(f"`{column}`") for column in found.element_columns)))
@@ -157,7 +174,7 @@ def profiled_and_proposed(found: FlatRecords, name: str, knowledge: Knowledge) -
         called=name,
         each=found.each,
     )
-    return profiles, proposal
+    return found, profiles, replace(proposal, totals=totals)
 
 
 def _readable_files(

@@ -67,7 +67,7 @@ def sniffed(system: fs.FileSystem, path: str, glob: str) -> Files:
     encoding = _encoding(head)
     text = head.decode(encoding, "ignore").lstrip("\ufeff")
     if (format := _format(path, text)) != "csv":
-        path_to_records, _ = _root(text) if format == "json" else (None, 0)
+        path_to_records, _ = list_start(text) if format == "json" else (None, 0)
         return Files.model_validate(
             {"path": glob, "format": format, "options": {"encoding": encoding}, "records": path_to_records}
         )
@@ -191,14 +191,14 @@ def _object(line: str) -> dict[str, Any] | None:
 
 def _keys(text: str, *, is_document: bool) -> tuple[str, ...]:
     """Column names of the first records, in order of appearance."""
-    records = list(islice(_elements(text[_root(text)[1] :]), _NUM_LINES)) if is_document else _lines(text)
+    records = list(islice(_elements(text[list_start(text)[1] :]), _NUM_LINES)) if is_document else _lines(text)
     names = tuple(dict.fromkeys(name for record in records for name in record))
     if not names:
         raise InputError(_NO_RECORDS)
     return names
 
 
-def _root(text: str) -> tuple[str | None, int]:
+def list_start(text: str) -> tuple[str | None, int]:
     """Path to the first list of objects in a (possibly truncated) JSON document, and where it begins.
 
     No path: the document is the list, or has none.

@@ -23,9 +23,32 @@ from crm_spark.onboarding.entity_evidence import (
     settle_amounts,
     settle_entities,
 )
+from crm_spark.onboarding.totals import Totals
 
 _WITH_ORDER_ID = ("order", "order_line")
-_ANY_ID = ("id", "uuid", "recordid", "codice", "codigo", "code", "c0", "unnamed0")
+_ANY_ID = (
+    "id",
+    "uuid",
+    "recordid",
+    "codice",
+    "codigo",
+    "code",
+    "num",
+    "no",
+    "nr",
+    "number",
+    "nummer",
+    "numero",
+    "c0",
+    "unnamed0",
+)
+_TIME_WORDS = {"date", "at", "on", "time", "datetime", "timestamp", "datum", "utc", "gmt"}
+"""Words of a name that say only that it is a time."""
+_TIME_FORMS = ("{}at", "{}on", "{}date", "date{}", "{}time", "{}datum")
+_NUMBER_ENDS = ("nummer", "number", "nr", "no", "num")
+_NUMBER_END = re.compile(rf"^(.{{3,}})(?:{'|'.join(_NUMBER_ENDS)})$")
+_FIRST_OF_SEVERAL = re.compile(r"(?<=[^\W\d])[ _-]?1$")
+"""End of the first of several columns: `address_1`."""
 _CONSENT_COLUMNS = (
     "status",
     "state",
@@ -57,6 +80,14 @@ _KINDS = {
 }
 """Words in file and column names that indicate the kind of the records; the first kind is the default."""
 
+_WITHOUT_AMOUNT = ("feedback", "interaction", "person", "product")
+"""Entities whose records have no amount and time: a sale or payment with a description or an e-mail address is none of them."""
+_AMOUNTS = ("freight", "discount", "tax")
+"""Amounts of a line or of a whole order."""
+_BALANCES = ("balance", "runningbalance", "accountbalance", "saldo", "kontostand", "solde", "saldofinal", "余额")
+"""Names of columns that only statements of accounts have."""
+_PAYERS = ("person", "order", "interaction", "feedback", "payment")
+"""Entities whose person may be known by the e-mail address alone."""
 _REGIONS = ("state", "estado", "stato")
 """Names of columns with a status or a region."""
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
@@ -74,6 +105,7 @@ class Proposal:
         consent_map: consent value in the source -> true or false; None if unknown.
         num_divided_orders: number of orders whose lines have different statuses.
         each: list in the records of which each element is a record; None for none.
+        totals: lines of totals, which are no records; None for none.
     """
 
     feeds: dict[str, Found]
@@ -83,6 +115,7 @@ class Proposal:
     consent_map: dict[str, str | None] = field(default_factory=dict)
     num_divided_orders: int = 0
     each: str | None = None
+    totals: Totals | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +140,23 @@ class Vocabulary:
 def known_vocabulary(folder: Path) -> Vocabulary:
     """Load the vocabulary from `conf/domains`."""
     return Vocabulary(
-        read_yaml(folder / "column_names.yaml"),
+        _with_every_person_id(read_yaml(folder / "column_names.yaml")),
         _by_word(read_yaml(folder / "status_words.yaml")),
         {entity: _by_word(states) for entity, states in read_yaml(folder / "state_words.yaml").items()},
         _by_word(read_yaml(folder / "consent_words.yaml")),
         read_yaml(folder / "column_prefixes.yaml"),
     )
+
+
+def _with_every_person_id(names: Mapping[str, Mapping[str, list[str]]]) -> dict[str, dict[str, list[str]]]:
+    """Column names in which every event knows all names of a person's id, unless another column of it has that name."""
+    ids = dict.fromkeys(name for columns in names.values() for name in columns.get("person_id", ()))
+    result = {entity: dict(columns) for entity, columns in names.items()}
+    for entity, columns in result.items():
+        if "person_id" in columns and entity != "person":
+            taken = {name for ours, known in columns.items() for name in (*known, plain(ours))}
+            columns["person_id"] = [*columns["person_id"], *(name for name in ids if name not in taken)]
+    return result
 
 
 def _by_word(content: Mapping[str, list[str]]) -> dict[str, str]:
@@ -128,6 +172,30 @@ def plain(name: str) -> str:
 def _spellings(name: str) -> tuple[str, str]:
     """Normalised spellings of a name, with umlauts expanded (Waehrung) and reduced (Wahrung)."""
     return plain(name.lower().translate(_UMLAUTS)), plain(name)
+
+
+def _variants(name: str) -> list[str]:
+    """Further spellings of a name: without a note in brackets, of the first of several columns, of a time, number or id in other words."""
+    bare = re.sub(r"\s*[(\[].*?[)\]]\s*", " ", name).strip()
+    bare = _FIRST_OF_SEVERAL.sub("", bare)
+    found = [*_spellings(bare)] if bare != name else []
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", bare).lower()
+    words = re.findall(r"[^\W_]+", split)
+    stem = plain("".join(word for word in words if word not in _TIME_WORDS))
+    if stem and _TIME_WORDS & {*words}:
+        found += [form.format(stem) for form in _TIME_FORMS]
+    if (number := _NUMBER_END.match(plain(bare))) is not None:
+        found += [f"{number[1]}{end}" for end in _NUMBER_ENDS]
+    if len(words) > 1 and words[0] == "id":
+        found.append(plain("".join(words[1:])) + "id")
+    return [spelling for spelling in found if spelling not in _ANY_ID]
+
+
+def names_of(name: str) -> set[str]:
+    """Spellings by which a column is known: of its name and, of a field in an object, of the end of its path."""
+    parts = name.split(".")
+    own = {spelling for size in (len(parts), 2, 1) for spelling in _spellings("".join(parts[-size:]))}
+    return own | {*_variants(parts[-1])}
 
 
 def is_called(name: str, spellings: Collection[str]) -> bool:
@@ -221,6 +289,8 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     lines = set(every.get("order_line", {}))
     if "quantity" in lines or {"order_id", "product_id", "unit_price"} <= lines:
         every.get("product", {}).pop("list_price", None)  # it is the price paid per line
+    _drop_names_of_things(every)
+    _give_time_of_payment(every, is_statement=any(name in by_name for name in _BALANCES))
     _give_id(every, by_name, is_order=each is not None and "quantity" in every.get("order_line", {}))
     if each is not None:
         _give_ids_of_lines(every, by_name, each)
@@ -233,6 +303,8 @@ def proposed(profiles: list[ColumnProfile], vocabulary: Vocabulary, each: str | 
     _settle(result)
     settle_entities(result)
     settle_amounts(result, vocabulary.prefixes.get("order_line", ()), each)
+    if "currency" in result.get("order", {}):
+        result.get("order_line", {}).setdefault("currency", result["order"]["currency"])
     for found in result.values():
         whole = found.pop(FULL_NAME, None)
         if whole is not None and not set(PARTS) & set(found):
@@ -247,13 +319,27 @@ def _found(
     *,
     is_part: bool = False,
 ) -> Found:
-    """Columns by name, with or without a prefix. `is_part`: names with a prefix come first, as the others are of the whole."""
+    """Columns by name, with or without a prefix; those with values first, then amounts and totals as they fit.
+
+    Args:
+        by_name: columns by spelling.
+        columns: known names.
+        prefixes: words that may stand before a name.
+        is_part: names with a prefix come first, and totals last, as the others are of the whole.
+    """
     order = (*prefixes, "") if is_part else ("", *prefixes)
     spelled = {
         ours: [f"{prefix}{n}" for prefix in order for n in (plain(ours), *spellings) if f"{prefix}{n}" in by_name]
         for ours, spellings in columns.items()
     }
-    return {ours: by_name[hits[0]] for ours, hits in spelled.items() if hits}
+
+    def unfit(ours: str, spelling: str) -> tuple[bool, bool, bool]:
+        is_wrong_total = ours in _AMOUNTS and ("total" in spelling) == is_part
+        is_other_id = ours.endswith("_id") and spelling != plain(ours)
+        return by_name[spelling].num_blank == by_name[spelling].num_rows, is_wrong_total, is_other_id
+
+    best = {ours: min(hits, key=lambda hit: unfit(ours, hit)) for ours, hits in spelled.items() if hits}
+    return {ours: by_name[spelling] for ours, spelling in best.items()}
 
 
 def _by_name(profiles: list[ColumnProfile]) -> dict[str, ColumnProfile]:
@@ -265,6 +351,9 @@ def _by_name(profiles: list[ColumnProfile]) -> dict[str, ColumnProfile]:
             for spelling in _spellings("".join(parts[-size:])) if len(parts) > size else ():
                 if spelling not in _ANY_ID:
                     by_name.setdefault(spelling, profile)
+    for profile in profiles:
+        for spelling in _variants(profile.name.split(".")[-1]):
+            by_name.setdefault(spelling, profile)
     return by_name
 
 
@@ -281,6 +370,9 @@ def _give_ids_of_lines(every: dict[str, Found], by_name: Mapping[str, ColumnProf
 def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, is_order: bool = False) -> None:
     """Assign a column named just `id` to the first entity that the file describes; to the order if the file has its lines."""
     lone = next((by_name[n] for n in _ANY_ID if n in by_name and by_name[n].may_be_key), None)
+    order, payment = every.get("order", {}), every.get("payment", {})
+    is_sale = {"total", "ordered_at"} <= set(order)
+    is_payment = "value" in payment and payment["value"] == order.get("total", payment["value"])
     for entity in ("order", *OWNS_AN_ID) if is_order else OWNS_AN_ID:
         columns = every.get(entity, {})
         own = own_id(entity)
@@ -291,6 +383,8 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, i
             and needed <= set(columns)
             and OF_LONE_ID.get(entity, EVIDENCE.get(entity, {"status", "total"})) & set(columns)
             and (entity not in OF_LONE_ID or "person_id" in columns)
+            and not (is_sale and entity in _WITHOUT_AMOUNT)
+            and not (entity == "payment" and not is_payment)
         ):
             columns[own] = lone
             return
@@ -299,12 +393,27 @@ def _give_id(every: dict[str, Found], by_name: Mapping[str, ColumnProfile], *, i
 def _give_person(every: dict[str, Found]) -> None:
     """Use the e-mail as person id if the file has no other person id."""
     email = every.get("person", {}).get("email")
-    if email is None or any(
-        "person_id" in every.get(entity, {}) for entity in ("person", "order", "interaction", "feedback")
-    ):
+    if email is None or any("person_id" in every.get(entity, {}) for entity in _PAYERS):
         return
-    for entity in ("person", "order", "interaction", "feedback"):
+    for entity in _PAYERS:
         every.setdefault(entity, {})["person_id"] = email
+
+
+def _give_time_of_payment(every: dict[str, Found], *, is_statement: bool) -> None:
+    """A payment of a file without orders took place when its record was created. `is_statement`: the file is of an account."""
+    order, payment = every.get("order", {}), every.get("payment", {})
+    is_payment = "value" in payment and ("method" in payment or is_statement)
+    if is_payment and "order_id" not in order and "ordered_at" in order:
+        payment.setdefault("paid_at", order["ordered_at"])
+
+
+def _drop_names_of_things(every: dict[str, Found]) -> None:
+    """A name that is all that is known of a person is that of the product, if the file has more about products."""
+    person, product = every.get("person", {}), every.get("product", {})
+    is_named_only = EVIDENCE["person"] & set(person) <= {FULL_NAME, "joined_at", "has_marketing_consent"}
+    if is_named_only and FULL_NAME in person and {"list_price", "category", "brand", "product_id"} & set(product):
+        product.setdefault("name", person.pop(FULL_NAME))
+        person.pop(FULL_NAME, None)
 
 
 def _settle(result: dict[str, Found]) -> None:

@@ -1,8 +1,8 @@
 """What mappings make of a company's files: records before and after, matches between sources, revenue, quarantined rows."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame, Row
@@ -14,6 +14,7 @@ from crm_spark.contracts.sales import SALE_STATUSES
 from crm_spark.contracts.silver import ENTITIES, ORDER, ORDER_LINE, PERSON, SILVER_ENVELOPE
 from crm_spark.core.contract import Sensitivity
 from crm_spark.core.days import local_time
+from crm_spark.core.failures import describe
 from crm_spark.core.tables import TableStore
 from crm_spark.onboarding.column_profile import PATTERNS
 from crm_spark.quality.rules import Rule
@@ -26,22 +27,49 @@ NUM_ROWS = 20
 _MAX_CELL = 40
 _PERSONAL = tuple(map(re.compile, (r"[^@\s]+@[^@\s]+\.\w", PATTERNS["iban"], PATTERNS["phone"])))
 """Values that are masked in every column."""
-_RECORDS = ": as "
-"""In the titles of tables of records."""
 _ENVELOPE = {"system", *(column.name for column in SILVER_ENVELOPE)} - {"updated_at"}
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text."""
+    """A table of text.
+
+    Attributes:
+        title: title.
+        header: column names.
+        rows: cells.
+        has_records: whether its rows are records rather than counts.
+    """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    has_records: bool = False
 
 
-def preview(tables: TableStore, sources: Iterable[Source], rules: Iterable[Rule], *, currency: str, zone: str) -> str:
-    """The preview as Markdown; values of personal columns are masked.
+@dataclass(frozen=True)
+class Preview:
+    """What the mappings make of the files.
+
+    Attributes:
+        num_people: number of person records; None: unknown.
+        notes: sentences about sources that were sampled or could not be shown.
+        tables: counts first, then the records of each source.
+    """
+
+    num_people: int | None
+    notes: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+
+    def with_notes(self, notes: Iterable[str]) -> "Preview":
+        """The preview with further notes before its own."""
+        return replace(self, notes=(*notes, *self.notes))
+
+
+def preview(
+    tables: TableStore, sources: Iterable[Source], rules: Sequence[Rule], *, currency: str, zone: str
+) -> Preview:
+    """Preview a lake; values of personal columns are masked, and a part that fails becomes a note.
 
     Args:
         tables: lake with bronze and silver of the files.
@@ -50,14 +78,22 @@ def preview(tables: TableStore, sources: Iterable[Source], rules: Iterable[Rule]
         currency: reporting currency.
         zone: IANA time zone of the company's days.
     """
-    sections = [_counts(tables), _quarantined(tables), _rejected(tables), _matches(tables, rules)]
-    sections += [_revenue(tables, currency, zone)]
-    for source in sources:
-        sections += _records(tables, source)
-    shown = [section for section in sections if section.rows]
-    num_people = tables.read(PERSON).count()
-    head = f"# Preview\n\n{num_people:,} person records. Personal values are masked: letters as x, digits as 9."
-    return "\n\n".join([head, *map(_markdown, shown)]) + "\n"
+    parts: list[tuple[str, Callable[[], list[Table]]]] = [
+        ("rows", lambda: [_counts(tables)]),
+        ("quarantined rows", lambda: [_quarantined(tables)]),
+        ("rejected files", lambda: [_rejected(tables)]),
+        ("matches between sources", lambda: [_matches(tables, rules)]),
+        ("revenue", lambda: [_revenue(tables, currency, zone)]),
+        *((source.name, lambda source=source: _records(tables, source)) for source in sources),
+    ]
+    found, notes = list[Table](), list[str]()
+    for name, build in parts:
+        try:
+            found += [table for table in build() if table.rows]
+        except Exception as error:  # one part must not hide the others
+            notes.append(f"{name}: cannot be shown: {describe(error)[0]}")
+    num_people = tables.read(PERSON).count() if tables.exists(PERSON) else 0
+    return Preview(num_people, tuple(notes), tuple(found))
 
 
 def _counts(tables: TableStore) -> Table:
@@ -127,7 +163,7 @@ def _revenue(tables: TableStore, currency: str, zone: str) -> Table:
 def _records(tables: TableStore, source: Source) -> list[Table]:
     """First records of a source as delivered, and the rows that its feeds make of them."""
     found = []
-    harmless = _harmless_columns(source)
+    harmless = harmless_columns(source)
     for entity, feed in source.feeds.items():
         contract = ENTITIES[entity]
         mapped = [name for name in contract.column_names if name not in _ENVELOPE]
@@ -138,17 +174,19 @@ def _records(tables: TableStore, source: Source) -> list[Table]:
         columns = list(before[0].asDict()) if before else []
         found.append(
             Table(
-                f"{source.name}{_RECORDS}delivered, for {entity}",
+                f"{source.name}: as delivered, for {entity}",
                 columns,
-                [[_cell(row[name], is_masked=name not in harmless) for name in columns] for row in before],
+                [[masked_cell(row[name], is_masked=name not in harmless) for name in columns] for row in before],
+                has_records=True,
             )
         )
         hidden = {c.name for c in contract.columns if c.sensitivity is Sensitivity.PERSONAL}
         found.append(
             Table(
-                f"{source.name}{_RECORDS}{entity}",
+                f"{source.name}: as {entity}",
                 present,
-                [[_cell(row[name], is_masked=name in hidden) for name in present] for row in after],
+                [[masked_cell(row[name], is_masked=name in hidden) for name in present] for row in after],
+                has_records=True,
             )
         )
     return found
@@ -168,7 +206,7 @@ def _bronze_rows(records: DataFrame, row_ids: Sequence[str], feed: Feed) -> list
     return chosen.orderBy("_row_id").select(*columns).limit(NUM_ROWS).collect() if columns else []
 
 
-def _harmless_columns(source: Source) -> set[str]:
+def harmless_columns(source: Source) -> set[str]:
     """Source columns that are mapped as they are, and only to columns and attributes that are not personal."""
     harmless, others = set[str](), set[str]()
     for entity, feed in source.feeds.items():
@@ -182,7 +220,8 @@ def _harmless_columns(source: Source) -> set[str]:
     return harmless - others
 
 
-def _cell(value: Any, *, is_masked: bool) -> str:
+def masked_cell(value: Any, *, is_masked: bool) -> str:
+    """A cell in one short line; letters and digits are masked if `is_masked`, or if it looks like an e-mail, IBAN or phone."""
     if value is None:
         return ""
     text = " ".join(str(value).split())
@@ -191,14 +230,16 @@ def _cell(value: Any, *, is_masked: bool) -> str:
     return text if len(text) <= _MAX_CELL else text[: _MAX_CELL - 1] + "…"
 
 
-def _markdown(table: Table) -> str:
+def markdown(shown: Preview, *, with_records: bool = True) -> str:
+    """A preview as Markdown, with or without its longest part, the records."""
+    people = "" if shown.num_people is None else f"{shown.num_people:,} person records. "
+    head = f"# Preview\n\n{people}Personal values are masked: letters as x, digits as 9."
+    notes = ["## Notes\n\n" + "\n".join(f"- {note}" for note in shown.notes)] if shown.notes else []
+    tables = [_table(table) for table in shown.tables if with_records or not table.has_records]
+    return "\n\n".join([head, *notes, *tables]) + "\n"
+
+
+def _table(table: Table) -> str:
     lines = [table.header, ["---"] * len(table.header), *table.rows]
     cells = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines]
     return "\n".join([f"## {table.title}", "", *cells])
-
-
-def without_records(text: str) -> str:
-    """A preview without its longest part, the records."""
-    first, *sections = text.split("\n## ")
-    kept = [section for section in sections if _RECORDS not in section.split("\n", 1)[0]]
-    return "\n## ".join([first, *kept])

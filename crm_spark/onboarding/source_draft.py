@@ -52,7 +52,7 @@ def source_yaml(
     document: dict[str, Any] = {"system": name, **given, "files": files.model_dump(exclude_defaults=True)}
     if any(profile.kind == "decimal_comma" for profile in profiles):
         document["decimal"] = ","
-    document["feeds"] = {entity: _feed(entity, columns, proposal) for entity, columns in proposal.feeds.items()}
+    document["feeds"] = {entity: feed_draft(entity, columns, proposal) for entity, columns in proposal.feeds.items()}
     feeds = proposal.feeds
     personal = {p.name for columns in feeds.values() for ours, p in columns.items() if ours in _PERSONAL_COLUMNS}
     lines = [
@@ -156,9 +156,9 @@ def _seen(profile: ColumnProfile, *, is_personal: bool) -> str:
     return f"{profile.name}: {', '.join(parts)}"
 
 
-def _feed(entity: str, columns: Found, proposal: Proposal) -> dict[str, Any]:
-    types = {c.name: c.type.typeName() for c in ENTITIES[entity].columns}
-    mapped = {o: _mapped(o, profile, types[o]) for o, profile in columns.items() if o != LINE_TOTAL}
+def feed_draft(entity: str, columns: Found, proposal: Proposal) -> dict[str, Any]:
+    """Feed of an entity as configuration, with defaults for required columns that the source lacks."""
+    mapped = {ours: mapping_draft(entity, ours, profile) for ours, profile in columns.items() if ours != LINE_TOTAL}
     if (whole := columns.get("family_name")) is not None and whole == columns.get("given_name"):
         mapped |= {ours: {"from": whole.name, "part": part} for ours, part in PARTS.items()}
     if entity in proposal.kinds:
@@ -179,7 +179,9 @@ def _feed(entity: str, columns: Found, proposal: Proposal) -> dict[str, Any]:
     if entity == "campaign_response":
         mapped.setdefault("response_id", {"hash_of": "all"})
     is_element = any(profile.name.startswith(f"{proposal.each}.") for profile in columns.values())
-    unfolded = {"each": proposal.each} if proposal.each is not None and is_element else {}
+    unfolded: dict[str, Any] = {"each": proposal.each} if proposal.each is not None and is_element else {}
+    if proposal.totals is not None:
+        unfolded["leave_out"] = [proposal.totals.condition]
     if entity == "order_line":
         return {**unfolded, "columns": _line(columns, mapped, proposal)}
     # A repeated key (such as the order id on each line) needs one_row_per_key.
@@ -188,8 +190,9 @@ def _feed(entity: str, columns: Found, proposal: Proposal) -> dict[str, Any]:
     return {**unfolded, **feed, "columns": mapped}
 
 
-def _mapped(ours: str, profile: ColumnProfile, type_name: str) -> Any:
-    """Mapping of one column."""
+def mapping_draft(entity: str, ours: str, profile: ColumnProfile) -> Any:
+    """Mapping of one column as configuration."""
+    type_name = next(c.type.typeName() for c in ENTITIES[entity].columns if c.name == ours)
     if type_name in _TEMPORAL and profile.kind in DATES:
         return {"from": profile.name, "formats": [profile.kind]}
     if ours == "person_id" and profile.fractions.get("email", 0.0) > 0.2:
@@ -231,7 +234,9 @@ def _line(columns: Found, mapped: dict[str, Any], proposal: Proposal) -> dict[st
         mapped["line_id"] = {"from": [columns["order_id"].name, number.name], "join": "-"}
     if "quantity" not in columns:
         mapped["quantity"] = {"value": 1}
-    if "unit_price" not in mapped:
+        if "unit_price" not in mapped and LINE_TOTAL in columns:
+            mapped["unit_price"] = columns[LINE_TOTAL].name
+    elif "unit_price" not in mapped and LINE_TOTAL in columns:
         mapped["unit_price"] = {"from": columns[LINE_TOTAL].name, "divide_by": columns["quantity"].name}
     if "quantity" in columns and (low := columns["quantity"].low) is not None and low < 0:
         is_negative = {"column": columns["quantity"].name, "matches": r"^\s*-", "value": "true"}

@@ -84,7 +84,7 @@ def drafted(spark, tmp_path_factory):
     root = tmp_path_factory.mktemp("company")
     lay_out(root / "drops")
     with redirect_stdout(io.StringIO()) as output:
-        assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+        assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine"), "--no-preview"]) == 0
     return root, output.getvalue()
 
 
@@ -147,7 +147,7 @@ def test_second_run_drafts_only_new_sources(drafted, capsys):
     before = company.read_text() + "# mine\n"
     company.write_text(before)
     (root / "drops" / "reviews.csv").write_text("review_id,product,text,stars\n1,A1,good,5\n2,A2,bad,1\n")
-    assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+    assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine"), "--no-preview"]) == 0
     output = capsys.readouterr().out
     assert "8 files belong to sources that are configured already" in output and "was not changed" in output
     assert "reviews (1 file, **/reviews*.csv)" in output and "kunden" not in output

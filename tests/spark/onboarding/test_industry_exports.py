@@ -1,6 +1,9 @@
 """Files of a marketplace and of a fitness club are drafted without a person's help, and their rows reach silver."""
 
 import csv
+import io
+import shutil
+from contextlib import redirect_stdout
 
 import pytest
 from support.lake import lake_context
@@ -56,7 +59,9 @@ def drafted(spark, tmp_path_factory):
     (root / "drops").mkdir()
     for name, lines in FILES.items():
         (root / "drops" / name).write_text("\n".join([*lines, ""]))
-    assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+    with redirect_stdout(io.StringIO()) as output:
+        assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+    (root / "output.txt").write_text(output.getvalue())
     return root
 
 
@@ -120,8 +125,7 @@ def test_their_rows_reach_silver(spark, drafted):
     assert states(APPOINTMENT) == {"attended": 40, "missed": 40}
 
 
-def test_preview_shows_what_the_mappings_make_of_the_files(spark, drafted, capsys):
-    assert run("preview", ["--conf", str(drafted / "mine" / "company.yaml")]) == 0
+def test_onboarding_ends_with_a_preview(drafted):
     text = (drafted / "mine" / "preview.md").read_text()
     assert "| market_orders | order | 60 | 60 | 0 | 0 |" in text
     assert "| market_order_items | order_line.order_id | order | 120 | 100.0 % |" in text
@@ -130,7 +134,22 @@ def test_preview_shows_what_the_mappings_make_of_the_files(spark, drafted, capsy
     sections = {part.split("\n")[0]: part for part in text.split("\n## ")}
     before = sections["club_memberships: as delivered, for subscription"]
     assert "| Contract No |" in before and before.count("\n| V") == 20
-    assert "as delivered" not in capsys.readouterr().out
+    output = (drafted / "output.txt").read_text()
+    assert "| club_memberships | subscription.location_id | location | 60 | 100.0 % |" in output
+    assert "as delivered" not in output
+    assert output.index("## Revenue by month") < output.index("To decide (") < output.index('Recommended: "Drops"')
+
+
+def test_a_source_that_fails_is_left_out_of_the_preview(spark, drafted, tmp_path, capsys):
+    shutil.copytree(drafted / "mine", tmp_path / "mine")
+    for path in (tmp_path / "mine" / "sources").glob("club_*.yaml"):
+        path.unlink()
+    orders = tmp_path / "mine" / "sources" / "market_orders.yaml"
+    orders.write_text(orders.read_text().replace("order_id:", "order_idd:"))
+    assert run("preview", ["--conf", str(tmp_path / "mine" / "company.yaml")]) == 0
+    output = capsys.readouterr().out
+    assert "- market_orders: left out: " in output and "unknown column" in output
+    assert "| market_order_payments | payment | 60 | 60 | 0 | 0 |" in output
 
 
 def test_answers_are_recommended_and_applied(drafted, tmp_path):
@@ -144,6 +163,7 @@ def test_answers_are_recommended_and_applied(drafted, tmp_path):
         str(tmp_path / "mine"),
         "--answers",
         str(tmp_path / "answers.yaml"),
+        "--no-preview",
     ]
     assert run("onboard", arguments) == 0
     assert 'name: "Club and market"' in (tmp_path / "mine" / "company.yaml").read_text()

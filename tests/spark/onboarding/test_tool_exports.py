@@ -57,6 +57,7 @@ def lay_out(root):
         "",
         "Bestellnr;Kundennummer;Datum;Artikelnr;Menge;Einzelpreis",
         *lines,
+        "Summe;;;;120;",  # 20 orders each of 1, 2 and 3 units
     ]
     (root / "umsatz.csv").write_text("\n".join([*report, ""]))
     for month in (1, 2):
@@ -80,7 +81,7 @@ def lay_out(root):
 def drafted(spark, tmp_path_factory):
     root = tmp_path_factory.mktemp("exports")
     lay_out(root / "drops")
-    assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine")]) == 0
+    assert run("onboard", ["--data", str(root / "drops"), "--out", str(root / "mine"), "--no-preview"]) == 0
     return root
 
 
@@ -94,6 +95,10 @@ def test_every_file_is_drafted(drafted):
     assert (sources["kunden"].files.format, sources["kunden"].files.table.sheet) == ("excel", "Kunden")
     assert sources["items"].files.path == "**/erp_*.zip!**/items_*.csv"
     assert sources["umsatz"].files.table.header_contains == ["Bestellnr", "Kundennummer", "Datum"]
+    totals = [(c.column, c.matches) for feed in sources["umsatz"].feeds.values() for c in feed.leave_out]
+    assert totals == [("Bestellnr", r"(?iu)^[^\p{L}\p{N}]*(?:summe)[^\p{L}\p{N}]*$")] * 2
+    answers = (drafted / "mine" / "answers.yaml").read_text()
+    assert "1 line of totals in 'Bestellnr' is left out: the sums of 'Menge' agree." in answers
     woo = sources["woo_orders"].feeds
     assert {name: feed.each for name, feed in woo.items()} == {
         "person": None, "order": None, "order_line": "line_items", "product": "line_items",

@@ -93,7 +93,7 @@ def test_wrong_answers(file, key, value, message):
 
 def test_file_of_recommended_answers_can_be_given_back(tmp_path):
     path = tmp_path / "answers.yaml"
-    path.write_text(answers_yaml(draft()))
+    path.write_text(answers_yaml(draft().questions))
     assert "# map 'odd'" in path.read_text()
     answers = load_answers(path)
     assert [(a.key, a.answer) for a in answers] == [("company.name", "Drops"), ("feeds.order.columns.status.map", None)]

@@ -100,12 +100,13 @@ def test_unknown_settings_are_asked_only_if_a_column_needs_them():
 
 def test_question_has_file_line_and_key():
     draft = draft_for(drafted(*ORDER, words=["paid", "odd"]), given=GIVEN)
-    questions = draft.asked(Path("mine"))
+    questions, recommended = zip(*draft.asked(Path("mine")), strict=True)
     lines = draft.texts["sources/orders.yaml"].splitlines()
     assert len(questions) == 3
     assert questions[0].startswith("mine/company.yaml:5 company.name: ")
     assert "map 'odd' to completed, open, shipped, delivered, cancelled, returned, unavailable." in questions[1]
     assert "is the format dd/MM/yyyy or MM/dd/yyyy?" in questions[2]
+    assert recommended[1:] == ("the draft as it is", '["dd/MM/yyyy"]')
     at = int(questions[1].split(":")[1].split()[0])
     assert lines[at - 1].strip() == "map:" and lines[at].strip() == "paid: completed"
 

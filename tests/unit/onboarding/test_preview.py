@@ -2,7 +2,7 @@
 
 import pytest
 
-from crm_spark.onboarding.preview import _cell, _harmless_columns
+from crm_spark.onboarding.preview import harmless_columns, masked_cell
 from crm_spark.sources.config import Source
 
 
@@ -25,7 +25,7 @@ def test_only_columns_that_are_mapped_as_they_are_are_shown():
         {"name": "x", "system": "x", "files": {"path": "x", "format": "csv"}, "feeds": feeds}
     )
     # `No` is also read as a city.
-    assert _harmless_columns(source) == {"customer.day", "customer.id", "Gift"}
+    assert harmless_columns(source) == {"customer.day", "customer.id", "Gift"}
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_only_columns_that_are_mapped_as_they_are_are_shown():
     ],
 )
 def test_cells(value, is_masked, shown):
-    assert _cell(value, is_masked=is_masked) == shown
+    assert masked_cell(value, is_masked=is_masked) == shown
