@@ -11,7 +11,7 @@ from crm_spark.contracts.actions import NEXT_BEST_ACTION
 from crm_spark.contracts.features import SEGMENT_PROFILE
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
 from crm_spark.contracts.ops import QUARANTINE
-from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, TEXT
+from crm_spark.contracts.scores import CHURN, LIFETIME_VALUE, SCORE_TEXT
 from crm_spark.features.sensitive import sensitive_word, sensitive_words
 from crm_spark.world.industry import last_day
 from crm_spark.world.industry_files import generate_industry, industries, load_industry
@@ -24,9 +24,8 @@ SOLD = {
     "telecom": ("use", "uses"),
     "travel": ("trip", "trips"),
 }
+NUM_CUSTOMERS = 400
 PURCHASES = {"order": "completed", "appointment": "attended", "usage": ""}
-slow = pytest.mark.slow
-EVERY = [pytest.param(name, marks=() if name == "telecom" else slow) for name in SOLD]
 
 
 def test_every_industry_has_a_company():
@@ -60,12 +59,13 @@ def auc(pairs):
     return sum((a > b) + 0.5 * (a == b) for a in lost for b in kept) / (len(lost) * len(kept))
 
 
-@pytest.mark.parametrize("industry", EVERY)
+@pytest.mark.slow  # the default tier has test_gym: an industry with contracts, visits and courses
+@pytest.mark.parametrize("industry", SOLD)
 def test_industry_goes_through_every_stage(spark, tmp_path, industry):
     from crm_spark.pipeline import Pipeline
     from crm_spark.settings import load_settings
 
-    spec = load_industry(industry, {"customers": 600})
+    spec = load_industry(industry, {"customers": NUM_CUSTOMERS})
     generate_industry(industry, spec, tmp_path)
     settings = load_settings(tmp_path / "company.yaml", [*FAST, "segment.min_k=2"])
     pipeline = Pipeline(settings, lake=str(tmp_path / "lake"))
@@ -75,10 +75,10 @@ def test_industry_goes_through_every_stage(spark, tmp_path, industry):
     assert {name: r.note for name, r in results.items() if r.status == "skipped"}.keys() <= {"recommend"}
     assert tables.read(QUARANTINE).isEmpty()
     num_people = tables.read(CUSTOMER).count()
-    assert num_people == 600
+    assert num_people == NUM_CUSTOMERS
     assert {row["as_of"] for row in tables.read(CHURN).select("as_of").distinct().collect()} == {end}
     assert tables.read(LIFETIME_VALUE).count() or industry == "education"  # its sessions have no price
-    assert tables.read(TEXT).count() > 100
+    assert tables.read(SCORE_TEXT).count() > 100
     assert tables.read(NEXT_BEST_ACTION).where("action <> 'none'").count() > 0
     assert tables.read(SEGMENT_PROFILE).where("segment_id > 0").count() >= 2
 
