@@ -48,6 +48,9 @@ class CompanyConfig(Config):
     ] = ["order"]
     """What counts as a purchase in features, segments and predictions: orders; attended appointments, visits or trips; uses or
     transactions; payments; starts of subscriptions."""
+    revenue: Annotated[list[Literal["order", "appointment", "usage", "payment"]], Field(min_length=1)] | None = None
+    """Whose amounts are revenue; null: those of the purchases. A bank, whose transactions are not its revenue, sets [payment]
+    and delivers its fees as payments; refunds reduce it."""
     churn: ChurnKind = "inactivity"
     """What the company loses a customer by, within the horizon. inactivity: no purchase. contract_end: no contract
     (subscription) runs at its end. missed_renewal: the same where the end of the term counts unless it was moved by a renewal.

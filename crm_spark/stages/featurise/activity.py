@@ -46,20 +46,37 @@ class Activity:
     feedback: DataFrame
     contacts: DataFrame
     responses: DataFrame
+    has_own_revenue: bool = False
+    """Whether revenue comes from records that are no purchases: a customer without any has a revenue of 0."""
 
 
-def activity(tables: TableStore, zone: str, purchases: Collection[str] = ("order",)) -> Activity:
+REVENUE = "revenue"
+"""Status of records that are revenue but no purchase, among the orders of `Activity`."""
+
+
+def activity(
+    tables: TableStore,
+    zone: str,
+    purchases: Collection[str] = ("order",),
+    revenue: Collection[str] | None = None,
+) -> Activity:
     """Read the frames; records without a customer are left out.
 
     Args:
         tables: the lake.
         zone: IANA time zone of the company's days.
         purchases: entities that count as purchases, see `company.purchases`.
+        revenue: entities whose amounts are revenue, see `company.revenue`; None: the purchases.
     """
+    of_revenue = purchases if revenue is None else revenue
     orders = _events(tables, zone, tables.read(ORDER), "ordered_at").withColumn(
         "withdrawn_on", day_of(F.coalesce("cancelled_at", "returned_at"), zone)
     )
-    bought = [_other_purchases(tables, zone, entity) for entity in purchases if entity != ORDER.entity]
+    bought = [
+        _without_revenue(_other_purchases(tables, zone, entity), unless=entity in of_revenue)
+        for entity in purchases
+        if entity != ORDER.entity
+    ]
     products = [frame.where("product IS NOT NULL").select(*_OF_ORDER, "product") for frame in bought]
     returned = orders.limit(0).select(*_OF_ORDER)
     if ORDER.entity in purchases:
@@ -69,7 +86,10 @@ def activity(tables: TableStore, zone: str, purchases: Collection[str] = ("order
         returned = lines.join(of_order, ["system", "order_id"]).select(*_OF_ORDER)
         # A line without a product counts as sold, but not as a product.
         products.append(sold.select(*_OF_ORDER, _product()))
-        bought.append(_with_revenue(orders, tables.read(ORDER_LINE)))
+        sales = _with_revenue(orders, tables.read(ORDER_LINE))
+        bought.append(_without_revenue(sales, unless=ORDER.entity in of_revenue))
+    others = [entity for entity in of_revenue if entity not in purchases]
+    bought += [_revenue_of(tables, zone, entity, orders) for entity in others]
     return Activity(
         customers=tables.read(CUSTOMER)
         .where(~F.coalesce("is_prospect", F.lit(False)))
@@ -87,6 +107,33 @@ def activity(tables: TableStore, zone: str, purchases: Collection[str] = ("order
         responses=_events(tables, zone, tables.read(CAMPAIGN_RESPONSE), "responded_at").select(
             "customer_id", "happened_on"
         ),
+        has_own_revenue=any(tables.exists(ENTITIES[entity]) for entity in others),
+    )
+
+
+def _without_revenue(frame: DataFrame, *, unless: bool) -> DataFrame:
+    return frame if unless else frame.withColumn("revenue", F.lit(None).cast("double"))
+
+
+def _revenue_of(tables: TableStore, zone: str, entity: str, orders: DataFrame) -> DataFrame:
+    """Records of an entity as revenue that is no purchase. Grain: record; refunds are negative."""
+    if entity == ORDER.entity:
+        sold = F.col("status").isin(*SALE_STATUSES)
+        records = _with_revenue(orders, tables.read(ORDER_LINE)).where(sold)
+    else:
+        records = with_person_of_order(tables.read(ENTITIES[entity]), entity, tables)
+        records = _events(tables, zone, records, EVENT_TIMES[entity]).withColumn(
+            "revenue", F.col("amount").cast("double")
+        )
+        if entity == APPOINTMENT.entity:
+            records = records.where("status = 'attended'")
+    return records.select(
+        "customer_id",
+        "happened_on",
+        F.lit(REVENUE).alias("status"),
+        F.lit(None).cast("date").alias("withdrawn_on"),
+        F.lit(None).cast("string").alias("channel"),
+        "revenue",
     )
 
 

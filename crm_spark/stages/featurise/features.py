@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.features import FEATURE_COLUMNS
 from crm_spark.contracts.sales import RETURN_STATUSES, SALE_STATUSES
-from crm_spark.stages.featurise.activity import SATISFACTION, Activity
+from crm_spark.stages.featurise.activity import REVENUE, SATISFACTION, Activity
 
 Group = Callable[[Activity, list[date], int], DataFrame]
 GROUPS: list[Group] = []
@@ -51,7 +51,8 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
     """RFM, cadence, returns, channels."""
     is_sale, recent = _is_sale(), _recent(horizon_days)
     is_withdrawn = F.col("status").isin(*RETURN_STATUSES) & ~is_sale
-    revenue = F.when(is_sale, F.col("revenue"))
+    of_sales = F.when(is_sale, F.col("revenue"))
+    revenue = F.when(is_sale | (F.col("status") == REVENUE), F.col("revenue"))
     features = (
         as_of_snapshots(activity.orders, snapshots)
         .groupBy(*KEY)
@@ -62,7 +63,7 @@ def orders(activity: Activity, snapshots: list[date], horizon_days: int) -> Data
             _count(is_sale & recent).alias("num_orders_recent"),
             F.sum(revenue).alias("monetary"),
             F.sum(F.when(recent, revenue)).alias("monetary_recent"),
-            F.avg(revenue).alias("mean_order_value"),
+            F.avg(of_sales).alias("mean_order_value"),
             _count(is_withdrawn).alias("_num_returned_orders"),
             F.count_distinct(F.when(is_sale, F.col("channel"))).cast("int").alias("num_channels"),
         )
@@ -146,11 +147,14 @@ def responses(activity: Activity, snapshots: list[date], horizon_days: int) -> D
     )
 
 
-def _with_zero_revenue(features: DataFrame) -> DataFrame:
-    """Grain unchanged. Revenue is 0 without completed orders; with completed orders of unknown amount it stays null."""
+def _with_zero_revenue(features: DataFrame, *, has_own_revenue: bool) -> DataFrame:
+    """Grain unchanged. Revenue is 0 without completed orders; with completed orders of unknown amount it stays null.
+
+    `has_own_revenue`: revenue does not come from the orders, and is 0 for a customer without any.
+    """
     for revenue, number in (("monetary", "num_orders"), ("monetary_recent", "num_orders_recent")):
-        has_orders = F.coalesce(F.col(number), F.lit(0)) > 0
-        features = features.withColumn(revenue, F.when(has_orders, F.col(revenue)).otherwise(0.0))
+        is_zero = F.lit(True) if has_own_revenue else F.coalesce(F.col(number), F.lit(0)) == 0
+        features = features.withColumn(revenue, F.coalesce(F.col(revenue), F.when(is_zero, F.lit(0.0))))
     return features
 
 
@@ -167,7 +171,7 @@ def features(activity: Activity, snapshots: list[date], *, horizon_days: int) ->
     result = base.withColumn("tenure_days", F.datediff("as_of", "joined_on").cast("int"))
     for make in GROUPS:
         result = result.join(make(activity, snapshots, horizon_days), list(KEY), "left")
-    result = _with_zero_revenue(result)
+    result = _with_zero_revenue(result, has_own_revenue=activity.has_own_revenue)
     columns = [
         F.coalesce(F.col(c.name), F.lit(0).cast(c.type)).alias(c.name) if c.is_required else F.col(c.name).cast(c.type)
         for c in FEATURE_COLUMNS

@@ -26,7 +26,7 @@ def run(ctx: JobContext) -> StageResult:
     company = ctx.settings.company
     horizon_days, zone, churn = company.horizon_days, company.time_zone, company.churn
     days = snapshot_days(ctx.as_of, num_snapshots=ctx.settings.featurise.num_snapshots, horizon_days=horizon_days)
-    table = features(activity(ctx.tables, zone, company.purchases), days, horizon_days=horizon_days)
+    table = features(activity(ctx.tables, zone, company.purchases, company.revenue), days, horizon_days=horizon_days)
     table = with_declared_features(table, features_of(ctx), ctx.tables, days, zone, churn=churn)
     table = with_outcomes(table, ctx.tables, days, churn=churn, horizon_days=horizon_days, zone=zone)
     table = table.persist(StorageLevel.MEMORY_AND_DISK)

@@ -45,7 +45,7 @@ def _active_customers(facts: Facts) -> KeyFigure | None:
     if active is None or not facts.num_customers:
         return None
     share = percent(active / facts.num_customers)
-    remark = f"ordered in the last {facts.horizon_days} days; {share} of all customers"
+    remark = f"{facts.words.bought} in the last {facts.horizon_days} days; {share} of all customers"
     return "Active customers", count(active), remark
 
 

@@ -1,13 +1,14 @@
 """What a company loses customers by: contracts that end, missed renewals, missed appointments."""
 
 from datetime import date, datetime
+from decimal import Decimal
 
 import pytest
 from support.lake import AS_OF, lake_context, put
 
 from crm_spark.contracts.features import FEATURE_CUSTOMER
 from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK
-from crm_spark.contracts.silver import APPOINTMENT, SUBSCRIPTION
+from crm_spark.contracts.silver import APPOINTMENT, PAYMENT, SUBSCRIPTION, USAGE
 from crm_spark.customers.business import has_lapsed, is_predictable
 from crm_spark.stages.featurise import stage
 
@@ -103,3 +104,58 @@ def test_customers_are_lost_by_missed_appointments(spark, tmp_path):
 def test_a_shop_has_neither(spark, tmp_path):
     table = company(spark, tmp_path, "inactivity")
     assert set(by_customer(table, AS_OF, "num_contracts").values()) == {None}
+
+
+def test_revenue_may_come_from_other_records_than_the_purchases(spark, tmp_path):
+    overrides = ("company.purchases=[usage]", "company.revenue=[payment]", "company.horizon_days=30")
+    ctx = lake_context(spark, tmp_path, "featurise.num_snapshots=1", *overrides)
+    names = ("pays", "uses", "pays_only", "neither")
+    put(ctx.tables, CUSTOMER, [{"customer_id": name, "joined_at": datetime(2024, 1, 1)} for name in names])
+    put(ctx.tables, CUSTOMER_LINK, [{"system": "bank", "person_id": n, "customer_id": n} for n in names])
+    uses = [("pays", 3, 900.0), ("pays", 9, 100.0), ("uses", 4, 500.0)]
+    put(
+        ctx.tables,
+        USAGE,
+        [
+            {
+                "system": "bank",
+                "usage_id": str(i),
+                "person_id": p,
+                "happened_at": datetime(2025, 1, day),
+                "amount": Decimal(str(amount)),
+            }
+            for i, (p, day, amount) in enumerate(uses)
+        ],
+    )
+    fees = [
+        ("pays", datetime(2025, 1, 5), 9.0),
+        ("pays", datetime(2025, 1, 8), -4.0),
+        ("pays_only", datetime(2024, 11, 5), 7.0),
+    ]
+    put(
+        ctx.tables,
+        PAYMENT,
+        [
+            {
+                "system": "bank",
+                "payment_id": str(i),
+                "person_id": p,
+                "paid_at": at,
+                "value": Decimal(str(v)),
+                "amount": Decimal(str(v)),
+            }
+            for i, (p, at, v) in enumerate(fees)
+        ],
+    )
+    stage.run(ctx)
+    table = ctx.tables.read(FEATURE_CUSTOMER)
+    values = {
+        r["customer_id"]: (r["num_orders"], r["monetary"], r["monetary_recent"], r["mean_order_value"])
+        for r in table.collect()
+    }
+    assert values == {
+        "pays": (2, 5.0, 5.0, None),  # a refund of 4 of the 9
+        "uses": (1, 0.0, 0.0, None),
+        "pays_only": (0, 7.0, 0.0, None),
+        "neither": (0, 0.0, 0.0, None),
+    }

@@ -29,7 +29,10 @@ def test_visits_are_not_called_orders():
     assert "order" not in said.lower()
     assert "a high risk of not visiting in the next 91 days" in said
     assert "Visits and revenue cover all visits up to" in said
-    assert any("visited again in the last 91 days" in figure[2] for figure in key_figures(facts))
+    remarks = [figure[2] for figure in key_figures(facts)]
+    assert any("visited again in the last 91 days" in remark for remark in remarks)
+    assert any(remark.startswith("visited in the last 91 days; ") for remark in remarks)
+    assert not any("order" in remark for remark in remarks)
     header = customers(facts, PRIMARY).tables[0][1].header
     assert {"Visits per customer (median)", "Days since last visit (median)"} <= set(header)
 

@@ -484,7 +484,7 @@ PAIRS = {
     "most frequent reason": ("two_reasons", "one_reason", "equal_reasons", "one_at_risk"),
     "no record was accepted": ("one_quarantined", "one_accepted", "one_duplicate"),
     "of {} {} again in the last {} days": ("repeat_of_some", "empty"),
-    "ordered in the last {} days; {} of all customers": ("nobody_active", "customers_only"),
+    "{} in the last {} days; {} of all customers": ("nobody_active", "customers_only"),
     "other differences in buying behaviour →": ("best_segment", "empty"),
     "receive the action": ("planned", "nobody_allowed"),
     "registered as candidate": ("candidate", "empty"),
