@@ -1,6 +1,6 @@
 """Identity: the resolve stage and the trial of `identity_recipe`, judged by pairwise F1 on people who were written down badly.
 
-FEBRL sets are read from `febrl/` in the folder of `--data`; the others are generated. Neither side sees the truth.
+FEBRL sets are read from `febrl/` in the folder of `--data`; the others are generated. Neither sees the truth.
 """
 
 import argparse
@@ -42,7 +42,7 @@ _EVIDENCE_DIRTY = (
 
 
 def run(arguments: argparse.Namespace) -> list[Figure]:
-    """Judge both sides on every set."""
+    """Judge both on every set."""
     from crm_spark.core.session import SessionConfig, build_session
 
     spark = build_session(
@@ -66,17 +66,17 @@ def _judge(
 ) -> list[Figure]:
     figures = []
     records = spark.createDataFrame(frame).cache()
-    for side in ("resolve stage", "trial"):
+    for resolver in ("resolve stage", "trial"):
         started = time.monotonic()
         clusters = (
-            _by_stage(spark, records) if side == "resolve stage" else resolve(records, evidence, seed=SEED).clusters
+            _by_stage(spark, records) if resolver == "resolve stage" else resolve(records, evidence, seed=SEED).clusters
         )
         seconds = time.monotonic() - started
         precision, recall, f1 = pairwise(truth, clusters)
         for measure, value in (("precision", precision), ("recall", recall), ("F1", f1)):
-            figures.append(Figure(f"{name}: {side}, {measure}", value, "fraction"))
-        figures.append(Figure(f"{name}: {side}", seconds, "seconds"))
-        print(f"{name}: {side} {precision:.4f} {recall:.4f} {f1:.4f} {seconds:.0f} s", flush=True)
+            figures.append(Figure(f"{name}: {resolver}, {measure}", value, "fraction"))
+        figures.append(Figure(f"{name}: {resolver}", seconds, "seconds"))
+        print(f"{name}: {resolver} {precision:.4f} {recall:.4f} {f1:.4f} {seconds:.0f} s", flush=True)
     records.unpersist()
     return figures
 

@@ -98,20 +98,21 @@ def contracts(spec: IndustrySpec, customers: Customers, rng: np.random.Generator
     for who in range(spec.customers):
         joined, left = int(customers.join_day[who]), int(customers.leave_day[who])
         # The term ends on the day on which the customer leaves, or whole terms before it.
-        has_ended, plan = left < spec.history_days, plans[int(rng.integers(len(plans)))]
-        ends = left - (left - spec.history_days) // term * term if not has_ended else left
+        has_left, plan = left < spec.history_days, plans[int(rng.integers(len(plans)))]
+        term_end = left if has_left else left - (left - spec.history_days) // term * term
+        has_ended = has_left and not terms.updates_in_place
         yield {
             "contract": f"C{who + 1:05d}",
             "person": person_id(who),
             "plan": plan,
             "product": spec.products[who % len(spec.products)] if spec.products else "",
             "started_on": day_on(joined),
-            "renews_on": day_on(ends) if terms.updates_in_place else None,
+            "renews_on": day_on(term_end) if terms.updates_in_place else None,
             "is_renewing": "true",
-            "ended_on": day_on(left) if has_ended and not terms.updates_in_place else None,
-            "end_reason": "notice" if has_ended and not terms.updates_in_place else "",
+            "ended_on": day_on(left) if has_ended else None,
+            "end_reason": "notice" if has_ended else "",
             "price": terms.plans[plan],
-            "status": "ended" if has_ended and not terms.updates_in_place else "active",
+            "status": "ended" if has_ended else "active",
         }
 
 

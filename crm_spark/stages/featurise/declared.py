@@ -15,7 +15,8 @@ from crm_spark.customers.links import with_customer_id, with_person_of_order
 from crm_spark.features.columns import DECLARED, packed_features
 from crm_spark.features.declarations import AttributeFeature, DeclaredFeature, DeclaredFeatures
 from crm_spark.sources.mappings import ATTRIBUTE_TYPES
-from crm_spark.stages.featurise.outcomes import contract_ended_on
+from crm_spark.stages.featurise.features import as_of_snapshots
+from crm_spark.stages.featurise.outcomes import is_running
 
 _KEY = ["customer_id", "as_of"]
 _NUMBERS_OF = ("count", "count_distinct", "sum", "num_active")
@@ -63,9 +64,7 @@ def _of_events(
     churn: ChurnKind,
 ) -> DataFrame:
     records = with_customer_id(with_person_of_order(tables.read(ENTITIES[entity]), entity, tables), tables)
-    records = records.withColumn("_day", day_of(EVENT_TIMES[entity], zone))
-    days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
-    known = records.withColumn("as_of", days).where(F.col("_day") <= F.col("as_of"))
+    known = as_of_snapshots(records.withColumn("happened_on", day_of(EVENT_TIMES[entity], zone)), snapshots)
     measures = [_measure(feature, zone, churn).cast("double").alias(name) for name, feature in features.items()]
     return known.groupBy(*_KEY).agg(*measures)
 
@@ -76,7 +75,7 @@ def _measure(feature: DeclaredFeature, zone: str, churn: ChurnKind) -> Column:
     for name, wanted in feature.where.items():
         values = [wanted] if isinstance(wanted, str) else wanted
         is_counted = is_counted & F.col(name).cast("string").isin(*values)
-    days_ago = F.datediff("as_of", "_day")
+    days_ago = F.col("days_ago")
     if feature.window_days is not None:
         is_counted = is_counted & (days_ago < feature.window_days)
     if feature.measure == "count":
@@ -86,8 +85,7 @@ def _measure(feature: DeclaredFeature, zone: str, churn: ChurnKind) -> Column:
     if feature.measure == "days_since_last":
         return F.min(F.when(is_counted, days_ago))
     if feature.measure == "num_active":
-        ended_on = contract_ended_on(zone, churn)
-        return F.count(F.when(is_counted & (ended_on.isNull() | (ended_on > F.col("as_of"))), 1))
+        return F.count(F.when(is_counted & is_running(zone, churn), 1))
     assert feature.column is not None
     value = F.when(is_counted, F.col(feature.column))
     if feature.measure == "count_distinct":

@@ -3,7 +3,7 @@
 To add a feature, add a column here and in the contract features.customer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame
@@ -24,7 +24,7 @@ def group(function: Group) -> Group:
     return function
 
 
-def as_of_snapshots(events: DataFrame, snapshots: list[date]) -> DataFrame:
+def as_of_snapshots(events: DataFrame, snapshots: Sequence[date]) -> DataFrame:
     """Return each event once per snapshot on or after it; `days_ago`: days from event to snapshot."""
     days = F.array(*(F.lit(day) for day in snapshots))
     repeated = events.withColumn("as_of", F.explode(days)).where(F.col("happened_on") <= F.col("as_of"))

@@ -11,6 +11,7 @@ from crm_spark.core.days import day_of
 from crm_spark.core.tables import TableStore
 from crm_spark.customers.business import BY_CONTRACT, MISSED_APPOINTMENT, MISSED_RENEWAL, ChurnKind
 from crm_spark.customers.links import with_customer_id
+from crm_spark.stages.featurise.features import as_of_snapshots
 
 _KEY = ["customer_id", "as_of"]
 
@@ -25,6 +26,12 @@ def contract_ended_on(zone: str, churn: ChurnKind) -> Column:
     told = F.when(F.col("status") == "ended", F.coalesce("cancelled_at", "updated_at", "started_at"))
     ends_with_term = F.lit(True) if churn == MISSED_RENEWAL else F.col("is_renewing") == F.lit(False)
     return day_of(F.coalesce("ended_at", told, F.when(ends_with_term, F.col("renews_at"))), zone)
+
+
+def is_running(zone: str, churn: ChurnKind) -> Column:
+    """Whether a subscription that has begun runs at the end of the snapshot `as_of`."""
+    ended_on = contract_ended_on(zone, churn)
+    return ended_on.isNull() | (ended_on > F.col("as_of"))
 
 
 def with_outcomes(
@@ -57,22 +64,19 @@ def with_outcomes(
     return customers.withColumns(columns).drop("_contracts", "_missed")
 
 
-def _at_snapshots(records: DataFrame, time: str, tables: TableStore, snapshots: Sequence[date], zone: str) -> DataFrame:
-    """Each record once per snapshot on or after its day, `_day`."""
-    days = F.explode(F.array(*(F.lit(day) for day in snapshots)))
-    known = with_customer_id(records, tables).withColumn("_day", day_of(time, zone)).withColumn("as_of", days)
-    return known.where(F.col("_day") <= F.col("as_of"))
-
-
 def _running_contracts(tables: TableStore, snapshots: Sequence[date], zone: str, churn: ChurnKind) -> DataFrame:
-    records = _at_snapshots(tables.read(SUBSCRIPTION), "started_at", tables, snapshots, zone)
-    ended_on = contract_ended_on(zone, churn)
-    running = records.where(ended_on.isNull() | (ended_on > F.col("as_of")))
+    contracts = with_customer_id(tables.read(SUBSCRIPTION), tables).withColumn(
+        "happened_on", day_of("started_at", zone)
+    )
+    running = as_of_snapshots(contracts, snapshots).where(is_running(zone, churn))
     return running.groupBy(*_KEY).agg(F.count(F.lit(1)).cast("int").alias("_contracts"))
 
 
 def _missed_appointments(tables: TableStore, snapshots: Sequence[date], zone: str, horizon_days: int) -> DataFrame:
-    records = _at_snapshots(tables.read(APPOINTMENT), "starts_at", tables, snapshots, zone)
-    is_recent = F.datediff("as_of", "_day") < horizon_days
-    missed = records.where((F.col("status") == "missed") & is_recent)
-    return missed.groupBy(*_KEY).agg(F.count(F.lit(1)).cast("int").alias("_missed"))
+    missed = with_customer_id(tables.read(APPOINTMENT).where("status = 'missed'"), tables)
+    missed = as_of_snapshots(missed.withColumn("happened_on", day_of("starts_at", zone)), snapshots)
+    return (
+        missed.where(F.col("days_ago") < horizon_days)
+        .groupBy(*_KEY)
+        .agg(F.count(F.lit(1)).cast("int").alias("_missed"))
+    )
