@@ -1,5 +1,6 @@
 """Clusters of one table of scored pairs, none of them larger than plausible."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,3 +61,11 @@ def _cluster(num_records: int, pairs: Pairs, threshold: float, exclusive: Index 
     return average_link(
         num_records, pairs.left, pairs.right, pairs.probability, threshold=threshold, exclusive=exclusive
     )
+
+
+def exclusive_codes(record_keys: Sequence[str], systems: Sequence[str]) -> Index | None:
+    """Code of the system of each record, (N,), or -1, for `exclusive`; None if no system is given."""
+    if not systems:
+        return None
+    codes = {system: code for code, system in enumerate(systems)}
+    return np.array([codes.get(key.split("|", 1)[0], -1) for key in record_keys], np.int64)

@@ -19,6 +19,8 @@ class ResolveConfig(Config):
     max_cluster: Annotated[int, Field(ge=2)] = 100
     """Number of records that one customer plausibly has; a larger cluster is taken apart by a stricter threshold, and reported if it
     remains."""
+    one_record_per_person: list[str] = []
+    """Systems in which every person has exactly one record: two records of such a system are never linked."""
     training_pairs: Annotated[int, Field(ge=10_000)] = 1_000_000
     """Random pairs sampled to estimate the u probabilities."""
     nicknames: str | None = None

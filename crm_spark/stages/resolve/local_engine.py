@@ -99,17 +99,18 @@ class LocalEngine(Engine[pa.Table]):
         if not rules:
             self._pairs = lambda _part, _parts: _ALL_PAIRS
             return 1
-        self._db.execute("CREATE OR REPLACE TABLE blocks (block UBIGINT, record BIGINT)")
+        self._db.execute("CREATE OR REPLACE TABLE blocks (rule INTEGER, a BIGINT, b BIGINT, record BIGINT)")
         for number, rule in enumerate(rules):
             columns = ", ".join(map(key_column, rule.keys))
             known = " AND ".join(f"{key_column(key)} IS NOT NULL" for key in rule.keys)
             self._db.execute(
-                f"INSERT INTO blocks SELECT hash({number}, {columns}), {UNIQUE_ID} FROM records WHERE {known} "
+                f"INSERT INTO blocks SELECT {number}, {key_column(rule.keys[0])}, {key_column(rule.keys[-1])}, {UNIQUE_ID} "
+                f"FROM records WHERE {known} "
                 f"QUALIFY count(*) OVER (PARTITION BY {columns}) BETWEEN 2 AND {rule.max_block}"
             )
         self._pairs = lambda part, parts: (
             "SELECT DISTINCT a.record AS l, b.record AS r FROM blocks AS a JOIN blocks AS b "
-            f"ON a.block = b.block AND a.record < b.record WHERE a.record % {parts} = {part}"
+            f"ON a.rule = b.rule AND a.a = b.a AND a.b = b.b AND a.record < b.record WHERE a.record % {parts} = {part}"
         )
         return max(1, -(-sum(rule.num_pairs for rule in rules) // PAIRS_AT_ONCE))
 
@@ -164,9 +165,10 @@ def with_probability(pairs: pa.Table, rates: Rates) -> pa.Table:
 
 def weights_of(scored: pa.Table) -> Weights:
     """Group scored pairs by their weights."""
-    groups = (
-        scored.group_by(["bits", "own"])
-        .aggregate([("l", "count")])
-        .sort_by([("bits", "ascending"), ("own", "ascending")])
-    )
+    return grouped_weights(scored.group_by(["bits", "own"]).aggregate([("l", "count")]))
+
+
+def grouped_weights(groups: pa.Table) -> Weights:
+    """Weights of groups with bits, own and l_count, in a fixed order: sums over them are the same on every engine."""
+    groups = groups.sort_by([("bits", "ascending"), ("own", "ascending")])
     return Weights(*(groups[name].to_numpy().astype(np.float64) for name in ("bits", "own", "l_count")))

@@ -1,6 +1,7 @@
 """Resolve stage: link silver persons to customers. Existing customer ids are kept."""
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,17 @@ from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.contract import TableContract
 from crm_spark.core.errors import ConfigError
-from crm_spark.core.scratch import scratch_folder
+from crm_spark.core.scratch import scratch
 from crm_spark.core.session import with_shuffle_partitions
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Source, attributes_of, load_sources
+from crm_spark.stages.resolve.components import Save
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.evidence import Evidence, evidence_of, person_records
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.identity import assign, events
-from crm_spark.stages.resolve.link import CLUSTERS, PAIRS, Linked, link, present_evidence
+from crm_spark.stages.resolve.link import link, present_evidence
+from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, Linked
 from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
 
 ACTIVITY = (
@@ -62,11 +65,12 @@ _KEYS = ["system", "person_id"]
 def run(ctx: JobContext) -> StageResult:
     """Link the records of each person across all systems."""
     people = ctx.tables.read(PERSON)
-    with scratch_folder(ctx, "resolve") as folder, with_shuffle_partitions(ctx.spark, people.count()):
-        return _run(ctx, people, None if ctx.is_dry_run else folder)
+    with scratch(ctx, "resolve") as keep, with_shuffle_partitions(ctx.spark, people.count()):
+        number = count()
+        return _run(ctx, people, lambda frame: keep(frame, f"frame{next(number)}"))
 
 
-def _run(ctx: JobContext, people: DataFrame, checkpoints: str | None) -> StageResult:
+def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
     cfg: ResolveConfig = ctx.settings.resolve
     first_events = first_seen(ctx).cache()
     everyone = people.select(*_KEYS).union(first_events.select(*_KEYS)).distinct()
@@ -76,7 +80,7 @@ def _run(ctx: JobContext, people: DataFrame, checkpoints: str | None) -> StageRe
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     evidence = evidence_of(attributes_of(sources, "person"))
     records = person_records(people, evidence, max_shared=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
-    linked = _linked(ctx, cfg, records, evidence, checkpoints)
+    linked = _linked(ctx, cfg, records, evidence, save)
     members = everyone.select("record_key").join(linked.clusters, "record_key", "left")
     members = members.withColumn("cluster", F.coalesce("cluster", "record_key"))
     links = ctx.tables.read(CUSTOMER_LINK).select(
@@ -111,7 +115,7 @@ def _too_large(ctx: JobContext, assigned: DataFrame) -> list[str]:
 
 
 def _linked(
-    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, evidence: tuple[Evidence, ...], checkpoints: str | None
+    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, evidence: tuple[Evidence, ...], save: Save
 ) -> Linked:
     bare = only_email(records, evidence)
     linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
@@ -121,7 +125,7 @@ def _linked(
         none = ctx.spark.createDataFrame([], CLUSTERS)
         note = "no evidence of identity except e-mail; matched by exact e-mail"
         return Linked(ctx.spark.createDataFrame([], PAIRS), with_mailboxes(none, linkable, bare), note)
-    linked = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
+    linked = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, save=save)
     return Linked(linked.pairs, with_mailboxes(linked.clusters, linkable, bare), linked.note)
 
 

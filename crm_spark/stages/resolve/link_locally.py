@@ -1,0 +1,65 @@
+"""Linkage in this process, by DuckDB."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
+
+from crm_spark.stages.resolve.certain import by_rules
+from crm_spark.stages.resolve.clusters import LOWEST, Pairs, clusters_of, exclusive_codes
+from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, TOO_MANY_MATCH, Linked, Records, compare
+from crm_spark.stages.resolve.local_engine import LocalEngine, with_probability
+
+
+def link_locally(spark: SparkSession, records: Records, cfg: ResolveConfig, *, seed: int) -> Linked:
+    """Link records in the memory of the driver; at most `resolve.duckdb_max_records`, unless the backend is set.
+
+    Args:
+        spark: the session.
+        records: what is linked.
+        cfg: settings of the stage.
+        seed: of the sample of random pairs.
+    """
+    table = records.frame.orderBy("record_key").toArrow()
+    names = table["record_key"]
+    scored = compare(LocalEngine(table, records.evidence), records, training_pairs=cfg.training_pairs, seed=seed)
+    declared = [] if records.constraints is None else [records.constraints.toArrow()]
+    if scored is None:
+        rules = by_rules(records.frame, records.evidence)
+        declared += [] if rules is None else [rules.toArrow()]
+        pairs, note = _NO_PAIRS, TOO_MANY_MATCH
+    else:
+        probable = with_probability(scored.pairs, scored.rates)
+        pairs, note = probable.filter(pc.field("probability") >= LOWEST), scored.note
+    codes = exclusive_codes(names.to_pylist(), cfg.one_record_per_person)
+    found = clusters_of(len(names), _numbered(pairs, declared, names), max_size=cfg.max_cluster, exclusive=codes)
+    compared = {
+        "record_key_l": names.take(pairs["l"]),
+        "record_key_r": names.take(pairs["r"]),
+        "match_probability": pairs["probability"],
+        "is_linked": found[pairs["l"].to_numpy()] == found[pairs["r"].to_numpy()],
+    }
+    clusters = {"record_key": names, "cluster": names.take(pa.array(found))}
+    return Linked(_frame(spark, pa.table(compared), PAIRS), _frame(spark, pa.table(clusters), CLUSTERS), note)
+
+
+_NO_PAIRS = pa.table(
+    {"l": pa.array([], pa.int64()), "r": pa.array([], pa.int64()), "probability": pa.array([], pa.float64())}
+)
+
+
+def _numbered(pairs: pa.Table, declared: list[pa.Table], names: pa.ChunkedArray) -> Pairs:
+    """Scored and declared pairs with the numbers of the records; declared pairs of unknown records are left out."""
+    left, right, probability = ([pairs[name].to_numpy()] for name in ("l", "r", "probability"))
+    for table in declared:
+        ends = [pc.index_in(table[name], value_set=names) for name in ("record_key_l", "record_key_r")]
+        is_known = pc.and_(pc.is_valid(ends[0]), pc.is_valid(ends[1]))
+        left.append(ends[0].filter(is_known).to_numpy().astype(np.int64))
+        right.append(ends[1].filter(is_known).to_numpy().astype(np.int64))
+        probability.append(table["probability"].filter(is_known).to_numpy())
+    return Pairs(np.concatenate(left), np.concatenate(right), np.concatenate(probability))
+
+
+def _frame(spark: SparkSession, table: pa.Table, schema: str) -> DataFrame:
+    return spark.createDataFrame(table) if table.num_rows else spark.createDataFrame([], schema)
