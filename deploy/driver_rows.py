@@ -57,7 +57,7 @@ DRIVER_ROWS = {
     "stages/report/topic_facts.py:_rows": "aggregates by aspect, month, or a limited number of products and words",
     "stages/resolve/components.py:_in_driver": "2,000,000 edges; above, Spark finds the components",
     "stages/resolve/link_locally.py:link_locally": "`resolve.duckdb_max_records` rows; above, Spark compares them",
-    "stages/resolve/spark_engine.py:_collected": "about 200,000 records for training, and those of the sampled blocks of at most 8 sessions",
+    "stages/resolve/spark_engine.py:_collected": "about 200,000 records for training, and those of some sampled blocks",
     "stages/resolve/spark_engine.py:_weights": "one row per pair of weights in sixteenths of a bit, at most some ten thousand",
     "stages/resolve/spark_engine.py:agreeing_pairs": "one row per column and per pair of columns of evidence",
     "stages/resolve/spark_engine.py:count_pairs": "one row per possible blocking rule, some hundred",
