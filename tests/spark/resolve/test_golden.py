@@ -37,17 +37,23 @@ def fields(**policies):
     return golden_fields(validated(GoldenConfig, {"fields": policies}, origin="conf"), ATTRIBUTES)
 
 
-def golden(spark, customers, fields):
-    """Golden records by customer; `customers`: customer -> records (system, person_id, day or None, columns)."""
+def golden(spark, customers, fields, *, keeps_order=False):
+    """Golden records by customer; `customers`: customer -> records (system, person_id, day or None, columns).
+
+    keeps_order: joins keep the order of the records, because Spark knows that the tables are small enough to broadcast.
+    """
     everyone = [(c, *record) for c, records in customers.items() for record in records]
     people = [
         {"system": system, "person_id": person, "updated_at": at(day) if day else None, **columns}
         for _, system, person, day, columns in everyone
     ]
     members = [(system, person, customer) for customer, system, person, *_ in everyone]
+    persons = frame(spark, PERSON, people)
+    if keeps_order:
+        persons.cache().count()
     made = golden_record(
-        spark.createDataFrame(members, "system string, person_id string, customer_id string"),
-        frame(spark, PERSON, people),
+        spark.createDataFrame(members, "system string, person_id string, customer_id string").coalesce(1),
+        persons,
         spark.createDataFrame([], "system string, person_id string, first_seen_at timestamp, is_customer boolean"),
         fields=fields,
     )
@@ -238,7 +244,7 @@ def test_golden_record_does_not_depend_on_the_order_of_rows(spark):
     for i, records in enumerate(itertools.permutations(RECORDS)):
         # Person ids keep their order within each copy.
         copies[f"c{i}"] = [(system, f"{person}-{i:02}", day, columns) for system, person, day, columns in records]
-    made = golden(spark, copies, policies)
+    made = golden(spark, copies, policies, keeps_order=True)
     seen = set()
     for row in made.values():
         origins = tuple((p.field, p.system, p.person_id.split("-")[0], p.policy) for p in row.provenance)
