@@ -50,7 +50,7 @@ def golden_record(
     customers = records.agg(
         F.count(F.lit(1)).cast("int").alias("num_records"),
         F.sort_array(F.collect_set("system")).alias("systems"),
-        *(F.max_by(_candidate(field), _order(field)).alias(_winner(field)) for field in fields),
+        *(F.max(_candidate(field)).alias(_winner(field)) for field in fields),
         F.collect_list("_record").alias(_ALL),
         (F.min("country") == F.max("country")).alias("_has_one_country"),
         consent.alias("has_marketing_consent"),
@@ -61,27 +61,10 @@ def golden_record(
 
 
 def _with_candidates(known: DataFrame, fields: Sequence[GoldenField]) -> DataFrame:
-    """Grain: system, person_id. Adds `_record`, and for each field its candidate and the order of the candidate."""
-    newest = F.coalesce("updated_at", F.lit("1970-01-01").cast("timestamp")).alias("at")
-    texts = [field.text.alias(_text(field)) for field in fields]
-    candidates = {
-        _candidate(field): F.struct(
-            field.value.alias("value"),
-            field.text.alias("text"),
-            "system",
-            "person_id",
-            "updated_at",
-            field.deciding_policy.alias("policy"),
-        )
-        for field in fields
-    }
-    return known.withColumns(
-        {
-            "_record": F.struct(newest, "system", "person_id", *ADDRESS_PARTS, "updated_at", *texts),
-            **candidates,
-            **{_order(field): field.order for field in fields},
-        }
-    )
+    """Grain: system, person_id. Adds `_record`, the values of a record, and the candidate of each field."""
+    values = [field.value.alias(_value(field.name)) for field in fields]
+    candidates = {_candidate(field): field.candidate for field in fields}
+    return known.withColumns({"_record": F.struct("updated_at", "system", "person_id", *values), **candidates})
 
 
 def _with_address(customers: DataFrame) -> DataFrame:
@@ -89,22 +72,20 @@ def _with_address(customers: DataFrame) -> DataFrame:
 
     A missing country is filled only if all records name the same one, in a record whose address does not differ.
     """
-    chosen = F.col(f"{_WINNER}{ADDRESS}")["value"]
-    sorted_records = F.reverse(F.array_sort(_ALL))
-    fitting = F.filter(
-        _ALL, lambda record: record["country"].isNotNull() & _is_within(record, chosen, ADDRESS_PARTS[:-1])
-    )
+    chosen, own = F.col(f"{_WINNER}{ADDRESS}")["value"], _value(ADDRESS)
+    newest_first = F.when(F.col("num_records") > 1, F.sort_array(_ALL, asc=False))
+    fitting = F.filter(_ALL, lambda r: r[own]["country"].isNotNull() & _is_within(r[own], chosen, ADDRESS_PARTS[:-1]))
     is_open = chosen.isNotNull() & chosen["country"].isNull() & F.col("_has_one_country")
-    customers = customers.withColumn(_ALL, F.when(F.col("num_records") > 1, sorted_records))
+    customers = customers.withColumn(_ALL, newest_first)
     customers = customers.withColumn("_country_from", F.when(is_open, F.try_element_at(fitting, F.lit(1))))
     parts = {part: chosen[part] for part in ADDRESS_PARTS}
-    country = F.coalesce(parts["country"], F.col("_country_from.country"))
+    country = F.coalesce(parts["country"], F.col("_country_from")[own]["country"])
     return customers.withColumns({**parts, "country": country})
 
 
-def _is_within(record: Column, address: Column, parts: Sequence[str]) -> Column:
-    """Whether each address part of a record is unknown or that of `address`."""
-    return reduce(Column.__and__, (record[part].isNull() | record[part].eqNullSafe(address[part]) for part in parts))
+def _is_within(part_of: Column, address: Column, parts: Sequence[str]) -> Column:
+    """Whether each part of an address is unknown or that of `address`."""
+    return reduce(Column.__and__, (part_of[part].isNull() | part_of[part].eqNullSafe(address[part]) for part in parts))
 
 
 def _with_other_values(customers: DataFrame, fields: Sequence[GoldenField]) -> DataFrame:
@@ -117,6 +98,14 @@ def _with_other_values(customers: DataFrame, fields: Sequence[GoldenField]) -> D
     )
     attributes = F.array_compact(F.array(*(F.col(_winner(f))["value"] for f in fields if f.attribute is not None)))
     has_attributes = any(field.attribute is not None for field in fields)
+    customers = customers.withColumns(
+        {
+            "attributes": (attributes if has_attributes else F.array()).cast(ATTRIBUTES),
+            "provenance": _provenance(fields).cast(PROVENANCE),
+            "other_values": F.when(F.col("num_records") > 1, others).cast(OTHER_VALUES),
+            "num_values_left_out": num_left_out,
+        }
+    )
     return customers.select(
         "customer_id",
         "num_records",
@@ -126,15 +115,13 @@ def _with_other_values(customers: DataFrame, fields: Sequence[GoldenField]) -> D
         "has_marketing_consent",
         "joined_at",
         "is_prospect",
-        (_or_null(attributes) if has_attributes else F.lit(None)).cast(ATTRIBUTES).alias("attributes"),
-        _or_null(_provenance(fields)).cast(PROVENANCE).alias("provenance"),
-        _or_null(others).cast(OTHER_VALUES).alias("other_values"),
-        num_left_out.alias("num_values_left_out"),
+        *(_or_null(F.col(name)).alias(name) for name in ("attributes", "provenance", "other_values")),
+        "num_values_left_out",
     )
 
 
 def _provenance(fields: Sequence[GoldenField]) -> Column:
-    origins = [(field.name, F.col(_winner(field)), F.col(_winner(field))["policy"]) for field in fields]
+    origins = [(field.name, F.col(_winner(field)), field.deciding_policy(F.col(_winner(field)))) for field in fields]
     origins.append(("country", F.col("_country_from"), F.lit("filled")))
     entries = [
         F.when(
@@ -158,20 +145,20 @@ def _other_texts(field: GoldenField) -> Column:
     if field.name == ADDRESS:
         # A part of the surviving address is no other value.
         final = F.struct(*ADDRESS_PARTS)
-        records = F.filter(records, lambda record: ~_is_within(record, final, ADDRESS_PARTS))
-    texts = F.transform(records, lambda record: record[_text(field)])
-    return F.array_except(texts, F.array(F.col(_winner(field))["text"], F.lit(None).cast("string")))
+        records = F.filter(records, lambda record: ~_is_within(record[_value(ADDRESS)], final, ADDRESS_PARTS))
+    texts = F.transform(records, lambda record: field.text(record[_value(field.name)]))
+    return F.array_except(texts, F.array(field.text(F.col(_winner(field))["value"]), F.lit(None).cast("string")))
 
 
 def _other_values(field: GoldenField) -> Column:
     """Other values of a field, each with the system of its newest record."""
 
     def entry(text: Column) -> Column:
-        newest = F.try_element_at(F.filter(_ALL, lambda record: record[_text(field)] == text), F.lit(1))
-        return F.struct(F.lit(field.name).alias("field"), text.alias("value"), newest["system"].alias("system"))
+        having = F.filter(_ALL, lambda record: field.text(record[_value(field.name)]) == text)
+        system = F.try_element_at(having, F.lit(1))["system"]
+        return F.struct(F.lit(field.name).alias("field"), text.alias("value"), system.alias("system"))
 
-    entries = F.transform(F.slice(_others(field), 1, MAX_OTHER_VALUES), entry)
-    return F.coalesce(entries, F.array().cast(OTHER_VALUES))
+    return F.transform(F.slice(_others(field), 1, MAX_OTHER_VALUES), entry)
 
 
 def _or_null(array: Column) -> Column:
@@ -186,12 +173,8 @@ def _winner(field: GoldenField) -> str:
     return f"{_WINNER}{field.name}"
 
 
-def _order(field: GoldenField) -> str:
-    return f"_order_{field.name}"
-
-
-def _text(field: GoldenField) -> str:
-    return f"text_{field.name}"
+def _value(name: str) -> str:
+    return f"value_{name}"
 
 
 def _others(field: GoldenField) -> str:

@@ -46,31 +46,33 @@ class GoldenField:
             return F.when(F.coalesce(*ADDRESS_PARTS).isNotNull(), F.struct(*ADDRESS_PARTS))
         return F.col(self.name)
 
-    @property
-    def text(self) -> Column:
-        """Value of a record as text; null if unknown."""
+    def text(self, value: Column) -> Column:
+        """A value of the field as text; null if unknown."""
         if self.attribute is not None:
-            element = self.value
-            return F.coalesce(*(element[member].cast("string") for member in ATTRIBUTE_VALUE.fieldNames()[1:]))
+            return F.coalesce(*(value[member].cast("string") for member in ATTRIBUTE_VALUE.fieldNames()[1:]))
         if self.name == ADDRESS:
-            locality = F.concat_ws(" ", "postcode", "city")
-            parts = (F.col("street"), F.when(locality != "", locality), F.col("country"))
-            return F.when(self.value.isNotNull(), F.concat_ws(", ", *parts))
-        return F.col(self.name).cast("string")
+            locality = F.concat_ws(" ", value["postcode"], value["city"])
+            parts = (value["street"], F.when(locality != "", locality), value["country"])
+            return F.when(value.isNotNull(), F.concat_ws(", ", *parts))
+        return value.cast("string")
 
     @property
-    def order(self) -> Column:
-        """Order of the records of a customer: the greatest provides the value. Null if the value is unknown."""
-        newest = F.coalesce("updated_at", F.lit("1970-01-01").cast("timestamp"))
+    def candidate(self) -> Column:
+        """Value of a record after what orders it: the greatest candidate of a customer survives. Null if the value is unknown."""
         # System and person_id make the order total, so that it does not depend on the order of the rows.
-        order = F.struct(
-            self._address_level().alias("level"), self.score.alias("score"), newest.alias("at"), "system", "person_id"
+        candidate = F.struct(
+            self._level().alias("level"),
+            self.score.alias("score"),
+            "updated_at",
+            "system",
+            "person_id",
+            self.value.alias("value"),
         )
-        return F.when(self.value.isNotNull(), order)
+        return F.when(self.value.isNotNull(), candidate)
 
     @property
     def score(self) -> Column:
-        """Rank of a record's value by the policy; higher survives. At most 0 where the policy does not apply to it."""
+        """Rank of a record's value by the policy; higher survives. 0 where the policy does not apply to it."""
         policy = self.policy
         if policy.policy == "most_trusted":
             ranks = [
@@ -80,7 +82,7 @@ class GoldenField:
             return F.coalesce(*ranks, F.lit(0))
         if policy.policy == "most_complete":
             if self.name != ADDRESS:
-                return F.length(self.text)
+                return F.length(self.text(self.value))
             return reduce(Column.__add__, (F.col(part).isNotNull().cast("int") for part in ADDRESS_PARTS))
         if policy.policy == "most_frequent":
             return F.count(F.lit(1)).over(self._same_value()).cast("int")
@@ -90,18 +92,17 @@ class GoldenField:
             return F.when(is_marked, 2).when(is_shared, 1).otherwise(0)
         return F.lit(0)
 
-    @property
-    def deciding_policy(self) -> Column:
-        """Name of the policy that decides on a record's value: most_recent where the declared one does not apply."""
-        return F.when(self.score > 0, F.lit(self.policy.policy)).otherwise(F.lit("most_recent"))
+    def deciding_policy(self, candidate: Column) -> Column:
+        """Name of the policy that chose a candidate: most_recent where the declared one does not apply."""
+        return F.when(candidate["score"] > 0, F.lit(self.policy.policy)).otherwise(F.lit("most_recent"))
 
     def _same_value(self) -> WindowSpec:
         """Records of the customer with the same value; for an address apart from the country, which sources often omit."""
         if self.name == ADDRESS:
             return Window.partitionBy("customer_id", *ADDRESS_PARTS[:-1])
-        return Window.partitionBy("customer_id", self.text)
+        return Window.partitionBy("customer_id", self.text(self.value))
 
-    def _address_level(self) -> Column:
+    def _level(self) -> Column:
         """2: postal address (street with postcode or city); 1: a part of one; 0: country only, or no address field."""
         if self.name != ADDRESS:
             return F.lit(0)
