@@ -1,10 +1,23 @@
 """Contracts of the `gold` layer: customers, their links to source systems, and identity events."""
 
-from crm_spark.contracts.types import ATTRIBUTES, BOOLEAN, DATE, DOUBLE, INT, STRING, STRINGS, TIMESTAMP
+from crm_spark.contracts.types import (
+    ATTRIBUTES,
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    INT,
+    OTHER_VALUES,
+    PROVENANCE,
+    STRING,
+    STRINGS,
+    TIMESTAMP,
+)
 from crm_spark.core.contract import Sensitivity, TableContract, added, optional, required
 
 PERSONAL = Sensitivity.PERSONAL
 CUSTOMER_ID = required("customer_id", STRING, "Customer id across all systems; stable across refreshes.")
+SURVIVES = "Value of the linked source records by the policy of `resolve.golden`; default: the newest."
+ADDRESS = "Part of the address, whose parts come from one source record, by the policy of `address`."
 
 CUSTOMER = TableContract(
     name="gold.customer",
@@ -14,15 +27,15 @@ CUSTOMER = TableContract(
         CUSTOMER_ID,
         required("num_records", INT, "Number of source records linked to this customer."),
         required("systems", STRINGS, "Systems that contain the customer."),
-        optional("given_name", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("family_name", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("email", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("phone", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("street", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("postcode", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("city", STRING, "Newest non-null value of the linked source records.", PERSONAL),
-        optional("country", STRING, "Newest non-null value of the linked source records."),
-        optional("birth_on", DATE, "Newest non-null value of the linked source records.", PERSONAL),
+        optional("given_name", STRING, SURVIVES, PERSONAL),
+        optional("family_name", STRING, SURVIVES, PERSONAL),
+        optional("email", STRING, SURVIVES, PERSONAL),
+        optional("phone", STRING, SURVIVES, PERSONAL),
+        optional("street", STRING, ADDRESS, PERSONAL),
+        optional("postcode", STRING, ADDRESS, PERSONAL),
+        optional("city", STRING, ADDRESS, PERSONAL),
+        optional("country", STRING, f"{ADDRESS} Filled from another record only if it does not contradict."),
+        optional("birth_on", DATE, SURVIVES, PERSONAL),
         optional(
             "has_marketing_consent",
             BOOLEAN,
@@ -38,9 +51,24 @@ CUSTOMER = TableContract(
         added(
             "attributes",
             ATTRIBUTES,
-            "Attributes of the linked person records; each the newest non-null value. Sorted by name; null for none.",
+            "Attributes of the linked person records; each by its policy, default: the newest value. Sorted by name; null for none.",
             PERSONAL,
         ),
+        added(
+            "provenance",
+            PROVENANCE,
+            "Source record of each field (`address`: of street, postcode, city and country) and attribute, and the policy that chose "
+            "it; `filled`: a country from another record than the address. Null without a person record.",
+            PERSONAL,
+        ),
+        added(
+            "other_values",
+            OTHER_VALUES,
+            "Values of the linked records that differ from those of this row, as text, each with the system of its newest record; at "
+            "most 10 per field, the newest. Null for none.",
+            PERSONAL,
+        ),
+        added("num_values_left_out", INT, "Number of values left out of `other_values`; they are in silver.person."),
     ),
 )
 CUSTOMER_LINK = TableContract(

@@ -47,5 +47,21 @@ ATTRIBUTE_VALUE = StructType(
 )
 ATTRIBUTES = ArrayType(ATTRIBUTE_VALUE)
 """Named values of which each has one of four types; sorted by name, so that equal attributes are equal columns."""
+PROVENANCE = ArrayType(
+    StructType(
+        [
+            StructField("field", STRING),
+            StructField("system", STRING),
+            StructField("person_id", STRING),
+            StructField("updated_at", TIMESTAMP),
+            StructField("policy", STRING),
+        ]
+    )
+)
+"""Source record of each field of a golden record, and the policy that chose it."""
+OTHER_VALUES = ArrayType(
+    StructType([StructField("field", STRING), StructField("value", STRING), StructField("system", STRING)])
+)
+"""Values of the linked records that are not in the golden record, as text."""
 NAMED_NUMBERS = ArrayType(StructType([StructField("name", STRING), StructField("value", DOUBLE)]))
 """Numbers by name, sorted by name."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from crm_spark.core.config import Config
+from crm_spark.stages.resolve.golden_config import GoldenConfig
 
 
 class ResolveConfig(Config):
@@ -25,3 +26,5 @@ class ResolveConfig(Config):
     """Random pairs sampled to estimate the u probabilities."""
     nicknames: str | None = None
     """YAML file with nicknames by given name; null: no nicknames."""
+    golden: GoldenConfig = GoldenConfig()
+    """Golden record: which value survives where the records of a customer differ."""

@@ -39,6 +39,7 @@ from crm_spark.stages.resolve.components import Save
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.evidence import Evidence, evidence_of, person_records
 from crm_spark.stages.resolve.golden import golden_record
+from crm_spark.stages.resolve.golden_fields import GoldenField, golden_fields
 from crm_spark.stages.resolve.identity import assign, events
 from crm_spark.stages.resolve.link import link, present_evidence
 from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, Linked
@@ -78,7 +79,9 @@ def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
     if everyone.isEmpty():
         return skipped_without_persons()
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
-    evidence = evidence_of(attributes_of(sources, "person"))
+    attributes = attributes_of(sources, "person")
+    fields = golden_fields(cfg.golden, attributes)
+    evidence = evidence_of(attributes)
     records = person_records(people, evidence, max_shared=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
     linked = _linked(ctx, cfg, records, evidence, save)
     members = everyone.select("record_key").join(linked.clusters, "record_key", "left")
@@ -88,7 +91,7 @@ def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
     )
     # Checkpoint: the plan reads the table that is overwritten below.
     assigned = assign(members, links).localCheckpoint()
-    _write(ctx, assigned, everyone, linked.pairs, people, first_events, sources)
+    _write(ctx, assigned, everyone, linked.pairs, people, first_events, sources, fields)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
     note = "; ".join(
@@ -137,6 +140,7 @@ def _write(
     people: DataFrame,
     first_events: DataFrame,
     sources: Sequence[Source],
+    fields: Sequence[GoldenField],
 ) -> None:
     inside = pairs.where("is_linked")
     ends = inside.select(F.col("record_key_l").alias("record_key"), "match_probability").union(
@@ -160,7 +164,7 @@ def _write(
         people,
         first_events,
         known_persons=_known_persons(ctx, lead_sources(sources)),
-        attributes=attributes_of(sources, "person"),
+        fields=fields,
     )
     ctx.tables.merge(
         CUSTOMER_LINK,
