@@ -47,5 +47,9 @@ ATTRIBUTE_VALUE = StructType(
 )
 ATTRIBUTES = ArrayType(ATTRIBUTE_VALUE)
 """Named values of which each has one of four types; sorted by name, so that equal attributes are equal columns."""
+EVIDENCE = ArrayType(
+    StructType([StructField("column", STRING), StructField("comparison", STRING), StructField("bits", DOUBLE)])
+)
+"""How each compared column of two records agrees, and what that is worth; strongest first."""
 NAMED_NUMBERS = ArrayType(StructType([StructField("name", STRING), StructField("value", DOUBLE)]))
 """Numbers by name, sorted by name."""
