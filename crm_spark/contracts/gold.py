@@ -85,7 +85,9 @@ IDENTITY_REVIEW = TableContract(
         required("other_customer_id", STRING, "Customer to which the other person is linked."),
         required("is_one_customer", BOOLEAN, "Whether the two records are linked to the same customer."),
         required("match_probability", DOUBLE, "Match probability of the pair."),
-        optional("evidence", EVIDENCE, "Comparison of each column in words, with its match weight in bits; strongest first."),
+        optional(
+            "evidence", EVIDENCE, "Comparison of each column in words, with its match weight in bits; strongest first."
+        ),
         required("status", STRING, "`open`; `reopened`: a decision was undone, or newer ones contradict it."),
     ),
 )

@@ -152,7 +152,7 @@ def sentence(found: Iterable[tuple[str, str, float]]) -> str:
     Args:
         found: column, comparison, bits.
     """
-    parts = []
+    parts: list[str] = []
     for column, comparison, bits in found:
         unit = "" if parts else " bits"
         parts.append(f"{column}: {comparison} ({bits:+.0f}{unit})")

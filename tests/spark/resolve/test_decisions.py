@@ -80,7 +80,9 @@ def test_a_file_that_is_not_utf_8_or_has_no_header_is_reported(tmp_path):
     found = read(str(tmp_path))
     assert len(found.decisions) == 1
     assert found.problems[0].startswith(f"{tmp_path / 'b.csv'}, line 2: is not UTF-8.")
-    assert found.problems[1].startswith(f"{tmp_path / 'c.csv'}, line 1: columns other_system, other_person_id, decision, ")
+    assert found.problems[1].startswith(
+        f"{tmp_path / 'c.csv'}, line 1: columns other_system, other_person_id, decision, "
+    )
 
 
 def test_appended_decisions_are_read_back(tmp_path):
@@ -93,7 +95,7 @@ def test_appended_decisions_are_read_back(tmp_path):
         append_decision(path, each)
     assert read(str(path)).decisions == tuple(ours)
     assert path.read_text().splitlines()[1] == (
-        "crm,'=1+1,shop,''x,same,Ada,2026-01-31T14:05:00.000Z,\"a \"\"b\"\", c\",linked"
+        'crm,\'=1+1,shop,\'\'x,same,Ada,2026-01-31T14:05:00.000Z,"a ""b"", c",linked'
     )
     assert list(path.parent.iterdir()) == [path]
 
@@ -122,7 +124,12 @@ def test_the_file_of_the_review_page(tmp_path):
 
 def test_the_newest_decision_of_a_pair_counts():
     newest, applied, problems = settled(
-        [decision("1", "2", False, 3), decision("1", "2", True, 2), decision("3", "4", True, 2), decision("3", "4", None, 2)]
+        [
+            decision("1", "2", False, 3),
+            decision("1", "2", True, 2),
+            decision("3", "4", True, 2),
+            decision("3", "4", None, 2),
+        ]
     )
     assert [(d.pair, d.is_same) for d in newest] == [(("s|1", "s|2"), False), (("s|3", "s|4"), None)]
     assert [d.pair for d in applied] == [("s|1", "s|2")]
@@ -140,7 +147,9 @@ def test_of_contradictory_decisions_the_oldest_does_not_apply():
     _, applied, problems = settled([decision("a", "c", False, 0 + 1, "g, line 2"), *chain])
     # The line of the file decides at the same time: a-b is newer than a-c.
     assert [(d.pair, d.is_same) for d in applied] == [(("s|a", "s|b"), True), (("s|b", "s|c"), True)]
-    assert problems[0].startswith("g, line 2: `different` contradicts newer decisions, by which the records are one person")
+    assert problems[0].startswith(
+        "g, line 2: `different` contradicts newer decisions, by which the records are one person"
+    )
 
 
 @pytest.fixture

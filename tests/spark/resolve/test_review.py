@@ -50,7 +50,9 @@ def test_the_most_doubtful_pair_of_two_customers_is_asked(spark, tmp_path):
     found = by_pair(frame)
     # a-c is of the same customers as a-b, which is closer to 0.5; b-e and b-d are outside the band.
     assert set(found) == {("crm|a|1", "crm|b"), ("crm|a|1", "shop|d"), ("shop|d", "shop|e")}
-    assert {pair: row.is_one_customer for pair, row in found.items() if row.is_one_customer} == {("shop|d", "shop|e"): True}
+    assert {pair: row.is_one_customer for pair, row in found.items() if row.is_one_customer} == {
+        ("shop|d", "shop|e"): True
+    }
     row = found["crm|a|1", "crm|b"]
     assert (row.person_id, row.customer_id, row.other_customer_id, row.status) == ("a|1", "c1", "c2", "open")
     tables = lake_context(spark, tmp_path / "lake").tables
@@ -74,8 +76,14 @@ def test_decided_pairs_are_left_out_and_undone_ones_return(spark):
 @pytest.mark.parametrize(
     ("number", "text"),
     [
-        (0, "given name: same rare value (+9 bits); birth date: one digit differs (+4); family name: same (+3); city: differs (-2)"),
-        (1, "birth date: the same digits in another order (+3 bits); family name: one character differs (+2); given name: initial (+1)"),
+        (
+            0,
+            "given name: same rare value (+9 bits); birth date: one digit differs (+4); family name: same (+3); city: differs (-2)",
+        ),
+        (
+            1,
+            "birth date: the same digits in another order (+3 bits); family name: one character differs (+2); given name: initial (+1)",
+        ),
         (
             2,
             "birth date: same rare value (+7 bits); family name: in the place of another name (+2); city: differs (-1); given "
