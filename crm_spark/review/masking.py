@@ -59,13 +59,22 @@ def masked_pair(column: str, left: str | None, right: str | None) -> Compared:
     marks: tuple[list[Mark], list[Mark]] = (["none"] * len(left), ["none"] * len(right))
     if is_similar:
         marks = (["differs"] * len(left), ["differs"] * len(right))
-    for block in matcher.get_matching_blocks():
-        if is_similar or block.size >= _MIN_BLOCK:
-            marks[0][block.a : block.a + block.size] = ["same"] * block.size
-            marks[1][block.b : block.b + block.size] = ["same"] * block.size
+    for start, other, size in _common(a, b, matcher):
+        if is_similar or size >= _MIN_BLOCK:
+            marks[0][start : start + size] = ["same"] * size
+            marks[1][other : other + size] = ["same"] * size
     shown = [_kept(column, value) | _differing(value, mark) for value, mark in zip((left, right), marks)]
     comparison = "same" if is_same else "similar" if is_similar else "differs"
     return Compared(_parts(left, shown[0], marks[0]), _parts(right, shown[1], marks[1]), comparison)
+
+
+def _common(a: str, b: str, matcher: SequenceMatcher[str]) -> list[tuple[int, int, int]]:
+    """Common parts: position in each value, and length."""
+    in_place = [i for i, (x, y) in enumerate(zip(a, b)) if x == y]
+    # Of two numbers with swapped digits, both digits differ: no digit was inserted and another removed.
+    if len(a) == len(b) and len(a) - len(in_place) <= _MAX_SHOWN:
+        return [(i, i, 1) for i in in_place]
+    return [(block.a, block.b, block.size) for block in matcher.get_matching_blocks()]
 
 
 def masked(column: str, value: str) -> str:
