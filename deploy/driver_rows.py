@@ -60,6 +60,7 @@ DRIVER_ROWS = {
     "stages/report/topic_facts.py:_rows": "aggregates by aspect, month, or a limited number of products and words",
     "stages/resolve/decisions.py:remembered": "one row per decision that a person has made",
     "stages/resolve/decisions.py:_existing": "two rows per decision that a person has made",
+    "stages/resolve/enforcement.py:enforced": "two rows per decision that a person has made",
     "stages/resolve/linkage.py:link": "`resolve.duckdb_max_records` rows; above, Spark compares them",
     "stages/score/newest_texts.py:newest_of": "one row per day",
     "stages/segment/fitting.py:fit_or_keep": "one row per segment id ever used",
