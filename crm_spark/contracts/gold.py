@@ -52,7 +52,9 @@ CUSTOMER_LINK = TableContract(
         required("person_id", STRING, "The system's id of the person."),
         CUSTOMER_ID,
         optional(
-            "match_probability", DOUBLE, "Highest match probability with another record; null if there is no match."
+            "match_probability",
+            DOUBLE,
+            "Highest match probability with another record of the customer; null if it was linked by a rule or not at all.",
         ),
     ),
 )

@@ -167,8 +167,10 @@ class Attribute(Mapping):
 
     type: AttributeType = "category"
     """number, category, date, flag (yes or no) or text. An invalid value becomes null and is counted."""
-    role: Literal["feature", "none"] = "none"
-    """feature: input of the predictions, for attributes of people; none: kept only."""
+    role: Literal["feature", "evidence", "identifier", "none"] = "none"
+    """For attributes of people. feature: input of the predictions; evidence: compared to find the records of one person
+    (birth place, occupation); identifier: a number that only one person has (tax number, customer card), records with the same
+    one are of one person; none: kept only."""
     sensitivity: Literal["internal", "personal", "special"] = "internal"
     """internal: may be shown and exported; personal: identifies a person; special: health, belief, origin and the like,
     which never become features."""
@@ -187,6 +189,8 @@ class Attribute(Mapping):
             raise ValueError("role feature: text is not a feature; set type: category for a small number of values")
         if self.role == "feature" and self.type == "category" and not self.feature_values:
             raise ValueError("role feature: list the values of the category in `values`; each becomes a feature")
+        if self.role in ("evidence", "identifier") and self.type not in ("text", "category", "date"):
+            raise ValueError(f"role {self.role}: values of type {self.type} are not compared as text; set type: text")
         return self
 
     @property

@@ -16,6 +16,7 @@ from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.ops import METRIC, QUARANTINE
 from crm_spark.contracts.scores import CHURN
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 GYM = ROOT / "tests" / "support" / "gym"
 NUM_MEMBERS = 600

@@ -1,188 +1,115 @@
-"""Probabilistic record linkage with Splink: train the model (unsupervised), score pairs, cluster them."""
+"""Record linkage: train the model without labels, compare the pairs of the blocking plan, and cluster them."""
 
-import logging
-from typing import Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
-from pyspark.sql import functions as F
-from splink import DuckDBAPI, Linker, SparkAPI
+from crm_spark.stages.resolve.blocking import ALL_PAIRS_UP_TO, BlockingRule, Key, candidate_rules, choose_rules
+from crm_spark.stages.resolve.certain import rules_of
+from crm_spark.stages.resolve.engine import Engine, Pairs, Weights
+from crm_spark.stages.resolve.evidence import NAME, Evidence
+from crm_spark.stages.resolve.mixture import Rates, fit_rates
+from crm_spark.stages.resolve.model import Model, trained, without_matches
+from crm_spark.stages.resolve.sessions import choose_sessions, column_sets, sessions_of
 
-from crm_spark.stages.resolve.comparisons import (
-    DEFAULT_PRIOR,
-    IDENTIFYING,
-    certain_rules,
-    rule_settings,
-    settings,
-    training_rules,
-)
-from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.splink_adapter import configure_duckdb, train_by_rule
-
-PAIRS = "record_key_l string, record_key_r string, match_probability double"
-CLUSTERS = "record_key string, cluster string"
-_RECALL = 0.7
-"""Assumed fraction of the true matches that the deterministic rules find."""
-_MAX_PRIOR = 0.1
-"""Where more pairs than this match, random pairs do not show how records of different people look: u cannot be estimated."""
-_BY_RULES = "by deterministic rules: too many pairs match to train a model"
+_ROUNDS = 2
+"""Times that records with a common match are compared."""
+_SPARE_BITS = 12.0
+"""How far below the weight at which one pair per record would match, pairs are kept."""
 
 
-def candidates(people: DataFrame, *, max_block: int, nicknames: dict[str, str]) -> DataFrame:
-    """Records with enough identifying data to be linked, without over-shared phones and e-mails. Grain: record_key.
+@dataclass(frozen=True)
+class Scored(Generic[Pairs]):
+    """Compared pairs.
 
-    A record needs an e-mail, a phone, or a full name with a birth date or an address.
+    Attributes:
+        pairs: those that can match.
+        rates: of matches and relatives among all pairs of records.
+        rules: chosen blocking rules; empty if all pairs were compared.
+        num_compared: pairs that were scored.
+        model: with which they were scored.
     """
-    given = F.lower(F.col("given_name"))
-    if nicknames:
-        pairs = [F.lit(part) for item in nicknames.items() for part in item]
-        given = F.coalesce(F.try_element_at(F.create_map(*pairs), given), given)
-    frame = people.select(
-        F.concat_ws("|", "system", "person_id").alias("record_key"),
-        given.alias("given_key"),
-        F.lower(F.col("family_name")).alias("family_name"),
-        _unless_shared("email_match", max_block).alias("email_match"),
-        _unless_shared("phone", max_block).alias("phone"),
-        F.col("birth_on").cast("string").alias("birth_on"),
-        "street",
-        "postcode",
-    )
-    has_name = F.col("given_key").isNotNull() & F.col("family_name").isNotNull()
-    has_place = F.col("birth_on").isNotNull() | F.col("street").isNotNull() | F.col("postcode").isNotNull()
-    return frame.where(F.col("email_match").isNotNull() | F.col("phone").isNotNull() | (has_name & has_place))
+
+    pairs: Pairs
+    rates: Rates
+    rules: tuple[BlockingRule, ...]
+    num_compared: int
+    model: Model
 
 
-def _unless_shared(column: str, max_block: int) -> Column:
-    return F.when(F.count(column).over(Window.partitionBy(column)) <= max_block, F.col(column))
+def match_rate_by_rules(engine: Engine[Pairs], evidence: Sequence[Evidence], *, num_records: int) -> float:
+    """Fraction of all pairs of records that the deterministic rules decide, at least."""
+    agreeing = engine.agreeing_pairs(rules_of(evidence))
+    return max(agreeing.values(), default=0) / (num_records * (num_records - 1) / 2)
 
 
-def only_email(records: DataFrame) -> DataFrame:
-    """Records whose only identifying column is the e-mail (help desk, newsletter). Grain: record_key.
-
-    They are linked by exact e-mail, since an e-mail alone does not reach the match probability in Splink.
-    """
-    other_columns = F.coalesce(*(F.col(name).cast("string") for name in IDENTIFYING if name != "email_match"))
-    is_bare = F.col("email_match").isNotNull() & other_columns.isNull()
-    return records.where(is_bare).select("record_key", "email_match")
-
-
-def with_mailboxes(clusters: DataFrame, records: DataFrame, bare: DataFrame) -> DataFrame:
-    """Add e-mail-only records to the clusters. Grain: record_key.
-
-    A record joins the cluster with its e-mail if there is exactly one; otherwise records with the same e-mail form a
-    cluster of their own.
-    """
-    owned = records.where(F.col("email_match").isNotNull()).join(clusters, "record_key")
-    owners = owned.groupBy("email_match").agg(
-        F.count_distinct("cluster").alias("num_clusters"), F.min("cluster").alias("owner")
-    )
-    first = bare.groupBy("email_match").agg(F.min("record_key").alias("first_key"))
-    placed = bare.join(first, "email_match").join(owners, "email_match", "left")
-    cluster = F.when(F.col("num_clusters") == 1, F.col("owner")).otherwise(F.col("first_key"))
-    return clusters.unionByName(placed.select("record_key", cluster.alias("cluster")))
-
-
-def present_columns(records: DataFrame) -> set[str]:
-    """Identifying columns with at least two non-null values."""
-    row = records.agg(*(F.count(name).alias(name) for name in IDENTIFYING)).first()
-    assert row is not None
-    return {name for name in IDENTIFYING if row[name] >= 2}
-
-
-def link(
-    spark: SparkSession,
-    records: DataFrame,
-    present: set[str],
-    cfg: ResolveConfig,
-    *,
-    num_records: int,
-    seed: int,
-    checkpoints: str | None = None,
-) -> tuple[DataFrame, DataFrame, str]:
-    """Train the Splink model, score candidate pairs and cluster them.
+def train(
+    engine: Engine[Pairs], evidence: Sequence[Evidence], *, num_records: int, training_pairs: int, seed: int
+) -> Model:
+    """Train the model of the records.
 
     Args:
-        spark: the session.
-        records: result of `candidates` without the e-mail-only records.
-        present: result of `present_columns`.
-        cfg: settings of the stage.
-        num_records: number of records.
-        seed: of the sample of random pairs.
-        checkpoints: folder for intermediate results of the Spark backend, which every executor can reach; the results
-            read from it. None: they are cached.
-
-    Returns:
-        Pairs at or above the match probability; the cluster of every record (grain: record_key); the backend, and
-        how records were linked if not by the model.
+        engine: with the records.
+        evidence: the columns to compare; at least two values of each are known.
+        num_records: number of records, at least 2.
+        training_pairs: random pairs from which u is learnt.
+        seed: of the random pairs.
     """
-    logging.getLogger("splink").setLevel(logging.ERROR)
-    is_small = num_records <= cfg.duckdb_max_records
-    backend = cfg.backend if cfg.backend != "auto" else "duckdb" if is_small else "spark"
-    if backend == "spark":
-        if checkpoints:
-            spark.sparkContext.setCheckpointDir(checkpoints)
-        api: Any = SparkAPI(spark_session=spark, break_lineage_method="parquet" if checkpoints else "persist")
-        frame = api.register(records)
-    else:
-        api = DuckDBAPI()
-        configure_duckdb(api)
-        # Limited by duckdb_max_records; sorted, because sampling depends on the row order.
-        frame = api.register(records.orderBy("record_key").toArrow())
-    prior = _prior(frame, present, backend, num_records=num_records)
-    if prior > _MAX_PRIOR:
-        return (*_linked_by_rules(spark, frame, present, backend), f"{backend} {_BY_RULES}")
-    linker = Linker(frame, settings(present, backend, prior=prior), log_level=logging.ERROR)
-    _train(linker, present, cfg, seed=seed)
-    scored = linker.inference.predict(threshold_match_probability=min(0.5, cfg.match_probability))
-    clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
-        scored, threshold_match_probability=cfg.match_probability
-    )
-    pairs = _to_spark(spark, scored, ["record_key_l", "record_key_r", "match_probability"], PAIRS, backend)
-    members = _to_spark(spark, clusters, ["record_key", "cluster_id"], CLUSTERS, backend)
-    return pairs.where(F.col("match_probability") >= cfg.match_probability), members, backend
+    columns = [e.column for e in evidence]
+    agreeing = engine.agreeing_pairs(column_sets(columns))
+    # Members of a household agree on all shared columns: a session blocked only on these would take them for matches.
+    own = {e.column for e in evidence if not e.is_shared} or set(columns)
+    possible = [s for s in sessions_of(agreeing, num_records) if own & set(s.columns)]
+    sessions = choose_sessions(possible, columns, [e.column for e in evidence if e.kind == NAME])
+    sample, agreed = engine.training_records(sessions)
+    return trained(sample, agreed, evidence, sessions, training_pairs=training_pairs, seed=seed)
 
 
-def _prior(frame: Any, present: set[str], backend: str, *, num_records: int) -> float:
-    """Probability that two random records match, above 0: the fraction of pairs that the deterministic rules link."""
-    certain = certain_rules(present)
-    if not certain:
-        return DEFAULT_PRIOR
-    linker = Linker(frame, settings(present, backend), log_level=logging.ERROR)
-    try:
-        linker.training.estimate_probability_two_random_records_match(certain, recall=_RECALL)
-    except ValueError:
-        return 1.0  # more pairs match than a recall below 1 allows
-    prior = float(linker.misc.save_model_to_json()["probability_two_random_records_match"])
-    # Splink cannot compute with a prior of 0: without a matching pair there is at most one.
-    num_pairs = max(1, num_records * (num_records - 1) // 2)
-    return prior or min(DEFAULT_PRIOR, 1 / num_pairs)
+def score(
+    engine: Engine[Pairs], model: Model, evidence: Sequence[Evidence], keys: Sequence[Key], *, num_records: int
+) -> Scored[Pairs]:
+    """Choose blocking rules and score their pairs.
+
+    Args:
+        engine: with the records.
+        model: result of `train`.
+        evidence: columns of the model.
+        keys: blocking keys of the records.
+        num_records: number of records, at least 2.
+    """
+    total = num_records * (num_records - 1) / 2
+    shared = [e.is_shared for e in evidence]
+    fit = _Fit(total, with_relatives=any(shared) and not all(shared))
+    rules: tuple[BlockingRule, ...] = ()
+    if num_records > ALL_PAIRS_UP_TO:
+        rules = choose_rules(engine.count_pairs(candidate_rules(keys)), num_records=num_records)
+    parts = engine.block(rules)
+    # The matches among the random pairs, from which u was learnt, are known only now.
+    first = engine.score_sample(parts, model)
+    freed = without_matches(model, match_rate=fit.rates(first, weight=parts).match)
+    least_bits = math.log2(num_records) - _SPARE_BITS
+    pairs, weights = engine.score(parts, freed, least_bits=least_bits)
+    rates = fit.rates(weights)
+    for _ in range(_ROUNDS if rules else 0):
+        more = engine.score_common(pairs, rates, freed, least_bits=least_bits)
+        if more is None:
+            break
+        pairs, weights = more[0], Weights.concat([weights, more[1]])
+        rates = fit.rates(weights)
+    return Scored(pairs, rates, rules, weights.num_pairs, freed)
 
 
-def _linked_by_rules(spark: SparkSession, frame: Any, present: set[str], backend: str) -> tuple[DataFrame, DataFrame]:
-    """Pairs and clusters by the deterministic rules; the match probability is unknown."""
-    linker = Linker(frame, rule_settings(present), log_level=logging.ERROR)
-    linked = linker.inference.deterministic_link()
-    clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(linked)
-    pairs = _to_spark(
-        spark, linked, ["record_key_l", "record_key_r"], "record_key_l string, record_key_r string", backend
-    )
-    members = _to_spark(spark, clusters, ["record_key", "cluster_id"], CLUSTERS, backend)
-    return pairs.withColumn("match_probability", F.lit(None).cast("double")), members
+@dataclass(frozen=True)
+class _Fit:
+    num_pairs: float
+    with_relatives: bool
 
-
-def _train(linker: Linker, present: set[str], cfg: ResolveConfig, *, seed: int) -> None:
-    # One chunk: early stopping of the chunked estimate depends on the chunk order.
-    linker.training.estimate_u_using_random_sampling(max_pairs=cfg.training_pairs, seed=seed, num_chunks=1)
-    for rule in training_rules(present):
-        if not train_by_rule(linker, rule):
-            # No or too few pairs agree on these columns: parameters come from the other passes or Splink's defaults.
-            logging.getLogger("crm_spark").debug("resolve: a training rule has too few pairs and is skipped")
-
-
-def _to_spark(spark: SparkSession, frame: Any, columns: list[str], schema: str, backend: str) -> DataFrame:
-    if backend == "spark":
-        result: DataFrame = frame.as_spark_dataframe().select(*columns)
-    else:
-        table = frame.as_pyarrow_table().select(columns)
-        result = spark.createDataFrame(table) if table.num_rows else spark.createDataFrame([], schema)
-    names = [field.split(" ")[0] for field in schema.split(", ")]
-    return result.toDF(*names).select(*(F.col(f.split(" ")[0]).cast(f.split(" ")[1]) for f in schema.split(", ")))
+    def rates(self, weights: Weights, *, weight: float = 1.0) -> Rates:
+        return fit_rates(
+            weights.bits,
+            weights.own,
+            weights.counts * weight,
+            num_pairs=self.num_pairs,
+            with_relatives=self.with_relatives,
+        )

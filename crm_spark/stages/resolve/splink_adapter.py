@@ -12,8 +12,7 @@ __all__ = ["TrainingError", "configure_duckdb", "train_by_rule"]
 
 def configure_duckdb(api: DuckDBAPI) -> None:
     """Make DuckDB deterministic: a fixed number of threads and preserved row order."""
-    # DuckDBAPI has no option for connection settings, so they are set on its private connection.
-    api._con.execute("SET threads = 2; SET preserve_insertion_order = true")
+    api.duckdb_con.execute("SET threads = 2; SET preserve_insertion_order = true")
 
 
 def train_by_rule(linker: Linker, rule: Any) -> bool:

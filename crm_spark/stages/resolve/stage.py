@@ -1,6 +1,6 @@
 """Resolve stage: link silver persons to customers. Existing customer ids are kept."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,11 @@ from crm_spark.core.session import with_shuffle_partitions
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Source, attributes_of, load_sources
 from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.evidence import Evidence, evidence_of, person_records
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.identity import assign, events
-from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
+from crm_spark.stages.resolve.link import CLUSTERS, PAIRS, Linked, link, present_evidence
+from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
 
 ACTIVITY = (
     ORDER,
@@ -71,40 +73,56 @@ def _run(ctx: JobContext, people: DataFrame, checkpoints: str | None) -> StageRe
     everyone = everyone.withColumn("record_key", F.concat_ws("|", *_KEYS)).cache()
     if everyone.isEmpty():
         return skipped_without_persons()
-    records = candidates(people, max_block=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
-    pairs, clusters, note = _linked(ctx, cfg, records, checkpoints)
-    members = everyone.select("record_key").join(clusters, "record_key", "left")
+    sources = load_sources(Path(ctx.settings.ingest.sources_dir))
+    evidence = evidence_of(attributes_of(sources, "person"))
+    records = person_records(people, evidence, max_shared=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
+    linked = _linked(ctx, cfg, records, evidence, checkpoints)
+    members = everyone.select("record_key").join(linked.clusters, "record_key", "left")
     members = members.withColumn("cluster", F.coalesce("cluster", "record_key"))
     links = ctx.tables.read(CUSTOMER_LINK).select(
         F.concat_ws("|", *_KEYS).alias("record_key"), F.col("customer_id").alias("former_id")
     )
     # Checkpoint: the plan reads the table that is overwritten below.
     assigned = assign(members, links).localCheckpoint()
-    _write(ctx, assigned, everyone, pairs, people, first_events)
+    _write(ctx, assigned, everyone, linked.pairs, people, first_events, sources)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
-    return StageResult(num_customers, note=f"{num_records} records linked to {num_customers} customers; {note}")
+    note = "; ".join(
+        [f"{num_records} records linked to {num_customers} customers", linked.note, *_too_large(ctx, assigned)]
+    )
+    return StageResult(num_customers, note=note)
+
+
+def _too_large(ctx: JobContext, assigned: DataFrame) -> list[str]:
+    """Report customers with more records than plausible, largest first."""
+    most = ctx.settings.resolve.max_cluster
+    sizes = assigned.groupBy("customer_id").count().where(F.col("count") > most)
+    number, largest = sizes.agg(F.count(F.lit(1)), F.max("count")).collect()[0]
+    if not number:
+        return []
+    ctx.log.warning(
+        "resolve: %d customers have more than %d records, the largest %d: look at gold.customer_link for a shared value, such as a "
+        "placeholder in the names or addresses of a source",
+        number,
+        most,
+        largest,
+    )
+    return [f"{number} customers with more than {most} records, the largest {largest}"]
 
 
 def _linked(
-    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, checkpoints: str | None
-) -> tuple[DataFrame, DataFrame, str]:
-    bare = only_email(records)
+    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, evidence: tuple[Evidence, ...], checkpoints: str | None
+) -> Linked:
+    bare = only_email(records, evidence)
     linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
-    present = present_columns(linkable)
+    present = present_evidence(linkable, evidence)
     num_records = linkable.count()
     if not present:
-        no_pairs = ctx.spark.createDataFrame([], "record_key_l string, record_key_r string, match_probability double")
-        no_clusters = ctx.spark.createDataFrame([], "record_key string, cluster string")
-        return (
-            no_pairs,
-            with_mailboxes(no_clusters, linkable, bare),
-            "no identifying columns except e-mail; matched by exact e-mail",
-        )
-    pairs, clusters, method = link(
-        ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, checkpoints=checkpoints
-    )
-    return pairs, with_mailboxes(clusters, linkable, bare), f"compared with Splink on {method}"
+        none = ctx.spark.createDataFrame([], CLUSTERS)
+        note = "no evidence of identity except e-mail; matched by exact e-mail"
+        return Linked(ctx.spark.createDataFrame([], PAIRS), with_mailboxes(none, linkable, bare), note)
+    linked = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
+    return Linked(linked.pairs, with_mailboxes(linked.clusters, linkable, bare), linked.note)
 
 
 def _write(
@@ -114,9 +132,11 @@ def _write(
     pairs: DataFrame,
     people: DataFrame,
     first_events: DataFrame,
+    sources: Sequence[Source],
 ) -> None:
-    ends = pairs.select(F.col("record_key_l").alias("record_key"), "match_probability").union(
-        pairs.select("record_key_r", "match_probability")
+    inside = pairs.where("is_linked")
+    ends = inside.select(F.col("record_key_l").alias("record_key"), "match_probability").union(
+        inside.select("record_key_r", "match_probability")
     )
     strongest = ends.groupBy("record_key").agg(F.max("match_probability").alias("match_probability"))
     linked = assigned.join(everyone, "record_key").join(strongest, "record_key", "left")
@@ -131,7 +151,6 @@ def _write(
         digest=digest,
         insert_only=True,
     )
-    sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     golden = golden_record(
         linked.select(*_KEYS, "customer_id"),
         people,

@@ -169,6 +169,7 @@ def test_latest_value_wins_where_a_rule_says_so(company):
     assert {key: row[2] for key, row in persons(ctx).items()} == {"1": None, "2": "Ulm"}
 
 
+@pytest.mark.slow
 def test_clean_run_again_after_a_crash_keeps_merged_values(company):
     ctx = company({"crm": CRM, "web": WEB}, DELIVERIES[:2])
     before = persons(ctx)
@@ -188,6 +189,7 @@ feeds:
 """
 
 
+@pytest.mark.slow
 def test_without_update_time_the_newest_delivery_is_kept(company):
     """A full export each night, under the same name or a new one; a repeated record is not written again."""
     nights = [
@@ -213,6 +215,7 @@ def test_without_update_time_the_newest_delivery_is_kept(company):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_released_record_takes_its_place_among_the_deliveries(company, tmp_path):
     """A record without an update time waited in quarantine: the files of one run and the lines of one file stay in order."""
     mapping = """

@@ -108,6 +108,7 @@ def _origin(mapping):
     return "+".join(mapping.from_) or str(mapping.value or mapping.hash_of)
 
 
+@pytest.mark.slow
 def test_their_rows_reach_silver(spark, drafted):
     ctx = lake_context(spark, drafted / "lake", conf=drafted / "mine" / "company.yaml")
     ingest.run(ctx)

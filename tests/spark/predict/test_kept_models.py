@@ -111,6 +111,7 @@ def test_predictions_of_later_nights_name_the_kept_model_and_are_evaluated_anew(
     assert models_of(aged, CHURN) == {"xgboost:00000030"}
 
 
+@pytest.mark.slow
 def test_growth_asks_for_new_models(lake):
     grown = lake(1)
     days = [grown.as_of - i * timedelta(days=HORIZON) for i in range(3)]
@@ -136,6 +137,7 @@ def test_other_settings_other_code_and_force_ask_for_new_models(lake, change):
     assert versions(ctx, "churn")[0] == "00000001"
 
 
+@pytest.mark.slow
 def test_a_model_that_newer_outcomes_contradict_is_fitted_again(lake):
     ctx = lake(1, "predict.retrain.min_compared=50")
     put_snapshots(ctx, are_reversed=True)  # those who always came back did not, and the other way round
@@ -143,6 +145,7 @@ def test_a_model_that_newer_outcomes_contradict_is_fitted_again(lake):
     assert auc(ctx) < 0.5, "the evaluated model has not seen these outcomes"
 
 
+@pytest.mark.slow
 def test_an_earlier_day_is_not_predicted_by_a_model_that_knows_later_ones(lake):
     earlier = lake(-10)
     put_snapshots(earlier)
@@ -175,6 +178,7 @@ def test_a_dry_run_writes_no_model(spark, tmp_path):
     assert not (ctx.files_root / "fitted").exists()
 
 
+@pytest.mark.slow
 def test_segments_are_kept_and_their_map_too(spark, tmp_path):
     first, later = context(spark, tmp_path, 0), context(spark, tmp_path, 60)
     put_snapshots(first)
@@ -197,6 +201,7 @@ def test_segments_are_kept_and_their_map_too(spark, tmp_path):
     assert {row[0] for row in assigned(old).values()} == {1, 2, 3, 4}, "new segments continue the former ones"
 
 
+@pytest.mark.slow
 def test_recommendations_of_a_kept_model_follow_new_purchases(spark, tmp_path):
     def shop(ctx, extra=()):
         # Two tastes. In January each customer buys the product of the taste that the popular products lack.

@@ -1,7 +1,7 @@
 """Customer ids survive reruns, merges and splits."""
 
+from crm_spark.stages.resolve.evidence import PERSON_EVIDENCE, person_records
 from crm_spark.stages.resolve.identity import assign, events
-from crm_spark.stages.resolve.linkage import candidates
 from crm_spark.stages.resolve.stage import nicknames
 
 
@@ -58,24 +58,28 @@ def test_assign_is_idempotent(spark):
 def people(spark, *rows):
     schema = (
         "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
-        "birth_on date, street string, postcode string"
+        "birth_on date, street string, postcode string, city string"
     )
-    return spark.createDataFrame([("s", *row) for row in rows], schema)
+    return spark.createDataFrame([("s", *row, None) for row in rows], schema)
+
+
+def records_of(frame, nicknames=None):
+    return person_records(frame, PERSON_EVIDENCE, max_shared=3, nicknames=nicknames or {})
 
 
 def test_phone_shared_by_too_many_records_is_ignored(spark):
     rows = [(str(i), "Ann", f"Fam{i}", None, "+49301", None, None, "10115") for i in range(4)]
-    records = candidates(people(spark, *rows), max_block=3, nicknames={}).collect()
+    records = records_of(people(spark, *rows)).collect()
     assert [row["phone"] for row in records] == [None] * 4
 
 
-def test_records_without_identifying_data_are_not_candidates(spark):
+def test_records_with_nothing_to_compare_are_left_out(spark):
     rows = [("1", "Ann", None, None, None, None, None, None), ("2", None, None, "a@b.de", None, None, None, None)]
-    assert [r["record_key"] for r in candidates(people(spark, *rows), max_block=3, nicknames={}).collect()] == ["s|2"]
+    assert [r["record_key"] for r in records_of(people(spark, *rows)).collect()] == ["s|2"]
 
 
 def test_unambiguous_nicknames_are_expanded(spark, tmp_path):
     (tmp_path / "n.yaml").write_text("william: [bill]\nchristina: [chris]\nchristian: [chris]\n")
     rows = [("1", "Bill", "A", "x@y.de", None, None, None, None), ("2", "Chris", "A", "z@y.de", None, None, None, None)]
-    records = candidates(people(spark, *rows), max_block=3, nicknames=nicknames(str(tmp_path / "n.yaml"))).collect()
+    records = records_of(people(spark, *rows), nicknames(str(tmp_path / "n.yaml"))).collect()
     assert sorted(row["given_key"] for row in records) == ["chris", "william"]

@@ -3,11 +3,13 @@
 import pytest
 
 from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
+from crm_spark.stages.resolve.evidence import PERSON_EVIDENCE, person_records
+from crm_spark.stages.resolve.link import link, present_evidence
+from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
 
 SCHEMA = (
     "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
-    "birth_on date, street string, postcode string"
+    "birth_on date, street string, postcode string, city string"
 )
 GIVEN = ("Anna", "Bruno", "Clara", "David", "Edith", "Felix", "Gerda", "Hugo", "Irene", "Jonas", "Klara", "Ludwig")
 FAMILY = ("Berger", "Dorn", "Ehlers", "Fuchs", "Graf", "Huber", "Jung", "Kern", "Lang", "Moser", "Nagel", "Ott", "Pohl")
@@ -57,14 +59,13 @@ def cluster_of(spark):
     from datetime import date
 
     made = [*background(), *HOUSEHOLD, *MAILBOXES, *TORN]
-    rows = [(*row[:6], date.fromisoformat(row[6]) if row[6] else None, *row[7:]) for row in made]
-    records = candidates(spark.createDataFrame(rows, SCHEMA), max_block=50, nicknames={}).cache()
-    bare = only_email(records)
+    rows = [(*row[:6], date.fromisoformat(row[6]) if row[6] else None, *row[7:], None) for row in made]
+    records = person_records(spark.createDataFrame(rows, SCHEMA), PERSON_EVIDENCE, max_shared=50, nicknames={}).cache()
+    bare = only_email(records, PERSON_EVIDENCE)
     telling = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
-    config = ResolveConfig(training_pairs=100_000)
-    _, clusters, backend = link(spark, telling, present_columns(telling), config, num_records=telling.count(), seed=3)
-    assert backend == "duckdb"
-    return {row["record_key"]: row["cluster"] for row in with_mailboxes(clusters, telling, bare).collect()}
+    config, present = ResolveConfig(training_pairs=100_000), present_evidence(telling, PERSON_EVIDENCE)
+    linked = link(spark, telling, present, config, num_records=telling.count(), seed=3)
+    return {row["record_key"]: row["cluster"] for row in with_mailboxes(linked.clusters, telling, bare).collect()}
 
 
 def test_household_members_are_not_merged(cluster_of):

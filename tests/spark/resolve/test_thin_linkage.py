@@ -5,18 +5,20 @@ from datetime import date
 import pytest
 
 from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.linkage import candidates, link, only_email, present_columns, with_mailboxes
+from crm_spark.stages.resolve.evidence import PERSON_EVIDENCE, person_records
+from crm_spark.stages.resolve.link import link, present_evidence
+from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
 
 SCHEMA = (
     "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
-    "birth_on date, street string, postcode string"
+    "birth_on date, street string, postcode string, city string"
 )
 NAMES = ("Ada", "Ben", "Cleo", "Dora", "Emil", "Fay", "Gus", "Hal")
 ANNA = ("Anna", "Lee", "a@a.example", "+491", date(1980, 1, 1), "Main Street 1", "10115")
 
 
 def person(number, *values):
-    return ("crm", f"p{number}", *values, *[None] * (7 - len(values)))
+    return ("crm", f"p{number}", *values, *[None] * (8 - len(values)))
 
 
 def strangers(size):
@@ -62,16 +64,17 @@ RUNS = [
 @pytest.mark.parametrize(("case", "backend"), RUNS)
 def test_every_record_is_in_one_cluster(spark, case, backend):
     people, num_customers = CASES[case]
-    records = candidates(spark.createDataFrame(people, SCHEMA), max_block=50, nicknames={}).cache()
-    bare = only_email(records)
+    frame = spark.createDataFrame(people, SCHEMA)
+    records = person_records(frame, PERSON_EVIDENCE, max_shared=50, nicknames={}).cache()
+    bare = only_email(records, PERSON_EVIDENCE)
     linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
-    present = present_columns(linkable)
+    present = present_evidence(linkable, PERSON_EVIDENCE)
     if not present:
         assert len(people) == 1  # the stage links a single record without Splink
         return
     config = ResolveConfig(backend=backend)
-    _, clusters, _ = link(spark, linkable, present, config, num_records=len(people), seed=3)
-    rows = with_mailboxes(clusters, linkable, bare).collect()
+    linked = link(spark, linkable, present, config, num_records=len(people), seed=3)
+    rows = with_mailboxes(linked.clusters, linkable, bare).collect()
     assert len(rows) == len({row["record_key"] for row in rows}) == len(people)
     if num_customers is not None:
         assert len({row["cluster"] for row in rows}) == num_customers

@@ -129,6 +129,7 @@ def test_a_damaged_manifest_is_reported_and_the_set_is_written_again(lake):
     assert shard_set_after(ctx)[1] == "1"
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_while_it_wrote_the_set_is_made_up_for(lake, monkeypatch):
     """The tables of examples belong to the new set already; keeping the old one would compare it with other texts."""
     ctx = lake(1)

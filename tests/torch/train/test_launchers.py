@@ -143,6 +143,7 @@ def test_invalid_training_ends_all_ranks(lake):
     assert process.returncode != 0 and "the encoder has 2 layers" in output
 
 
+@pytest.mark.slow
 def test_ranks_run_as_spark_tasks(lake, by_stage):
     code, output = run("train", *arguments(lake, **{"train.launcher": "spark"}))
     assert code == 0, output

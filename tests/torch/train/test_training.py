@@ -140,6 +140,7 @@ def test_killed_rank_ends_the_run_with_an_error_and_no_process(shards, tmp_path)
     assert [pid for pid in ranks if is_running(pid)] == []
 
 
+@pytest.mark.slow
 def test_more_ranks_than_reader_shards_are_rejected_before_the_first_collective(tmp_path, encoder):
     folder = tmp_path / "shards"
     write_shards(folder, encoder, num_groups=1, group_rows=30, num_examples=30)

@@ -7,7 +7,7 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from benchmarks.identity_recipe.average_link import NEVER, average_link
+from crm_spark.stages.resolve.average_link import NEVER, average_link
 
 
 def clusters(num_records, pairs, threshold=0.35):

@@ -6,9 +6,11 @@ where many of these pairs are matches: far more pairs agree on both columns than
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
-MIN_PAIRS = 50
+MIN_PAIRS = 30
 MAX_SESSIONS = 8
+ENOUGH_PAIRS = 200_000
 _PER_COLUMN = 3
 _MIN_MATCHING = 0.2
 
@@ -31,6 +33,33 @@ class Session:
     def matching(self) -> float:
         """Estimated fraction of the pairs that match, in [0, 1]."""
         return max(0.0, 1 - self.expected / self.num_pairs) if self.num_pairs else 0.0
+
+    @property
+    def one_in(self) -> int:
+        """Sample of the blocks that has enough pairs to learn from: one of so many."""
+        return max(1, self.num_pairs // ENOUGH_PAIRS)
+
+
+def column_sets(columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Single columns and pairs of columns: those on whose agreement a session can be blocked."""
+    return [chosen for size in (1, 2) for chosen in combinations(columns, size)]
+
+
+def sessions_of(agreeing: Mapping[tuple[str, ...], int], num_records: int) -> list[Session]:
+    """Possible sessions.
+
+    Args:
+        agreeing: column set -> pairs of records that agree on it, for single columns and pairs of them.
+        num_records: number of records.
+    """
+    num_pairs = max(1.0, num_records * (num_records - 1) / 2)
+    found = []
+    for columns, number in agreeing.items():
+        expected = num_pairs
+        for column in columns:
+            expected *= agreeing[(column,)] / num_pairs
+        found.append(Session(columns, number, expected))
+    return found
 
 
 def choose_sessions(sessions: Sequence[Session], columns: Sequence[str], names: Sequence[str]) -> tuple[Session, ...]:
@@ -61,14 +90,3 @@ def choose_sessions(sessions: Sequence[Session], columns: Sequence[str], names: 
         if session not in chosen and needed and len(blocked) < 3 * len(session.columns):
             take(session)
     return tuple(chosen)
-
-
-def expected_pairs(num_records: int, collisions: Mapping[str, float], columns: Sequence[str]) -> float:
-    """Pairs that agree by coincidence on independent columns.
-
-    `collisions`: column -> probability that two random records agree on it.
-    """
-    probability = 1.0
-    for column in columns:
-        probability *= collisions[column]
-    return probability * num_records * (num_records - 1) / 2
