@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from crm_spark.contracts.gold import IDENTITY_DECISION
 from crm_spark.core.context import JobContext
+from crm_spark.core.log import number_of
 from crm_spark.core.tables import TableStore
 from crm_spark.stages.resolve.decision_files import Decision, decision_files, read_decisions
 
@@ -35,6 +36,14 @@ class Decided:
     newest: tuple[Decision, ...] = ()
     applied: tuple[Decision, ...] = ()
     problems: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """Summary for the note of the stage; empty without decisions."""
+        notes = [number_of(len(self.applied), "decision") + " applied"] if self.newest else []
+        return notes + (
+            [f"{number_of(len(self.problems), 'problem')} in the decisions, see the log"] if self.problems else []
+        )
 
     def rows(self, spark: SparkSession) -> DataFrame:
         """Content of `gold.identity_decision`. Grain: pair."""
