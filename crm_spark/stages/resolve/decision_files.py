@@ -105,7 +105,7 @@ def decision_files(path: str | None) -> list[Path]:
 def review_file(path: str) -> Path:
     """File to which the review page adds decisions."""
     root = Path(path)
-    return root / REVIEW_FILE if root.is_dir() or not root.suffix else root
+    return root if root.is_file() or (root.suffix and not root.is_dir()) else root / REVIEW_FILE
 
 
 def read_decisions(path: str | None, *, zone: str, now: datetime) -> Decisions:

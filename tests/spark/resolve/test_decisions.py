@@ -120,6 +120,8 @@ def test_the_file_of_the_review_page(tmp_path):
     assert review_file(str(tmp_path)) == tmp_path / "review.csv"
     assert review_file(str(tmp_path / "d.csv")) == tmp_path / "d.csv"
     assert review_file(str(tmp_path / "new")) == tmp_path / "new" / "review.csv"
+    (tmp_path / "plain").write_text(HEADER)
+    assert review_file(str(tmp_path / "plain")) == tmp_path / "plain"
 
 
 def test_the_newest_decision_of_a_pair_counts():
