@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from crm_spark.contracts.gold import CUSTOMER_LINK, IDENTITY_REVIEW
 from crm_spark.contracts.silver import PERSON
+from crm_spark.core.hashing import sha256_of
 from crm_spark.core.tables import TableStore
 from crm_spark.review.masking import Compared, masked, masked_pair
 from crm_spark.stages.resolve.decision_files import APART, LINKED, PAIR, Decision, record_key
@@ -155,7 +156,8 @@ def random_pairs(store: TableStore, decisions: Sequence[Decision], *, num: int, 
             : size if frame is apart else num - len(chosen)
         ]
     people = _people(store, chosen)
-    in_order = sorted(chosen, key=lambda row: (row["draw"], _keys_of(row)))
+    # The draws of the many links are smaller than those of the few pairs apart: their order would tell them apart.
+    in_order = sorted(chosen, key=lambda row: sha256_of([seed, *_keys_of(row)]))
     return [Pair(*both, sample=row["sample"]) for row in in_order if (both := _both(people, row))]
 
 

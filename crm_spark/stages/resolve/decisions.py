@@ -72,7 +72,11 @@ def must_or_cannot(ctx: JobContext, known: DataFrame) -> tuple[DataFrame, Decide
     Returns:
         record_key_l, record_key_r, is_same of each decision that applies; and the decisions.
     """
-    decided = load_decisions(ctx, known)
+    decided, path = load_decisions(ctx, known), ctx.settings.resolve.decisions
+    if path is not None and not decision_files(path):
+        ctx.log.info(
+            "resolve: %s: there is no file of decisions yet. Check resolve.decisions if you have made some.", path
+        )
     for problem in decided.problems[:_MAX_LOGGED]:
         ctx.log.warning("resolve: %s", problem)
     if (num_more := len(decided.problems) - _MAX_LOGGED) > 0:
@@ -90,8 +94,6 @@ def load_decisions(ctx: JobContext, known: DataFrame) -> Decided:
     decisions = [*remembered(ctx.tables), *files.decisions]
     existing = _existing({key for decision in decisions for key in decision.pair}, known)
     problems = list(files.problems)
-    if path is not None and not decision_files(path):
-        problems.append(f"{path}: there is no file of decisions yet. Check resolve.decisions if you have made some.")
     problems += [
         f"{decision.origin}: a record does not exist. Compare system and id with silver.person (a spreadsheet may have removed "
         "leading zeros), or remove the line if the person was erased. This decision is not applied."

@@ -199,11 +199,11 @@ def test_an_erased_person_leaves_no_decision(spark, tmp_path, ctx):
     assert decided.rows(spark).count() == 1
 
 
-def test_no_decisions(spark, tmp_path, ctx):
+def test_no_decisions(spark, tmp_path, ctx, project_log):
     pairs, decided = must_or_cannot(ctx("null"), known(spark, "s|1"))
     assert rows(pairs) == [] and decided.problems == () and decided.rows(spark).count() == 0
     _, decided = must_or_cannot(ctx(tmp_path / "missing.csv"), known(spark, "s|1"))
-    assert "there is no file of decisions yet" in decided.problems[0]
+    assert decided.problems == () and "missing.csv: there is no file of decisions yet" in project_log.text
 
 
 def test_the_digest_follows_the_content(tmp_path):
