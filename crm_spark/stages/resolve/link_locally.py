@@ -7,8 +7,16 @@ from pyspark.sql import DataFrame, SparkSession
 
 from crm_spark.stages.resolve.certain import by_rules
 from crm_spark.stages.resolve.clusters import LOWEST, Pairs, clusters_of, exclusive_codes
-from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, TOO_MANY_MATCH, Linked, Records, compare
+from crm_spark.stages.resolve.config import ResolveConfig, ReviewConfig
+from crm_spark.stages.resolve.linkage import (
+    CLUSTERS,
+    EXPLAINED_PER_REVIEWED,
+    PAIRS,
+    TOO_MANY_MATCH,
+    Linked,
+    Records,
+    compare,
+)
 from crm_spark.stages.resolve.local_engine import LocalEngine, with_probability
 
 
@@ -23,7 +31,8 @@ def link_locally(spark: SparkSession, records: Records, cfg: ResolveConfig, *, s
     """
     table = records.frame.orderBy("record_key").toArrow()
     names = table["record_key"]
-    scored = compare(LocalEngine(table, records.evidence), records, training_pairs=cfg.training_pairs, seed=seed)
+    engine = LocalEngine(table, records.evidence)
+    scored = compare(engine, records, training_pairs=cfg.training_pairs, seed=seed)
     declared = [] if records.constraints is None else [records.constraints.toArrow()]
     if scored is None:
         rules = by_rules(records.frame, records.evidence)
@@ -32,6 +41,7 @@ def link_locally(spark: SparkSession, records: Records, cfg: ResolveConfig, *, s
     else:
         probable = with_probability(scored.pairs, scored.rates)
         pairs, note = probable.filter(pc.field("probability") >= LOWEST), scored.note
+        pairs = _with_weights(pairs, engine.explain(_in_doubt(pairs, cfg.review), scored.model), len(names))
     codes = exclusive_codes(names.to_pylist(), cfg.one_record_per_person)
     found = clusters_of(len(names), _numbered(pairs, declared, names), max_size=cfg.max_cluster, exclusive=codes)
     compared = {
@@ -39,14 +49,37 @@ def link_locally(spark: SparkSession, records: Records, cfg: ResolveConfig, *, s
         "record_key_r": names.take(pairs["r"]),
         "match_probability": pairs["probability"],
         "is_linked": found[pairs["l"].to_numpy()] == found[pairs["r"].to_numpy()],
+        "weights": pairs["weights"],
     }
     clusters = {"record_key": names, "cluster": names.take(pa.array(found))}
     return Linked(_frame(spark, pa.table(compared), PAIRS), _frame(spark, pa.table(clusters), CLUSTERS), note)
 
 
-_NO_PAIRS = pa.table(
-    {"l": pa.array([], pa.int64()), "r": pa.array([], pa.int64()), "probability": pa.array([], pa.float64())}
-)
+_NO_PAIRS = pa.schema(
+    {
+        "l": pa.int64(),
+        "r": pa.int64(),
+        "probability": pa.float64(),
+        "weights": pa.map_(pa.string(), pa.float64()),
+    }
+).empty_table()
+
+
+def _with_weights(pairs: pa.Table, explained: pa.Table, num_records: int) -> pa.Table:
+    """Add the weights of explained pairs; null for the others."""
+    number = [pc.add(pc.multiply(table["l"], num_records), table["r"]) for table in (pairs, explained)]
+    place = pc.index_in(number[0], value_set=number[1])
+    return pairs.append_column("weights", explained["weights"].combine_chunks().take(place.combine_chunks()))
+
+
+def _in_doubt(pairs: pa.Table, review: ReviewConfig) -> pa.Table:
+    """The pairs that may be reviewed, those with a probability next to 0.5."""
+    band = pairs.filter((pc.field("probability") >= review.low) & (pc.field("probability") <= review.high))
+    doubt = pc.abs(pc.subtract(band["probability"], 0.5))
+    order = pc.sort_indices(
+        band.append_column("doubt", doubt), [("doubt", "ascending"), ("l", "ascending"), ("r", "ascending")]
+    )
+    return band.take(order[: EXPLAINED_PER_REVIEWED * review.max_pairs])
 
 
 def _numbered(pairs: pa.Table, declared: list[pa.Table], names: pa.ChunkedArray) -> Pairs:

@@ -11,8 +11,8 @@ from crm_spark.stages.resolve.certain import by_rules
 from crm_spark.stages.resolve.clusters import LOWEST, THRESHOLD, Pairs, clusters_of, exclusive_codes
 from crm_spark.stages.resolve.comparisons import UNIQUE_ID
 from crm_spark.stages.resolve.components import Save, components
-from crm_spark.stages.resolve.config import ResolveConfig
-from crm_spark.stages.resolve.linkage import CLUSTERS, TOO_MANY_MATCH, Linked, Records, compare
+from crm_spark.stages.resolve.config import ResolveConfig, ReviewConfig
+from crm_spark.stages.resolve.linkage import CLUSTERS, EXPLAINED_PER_REVIEWED, TOO_MANY_MATCH, Linked, Records, compare
 from crm_spark.stages.resolve.spark_engine import SparkEngine, probable
 
 _PAIRS_PER_BUCKET = 200_000
@@ -33,13 +33,15 @@ def link_on_spark(spark: SparkSession, records: Records, cfg: ResolveConfig, *, 
     engine = SparkEngine(numbered, records.evidence, num_records=records.num_records, save=save)
     scored = compare(engine, records, training_pairs=cfg.training_pairs, seed=seed)
     declared = [] if records.constraints is None else [records.constraints]
+    weights: DataFrame | None = None
     if scored is None:
         rules = by_rules(records.frame, records.evidence)
         declared += [] if rules is None else [rules]
         pairs, note = spark.createDataFrame([], _PROBABLE), TOO_MANY_MATCH
     else:
         pairs, note = probable(scored.pairs, scored.rates).select("l", "r", "probability"), scored.note
-        pairs = pairs.where(F.col("probability") >= LOWEST)
+        pairs = save(pairs.where(F.col("probability") >= LOWEST))
+        weights = save(engine.explain(_in_doubt(pairs, cfg.review), scored.model))
     keys = numbered.select(UNIQUE_ID, "record_key")
     pairs = _named(pairs, keys).withColumn("is_scored", F.lit(True))
     for each in declared:
@@ -53,7 +55,22 @@ def link_on_spark(spark: SparkSession, records: Records, cfg: ResolveConfig, *, 
         ends = clusters.select(F.col("record_key").alias(f"record_key_{end}"), F.col("cluster").alias(f"cluster_{end}"))
         compared = compared.join(ends, f"record_key_{end}")
     compared = compared.withColumn("is_linked", F.col("cluster_l") == F.col("cluster_r"))
-    return Linked(compared.select("record_key_l", "record_key_r", "match_probability", "is_linked"), clusters, note)
+    if weights is not None:
+        compared = compared.join(weights, ["l", "r"], "left")
+    else:
+        compared = compared.withColumn("weights", F.lit(None).cast("map<string, double>"))
+    # The numbers of the records are in no order.
+    ordered = (F.least("record_key_l", "record_key_r"), F.greatest("record_key_l", "record_key_r"))
+    compared = compared.withColumns({"record_key_l": ordered[0], "record_key_r": ordered[1]})
+    columns = ("record_key_l", "record_key_r", "match_probability", "is_linked", "weights")
+    return Linked(compared.select(*columns), clusters, note)
+
+
+def _in_doubt(pairs: DataFrame, review: ReviewConfig) -> DataFrame:
+    """The pairs that may be reviewed, those with a probability next to 0.5."""
+    band = pairs.where(F.col("probability").between(review.low, review.high))
+    ordered = band.orderBy(F.abs(F.col("probability") - 0.5), "l", "r")
+    return ordered.limit(EXPLAINED_PER_REVIEWED * review.max_pairs)
 
 
 def _clustered(spark: SparkSession, pairs: DataFrame, save: Save, max_size: int, exclusive: Sequence[str]) -> DataFrame:

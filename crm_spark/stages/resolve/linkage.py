@@ -15,8 +15,12 @@ from crm_spark.stages.resolve.mixture import Rates, fit_rates
 from crm_spark.stages.resolve.model import Model, trained, without_matches
 from crm_spark.stages.resolve.sessions import choose_sessions, column_sets, sessions_of
 
-PAIRS = "record_key_l string, record_key_r string, match_probability double, is_linked boolean"
+PAIRS = (
+    "record_key_l string, record_key_r string, match_probability double, is_linked boolean, weights map<string, double>"
+)
 CLUSTERS = "record_key string, cluster string"
+EXPLAINED_PER_REVIEWED = 3
+"""Pairs whose weights are kept, per pair that is reviewed: of two customers one pair is chosen."""
 TOO_MANY_MATCH = "by deterministic rules: too many pairs match to train a model"
 _MAX_MATCH_RATE = 0.1
 """Where more of all pairs match, random pairs do not show how records of different people look, and no model can be trained."""
@@ -51,7 +55,7 @@ class Linked:
 
     Attributes:
         pairs: record_key_l, record_key_r, match_probability and is_linked (in one cluster) of compared pairs, from a low
-            probability on.
+            probability on; weights, bits by column of those that may be reviewed, null for others.
         clusters: record_key, cluster (its first record) of every record.
         note: how the records were linked.
     """

@@ -22,7 +22,7 @@ from crm_spark.stages.resolve.engine import (
 from crm_spark.stages.resolve.evidence import Evidence
 from crm_spark.stages.resolve.mixture import Rates, match_probability
 from crm_spark.stages.resolve.model import Model
-from crm_spark.stages.resolve.scoring import FREQUENCY, connect, score_pairs
+from crm_spark.stages.resolve.scoring import FREQUENCY, connect, score_pairs, weights_by_column
 from crm_spark.stages.resolve.sessions import Session
 
 _ALL_PAIRS = f"SELECT a.{UNIQUE_ID} AS l, b.{UNIQUE_ID} AS r FROM records AS a JOIN records AS b ON a.{UNIQUE_ID} < b.{UNIQUE_ID}"
@@ -145,9 +145,15 @@ class LocalEngine(Engine[pa.Table]):
             return None
         return pa.concat_tables([pairs, part.filter(pc.field("bits") >= least_bits)]), weights_of(part)
 
-    def _score(self, query: str, model: Model) -> pa.Table:
+    @override
+    def explain(self, pairs: pa.Table, model: Model) -> pa.Table:
+        self._db.register("asked", pairs.select(["l", "r"]))
+        scored = self._score("SELECT l, r FROM asked", model, by_column=True)
+        return scored.select(["l", "r"]).append_column("weights", weights_by_column(scored, self._evidence))
+
+    def _score(self, query: str, model: Model, *, by_column: bool = False) -> pa.Table:
         self._db.execute(f"CREATE OR REPLACE TABLE pairs AS {query}")
-        return score_pairs(self._db, "records", "pairs", model, self._evidence)
+        return score_pairs(self._db, "records", "pairs", model, self._evidence, by_column=by_column)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._db.execute(query).fetchall()

@@ -23,11 +23,12 @@ from crm_spark.stages.resolve.evidence import Evidence
 from crm_spark.stages.resolve.local_engine import grouped_weights, with_probability
 from crm_spark.stages.resolve.mixture import Rates
 from crm_spark.stages.resolve.model import Model
-from crm_spark.stages.resolve.scoring import FREQUENCY, connect, score_pairs
+from crm_spark.stages.resolve.scoring import FREQUENCY, connect, score_pairs, weights_by_column
 from crm_spark.stages.resolve.sessions import Session
 
 _KEYS, _VALUES = "block_keys", "value_hashes"
 SCORED = "l bigint, r bigint, bits double, own double"
+EXPLAINED = "l bigint, r bigint, weights map<string, double>"
 _ROWS_AT_ONCE = 200_000
 
 
@@ -139,13 +140,18 @@ class SparkEngine(Engine[DataFrame]):
             return None
         return self._save(pairs.unionByName(more.where(F.col("bits") >= least_bits))), _weights(more)
 
-    def _scored(self, pairs: DataFrame, model: Model) -> DataFrame:
+    @override
+    def explain(self, pairs: DataFrame, model: Model) -> DataFrame:
+        return self._scored(pairs.select("l", "r"), model, by_column=True)
+
+    def _scored(self, pairs: DataFrame, model: Model, *, by_column: bool = False) -> DataFrame:
         names = [*self._columns, *(FREQUENCY.format(c) for c in self._columns)]
         both = pairs
         for end in ("l", "r"):
             ends = self.records.select(F.col(UNIQUE_ID).alias(end), *(F.col(n).alias(f"{n}_{end}") for n in names))
             both = both.join(ends, end)
-        return both.mapInArrow(_scorer(model, self._evidence, names), SCORED)
+        scorer = _scorer(model, self._evidence, names, by_column=by_column)
+        return both.mapInArrow(scorer, EXPLAINED if by_column else SCORED)
 
     def _collected(self, records: DataFrame) -> pa.Table:
         """Records in the order of their keys, numbered."""
@@ -166,7 +172,7 @@ def probable(pairs: DataFrame, rates: Rates) -> DataFrame:
 
 
 def _scorer(
-    model: Model, evidence: Sequence[Evidence], names: Sequence[str]
+    model: Model, evidence: Sequence[Evidence], names: Sequence[str], *, by_column: bool
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     """Scores batches of pairs that carry the values of both records."""
 
@@ -179,10 +185,13 @@ def _scorer(
             connection = connect()
             connection.register("records", records)
             connection.register("pairs", pa.table({"l": numbers[:number], "r": numbers[number:]}))
-            weights = score_pairs(connection, "records", "pairs", model, evidence)  # in the order of the pairs
+            found = score_pairs(connection, "records", "pairs", model, evidence, by_column=by_column)
             connection.close()
-            columns = [pairs["l"], pairs["r"], weights["bits"], weights["own"]]
-            yield from pa.table(columns, names=["l", "r", "bits", "own"]).to_batches()
+            # In the order of the pairs.
+            weights = (
+                {"weights": weights_by_column(found, evidence)} if by_column else {n: found[n] for n in ("bits", "own")}
+            )
+            yield from pa.table({"l": pairs["l"], "r": pairs["r"], **weights}).to_batches()
 
     return scored
 

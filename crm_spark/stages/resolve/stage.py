@@ -8,7 +8,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_DECISION, IDENTITY_EVENT, IDENTITY_REVIEW
 from crm_spark.contracts.silver import (
     APPOINTMENT,
     CAMPAIGN_CONTACT,
@@ -35,8 +35,11 @@ from crm_spark.core.scratch import scratch
 from crm_spark.core.session import with_shuffle_partitions
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Source, attributes_of, load_sources
+from crm_spark.stages.resolve.average_link import ALWAYS, NEVER
 from crm_spark.stages.resolve.components import Save
 from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.decisions import Decided, decisions_digest, must_or_cannot
+from crm_spark.stages.resolve.enforcement import enforced
 from crm_spark.stages.resolve.evidence import Evidence, evidence_of, person_records
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.golden_fields import GoldenField, golden_fields
@@ -44,6 +47,7 @@ from crm_spark.stages.resolve.identity import assign, events
 from crm_spark.stages.resolve.link import link, present_evidence
 from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, Linked
 from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
+from crm_spark.stages.resolve.review import pairs_for_review
 
 ACTIVITY = (
     ORDER,
@@ -83,19 +87,27 @@ def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
     fields = golden_fields(cfg.golden, attributes)
     evidence = evidence_of(attributes)
     records = person_records(people, evidence, max_shared=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
-    linked = _linked(ctx, cfg, records, evidence, save)
+    pairs, decided = must_or_cannot(ctx, everyone.select("record_key"))
+    linked = _linked(ctx, cfg, records, evidence, save, pairs)
     members = everyone.select("record_key").join(linked.clusters, "record_key", "left")
     members = members.withColumn("cluster", F.coalesce("cluster", "record_key"))
+    members = enforced(members, decided.applied)
     links = ctx.tables.read(CUSTOMER_LINK).select(
         F.concat_ws("|", *_KEYS).alias("record_key"), F.col("customer_id").alias("former_id")
     )
     # Checkpoint: the plan reads the table that is overwritten below.
     assigned = assign(members, links).localCheckpoint()
     _write(ctx, assigned, everyone, linked.pairs, people, first_events, sources, fields)
+    _write_review(ctx, decided, linked.pairs, assigned, records)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
     note = "; ".join(
-        [f"{num_records} records linked to {num_customers} customers", linked.note, *_too_large(ctx, assigned)]
+        [
+            f"{num_records} records linked to {num_customers} customers",
+            linked.note,
+            *_too_large(ctx, assigned),
+            *decided.notes,
+        ]
     )
     return StageResult(num_customers, note=note)
 
@@ -118,7 +130,12 @@ def _too_large(ctx: JobContext, assigned: DataFrame) -> list[str]:
 
 
 def _linked(
-    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, evidence: tuple[Evidence, ...], save: Save
+    ctx: JobContext,
+    cfg: ResolveConfig,
+    records: DataFrame,
+    evidence: tuple[Evidence, ...],
+    save: Save,
+    pairs: DataFrame,
 ) -> Linked:
     bare = only_email(records, evidence)
     linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
@@ -128,7 +145,12 @@ def _linked(
         none = ctx.spark.createDataFrame([], CLUSTERS)
         note = "no evidence of identity except e-mail; matched by exact e-mail"
         return Linked(ctx.spark.createDataFrame([], PAIRS), with_mailboxes(none, linkable, bare), note)
-    linked = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, save=save)
+    constraints = pairs.select(
+        "record_key_l", "record_key_r", F.when(F.col("is_same"), ALWAYS).otherwise(NEVER).alias("probability")
+    )
+    linked = link(
+        ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, decided=constraints, save=save
+    )
     return Linked(linked.pairs, with_mailboxes(linked.clusters, linkable, bare), linked.note)
 
 
@@ -176,12 +198,34 @@ def _write(
     ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest, is_unique=True)
 
 
+def _write_review(ctx: JobContext, decided: Decided, pairs: DataFrame, assigned: DataFrame, records: DataFrame) -> None:
+    cfg = ctx.settings.resolve.review
+    review = pairs_for_review(
+        pairs,
+        assigned.select("record_key", "customer_id"),
+        records,
+        low=cfg.low,
+        high=cfg.high,
+        max_pairs=cfg.max_pairs,
+        decided=decided.pairs(ctx.spark),
+    )
+    ctx.tables.replace(IDENTITY_REVIEW, review, batch_id=ctx.batch_id("review"), digest=ctx.fingerprint, is_unique=True)
+    ctx.tables.replace(
+        IDENTITY_DECISION,
+        decided.rows(ctx.spark),
+        batch_id=ctx.batch_id("decision"),
+        digest=ctx.fingerprint,
+        is_unique=True,
+    )
+
+
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """Declarations of the sources that the golden record depends on."""
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     attributes = attributes_of(sources, "person")
     return {
         "lead_sources": lead_sources(sources),
+        "decisions": decisions_digest(ctx.settings.resolve.decisions),
         "attributes": {name: attribute.declaration for name, attribute in sorted(attributes.items())},
     }
 

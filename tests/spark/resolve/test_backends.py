@@ -39,8 +39,13 @@ def test_both_backends_find_the_same_clusters(spark, people):
         cfg = ResolveConfig(backend=backend, training_pairs=100_000)
         linked = link(spark, records, EVIDENCE, cfg, num_records=5_000, seed=3, decided=decided)
         clusters = {row["record_key"]: row["cluster"] for row in linked.clusters.collect()}
-        found[backend] = clusters, linked.note, linked.pairs.count()
+        doubtful = linked.pairs.where("weights IS NOT NULL").orderBy("record_key_l", "record_key_r").collect()
+        weights = [
+            (r["record_key_l"], r["record_key_r"], r["is_linked"], sorted(r["weights"].items())) for r in doubtful
+        ]
+        found[backend] = clusters, linked.note, linked.pairs.count(), weights
     assert found["spark"] == found["duckdb"]
+    assert len(weights) > 100
     assert len(clusters) == 5_000 and len(set(clusters.values())) < 2_500
     assert clusters["1"] == clusters["2"] and clusters["3"] != clusters["4"]
 
