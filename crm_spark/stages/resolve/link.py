@@ -44,7 +44,7 @@ def link(
         cfg: settings of the stage.
         num_records: number of records.
         seed: of the sample of random pairs.
-        decided: record_key_l, record_key_r, probability: pairs that decisions join (ALWAYS) or keep apart (NEVER).
+        decided: record_key_l, record_key_r, support: pairs that decisions join (ALWAYS) or keep apart (NEVER).
         save: materialises a frame, which cuts its plan; None: on the executors.
     """
     logging.getLogger("splink").setLevel(logging.ERROR)

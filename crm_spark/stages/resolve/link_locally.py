@@ -40,16 +40,20 @@ def link_locally(spark: SparkSession, records: Records, cfg: ResolveConfig, *, s
         pairs, note = _NO_PAIRS, TOO_MANY_MATCH
     else:
         probable = with_probability(scored.pairs, scored.rates)
-        pairs, note = probable.filter(pc.field("probability") >= LOWEST), scored.note
+        pairs, note = (
+            probable.filter((pc.field("probability") >= LOWEST) | (pc.field("support") <= -LOWEST)),
+            scored.note,
+        )
         pairs = _with_weights(pairs, engine.explain(_in_doubt(pairs, cfg.review), scored.model), len(names))
     codes = exclusive_codes(names.to_pylist(), cfg.one_record_per_person)
     found = clusters_of(len(names), _numbered(pairs, declared, names), max_size=cfg.max_cluster, exclusive=codes)
+    likely = pairs.filter(pc.field("probability") >= LOWEST)
     compared = {
-        "record_key_l": names.take(pairs["l"]),
-        "record_key_r": names.take(pairs["r"]),
-        "match_probability": pairs["probability"],
-        "is_linked": found[pairs["l"].to_numpy()] == found[pairs["r"].to_numpy()],
-        "weights": pairs["weights"],
+        "record_key_l": names.take(likely["l"]),
+        "record_key_r": names.take(likely["r"]),
+        "match_probability": likely["probability"],
+        "is_linked": found[likely["l"].to_numpy()] == found[likely["r"].to_numpy()],
+        "weights": likely["weights"],
     }
     clusters = {"record_key": names, "cluster": names.take(pa.array(found))}
     return Linked(_frame(spark, pa.table(compared), PAIRS), _frame(spark, pa.table(clusters), CLUSTERS), note)
@@ -60,6 +64,7 @@ _NO_PAIRS = pa.schema(
         "l": pa.int64(),
         "r": pa.int64(),
         "probability": pa.float64(),
+        "support": pa.float64(),
         "weights": pa.map_(pa.string(), pa.float64()),
     }
 ).empty_table()
@@ -84,14 +89,14 @@ def _in_doubt(pairs: pa.Table, review: ReviewConfig) -> pa.Table:
 
 def _numbered(pairs: pa.Table, declared: list[pa.Table], names: pa.ChunkedArray) -> Pairs:
     """Scored and declared pairs with the numbers of the records; declared pairs of unknown records are left out."""
-    left, right, probability = ([pairs[name].to_numpy()] for name in ("l", "r", "probability"))
+    left, right, support = ([pairs[name].to_numpy()] for name in ("l", "r", "support"))
     for table in declared:
         ends = [pc.index_in(table[name], value_set=names) for name in ("record_key_l", "record_key_r")]
         is_known = pc.and_(pc.is_valid(ends[0]), pc.is_valid(ends[1]))
         left.append(ends[0].filter(is_known).to_numpy().astype(np.int64))
         right.append(ends[1].filter(is_known).to_numpy().astype(np.int64))
-        probability.append(table["probability"].filter(is_known).to_numpy())
-    return Pairs(np.concatenate(left), np.concatenate(right), np.concatenate(probability))
+        support.append(table["support"].filter(is_known).to_numpy())
+    return Pairs(np.concatenate(left), np.concatenate(right), np.concatenate(support))
 
 
 def _frame(spark: SparkSession, table: pa.Table, schema: str) -> DataFrame:

@@ -16,7 +16,7 @@ from crm_spark.stages.resolve.linkage import CLUSTERS, EXPLAINED_PER_REVIEWED, T
 from crm_spark.stages.resolve.spark_engine import SparkEngine, probable
 
 _PAIRS_PER_BUCKET = 200_000
-_PROBABLE = "l bigint, r bigint, probability double"
+_PROBABLE = "l bigint, r bigint, probability double, support double"
 
 
 def link_on_spark(spark: SparkSession, records: Records, cfg: ResolveConfig, *, seed: int, save: Save) -> Linked:
@@ -39,18 +39,24 @@ def link_on_spark(spark: SparkSession, records: Records, cfg: ResolveConfig, *, 
         declared += [] if rules is None else [rules]
         pairs, note = spark.createDataFrame([], _PROBABLE), TOO_MANY_MATCH
     else:
-        pairs, note = probable(scored.pairs, scored.rates).select("l", "r", "probability"), scored.note
-        pairs = save(pairs.where(F.col("probability") >= LOWEST))
+        pairs, note = probable(scored.pairs, scored.rates).select("l", "r", "probability", "support"), scored.note
+        pairs = save(pairs.where((F.col("probability") >= LOWEST) | (F.col("support") <= -LOWEST)))
         weights = save(engine.explain(_in_doubt(pairs, cfg.review), scored.model))
     keys = numbered.select(UNIQUE_ID, "record_key")
     pairs = _named(pairs, keys).withColumn("is_scored", F.lit(True))
     for each in declared:
-        pairs = pairs.unionByName(_with_numbers(each, keys).withColumn("is_scored", F.lit(False)))
+        pairs = pairs.unionByName(
+            _with_numbers(each, keys).withColumns(
+                {"probability": F.lit(None).cast("double"), "is_scored": F.lit(False)}
+            )
+        )
     pairs = save(pairs)
     found = save(_clustered(spark, pairs, save, cfg.max_cluster, cfg.one_record_per_person))
     clusters = keys.select("record_key").join(found, "record_key", "left")
     clusters = save(clusters.select("record_key", F.coalesce("cluster", "record_key").alias("cluster")))
-    compared = pairs.where("is_scored").withColumnRenamed("probability", "match_probability")
+    compared = pairs.where(F.col("is_scored") & (F.col("probability") >= LOWEST)).withColumnRenamed(
+        "probability", "match_probability"
+    )
     for end in ("l", "r"):
         ends = clusters.select(F.col("record_key").alias(f"record_key_{end}"), F.col("cluster").alias(f"cluster_{end}"))
         compared = compared.join(ends, f"record_key_{end}")
@@ -76,10 +82,10 @@ def _in_doubt(pairs: DataFrame, review: ReviewConfig) -> DataFrame:
 def _clustered(spark: SparkSession, pairs: DataFrame, save: Save, max_size: int, exclusive: Sequence[str]) -> DataFrame:
     """Clusters of the records that have a likely match.
 
-    No two records from different components of the likely pairs are in one cluster, since the mean match probability of two
-    clusters is at least the threshold only if that of one pair is.
+    No two records from different components of the likely pairs are in one cluster, since the mean support of two clusters is
+    at least the threshold only if that of one pair is.
     """
-    parts = components(spark, pairs.where(F.col("probability") >= THRESHOLD), save)
+    parts = components(spark, pairs.where(F.col("support") >= THRESHOLD), save)
     inside = pairs
     for end in ("l", "r"):
         ends = parts.select(F.col("record").alias(end), F.col("component").alias(f"component_{end}"))
@@ -91,13 +97,13 @@ def _clustered(spark: SparkSession, pairs: DataFrame, save: Save, max_size: int,
         both = np.concatenate([table[f"record_key_{end}"].to_numpy() for end in ("l", "r")])
         names, index = np.unique(both.astype(str), return_inverse=True)
         number = table.num_rows
-        chosen = Pairs(index[:number], index[number:], table["probability"].to_numpy())
+        chosen = Pairs(index[:number], index[number:], table["support"].to_numpy())
         codes = exclusive_codes(names.tolist(), exclusive)
         found = clusters_of(len(names), chosen, max_size=max_size, exclusive=codes)
         return pa.table({"record_key": names, "cluster": names[found]})
 
     bucket = F.pmod(F.xxhash64("component_l"), F.lit(buckets)).alias("bucket")
-    columns = inside.select(bucket, "record_key_l", "record_key_r", "probability")
+    columns = inside.select(bucket, "record_key_l", "record_key_r", "support")
     return columns.groupBy("bucket").applyInArrow(clustered, CLUSTERS)
 
 

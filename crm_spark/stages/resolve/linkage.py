@@ -39,7 +39,7 @@ class Records:
         evidence: the columns to compare.
         keys: the blocking keys.
         num_records: number of records.
-        constraints: record_key_l, record_key_r, probability (ALWAYS or NEVER) of pairs that identifiers or people decide.
+        constraints: record_key_l, record_key_r, support (ALWAYS or NEVER) of pairs that identifiers or people decide.
     """
 
     frame: DataFrame

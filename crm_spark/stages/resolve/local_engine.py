@@ -164,9 +164,9 @@ class LocalEngine(Engine[pa.Table]):
 
 
 def with_probability(pairs: pa.Table, rates: Rates) -> pa.Table:
-    """Add `probability`, the match probability of scored pairs."""
-    probability = match_probability(pairs["bits"].to_numpy(), pairs["own"].to_numpy(), rates)
-    return pairs.append_column("probability", pa.array(probability))
+    """Add `probability` of a match and `support` for one cluster of scored pairs."""
+    probability, support = match_probability(pairs["bits"].to_numpy(), pairs["own"].to_numpy(), rates)
+    return pairs.append_column("probability", pa.array(probability)).append_column("support", pa.array(support))
 
 
 def weights_of(scored: pa.Table) -> Weights:

@@ -162,13 +162,13 @@ class SparkEngine(Engine[DataFrame]):
 
 
 def probable(pairs: DataFrame, rates: Rates) -> DataFrame:
-    """Add `probability`, the match probability of scored pairs."""
+    """Add `probability` of a match and `support` for one cluster of scored pairs."""
 
     def add(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             yield from with_probability(pa.Table.from_batches([batch]), rates).to_batches()
 
-    return pairs.select("l", "r", "bits", "own").mapInArrow(add, f"{SCORED}, probability double")
+    return pairs.select("l", "r", "bits", "own").mapInArrow(add, f"{SCORED}, probability double, support double")
 
 
 def _scorer(

@@ -146,7 +146,7 @@ def _linked(
         note = "no evidence of identity except e-mail; matched by exact e-mail"
         return Linked(ctx.spark.createDataFrame([], PAIRS), with_mailboxes(none, linkable, bare), note)
     constraints = pairs.select(
-        "record_key_l", "record_key_r", F.when(F.col("is_same"), ALWAYS).otherwise(NEVER).alias("probability")
+        "record_key_l", "record_key_r", F.when(F.col("is_same"), ALWAYS).otherwise(NEVER).alias("support")
     )
     linked = link(
         ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, decided=constraints, save=save
