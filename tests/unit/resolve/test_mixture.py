@@ -11,9 +11,11 @@ ALL_PAIRS = 5e7
 def weighed(matches, relatives, others, seed=1):
     """Weights of pairs: own and shared columns agree in matches, only the shared ones among relatives."""
     draw = np.random.default_rng(seed)
-    kinds = [(matches, 15, 20), (relatives, -6, 20), (others, -6, -8)]
-    own = np.concatenate([draw.normal(mean, 2, number) for number, mean, _ in kinds])
-    shared = np.concatenate([draw.normal(mean, 2, number) for number, _, mean in kinds])
+    mean = 60
+    spread = np.sqrt(2 * mean / np.log(2))  # so that a weight is log2 of its density among matches by that among others
+    kinds = [(matches, mean, mean), (relatives, -mean, mean), (others, -mean, -mean)]
+    own = np.concatenate([draw.normal(center, spread, number) for number, center, _ in kinds])
+    shared = np.concatenate([draw.normal(center, spread, number) for number, _, center in kinds])
     return own + shared, own
 
 
@@ -23,7 +25,7 @@ def test_rates_are_those_of_the_pairs():
     assert rates.match * ALL_PAIRS == pytest.approx(7_000, rel=0.05)
     assert rates.relatives * ALL_PAIRS == pytest.approx(3_000, rel=0.05)
     probability, support = match_probability(bits, own, rates)
-    assert (probability[:7_000] > 0.5).mean() > 0.99 and (support[7_000:10_000] < -0.5).mean() > 0.99
+    assert (probability[:7_000] > 0.5).mean() > 0.95 and (support[7_000:10_000] < -0.5).mean() > 0.8
     assert (np.abs(support[10_000:]) < 0.01).mean() > 0.99
 
 
