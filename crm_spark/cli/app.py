@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from crm_spark.cli import demo, explain, export, generate, maintain, models, onboard, preview, stages, status
+from crm_spark.cli import demo, explain, export, generate, maintain, models, onboard, preview, review, stages, status
 
 app = typer.Typer(
     name="crm-spark",
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain text: schedulers and tests read the messages
     pretty_exceptions_enable=False,
 )
-for module in (onboard, preview, stages, status, maintain, export, models, explain, generate, demo):
+for module in (onboard, preview, stages, review, status, maintain, export, models, explain, generate, demo):
     module.add_to(app)
 
 

@@ -24,9 +24,9 @@ def contact_warning(store: "TableStore", table: "TableContract", *, require_cons
         table: exported table; one without customers, or of identities, gives no warning.
         require_consent: consent rule of the strategy, `given` or `not_refused`.
     """
-    from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
+    from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT, IDENTITY_REVIEW
 
-    if "customer_id" not in table.column_names or table in (CUSTOMER_LINK, IDENTITY_EVENT):
+    if "customer_id" not in table.column_names or table in (CUSTOMER_LINK, IDENTITY_EVENT, IDENTITY_REVIEW):
         return ""
     if not store.exists(CUSTOMER):
         return ""

@@ -252,10 +252,10 @@ def _serve_page(
 ) -> None:
     """Serve the onboarding page until it is closed."""
     from crm_spark.cli.preview import written_preview
-    from crm_spark.onboarding.page.app import Onboarding
+    from crm_spark.local_page.server import LocalServer
+    from crm_spark.onboarding.page.app import Onboarding, Page
     from crm_spark.onboarding.page.columns import columns_of
     from crm_spark.onboarding.page.drafts_folder import DraftsFolder
-    from crm_spark.onboarding.page.server import PageServer
     from crm_spark.settings import load_settings
 
     out = arguments.out
@@ -269,7 +269,8 @@ def _serve_page(
 
     columns = columns_of(folder.sources, draft.texts, knowledge.vocabulary)
     drafts = DraftsFolder(out, check_company, texts)
-    server = PageServer(Onboarding(drafts, draft, columns, make_preview if arguments.has_preview else None, shown))
+    onboarding = Onboarding(drafts, draft, columns, make_preview if arguments.has_preview else None, shown)
+    server = LocalServer(lambda access: Page(onboarding, access))
     print(f"\nOpen this page in a browser on this machine; Ctrl-C ends it:  {server.page.address}", flush=True)
     server.serve()
 

@@ -5,6 +5,7 @@ from crm_spark.contracts.types import (
     BOOLEAN,
     DATE,
     DOUBLE,
+    EVIDENCE,
     INT,
     OTHER_VALUES,
     PROVENANCE,
@@ -98,5 +99,46 @@ IDENTITY_EVENT = TableContract(
         required("batch_id", STRING, "Resolve batch that produced the event."),
     ),
 )
+_PAIR = (
+    required("system", STRING, "Namespace of person_id."),
+    required("person_id", STRING, "The system's id of one person; `system|person_id` sorts before that of the other."),
+    required("other_system", STRING, "Namespace of other_person_id."),
+    required("other_person_id", STRING, "The system's id of the other person."),
+)
+IDENTITY_REVIEW = TableContract(
+    name="gold.identity_review",
+    grain=("system", "person_id", "other_system", "other_person_id"),
+    doc="Pairs of records that a person should compare: the linkage is uncertain about them, and no decision settles them. "
+    "Contains no values of the records. Replaced by each run.",
+    columns=(
+        *_PAIR,
+        required("customer_id", STRING, "Customer to which the person is linked."),
+        required("other_customer_id", STRING, "Customer to which the other person is linked."),
+        required("is_one_customer", BOOLEAN, "Whether the two records are linked to the same customer."),
+        required("match_probability", DOUBLE, "Match probability of the pair."),
+        optional(
+            "evidence", EVIDENCE, "Comparison of each column in words, with its match weight in bits; strongest first."
+        ),
+        required("status", STRING, "`open`; `reopened`: a decision was undone, or newer ones contradict it."),
+    ),
+)
+IDENTITY_DECISION = TableContract(
+    name="gold.identity_decision",
+    grain=("system", "person_id", "other_system", "other_person_id"),
+    doc="Newest decision of a person on each pair of records. Decisions stay in force when their file is removed; those about a "
+    "record that is no longer in silver are deleted.",
+    columns=(
+        *_PAIR,
+        optional("is_same_person", BOOLEAN, "Whether the records are one person; null: the decision was undone."),
+        optional("decided_by", STRING, "Name of the person who decided.", PERSONAL),
+        required("decided_at", TIMESTAMP, "When the decision was made."),
+        optional("note", STRING, "Reason of the decision.", PERSONAL),
+        optional(
+            "sample",
+            STRING,
+            "Random sample from which the pair was drawn: `linked` or `apart`; null: it was chosen for another reason.",
+        ),
+    ),
+)
 
-TABLES = (CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT)
+TABLES = (CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT, IDENTITY_REVIEW, IDENTITY_DECISION)

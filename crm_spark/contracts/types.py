@@ -63,5 +63,9 @@ OTHER_VALUES = ArrayType(
     StructType([StructField("field", STRING), StructField("value", STRING), StructField("system", STRING)])
 )
 """Values of the linked records that are not in the golden record, as text."""
+EVIDENCE = ArrayType(
+    StructType([StructField("column", STRING), StructField("comparison", STRING), StructField("bits", DOUBLE)])
+)
+"""How each compared column of two records agrees, and what that is worth; strongest first."""
 NAMED_NUMBERS = ArrayType(StructType([StructField("name", STRING), StructField("value", DOUBLE)]))
 """Numbers by name, sorted by name."""

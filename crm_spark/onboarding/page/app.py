@@ -1,23 +1,16 @@
-"""The onboarding page: shows drafts with their preview, and saves what a person confirms or changes.
+"""The onboarding page: shows drafts with their preview, and saves what a person confirms or changes."""
 
-It serves one person on the machine itself: it listens on the loopback address, its address contains a random token, and requests
-for another host or from another site are refused, so that no web page in the same browser can read or change anything.
-"""
-
-import hmac
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from crm_spark.core.errors import ConfigError
 from crm_spark.core.failures import describe
+from crm_spark.local_page.server import Access, LocalPage
 from crm_spark.onboarding.answers import COMPANY, answers_yaml
 from crm_spark.onboarding.company_draft import CompanyDraft
 from crm_spark.onboarding.page.drafts_folder import DraftsFolder
@@ -35,16 +28,6 @@ from crm_spark.onboarding.page.form import (
 )
 from crm_spark.onboarding.page.roles import every_role, roles_of
 from crm_spark.onboarding.preview import Preview
-
-HOST = "127.0.0.1"
-_MAX_BYTES = 8 << 20
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    # With `no-referrer`, browsers would send the origin of forms as `null`.
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 @dataclass
@@ -66,67 +49,38 @@ class Onboarding:
     preview: Preview | None = None
 
 
-@dataclass
-class Page:
+class Page(LocalPage):
     """WSGI application of the onboarding page.
 
-    Attributes:
+    Args:
         onboarding: drafts.
-        token: secret part of the address.
-        port: port on which it is served.
-        close: ends the server.
+        access: how the page is reached.
+
+    Attributes:
+        is_updating: whether the preview is being computed.
     """
 
-    onboarding: Onboarding
-    token: str
-    port: int
-    close: Callable[[], None]
-    is_updating: bool = False
-    """Whether the preview is being computed."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _sent: Sent = field(default_factory=dict)
-    """Form that was saved last."""
+    def __init__(self, onboarding: Onboarding, access: Access):
+        super().__init__(access)
+        self.onboarding = onboarding
+        self.is_updating = False
+        self._lock = threading.Lock()
+        self._sent: Sent = {}  # the form that was saved last
 
     @property
-    def address(self) -> str:
-        """Address to open in a browser."""
-        return f"http://{HOST}:{self.port}/{self.token}/"
+    def closing_message(self) -> str:
+        """Text that is shown after the page was closed."""
+        return f"The page is closed. The drafts are in {self.onboarding.folder.path}"
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer a request."""
-        request = Request(environ)
-        request.max_content_length = request.max_form_memory_size = _MAX_BYTES
-        try:
-            response = self._respond(request)
-        except HTTPException as error:
-            response = _plain(error.description or error.name, error.code or 400)
-        response.headers.update(_HEADERS)
-        return response(environ, start_response)
-
-    def _respond(self, request: Request) -> Response:
-        hosts = {f"{HOST}:{self.port}", f"localhost:{self.port}"}
-        if request.headers.get("Host") not in hosts:
-            return _plain("This page is only served to a browser on the same machine.", 403)
-        prefix, _, path = request.path.lstrip("/").partition("/")
-        if not hmac.compare_digest(prefix.encode(), self.token.encode()):
-            return _plain("Not found. Use the whole address that the command printed.", 404)
-        if request.method == "POST" and request.headers.get("Origin") not in {f"http://{host}" for host in hosts}:
-            return _plain("The form was sent from another page. Open the address that the command printed.", 403)
+    def respond(self, request: Request, path: str) -> Response | None:
+        """Show the page, or save its form."""
         match request.method, path:
             case "GET", "":
                 return self._show(Reviewed(self.onboarding.first), self._sent or self._recommended(), "")
-            case "GET", "style.css":
-                style = Path(__file__).with_name("style.css").read_bytes()
-                return Response(style, mimetype="text/css")
             case "POST", "save":
                 with self._lock:
                     return self._save(request)
-            case "POST", "close":
-                threading.Thread(target=self.close, daemon=True).start()
-                return _plain("The page is closed. The drafts are in " + str(self.onboarding.folder.path), 200)
-            case "GET" | "POST", _:
-                return _plain("Not found.", 404)
-        return _plain("Expected GET or POST.", 405)
+        return None
 
     def _save(self, request: Request) -> Response:
         sent = {name: request.form.getlist(name) for name in request.form}
@@ -179,7 +133,7 @@ class Page:
             for file in self.onboarding.columns
         }
         html = _TEMPLATES.get_template("page.html.j2").render(
-            base=f"/{self.token}",
+            base=self.base,
             onboarding=self.onboarding,
             kinds={"role": ROLE, "other": OTHER, "decision": DECISION},
             field_name=field_name,
@@ -192,10 +146,6 @@ class Page:
             text_of=text_of,
         )
         return Response(html, status=status, mimetype="text/html")
-
-
-def _plain(text: str, status: int) -> Response:
-    return Response(text + "\n", status=status, mimetype="text/plain")
 
 
 _TEMPLATES = Environment(

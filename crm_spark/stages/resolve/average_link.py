@@ -1,4 +1,4 @@
-"""Average-link clustering of scored pairs: two clusters are one if the mean match probability over all their pairs is high.
+"""Average-link clustering of scored pairs: two clusters are one if the mean support of all their pairs is high.
 
 Connected components chain: two people are joined by one wrong pair. The mean over all pairs of two clusters, where a pair that
 was never compared counts 0, needs most of their records to agree (UPGMA, Sokal and Michener 1958).
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 Index = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 ALWAYS, NEVER = 1e9, -1e9
-"""Probability of a pair that must be in one cluster, and of one that must not."""
+"""Support of a pair that must be in one cluster, and of one that must not."""
 
 
 def average_link(
     num_records: int,
     left: Index,
     right: Index,
-    probability: FloatArray,
+    support: FloatArray,
     *,
     threshold: float,
     exclusive: Index | None = None,
@@ -30,18 +30,19 @@ def average_link(
 
     Args:
         num_records: N.
-        left: index of one record of each pair, (P,), in any direction. The probabilities of a pair that occurs twice are added.
+        left: index of one record of each pair, (P,), in any direction. The support of a pair that occurs twice is added.
         right: index of the other one, (P,).
-        probability: match probability of each pair, (P,); ALWAYS joins two records, NEVER keeps them apart.
-        threshold: lowest mean probability at which two clusters are joined.
+        support: match probability of each pair, negative where something speaks against it, (P,); ALWAYS joins two records, NEVER
+            keeps them apart.
+        threshold: lowest mean support at which two clusters are joined.
         exclusive: code of the source of each record, (N,), if the source has one record per person; otherwise -1. Two records of
             such a source are never joined.
     """
     sizes, owner = [1] * num_records, list(range(num_records))
     sums: list[dict[int, float]] = [{} for _ in range(num_records)]
     low, high = np.minimum(left, right), np.maximum(left, right)
-    order = np.lexsort((probability, high, low))  # the order of additions decides the last bits of the sums
-    for a, b, p in zip(low[order].tolist(), high[order].tolist(), probability[order].tolist()):
+    order = np.lexsort((support, high, low))  # the order of additions decides the last bits of the sums
+    for a, b, p in zip(low[order].tolist(), high[order].tolist(), support[order].tolist()):
         if a != b:
             sums[a][b] = sums[b][a] = sums[a].get(b, 0.0) + p
     sources = [] if exclusive is None else [{code} if code >= 0 else set() for code in exclusive.tolist()]

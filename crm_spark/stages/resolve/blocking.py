@@ -122,7 +122,7 @@ def with_keys(records: DataFrame, keys: Sequence[Key]) -> DataFrame:
     return records.withColumns(hashes)
 
 
-def key_column(index: int) -> str:
+def key_column(index: int | str) -> str:
     """Column with the hash of a key."""
     return _KEY.format(index)
 

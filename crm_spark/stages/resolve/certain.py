@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 from crm_spark.stages.resolve.average_link import ALWAYS
 from crm_spark.stages.resolve.evidence import IDENTIFIER, Evidence
 
-DECIDED = "record_key_l string, record_key_r string, probability double"
+DECIDED = "record_key_l string, record_key_r string, support double"
 _RULES = (("email_match", "family_name"), ("given_key", "family_name", "birth_digits"))
 """Columns on which the records of one person agree, where too many of all pairs match to train a model."""
 
@@ -41,5 +41,5 @@ def _first_of_block(records: DataFrame, columns: tuple[str, ...]) -> DataFrame:
     first = known.groupBy(*columns).agg(F.min("record_key").alias("record_key_l"))
     pairs = known.withColumnRenamed("record_key", "record_key_r").join(first, list(columns))
     return pairs.where("record_key_l <> record_key_r").select(
-        "record_key_l", "record_key_r", F.lit(ALWAYS).alias("probability")
+        "record_key_l", "record_key_r", F.lit(ALWAYS).alias("support")
     )

@@ -79,3 +79,6 @@ class Engine(Protocol[Pairs]):
         self, pairs: Pairs, rates: Rates, model: Model, *, least_bits: float
     ) -> tuple[Pairs, Weights] | None:
         """Score pairs that were not compared, of records with a strong match in common; all pairs, None if there are none."""
+
+    def explain(self, pairs: Pairs, model: Model) -> Pairs:
+        """Weights by column of some pairs: l, r, weights."""

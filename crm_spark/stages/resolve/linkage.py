@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from pyspark.sql import DataFrame
+
 from crm_spark.stages.resolve.blocking import ALL_PAIRS_UP_TO, BlockingRule, Key, candidate_rules, choose_rules
 from crm_spark.stages.resolve.certain import rules_of
 from crm_spark.stages.resolve.engine import Engine, Pairs, Weights
@@ -13,10 +15,54 @@ from crm_spark.stages.resolve.mixture import Rates, fit_rates
 from crm_spark.stages.resolve.model import Model, trained, without_matches
 from crm_spark.stages.resolve.sessions import choose_sessions, column_sets, sessions_of
 
+PAIRS = (
+    "record_key_l string, record_key_r string, match_probability double, is_linked boolean, weights map<string, double>"
+)
+CLUSTERS = "record_key string, cluster string"
+EXPLAINED_PER_REVIEWED = 3
+"""Pairs whose weights are kept, per pair that is reviewed: of two customers one pair is chosen."""
+TOO_MANY_MATCH = "by deterministic rules: too many pairs match to train a model"
+_MAX_MATCH_RATE = 0.1
+"""Where more of all pairs match, random pairs do not show how records of different people look, and no model can be trained."""
 _ROUNDS = 2
 """Times that records with a common match are compared."""
 _SPARE_BITS = 12.0
 """How far below the weight at which one pair per record would match, pairs are kept."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What is linked.
+
+    Attributes:
+        frame: record_key, the columns of evidence and the blocking keys.
+        evidence: the columns to compare.
+        keys: the blocking keys.
+        num_records: number of records.
+        constraints: record_key_l, record_key_r, support (ALWAYS or NEVER) of pairs that identifiers or people decide.
+    """
+
+    frame: DataFrame
+    evidence: tuple[Evidence, ...]
+    keys: tuple[Key, ...]
+    num_records: int
+    constraints: DataFrame | None
+
+
+@dataclass(frozen=True)
+class Linked:
+    """Result of a linkage.
+
+    Attributes:
+        pairs: record_key_l, record_key_r, match_probability and is_linked (in one cluster) of compared pairs, from a low
+            probability on; weights, bits by column of those that may be reviewed, null for others.
+        clusters: record_key, cluster (its first record) of every record.
+        note: how the records were linked.
+    """
+
+    pairs: DataFrame
+    clusters: DataFrame
+    note: str
 
 
 @dataclass(frozen=True)
@@ -37,11 +83,30 @@ class Scored(Generic[Pairs]):
     num_compared: int
     model: Model
 
+    @property
+    def note(self) -> str:
+        """How many pairs were compared, and by how many rules they were found."""
+        found = f"by {len(self.rules)} blocking rules" if self.rules else "each record with every other"
+        return f"{self.num_compared:,} pairs compared, {found}"
 
-def match_rate_by_rules(engine: Engine[Pairs], evidence: Sequence[Evidence], *, num_records: int) -> float:
-    """Fraction of all pairs of records that the deterministic rules decide, at least."""
+
+def compare(engine: Engine[Pairs], records: Records, *, training_pairs: int, seed: int) -> Scored[Pairs] | None:
+    """Train a model and score the pairs; None if there are too few records, or too many pairs match to train a model.
+
+    Args:
+        engine: with the records.
+        records: what is linked.
+        training_pairs: random pairs from which u is learnt.
+        seed: of the random pairs.
+    """
+    number, evidence = records.num_records, records.evidence
+    if number < 2:
+        return None
     agreeing = engine.agreeing_pairs(rules_of(evidence))
-    return max(agreeing.values(), default=0) / (num_records * (num_records - 1) / 2)
+    if max(agreeing.values(), default=0) > _MAX_MATCH_RATE * number * (number - 1) / 2:
+        return None
+    model = train(engine, evidence, num_records=number, training_pairs=training_pairs, seed=seed)
+    return score(engine, model, evidence, records.keys, num_records=number)
 
 
 def train(

@@ -22,7 +22,7 @@ from crm_spark.stages.resolve.engine import (
 from crm_spark.stages.resolve.evidence import Evidence
 from crm_spark.stages.resolve.mixture import Rates, match_probability
 from crm_spark.stages.resolve.model import Model
-from crm_spark.stages.resolve.scoring import FREQUENCY, connect, score_pairs
+from crm_spark.stages.resolve.scoring import FREQUENCY, connect, score_pairs, weights_by_column
 from crm_spark.stages.resolve.sessions import Session
 
 _ALL_PAIRS = f"SELECT a.{UNIQUE_ID} AS l, b.{UNIQUE_ID} AS r FROM records AS a JOIN records AS b ON a.{UNIQUE_ID} < b.{UNIQUE_ID}"
@@ -99,17 +99,18 @@ class LocalEngine(Engine[pa.Table]):
         if not rules:
             self._pairs = lambda _part, _parts: _ALL_PAIRS
             return 1
-        self._db.execute("CREATE OR REPLACE TABLE blocks (block UBIGINT, record BIGINT)")
+        self._db.execute("CREATE OR REPLACE TABLE blocks (rule INTEGER, a BIGINT, b BIGINT, record BIGINT)")
         for number, rule in enumerate(rules):
             columns = ", ".join(map(key_column, rule.keys))
             known = " AND ".join(f"{key_column(key)} IS NOT NULL" for key in rule.keys)
             self._db.execute(
-                f"INSERT INTO blocks SELECT hash({number}, {columns}), {UNIQUE_ID} FROM records WHERE {known} "
+                f"INSERT INTO blocks SELECT {number}, {key_column(rule.keys[0])}, {key_column(rule.keys[-1])}, {UNIQUE_ID} "
+                f"FROM records WHERE {known} "
                 f"QUALIFY count(*) OVER (PARTITION BY {columns}) BETWEEN 2 AND {rule.max_block}"
             )
         self._pairs = lambda part, parts: (
             "SELECT DISTINCT a.record AS l, b.record AS r FROM blocks AS a JOIN blocks AS b "
-            f"ON a.block = b.block AND a.record < b.record WHERE a.record % {parts} = {part}"
+            f"ON a.rule = b.rule AND a.a = b.a AND a.b = b.b AND a.record < b.record WHERE a.record % {parts} = {part}"
         )
         return max(1, -(-sum(rule.num_pairs for rule in rules) // PAIRS_AT_ONCE))
 
@@ -144,9 +145,15 @@ class LocalEngine(Engine[pa.Table]):
             return None
         return pa.concat_tables([pairs, part.filter(pc.field("bits") >= least_bits)]), weights_of(part)
 
-    def _score(self, query: str, model: Model) -> pa.Table:
+    @override
+    def explain(self, pairs: pa.Table, model: Model) -> pa.Table:
+        self._db.register("asked", pairs.select(["l", "r"]))
+        scored = self._score("SELECT l, r FROM asked", model, by_column=True)
+        return scored.select(["l", "r"]).append_column("weights", weights_by_column(scored, self._evidence))
+
+    def _score(self, query: str, model: Model, *, by_column: bool = False) -> pa.Table:
         self._db.execute(f"CREATE OR REPLACE TABLE pairs AS {query}")
-        return score_pairs(self._db, "records", "pairs", model, self._evidence)
+        return score_pairs(self._db, "records", "pairs", model, self._evidence, by_column=by_column)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = self._db.execute(query).fetchall()
@@ -157,16 +164,17 @@ class LocalEngine(Engine[pa.Table]):
 
 
 def with_probability(pairs: pa.Table, rates: Rates) -> pa.Table:
-    """Add `probability`, the match probability of scored pairs."""
-    probability = match_probability(pairs["bits"].to_numpy(), pairs["own"].to_numpy(), rates)
-    return pairs.append_column("probability", pa.array(probability))
+    """Add `probability` of a match and `support` for one cluster of scored pairs."""
+    probability, support = match_probability(pairs["bits"].to_numpy(), pairs["own"].to_numpy(), rates)
+    return pairs.append_column("probability", pa.array(probability)).append_column("support", pa.array(support))
 
 
 def weights_of(scored: pa.Table) -> Weights:
     """Group scored pairs by their weights."""
-    groups = (
-        scored.group_by(["bits", "own"])
-        .aggregate([("l", "count")])
-        .sort_by([("bits", "ascending"), ("own", "ascending")])
-    )
+    return grouped_weights(scored.group_by(["bits", "own"]).aggregate([("l", "count")]))
+
+
+def grouped_weights(groups: pa.Table) -> Weights:
+    """Weights of groups with bits, own and l_count, in a fixed order: sums over them are the same on every engine."""
+    groups = groups.sort_by([("bits", "ascending"), ("own", "ascending")])
     return Weights(*(groups[name].to_numpy().astype(np.float64) for name in ("bits", "own", "l_count")))

@@ -58,9 +58,15 @@ def fit_rates(bits: Floats, own: Floats, counts: Floats, *, num_pairs: float, wi
     return rates
 
 
-def match_probability(bits: Floats, own: Floats, rates: Rates) -> Floats:
-    """Probability that the two records of each pair are of one person, (P,)."""
-    return _posteriors(bits, own, rates)[0]
+def match_probability(bits: Floats, own: Floats, rates: Rates) -> tuple[Floats, Floats]:
+    """Probability that the two records of each pair are of one person, (P,), and support, (P,).
+
+    Support is what a pair says for one cluster, in [-1, 1]: the probability of a match less that of two members of a household.
+    A record that lacks the date of birth may match both of a father and a son of one name; that these two are members of a
+    household, as their dates tell, must count against joining all three.
+    """
+    matching, related = _posteriors(bits, own, rates)
+    return matching, matching - related
 
 
 def _posteriors(bits: Floats, own: Floats, rates: Rates) -> tuple[Floats, Floats]:

@@ -1,13 +1,14 @@
 """Resolve stage: link silver persons to customers. Existing customer ids are kept."""
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_EVENT
+from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_DECISION, IDENTITY_EVENT, IDENTITY_REVIEW
 from crm_spark.contracts.silver import (
     APPOINTMENT,
     CAMPAIGN_CONTACT,
@@ -30,17 +31,23 @@ from crm_spark.core.config import read_yaml
 from crm_spark.core.context import JobContext, StageResult, skipped_without_persons
 from crm_spark.core.contract import TableContract
 from crm_spark.core.errors import ConfigError
-from crm_spark.core.scratch import scratch_folder
+from crm_spark.core.scratch import scratch
 from crm_spark.core.session import with_shuffle_partitions
 from crm_spark.core.stage import Stage
 from crm_spark.sources.config import Source, attributes_of, load_sources
+from crm_spark.stages.resolve.average_link import ALWAYS, NEVER
+from crm_spark.stages.resolve.components import Save
 from crm_spark.stages.resolve.config import ResolveConfig
+from crm_spark.stages.resolve.decisions import Decided, decisions_digest, must_or_cannot
+from crm_spark.stages.resolve.enforcement import enforced
 from crm_spark.stages.resolve.evidence import Evidence, evidence_of, person_records
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.golden_fields import GoldenField, golden_fields
 from crm_spark.stages.resolve.identity import assign, events
-from crm_spark.stages.resolve.link import CLUSTERS, PAIRS, Linked, link, present_evidence
+from crm_spark.stages.resolve.link import link, present_evidence
+from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, Linked
 from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
+from crm_spark.stages.resolve.review import pairs_for_review
 
 ACTIVITY = (
     ORDER,
@@ -63,11 +70,12 @@ _KEYS = ["system", "person_id"]
 def run(ctx: JobContext) -> StageResult:
     """Link the records of each person across all systems."""
     people = ctx.tables.read(PERSON)
-    with scratch_folder(ctx, "resolve") as folder, with_shuffle_partitions(ctx.spark, people.count()):
-        return _run(ctx, people, None if ctx.is_dry_run else folder)
+    with scratch(ctx, "resolve") as keep, with_shuffle_partitions(ctx.spark, people.count()):
+        number = count()
+        return _run(ctx, people, lambda frame: keep(frame, f"frame{next(number)}"))
 
 
-def _run(ctx: JobContext, people: DataFrame, checkpoints: str | None) -> StageResult:
+def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
     cfg: ResolveConfig = ctx.settings.resolve
     first_events = first_seen(ctx).cache()
     everyone = people.select(*_KEYS).union(first_events.select(*_KEYS)).distinct()
@@ -79,19 +87,27 @@ def _run(ctx: JobContext, people: DataFrame, checkpoints: str | None) -> StageRe
     fields = golden_fields(cfg.golden, attributes, {source.system for source in sources})
     evidence = evidence_of(attributes)
     records = person_records(people, evidence, max_shared=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
-    linked = _linked(ctx, cfg, records, evidence, checkpoints)
+    pairs, decided = must_or_cannot(ctx, everyone.select("record_key"))
+    linked = _linked(ctx, cfg, records, evidence, save, pairs)
     members = everyone.select("record_key").join(linked.clusters, "record_key", "left")
     members = members.withColumn("cluster", F.coalesce("cluster", "record_key"))
+    members = enforced(members, decided.applied)
     links = ctx.tables.read(CUSTOMER_LINK).select(
         F.concat_ws("|", *_KEYS).alias("record_key"), F.col("customer_id").alias("former_id")
     )
     # Checkpoint: the plan reads the table that is overwritten below.
     assigned = assign(members, links).localCheckpoint()
     _write(ctx, assigned, everyone, linked.pairs, people, first_events, sources, fields)
+    _write_review(ctx, decided, linked.pairs, assigned, records)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
     note = "; ".join(
-        [f"{num_records} records linked to {num_customers} customers", linked.note, *_too_large(ctx, assigned)]
+        [
+            f"{num_records} records linked to {num_customers} customers",
+            linked.note,
+            *_too_large(ctx, assigned),
+            *decided.notes,
+        ]
     )
     return StageResult(num_customers, note=note)
 
@@ -114,7 +130,12 @@ def _too_large(ctx: JobContext, assigned: DataFrame) -> list[str]:
 
 
 def _linked(
-    ctx: JobContext, cfg: ResolveConfig, records: DataFrame, evidence: tuple[Evidence, ...], checkpoints: str | None
+    ctx: JobContext,
+    cfg: ResolveConfig,
+    records: DataFrame,
+    evidence: tuple[Evidence, ...],
+    save: Save,
+    pairs: DataFrame,
 ) -> Linked:
     bare = only_email(records, evidence)
     linkable = records.join(bare.select("record_key"), "record_key", "left_anti").cache()
@@ -124,7 +145,12 @@ def _linked(
         none = ctx.spark.createDataFrame([], CLUSTERS)
         note = "no evidence of identity except e-mail; matched by exact e-mail"
         return Linked(ctx.spark.createDataFrame([], PAIRS), with_mailboxes(none, linkable, bare), note)
-    linked = link(ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed)
+    constraints = pairs.select(
+        "record_key_l", "record_key_r", F.when(F.col("is_same"), ALWAYS).otherwise(NEVER).alias("support")
+    )
+    linked = link(
+        ctx.spark, linkable, present, cfg, num_records=num_records, seed=ctx.seed, decided=constraints, save=save
+    )
     return Linked(linked.pairs, with_mailboxes(linked.clusters, linkable, bare), linked.note)
 
 
@@ -172,12 +198,34 @@ def _write(
     ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest, is_unique=True)
 
 
+def _write_review(ctx: JobContext, decided: Decided, pairs: DataFrame, assigned: DataFrame, records: DataFrame) -> None:
+    cfg = ctx.settings.resolve.review
+    review = pairs_for_review(
+        pairs,
+        assigned.select("record_key", "customer_id"),
+        records,
+        low=cfg.low,
+        high=cfg.high,
+        max_pairs=cfg.max_pairs,
+        decided=decided.pairs(ctx.spark),
+    )
+    ctx.tables.replace(IDENTITY_REVIEW, review, batch_id=ctx.batch_id("review"), digest=ctx.fingerprint, is_unique=True)
+    ctx.tables.replace(
+        IDENTITY_DECISION,
+        decided.rows(ctx.spark),
+        batch_id=ctx.batch_id("decision"),
+        digest=ctx.fingerprint,
+        is_unique=True,
+    )
+
+
 def inputs(ctx: JobContext) -> dict[str, Any]:
     """Declarations of the sources that the golden record depends on."""
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     attributes = attributes_of(sources, "person")
     return {
         "lead_sources": lead_sources(sources),
+        "decisions": decisions_digest(ctx.settings.resolve.decisions),
         "attributes": {name: attribute.declaration for name, attribute in sorted(attributes.items())},
     }
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "export",
     "models",
     "explain",
+    "review",
     "generate",
     "demo",
 }

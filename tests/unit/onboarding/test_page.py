@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from crm_spark.core.errors import ConfigError
+from crm_spark.local_page.server import LocalServer
 from crm_spark.onboarding.column_profile import ColumnProfile
 from crm_spark.onboarding.company_draft import CompanyDraft, Question
-from crm_spark.onboarding.page.app import Onboarding
+from crm_spark.onboarding.page.app import Onboarding, Page
 from crm_spark.onboarding.page.drafts_folder import DraftsFolder
 from crm_spark.onboarding.page.form import DECISION, OTHER, ROLE, ColumnInfo, field_name
-from crm_spark.onboarding.page.server import PageServer
 from crm_spark.onboarding.preview import Preview, Table
 from crm_spark.sources.config import load_source
 
@@ -53,7 +53,8 @@ def served(tmp_path):
     infos = [ColumnInfo(ColumnProfile(name, 100, 0, 90, 12, {}), samples, ()) for name, samples in names.items()]
     drafts = DraftsFolder(tmp_path, check_company, dict(texts))
     first = CompanyDraft(texts, [NAME, DAY])
-    server = PageServer(Onboarding(drafts, first, {FILE: infos}, None, PREVIEW))
+    onboarding = Onboarding(drafts, first, {FILE: infos}, None, PREVIEW)
+    server = LocalServer(lambda access: Page(onboarding, access))
     thread = threading.Thread(target=server.serve)
     thread.start()
     yield Client(server.page, tmp_path)

@@ -7,12 +7,13 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from crm_spark.stages.resolve.average_link import NEVER, average_link
+from crm_spark.stages.resolve.average_link import ALWAYS, NEVER, average_link
 
 
-def clusters(num_records, pairs, threshold=0.35):
-    left, right, probability = (np.array(column) for column in zip(*pairs))
-    return average_link(num_records, left, right, probability.astype(float), threshold=threshold).tolist()
+def clusters(num_records, pairs, threshold=0.35, exclusive=None):
+    left, right, support = (np.array(column) for column in zip(*pairs))
+    codes = None if exclusive is None else np.array(exclusive)
+    return average_link(num_records, left, right, support.astype(float), threshold=threshold, exclusive=codes).tolist()
 
 
 def test_a_bridge_does_not_join_two_people():
@@ -28,6 +29,26 @@ def test_a_chain_breaks_into_pairs():
 
 def test_records_without_pairs_stay_alone():
     assert clusters(4, [(1, 3, 0.2)]) == [0, 1, 2, 3]
+
+
+def test_a_pair_that_must_be_joined_is():
+    assert clusters(4, [(0, 1, 0.0), (0, 1, ALWAYS), (1, 2, 0.9), (0, 2, 0.9)]) == [0, 0, 0, 3]
+
+
+def test_a_decision_holds_also_through_a_third_record():
+    decided = [(0, 1, ALWAYS), (1, 2, NEVER)]
+    assert clusters(3, [(0, 1, 0.1), (0, 2, 0.9), (1, 2, 0.9), *decided]) == [0, 0, 2]
+
+
+def test_a_record_that_fits_a_father_and_his_son_does_not_join_them():
+    # 0 and 1 differ in the date of birth, which 2 lacks.
+    assert clusters(3, [(0, 1, -1.0), (0, 2, 0.94), (1, 2, 0.9)]) == [0, 1, 0]
+
+
+def test_two_records_of_a_source_without_duplicates_stay_apart():
+    pairs = [(0, 1, 0.9), (1, 2, 0.8), (0, 2, 0.9)]
+    assert clusters(3, pairs, exclusive=[0, -1, 0]) == [0, 0, 2]
+    assert clusters(3, pairs, exclusive=[0, -1, 1]) == [0, 0, 0]
 
 
 def test_a_pair_that_must_stay_apart_does():

@@ -1,0 +1,1 @@
+"""Review of uncertain pairs of records by a person: the pairs, their masked values, and the page."""
