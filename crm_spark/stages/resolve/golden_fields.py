@@ -1,7 +1,7 @@
 """Fields of the golden record: their values in a record, and the order in which records provide them."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -114,15 +114,18 @@ class GoldenField:
         )
 
 
-def golden_fields(cfg: GoldenConfig, attributes: Mapping[str, Attribute]) -> tuple[GoldenField, ...]:
+def golden_fields(
+    cfg: GoldenConfig, attributes: Mapping[str, Attribute], systems: Collection[str] | None = None
+) -> tuple[GoldenField, ...]:
     """Fields of the golden record with their policies: columns, address, attributes by name.
 
     Args:
         cfg: policies.
         attributes: declared attributes of persons, by name.
+        systems: systems of the sources; None: not checked.
 
     Raises:
-        ConfigError: a policy names a field or an attribute that does not exist.
+        ConfigError: a policy names a field, an attribute or a system that does not exist.
     """
     names = dict.fromkeys((*COLUMNS, ADDRESS)) | {field_of(name): name for name in sorted(attributes)}
     for name, policy in cfg.fields.items():
@@ -134,6 +137,16 @@ def golden_fields(cfg: GoldenConfig, attributes: Mapping[str, Attribute]) -> tup
             raise ConfigError(
                 f"resolve.golden.fields.{name}.verified_by: {flag} is not an attribute of persons with type: flag (declared: {flags}). "
                 "Declare it under `attributes` of the feed `person`, or remove verified_by."
+            )
+    for key, policy in {
+        "default": cfg.default,
+        **{f"fields.{name}": policy for name, policy in cfg.fields.items()},
+    }.items():
+        unknown = [system for system in policy.systems if systems is not None and system not in systems]
+        if unknown:
+            raise ConfigError(
+                f"resolve.golden.{key}.systems: no source has the system {unknown[0]}; expected some of "
+                f"{', '.join(sorted(systems or ()))}. Correct or remove the name."
             )
     return tuple(GoldenField(name, cfg.fields.get(name, cfg.default), own) for name, own in names.items())
 

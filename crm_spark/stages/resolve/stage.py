@@ -84,7 +84,7 @@ def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
         return skipped_without_persons()
     sources = load_sources(Path(ctx.settings.ingest.sources_dir))
     attributes = attributes_of(sources, "person")
-    fields = golden_fields(cfg.golden, attributes)
+    fields = golden_fields(cfg.golden, attributes, {source.system for source in sources})
     evidence = evidence_of(attributes)
     records = person_records(people, evidence, max_shared=cfg.max_block, nicknames=nicknames(cfg.nicknames)).cache()
     pairs, decided = must_or_cannot(ctx, everyone.select("record_key"))

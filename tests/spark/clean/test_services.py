@@ -1,10 +1,11 @@
 """Entities of businesses that sell contracts and visits, attributes of people, and prospects."""
 
 import datetime as dt
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from support.lake import cleaned_company
+from support.lake import ROOT, cleaned_company
 
 from crm_spark.contracts.gold import CUSTOMER
 from crm_spark.contracts.ops import FINDING, QUARANTINE, RECONCILIATION
@@ -19,6 +20,7 @@ from crm_spark.contracts.silver import (
     USAGE,
 )
 from crm_spark.core.errors import ConfigError
+from crm_spark.settings import load_settings
 from crm_spark.stages.clean import stage as clean
 from crm_spark.stages.ingest import stage as ingest
 from crm_spark.stages.resolve import stage as resolve
@@ -118,7 +120,8 @@ def _plain(value):
 
 @pytest.fixture(scope="module")
 def gym(spark, tmp_path_factory):
-    return cleaned_company(spark, tmp_path_factory.mktemp("gym"), SOURCES, FILES)
+    policy = "resolve.golden.fields.email=most_frequent"
+    return cleaned_company(spark, tmp_path_factory.mktemp("gym"), SOURCES, FILES, policy)
 
 
 def test_gym(gym):
@@ -182,6 +185,17 @@ def test_attributes_are_typed_and_merged(gym):
         ("Cleo", False, None),
         (None, True, None),
     ]
+    anna = ctx.tables.read(CUSTOMER).where("given_name = 'Anna'").select("provenance", "other_values").collect()[0]
+    assert {(entry.field, entry.person_id, entry.policy) for entry in anna.provenance} >= {
+        ("email", "1", "most_frequent"),
+        ("trainer", "1", "most_recent"),
+    }
+    settings = load_settings(
+        ROOT / "conf" / "local.yaml",
+        [f"ingest.sources_dir={ctx.settings.ingest.sources_dir}", "resolve.golden.fields.goals=verified"],
+    )
+    with pytest.raises(ConfigError, match="unknown field; did you mean 'goal'"):
+        resolve.run(replace(ctx, settings=settings))
 
 
 def test_later_delivery_keeps_the_attributes_that_it_does_not_know(company, tmp_path):

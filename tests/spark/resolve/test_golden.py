@@ -318,6 +318,13 @@ def test_invalid_policies_are_refused(policies, message):
         fields(**policies)
 
 
+def test_unknown_system_is_refused():
+    cfg = validated(GoldenConfig, {"default": {"policy": "most_trusted", "systems": ["crm", "shpo"]}}, origin="conf")
+    assert golden_fields(cfg, {}, {"crm", "shpo"})
+    with pytest.raises(ConfigError, match="no source has the system shpo; expected some of crm, shop"):
+        golden_fields(cfg, {}, {"crm", "shop"})
+
+
 def test_attribute_with_the_name_of_a_column_has_a_field_of_its_own():
     made = golden_fields(GoldenConfig(), {"phone": ATTRIBUTES["tier"], "tier": ATTRIBUTES["tier"]})
     assert [(f.name, f.attribute) for f in made if f.attribute] == [("attribute_phone", "phone"), ("tier", "tier")]
