@@ -93,10 +93,35 @@ IDENTITY_EVENT = TableContract(
     doc="Customer ids that were created, merged into another id, or split off.",
     columns=(
         required("event_id", STRING, "Digest of kind, customer and run inputs."),
-        required("kind", STRING, "`minted` (created), `merged` or `split`."),
+        required(
+            "kind", STRING, "`minted` (created), `merged`, `split`, or `restored` (a merged id that is in use again)."
+        ),
         CUSTOMER_ID,
         optional("other_customer_id", STRING, "Surviving id (merged) or original id (split)."),
         required("batch_id", STRING, "Resolve batch that produced the event."),
+        added("happened_at", TIMESTAMP, "Start of the run (UTC)."),
+        added("run_id", STRING, "Id of the run."),
+        added("num_records", INT, "Records of the customer that the event moved; for a created id, all its records."),
+        added(
+            "evidence",
+            STRING,
+            "For a merge the most probable pair of records that joins the two; for a split the most probable pair that remains between "
+            "them. Null if a rule, a decision or further records did it.",
+        ),
+    ),
+)
+CUSTOMER_LINK_CHANGE = TableContract(
+    name="gold.customer_link_change",
+    grain=("change_id",),
+    doc="Every change of the customer of a source person, also the first: the links of any past time.",
+    columns=(
+        required("change_id", STRING, "Digest of person, customer and run inputs."),
+        required("system", STRING, "Namespace of person_id."),
+        required("person_id", STRING, "The system's id of the person."),
+        CUSTOMER_ID,
+        optional("former_customer_id", STRING, "Customer before; null for a new person."),
+        required("changed_at", TIMESTAMP, "Start of the run (UTC)."),
+        required("batch_id", STRING, "Resolve batch that changed the link."),
     ),
 )
 _PAIR = (

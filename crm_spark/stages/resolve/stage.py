@@ -8,7 +8,14 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from crm_spark.contracts.gold import CUSTOMER, CUSTOMER_LINK, IDENTITY_DECISION, IDENTITY_EVENT, IDENTITY_REVIEW
+from crm_spark.contracts.gold import (
+    CUSTOMER,
+    CUSTOMER_LINK,
+    CUSTOMER_LINK_CHANGE,
+    IDENTITY_DECISION,
+    IDENTITY_EVENT,
+    IDENTITY_REVIEW,
+)
 from crm_spark.contracts.silver import (
     APPOINTMENT,
     CAMPAIGN_CONTACT,
@@ -43,7 +50,8 @@ from crm_spark.stages.resolve.enforcement import enforced
 from crm_spark.stages.resolve.evidence import Evidence, evidence_of, person_records
 from crm_spark.stages.resolve.golden import golden_record
 from crm_spark.stages.resolve.golden_fields import GoldenField, golden_fields
-from crm_spark.stages.resolve.identity import assign, events
+from crm_spark.stages.resolve.identity import assign
+from crm_spark.stages.resolve.ledger import events, link_changes, minted_at
 from crm_spark.stages.resolve.link import link, present_evidence
 from crm_spark.stages.resolve.linkage import CLUSTERS, PAIRS, Linked
 from crm_spark.stages.resolve.mailboxes import only_email, with_mailboxes
@@ -96,8 +104,9 @@ def _run(ctx: JobContext, people: DataFrame, save: Save) -> StageResult:
         F.concat_ws("|", *_KEYS).alias("record_key"), F.col("customer_id").alias("former_id")
     )
     # Checkpoint: the plan reads the table that is overwritten below.
-    assigned = assign(members, links).localCheckpoint()
-    _write(ctx, assigned, everyone, linked.pairs, people, first_events, sources, fields)
+    ages = minted_at(ctx.tables.read(IDENTITY_EVENT)).localCheckpoint()
+    assigned = assign(members, links, ages).localCheckpoint()
+    _write(ctx, assigned, ages, everyone, linked.pairs, people, first_events, sources, fields)
     _write_review(ctx, decided, linked.pairs, assigned, records)
     num_customers = assigned.select("customer_id").distinct().count()
     num_records = everyone.count()
@@ -157,6 +166,7 @@ def _linked(
 def _write(
     ctx: JobContext,
     assigned: DataFrame,
+    ages: DataFrame,
     everyone: DataFrame,
     pairs: DataFrame,
     people: DataFrame,
@@ -170,17 +180,7 @@ def _write(
     )
     strongest = ends.groupBy("record_key").agg(F.max("match_probability").alias("match_probability"))
     linked = assigned.join(everyone, "record_key").join(strongest, "record_key", "left")
-    identity_events = events(assigned).withColumn("batch_id", F.lit(ctx.batch_id()))
-    event_id = F.sha2(F.concat_ws("|", "kind", "customer_id", "other_customer_id", "batch_id"), 256)
-    digest = ctx.fingerprint
-    # Events first: after an interruption, a rerun would find the new ids in the links and derive no events.
-    ctx.tables.merge(
-        IDENTITY_EVENT,
-        identity_events.withColumn("event_id", event_id),
-        batch_id=ctx.batch_id("event"),
-        digest=digest,
-        insert_only=True,
-    )
+    _write_ledger(ctx, assigned, ages, everyone, pairs)
     golden = golden_record(
         linked.select(*_KEYS, "customer_id"),
         people,
@@ -192,10 +192,36 @@ def _write(
         CUSTOMER_LINK,
         linked.select(*CUSTOMER_LINK.column_names),
         batch_id=ctx.batch_id("link"),
-        digest=digest,
+        digest=ctx.fingerprint,
         is_unique=True,
     )
-    ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=digest, is_unique=True)
+    ctx.tables.replace(CUSTOMER, golden, batch_id=ctx.batch_id("customer"), digest=ctx.fingerprint, is_unique=True)
+
+
+def _write_ledger(ctx: JobContext, assigned: DataFrame, ages: DataFrame, everyone: DataFrame, pairs: DataFrame) -> None:
+    """Write what happened to ids and links, before the links: after an interruption, a rerun would derive nothing from new links."""
+    run = {"batch_id": F.lit(ctx.batch_id()), "run_id": F.lit(ctx.run_id), "happened_at": F.lit(ctx.started_at)}
+    event_id = F.sha2(F.concat_ws("|", "kind", "customer_id", "other_customer_id", "batch_id"), 256)
+    ctx.tables.merge(
+        IDENTITY_EVENT,
+        events(assigned, ages, pairs).withColumns(run).withColumn("event_id", event_id),
+        batch_id=ctx.batch_id("event"),
+        digest=ctx.fingerprint,
+        insert_only=True,
+    )
+    changes = (
+        link_changes(assigned)
+        .join(everyone, "record_key")
+        .withColumns({"batch_id": F.lit(ctx.batch_id()), "changed_at": F.lit(ctx.started_at)})
+    )
+    change_id = F.sha2(F.concat_ws("|", *_KEYS, "customer_id", "batch_id"), 256)
+    ctx.tables.merge(
+        CUSTOMER_LINK_CHANGE,
+        changes.withColumn("change_id", change_id).select(*CUSTOMER_LINK_CHANGE.column_names),
+        batch_id=ctx.batch_id("change"),
+        digest=ctx.fingerprint,
+        insert_only=True,
+    )
 
 
 def _write_review(ctx: JobContext, decided: Decided, pairs: DataFrame, assigned: DataFrame, records: DataFrame) -> None:
