@@ -12,7 +12,7 @@ NAMES = {
     "conservation": "reconciliation of every record of 100,000 generated customers and of the examples, by batch",
     "truth": "results of the stages compared with the ground truth of 20,000 generated customers",
     "examples": "the three example companies on their real files",
-    "identity": "clusters of people who were written down badly, by the resolve stage and by a model in trial; FEBRL with --data",
+    "identity": "clusters of people who were written down badly, beside plain Splink; FEBRL with --data",
     "scoring": "CPU scoring compared with transformers.pipeline and a plain ONNX Runtime loop, CPU time of one thread",
     "training": "CPU fine-tuning compared with a standard tutorial loop, CPU time of one thread",
     "encoders": "the English and the multilingual encoder fine-tuned on labelled texts of a folder (--data)",

@@ -84,9 +84,9 @@ def _evidence(assigned: DataFrame, pairs: DataFrame) -> DataFrame:
 
 def _strongest(is_meant: Column) -> Column:
     words = F.concat(
-        F.greatest("record_key_l", "record_key_r"),
-        F.lit(" and "),
         F.least("record_key_l", "record_key_r"),
+        F.lit(" and "),
+        F.greatest("record_key_l", "record_key_r"),
         F.lit(", match probability "),
         F.format_number("match_probability", 3),
     )

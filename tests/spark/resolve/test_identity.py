@@ -77,8 +77,8 @@ def test_the_ledger_names_the_pair_that_joined_two_customers_and_the_one_that_re
     split = assigned(spark, {"x": ["s|1"], "y": ["s|2", "s|3"]}, [(f"s|{i}", "cA") for i in (1, 2, 3)])
     ages = spark.createDataFrame([], MINTED)
     for frame, words in (
-        (merged, "s|3 and s|1, match probability 0.986"),
-        (split, "s|3 and s|1, match probability 0.986"),
+        (merged, "s|1 and s|3, match probability 0.986"),
+        (split, "s|1 and s|3, match probability 0.986"),
     ):
         found = (
             events(frame, ages, spark.createDataFrame(pairs, PAIRS)).where("other_customer_id IS NOT NULL").collect()
