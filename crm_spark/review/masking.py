@@ -48,11 +48,11 @@ class Compared:
 def masked_pair(column: str, left: str | None, right: str | None) -> Compared:
     """Mask two values of a column of `silver.person`; None is a missing value."""
     if left is None or right is None:
-        sides = [
+        parts = [
             () if value is None else _parts(value, _kept(column, value), ["none"] * len(value))
             for value in (left, right)
         ]
-        return Compared(sides[0], sides[1], "missing")
+        return Compared(parts[0], parts[1], "missing")
     a, b = _folded(left), _folded(right)
     matcher = SequenceMatcher(None, a, b, autojunk=False)
     is_same, is_similar = a == b, matcher.ratio() >= _MIN_SIMILARITY

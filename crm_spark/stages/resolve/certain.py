@@ -9,7 +9,6 @@ from pyspark.sql import functions as F
 from crm_spark.stages.resolve.average_link import ALWAYS
 from crm_spark.stages.resolve.evidence import IDENTIFIER, Evidence
 
-DECIDED = "record_key_l string, record_key_r string, support double"
 _RULES = (("email_match", "family_name"), ("given_key", "family_name", "birth_digits"))
 """Columns on which the records of one person agree, where too many of all pairs match to train a model."""
 

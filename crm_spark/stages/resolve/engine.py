@@ -54,6 +54,11 @@ class Weights:
         return Weights(bits, own, counts)
 
 
+def num_parts(rules: Sequence[BlockingRule]) -> int:
+    """Parts in which the pairs of the rules are scored."""
+    return max(1, -(-sum(rule.num_pairs for rule in rules) // PAIRS_AT_ONCE))
+
+
 class Engine(Protocol[Pairs]):
     """Records that can be blocked, scored and clustered. `Pairs` are scored pairs: l and r, two records, bits and own."""
 
@@ -66,8 +71,8 @@ class Engine(Protocol[Pairs]):
     def count_pairs(self, rules: Sequence[tuple[int, ...]]) -> list[Counted]:
         """Count the pairs of blocking rules."""
 
-    def block(self, rules: Sequence[BlockingRule]) -> int:
-        """Make the blocks of the rules; without rules all records are one block. Returns the number of parts to score."""
+    def block(self, rules: Sequence[BlockingRule]) -> None:
+        """Make the blocks of the rules, once; without rules all records are one block."""
 
     def score_sample(self, parts: int, model: Model) -> Weights:
         """Score about one of `parts` of the pairs."""

@@ -40,6 +40,11 @@ class Evidence:
     kind: Kind
     is_shared: bool = False
 
+    @property
+    def can_link_alone(self) -> bool:
+        """Whether one value can tell a person, unless too many records have it."""
+        return self.kind in (EMAIL, IDENTIFIER) or self.column == "phone"
+
 
 PERSON_EVIDENCE = (
     Evidence("given_key", NAME),
@@ -103,13 +108,13 @@ def person_records(
     key = F.concat_ws("|", "system", "person_id").alias("record_key")
     records = people.select(key, *(columns[each.column].alias(each.column) for each in evidence))
     for each in evidence:
-        if each.kind in (EMAIL, IDENTIFIER) or each.column == "phone":
+        if each.can_link_alone:
             records = _unless_shared(records, each.column, max_shared)
     return records.where(_can_be_linked(evidence))
 
 
 def _can_be_linked(evidence: Sequence[Evidence]) -> Column:
-    telling = [F.col(e.column).isNotNull() for e in evidence if e.kind in (EMAIL, IDENTIFIER) or e.column == "phone"]
+    telling = [F.col(e.column).isNotNull() for e in evidence if e.can_link_alone]
     known = sum((F.col(e.column).isNotNull().cast("int") for e in evidence), F.lit(0))
     return reduce(Column.__or__, telling, known >= 2)
 

@@ -5,8 +5,6 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_EVENT = ("kind", "customer_id", "other_customer_id")
-
 
 def events(assigned: DataFrame, ages: DataFrame, pairs: DataFrame) -> DataFrame:
     """What happened to ids. Grain: kind x customer_id x other_customer_id.

@@ -43,10 +43,10 @@ def link_on_spark(spark: SparkSession, records: Records, cfg: ResolveConfig, *, 
         pairs = save(pairs.where((F.col("probability") >= LOWEST) | (F.col("support") <= -LOWEST)))
         weights = save(engine.explain(_in_doubt(pairs, cfg.review), scored.model))
     keys = numbered.select(UNIQUE_ID, "record_key")
-    pairs = _named(pairs, keys).withColumn("is_scored", F.lit(True))
+    pairs = _with_ends(pairs, keys, on="{}").withColumn("is_scored", F.lit(True))
     for each in declared:
         pairs = pairs.unionByName(
-            _with_numbers(each, keys).withColumns(
+            _with_ends(each, keys, on="record_key_{}").withColumns(
                 {"probability": F.lit(None).cast("double"), "is_scored": F.lit(False)}
             )
         )
@@ -107,16 +107,15 @@ def _clustered(spark: SparkSession, pairs: DataFrame, save: Save, max_size: int,
     return columns.groupBy("bucket").applyInArrow(clustered, CLUSTERS)
 
 
-def _named(pairs: DataFrame, keys: DataFrame) -> DataFrame:
+def _with_ends(pairs: DataFrame, keys: DataFrame, *, on: str) -> DataFrame:
+    """Pairs with the numbers and the keys of both records; pairs of unknown records are left out.
+
+    Args:
+        pairs: with the numbers l and r, or with record_key_l and record_key_r.
+        keys: record, record_key.
+        on: the columns that the pairs have, formatted with l and r.
+    """
     for end in ("l", "r"):
         ends = keys.select(F.col(UNIQUE_ID).alias(end), F.col("record_key").alias(f"record_key_{end}"))
-        pairs = pairs.join(ends, end)
+        pairs = pairs.join(ends, on.format(end))
     return pairs
-
-
-def _with_numbers(declared: DataFrame, keys: DataFrame) -> DataFrame:
-    """Declared pairs with the numbers of the records; those of unknown records are left out."""
-    for end in ("l", "r"):
-        ends = keys.select(F.col(UNIQUE_ID).alias(end), F.col("record_key").alias(f"record_key_{end}"))
-        declared = declared.join(ends, f"record_key_{end}")
-    return declared

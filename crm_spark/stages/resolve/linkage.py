@@ -9,16 +9,17 @@ from pyspark.sql import DataFrame
 
 from crm_spark.stages.resolve.blocking import ALL_PAIRS_UP_TO, BlockingRule, Key, candidate_rules, choose_rules
 from crm_spark.stages.resolve.certain import rules_of
-from crm_spark.stages.resolve.engine import Engine, Pairs, Weights
+from crm_spark.stages.resolve.engine import Engine, Pairs, Weights, num_parts
 from crm_spark.stages.resolve.evidence import NAME, Evidence
 from crm_spark.stages.resolve.mixture import Rates, fit_rates
 from crm_spark.stages.resolve.model import Model, trained, without_matches
-from crm_spark.stages.resolve.sessions import choose_sessions, column_sets, sessions_of
+from crm_spark.stages.resolve.sessions import Session, choose_sessions, column_sets, sessions_of
 
 PAIRS = (
     "record_key_l string, record_key_r string, match_probability double, is_linked boolean, weights map<string, double>"
 )
 CLUSTERS = "record_key string, cluster string"
+CONSTRAINTS = "record_key_l string, record_key_r string, support double"
 EXPLAINED_PER_REVIEWED = 3
 """Pairs whose weights are kept, per pair that is reviewed: of two customers one pair is chosen."""
 TOO_MANY_MATCH = "by deterministic rules: too many pairs match to train a model"
@@ -39,7 +40,7 @@ class Records:
         evidence: the columns to compare.
         keys: the blocking keys.
         num_records: number of records.
-        constraints: record_key_l, record_key_r, support (ALWAYS or NEVER) of pairs that identifiers or people decide.
+        constraints: in the columns of CONSTRAINTS, support (ALWAYS or NEVER) of pairs that identifiers or people decide.
     """
 
     frame: DataFrame
@@ -102,31 +103,38 @@ def compare(engine: Engine[Pairs], records: Records, *, training_pairs: int, see
     number, evidence = records.num_records, records.evidence
     if number < 2:
         return None
-    agreeing = engine.agreeing_pairs(rules_of(evidence))
-    if max(agreeing.values(), default=0) > _MAX_MATCH_RATE * number * (number - 1) / 2:
+    rules, sets = rules_of(evidence), column_sets([e.column for e in evidence])
+    # Counted together: each count reads all records.
+    agreeing = engine.agreeing_pairs(list(dict.fromkeys([*rules, *sets])))
+    if max((agreeing[rule] for rule in rules), default=0) > _MAX_MATCH_RATE * number * (number - 1) / 2:
         return None
-    model = train(engine, evidence, num_records=number, training_pairs=training_pairs, seed=seed)
+    possible = sessions_of({columns: agreeing[columns] for columns in sets}, number)
+    model = train(engine, evidence, possible, training_pairs=training_pairs, seed=seed)
     return score(engine, model, evidence, records.keys, num_records=number)
 
 
 def train(
-    engine: Engine[Pairs], evidence: Sequence[Evidence], *, num_records: int, training_pairs: int, seed: int
+    engine: Engine[Pairs],
+    evidence: Sequence[Evidence],
+    possible: Sequence[Session],
+    *,
+    training_pairs: int,
+    seed: int,
 ) -> Model:
     """Train the model of the records.
 
     Args:
         engine: with the records.
         evidence: the columns to compare; at least two values of each are known.
-        num_records: number of records, at least 2.
+        possible: sessions from which to choose.
         training_pairs: random pairs from which u is learnt.
         seed: of the random pairs.
     """
     columns = [e.column for e in evidence]
-    agreeing = engine.agreeing_pairs(column_sets(columns))
     # Members of a household agree on all shared columns: a session blocked only on these would take them for matches.
     own = {e.column for e in evidence if not e.is_shared} or set(columns)
-    possible = [s for s in sessions_of(agreeing, num_records) if own & set(s.columns)]
-    sessions = choose_sessions(possible, columns, [e.column for e in evidence if e.kind == NAME])
+    telling = [session for session in possible if own & set(session.columns)]
+    sessions = choose_sessions(telling, columns, [e.column for e in evidence if e.kind == NAME])
     sample, agreed = engine.training_records(sessions)
     return trained(sample, agreed, evidence, sessions, training_pairs=training_pairs, seed=seed)
 
@@ -149,7 +157,8 @@ def score(
     rules: tuple[BlockingRule, ...] = ()
     if num_records > ALL_PAIRS_UP_TO:
         rules = choose_rules(engine.count_pairs(candidate_rules(keys)), num_records=num_records)
-    parts = engine.block(rules)
+    engine.block(rules)
+    parts = num_parts(rules)
     # The matches among the random pairs, from which u was learnt, are known only now.
     first = engine.score_sample(parts, model)
     freed = without_matches(model, match_rate=fit.rates(first, weight=parts).match)

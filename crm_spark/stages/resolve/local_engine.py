@@ -13,7 +13,6 @@ from crm_spark.stages.resolve.comparisons import UNIQUE_ID
 from crm_spark.stages.resolve.engine import (
     COUNT_UP_TO,
     MAX_NEIGHBOURS,
-    PAIRS_AT_ONCE,
     STRONG,
     TRAIN_UP_TO,
     Engine,
@@ -53,8 +52,7 @@ class LocalEngine(Engine[pa.Table]):
     def agreeing_pairs(self, column_sets: Sequence[tuple[str, ...]]) -> dict[tuple[str, ...], int]:
         found = {}
         for columns in column_sets:
-            known = " AND ".join(f"{c} IS NOT NULL" for c in columns)
-            blocks = f"SELECT count(*) AS n FROM records WHERE {known} GROUP BY {', '.join(columns)}"
+            blocks = f"SELECT count(*) AS n FROM records WHERE {_are_known(columns)} GROUP BY {', '.join(columns)}"
             ((number,),) = self._rows(f"SELECT coalesce(sum(n * (n - 1) // 2), 0) FROM ({blocks})")
             found[columns] = int(number)
         return found
@@ -68,7 +66,7 @@ class LocalEngine(Engine[pa.Table]):
         one_in = -(-self._num_records // TRAIN_UP_TO)
         sample = f"SELECT {columns} FROM records WHERE hash(record_key) % {one_in} = 0 ORDER BY {UNIQUE_ID}"
         blocks = [
-            f"SELECT {UNIQUE_ID} FROM records WHERE {' AND '.join(f'{c} IS NOT NULL' for c in s.columns)} "
+            f"SELECT {UNIQUE_ID} FROM records WHERE {_are_known(s.columns)} "
             f"AND hash({', '.join(s.columns)}) % {s.one_in} = 0 "
             f"QUALIFY count(*) OVER (PARTITION BY {', '.join(s.columns)}) > 1"
             for s in sessions
@@ -83,36 +81,33 @@ class LocalEngine(Engine[pa.Table]):
         one_in = max(1, self._num_records // COUNT_UP_TO)
         counted = []
         for keys in rules:
-            columns = ", ".join(map(key_column, keys))
-            known = " AND ".join(f"{key_column(key)} IS NOT NULL" for key in keys)
+            names = list(map(key_column, keys))
+            columns = ", ".join(names)
             sampled = f" AND hash({columns}) % {one_in} = 0" if one_in > 1 else ""
             pairs = [f"coalesce(sum(n * (n - 1) // 2) FILTER (n <= {cap}), 0)" for cap in CAPS]
             left_out = [f"coalesce(sum(n) FILTER (n > {cap}), 0)" for cap in CAPS]
-            blocks = f"SELECT count(*) AS n FROM records WHERE {known}{sampled} GROUP BY {columns}"
+            blocks = f"SELECT count(*) AS n FROM records WHERE {_are_known(names)}{sampled} GROUP BY {columns}"
             (row,) = self._rows(f"SELECT {', '.join([*pairs, *left_out])} FROM ({blocks})")
             totals = [int(value) * one_in for value in row]
             counted.append(Counted(keys, tuple(totals[: len(CAPS)]), tuple(totals[len(CAPS) :])))
         return counted
 
     @override
-    def block(self, rules: Sequence[BlockingRule]) -> int:
+    def block(self, rules: Sequence[BlockingRule]) -> None:
         if not rules:
-            self._pairs = lambda _part, _parts: _ALL_PAIRS
-            return 1
-        self._db.execute("CREATE OR REPLACE TABLE blocks (rule INTEGER, a BIGINT, b BIGINT, record BIGINT)")
+            return
+        self._db.execute("CREATE TABLE blocks (rule INTEGER, a BIGINT, b BIGINT, record BIGINT)")
         for number, rule in enumerate(rules):
-            columns = ", ".join(map(key_column, rule.keys))
-            known = " AND ".join(f"{key_column(key)} IS NOT NULL" for key in rule.keys)
+            names = list(map(key_column, rule.keys))
             self._db.execute(
-                f"INSERT INTO blocks SELECT {number}, {key_column(rule.keys[0])}, {key_column(rule.keys[-1])}, {UNIQUE_ID} "
-                f"FROM records WHERE {known} "
-                f"QUALIFY count(*) OVER (PARTITION BY {columns}) BETWEEN 2 AND {rule.max_block}"
+                f"INSERT INTO blocks SELECT {number}, {names[0]}, {names[-1]}, {UNIQUE_ID} "
+                f"FROM records WHERE {_are_known(names)} "
+                f"QUALIFY count(*) OVER (PARTITION BY {', '.join(names)}) BETWEEN 2 AND {rule.max_block}"
             )
         self._pairs = lambda part, parts: (
             "SELECT DISTINCT a.record AS l, b.record AS r FROM blocks AS a JOIN blocks AS b "
             f"ON a.rule = b.rule AND a.a = b.a AND a.b = b.b AND a.record < b.record WHERE a.record % {parts} = {part}"
         )
-        return max(1, -(-sum(rule.num_pairs for rule in rules) // PAIRS_AT_ONCE))
 
     @override
     def score_sample(self, parts: int, model: Model) -> Weights:
@@ -161,6 +156,11 @@ class LocalEngine(Engine[pa.Table]):
 
     def _table(self, query: str) -> pa.Table:
         return self._db.sql(query).to_arrow_table()
+
+
+def _are_known(columns: Sequence[str]) -> str:
+    """Condition: none of the columns is null."""
+    return " AND ".join(f"{column} IS NOT NULL" for column in columns)
 
 
 def with_probability(pairs: pa.Table, rates: Rates) -> pa.Table:

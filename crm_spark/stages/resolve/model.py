@@ -47,7 +47,6 @@ def trained(
     # One chunk: early stopping of the chunked estimate depends on the chunk order.
     linker.training.estimate_u_using_random_sampling(max_pairs=training_pairs, seed=seed, num_chunks=1)
     model = linker.misc.save_model_to_json()
-    model = linker.misc.save_model_to_json()
     num_matches = dict.fromkeys((e.column for e in evidence), 0.0)
     if sessions:
         linker = _linker(agreeing, model)
@@ -73,7 +72,7 @@ def _smoothed(model: Model, num_matches: Mapping[str, float], num_random: float)
         num_random: random pairs from which u was learnt.
     """
     for comparison in model["comparisons"]:
-        levels = [level for level in comparison["comparison_levels"] if not level.get("is_null_level")]
+        levels = _levels(comparison)
         seen = num_matches[comparison["output_column_name"]]
         if not any("m_probability" in level for level in levels):
             seen = 0.0
@@ -94,14 +93,17 @@ def without_matches(model: Model, *, match_rate: float) -> Model:
     """
     freed: Model = json.loads(json.dumps(model))
     for comparison in freed["comparisons"]:
-        for level in comparison["comparison_levels"]:
-            m, u = level.get("m_probability"), level.get("u_probability")
-            if level.get("is_null_level") or m is None or u is None:
-                continue
+        for level in _levels(comparison):
+            m, u = level["m_probability"], level["u_probability"]
             u = max((u - match_rate * m) / (1 - match_rate), u / 50, _MIN_U)
             level["u_probability"] = u
             level["m_probability"] = max(m, u * 2**LOWEST_BITS)
     return freed
+
+
+def _levels(comparison: Model) -> list[Model]:
+    """Levels that have probabilities: all but that of missing values."""
+    return [level for level in comparison["comparison_levels"] if not level.get("is_null_level")]
 
 
 def _linker(records: pa.Table, settings: Any) -> Linker:

@@ -55,14 +55,14 @@ def pairs_for_review(
         before = decided.select(*_KEYS, "is_same", F.lit(True).alias("_was_decided"))
         band = band.join(before, list(_KEYS), "left").where("is_same IS NULL")
         band = band.withColumn("status", F.when(F.col("_was_decided"), REOPENED).otherwise(OPEN))
-    for side, key, customer in (("l", "record_key_l", "customer_id"), ("r", "record_key_r", "other_customer_id")):
-        named = links.select(F.col("record_key").alias(f"record_key_{side}"), F.col("customer_id").alias(customer))
+    for end, key, customer in (("l", "record_key_l", "customer_id"), ("r", "record_key_r", "other_customer_id")):
+        named = links.select(F.col("record_key").alias(f"record_key_{end}"), F.col("customer_id").alias(customer))
         band = band.join(named, key)
     both = (F.least("customer_id", "other_customer_id"), F.greatest("customer_id", "other_customer_id"))
     first = Window.partitionBy(*both).orderBy(_doubt(), *_KEYS)
     asked = band.withColumn("_rank", F.row_number().over(first)).where("_rank = 1")
     asked = asked.orderBy(_doubt(), *_KEYS).limit(max_pairs)
-    left, right = (_values(records, side) for side in ("l", "r"))
+    left, right = (_values(records, end) for end in ("l", "r"))
     compared = asked.join(left, "record_key_l", "left").join(right, "record_key_r", "left")
     columns = [name for name in records.columns if name != "record_key"]
     rows = compared.withColumn("evidence", evidence(columns)).withColumn(
@@ -79,10 +79,10 @@ def _doubt() -> Column:
     return F.abs(F.col("match_probability") - 0.5)
 
 
-def _values(records: DataFrame, side: str) -> DataFrame:
+def _values(records: DataFrame, end: str) -> DataFrame:
     return records.select(
-        F.col("record_key").alias(f"record_key_{side}"),
-        F.struct(*(name for name in records.columns if name != "record_key")).alias(side),
+        F.col("record_key").alias(f"record_key_{end}"),
+        F.struct(*(name for name in records.columns if name != "record_key")).alias(end),
     )
 
 

@@ -10,10 +10,10 @@ from typing_extensions import override
 
 from crm_spark.stages.resolve.blocking import CAPS, BlockingRule, Counted, key_column
 from crm_spark.stages.resolve.comparisons import UNIQUE_ID
+from crm_spark.stages.resolve.components import Save
 from crm_spark.stages.resolve.engine import (
     COUNT_UP_TO,
     MAX_NEIGHBOURS,
-    PAIRS_AT_ONCE,
     STRONG,
     TRAIN_UP_TO,
     Engine,
@@ -48,7 +48,7 @@ class SparkEngine(Engine[DataFrame]):
         evidence: Sequence[Evidence],
         *,
         num_records: int,
-        save: Callable[[DataFrame], DataFrame],
+        save: Save,
     ) -> None:
         self._evidence, self._num_records, self._save = evidence, num_records, save
         self._columns = [e.column for e in evidence]
@@ -100,11 +100,11 @@ class SparkEngine(Engine[DataFrame]):
         return counted
 
     @override
-    def block(self, rules: Sequence[BlockingRule]) -> int:
+    def block(self, rules: Sequence[BlockingRule]) -> None:
         if not rules:
             left, right = (self.records.select(F.col(UNIQUE_ID).alias(name)) for name in ("l", "r"))
             self._pairs = self._save(left.join(right, F.col("l") < F.col("r")))
-            return 1
+            return
         exploded = _blocks(self.records, _KEYS, [rule.keys for rule in rules]).select(UNIQUE_ID, "key.rule", "key.hash")
         cap = F.element_at(F.array(*(F.lit(rule.max_block) for rule in rules)), F.col("rule") + 1)
         # Counted before they are gathered: a hot block never comes together in one row.
@@ -113,7 +113,6 @@ class SparkEngine(Engine[DataFrame]):
         blocks = exploded.join(small, ["rule", "hash"]).groupBy("rule", "hash")
         members = blocks.agg(F.sort_array(F.collect_list(UNIQUE_ID)).alias("members"))
         self._pairs = self._save(_pairs_of(members).distinct())
-        return max(1, -(-sum(rule.num_pairs for rule in rules) // PAIRS_AT_ONCE))
 
     @override
     def score_sample(self, parts: int, model: Model) -> Weights:

@@ -3,11 +3,11 @@
 import pytest
 
 from benchmarks.dirty_people import dirty_people
-from crm_spark.stages.resolve.certain import DECIDED
 from crm_spark.stages.resolve.components import components
 from crm_spark.stages.resolve.config import ResolveConfig
 from crm_spark.stages.resolve.evidence import CATEGORY, CODE, DATE, NAME, Evidence
 from crm_spark.stages.resolve.link import link
+from crm_spark.stages.resolve.linkage import CONSTRAINTS
 
 EVIDENCE = (
     Evidence("given_name", NAME),
@@ -33,7 +33,7 @@ def people(spark):
 
 def test_both_backends_find_the_same_clusters(spark, people):
     records, _ = people
-    decided = spark.createDataFrame([("1", "2", 1e9), ("3", "4", -1e9)], DECIDED)
+    decided = spark.createDataFrame([("1", "2", 1e9), ("3", "4", -1e9)], CONSTRAINTS)
     found = {}
     for backend in ("duckdb", "spark"):
         cfg = ResolveConfig(backend=backend, training_pairs=100_000)
