@@ -115,19 +115,20 @@ def links_as_of(changes: DataFrame, at: datetime) -> DataFrame:
 def current_ids(events: DataFrame, links: DataFrame) -> DataFrame:
     """Today's id of every id that ever was: customer_id, current_id.
 
-    An id in use is its own. A merged id is that of its newest merge, which may have been merged since.
+    An id in use is its own. A merged id is that of its merge, which may have been merged since; a merge that was undone counts no
+    longer, so that two ids that were merged into each other in turn are no circle.
 
     Args:
         events: gold.identity_event.
         links: gold.customer_link.
     """
-    merges = events.where("kind = 'merged'")
     order = Window.partitionBy("customer_id").orderBy(F.col("happened_at").desc_nulls_last(), F.col("batch_id").desc())
-    newest = merges.withColumn("_rank", F.row_number().over(order)).where("_rank = 1")
+    newest = events.where("kind IN ('merged', 'restored')").withColumn("_rank", F.row_number().over(order))
+    merges = newest.where("_rank = 1 AND kind = 'merged'")
     in_use = links.select(F.col("customer_id").alias("current_id")).distinct().withColumn("_is_used", F.lit(True))
     found = events.select("customer_id").union(links.select("customer_id")).distinct()
     found = found.withColumn("current_id", F.col("customer_id"))
-    step = newest.select(F.col("customer_id").alias("current_id"), F.col("other_customer_id").alias("_next"))
+    step = merges.select(F.col("customer_id").alias("current_id"), F.col("other_customer_id").alias("_next"))
     while True:
         open_ids = found.join(in_use, "current_id", "left").join(step, "current_id", "left")
         is_open = F.col("_is_used").isNull() & F.col("_next").isNotNull()

@@ -128,6 +128,17 @@ def test_every_past_id_leads_to_the_one_of_today(spark):
     }  # fmt: skip
 
 
+def test_ids_that_were_merged_into_each_other_in_turn_are_no_circle(spark):
+    """The records of both are gone since."""
+    ledger = [
+        ("merged", "cA", "cB", NIGHT[0], "a"),
+        ("restored", "cA", None, NIGHT[1], "b"),
+        ("merged", "cB", "cA", NIGHT[2], "c"),
+    ]
+    found = current_ids(spark.createDataFrame(ledger, LEDGER), spark.createDataFrame([], "customer_id string"))
+    assert {r["customer_id"]: r["current_id"] for r in found.collect()} == {"cA": "cA", "cB": "cA"}
+
+
 def people(spark, *rows):
     schema = (
         "system string, person_id string, given_name string, family_name string, email_match string, phone string, "
